@@ -1,0 +1,69 @@
+// What a pipeline is: typed data, no behaviour. One file a domain beside this one.
+// The generator turns it, with its observation contract, into schemas, types and entrypoints.
+
+/** What a window knows of one field. `rate` is the least-squares slope per hour; circular kinds are for directions only. */
+export type FeatureKind = "mean" | "std" | "min" | "max" | "rate" | "sum" | "circular_mean" | "resultant";
+
+export interface Station {
+  readonly name: string;
+  /** Degrees north, null where the network does not say. */
+  readonly latitude: number | null;
+  /** Degrees east, null where the network does not say. */
+  readonly longitude: number | null;
+  /** Metres above sea level, null where the network does not say. */
+  readonly elevation_m: number | null;
+}
+
+export interface Pipeline {
+  readonly name: string;
+  /** Name of the record in schemas/avro/records. */
+  readonly observation: string;
+  /** Who keeps repeats out: the transactional source, or Spark (for topics that others write). */
+  readonly duplicates: "source" | "engine";
+  /** Event time. Start inclusive, end exclusive. `lead_ms`: how far a record's time may lead its own clock. */
+  readonly window: {
+    readonly size_ms: number;
+    readonly slide_ms: number;
+    readonly lateness_ms: number;
+    readonly lead_ms: number;
+  };
+  readonly features: Readonly<Record<string, readonly FeatureKind[]>>;
+  /** The ring of cells behind the lags. `values` are the feature columns a cell keeps; lags count in steps. */
+  readonly history: {
+    readonly cell_ms: number;
+    readonly step_ms: number;
+    readonly lags: readonly number[];
+    readonly depth_ms: number;
+    readonly values: readonly string[];
+  };
+  /** `targets` are fields; the truth of one is its window mean. */
+  readonly forecast: {
+    readonly targets: readonly string[];
+    readonly horizons_h: readonly number[];
+    readonly quantiles: readonly number[];
+  };
+  /** Rules that explain themselves: `step` is the largest credible change of a window mean within `within_ms`. */
+  readonly anomaly: {
+    readonly steps: Readonly<Record<string, { readonly change: number; readonly within_ms: number }>>;
+  };
+  readonly topics: { readonly partitions: number };
+  readonly resources: {
+    readonly features: {
+      readonly cores: number;
+      readonly driver_memory: string;
+      readonly executor_memory: string;
+      readonly trigger_ms: number;
+      readonly rejects_trigger_ms: number;
+      /** Memory for thousands of stations at low latency, RocksDB for more. */
+      readonly state_store: "memory" | "rocksdb";
+      readonly shuffle_partitions: number;
+    };
+    readonly infer: { readonly actors: number };
+  };
+  readonly stations: Readonly<Record<string, Station>>;
+}
+
+/** Fixes the literal types of a definition without widening them. */
+export function definePipeline<const P extends Pipeline>(pipeline: P): P {
+  return pipeline;
+}
