@@ -1,0 +1,120 @@
+// The repo's own rules as pure functions over texts: who may import whom, which library lives where, what the README
+// must name. repo.test.ts applies them to the tree and shows that each can fail.
+
+/** Folders of ts/ and the folders each may import from. A folder may always import from itself. */
+export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  contract: [],
+  pipelines: ["contract"],
+  codegen: ["contract", "pipelines"],
+  kafka: ["contract", "pipelines"],
+  source: ["contract", "pipelines", "kafka"],
+  engines: ["contract", "pipelines"],
+  supervise: ["contract", "pipelines", "kafka", "engines", "source"],
+  web: [],
+  serve: ["contract", "pipelines", "kafka", "engines", "supervise", "web"],
+  bench: ["contract", "pipelines", "kafka", "engines", "supervise", "source"],
+  cli: ["contract", "pipelines", "codegen", "kafka", "source", "engines", "supervise", "serve", "web", "bench"],
+};
+
+/** Foreign libraries and the one folder that knows each. */
+export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
+  kafkajs: ["kafka"],
+  "kafkajs-snappy": ["kafka"],
+  "@kafkajs/confluent-schema-registry": ["kafka"],
+  avsc: ["contract", "codegen", "source"],
+  hono: ["serve"],
+  "@hono/node-server": ["serve"],
+  "prom-client": ["serve"],
+  commander: ["cli"],
+  listr2: ["cli"],
+  axios: ["engines"],
+  fflate: ["engines"],
+};
+
+export interface Source {
+  /** Path from the repo's root, forward slashes. */
+  readonly path: string;
+  readonly text: string;
+}
+
+const IMPORT = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)|(?:^|\n)import\s+"([^"]+)"/g;
+
+export function importsOf(text: string): string[] {
+  return [...text.matchAll(IMPORT)].map((m) => (m[1] ?? m[2] ?? m[3])!);
+}
+
+const room = (path: string) => path.split("/")[1]!;
+
+function resolve(path: string, target: string): string {
+  const parts = path.split("/").slice(0, -1);
+  for (const part of target.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== ".") parts.push(part);
+  }
+  return parts.join("/");
+}
+
+/** One line for each import that crosses a wall. Tests may import anything. */
+export function crossings(sources: readonly Source[]): string[] {
+  const found: string[] = [];
+  for (const { path, text } of sources) {
+    if (/\.test\.ts$|^ts\/test\//.test(path)) continue;
+    const from = room(path);
+    for (const target of importsOf(text)) {
+      if (target.startsWith(".")) {
+        const to = room(resolve(path, target));
+        const allowed = MAY_IMPORT[from];
+        if (!resolve(path, target).startsWith("ts/")) continue;
+        if (!allowed) found.push(`${path}: no row in the import table for ts/${from}`);
+        else if (to !== from && !allowed.includes(to)) found.push(`${path} imports ${target}: ts/${from} may not know ts/${to}`);
+      } else {
+        const library = target.startsWith("@") ? target.split("/").slice(0, 2).join("/") : target.split("/")[0]!;
+        const homes = LIVES_IN[library];
+        if (homes && !homes.includes(from)) found.push(`${path} imports ${target}: only ts/${homes.join(", ts/")} may`);
+      }
+    }
+  }
+  return found;
+}
+
+/** Lines that read the process's surroundings outside ts/cli. `process.execPath`, `.pid` and `.kill` are not surroundings. */
+export function surroundings(sources: readonly Source[]): string[] {
+  return sources
+    .filter(({ path }) => !/^ts\/(cli|test)\/|\.test\.ts$|^ts\/codegen\/main\.ts$/.test(path))
+    .flatMap(({ path, text }) =>
+      text.split("\n").flatMap((line, i) => (/process\.(env|argv|exit\b|exitCode)/.test(line) ? [`${path}:${i + 1} ${line.trim()}`] : [])),
+    );
+}
+
+/** Names of Makefile targets with a `##` comment. */
+export function targets(makefile: string): string[] {
+  return [...makefile.matchAll(/^([a-z][a-z-]*):[^#\n]*##/gm)].map((m) => m[1]!);
+}
+
+/** Targets the README says, as `make x`. */
+export function targetsSaid(readme: string): string[] {
+  return [...new Set([...readme.matchAll(/`?make ([a-z][a-z-]*)/g)].map((m) => m[1]!))];
+}
+
+/** TypeScript files nobody imports, that are no entry point. */
+export function dead(sources: readonly Source[], entries: RegExp): string[] {
+  const imported = new Set(
+    sources.flatMap(({ path, text }) =>
+      importsOf(text)
+        .filter((t) => t.startsWith("."))
+        .map((t) => resolve(path, t)),
+    ),
+  );
+  return sources.map((s) => s.path).filter((path) => !imported.has(path) && !entries.test(path));
+}
+
+/** Settings the code reads from the environment. */
+export function environmentRead(sources: readonly Source[]): string[] {
+  return [...new Set(sources.flatMap(({ text }) => [...text.matchAll(/\bMILLRACE_[A-Z_]+\b/g)].map((m) => m[0])))].sort();
+}
+
+/** Machine paths and registry hosts that must not be committed. */
+export function foreignPaths(sources: readonly Source[]): string[] {
+  const bad = /(?<![\w.])\/(?:home|root|work)\/[a-z]|registry\.npmjs|pypi\.org|files\.pythonhosted|repo1?\.maven|deb\.debian/;
+  return sources.flatMap(({ path, text }) => text.split("\n").flatMap((line, i) => (bad.test(line) ? [`${path}:${i + 1}`] : [])));
+}
