@@ -25,11 +25,18 @@ interface Stat {
 export function parseStat(line: string): Stat {
   const end = line.lastIndexOf(")");
   const rest = line.slice(end + 2).split(" ");
-  return { pid: Number(line.slice(0, line.indexOf(" "))), ppid: Number(rest[1]), ticks: Number(rest[11]) + Number(rest[12]) };
+  return {
+    pid: Number(line.slice(0, line.indexOf(" "))),
+    ppid: Number(rest[1]),
+    ticks: Number(rest[11]) + Number(rest[12]),
+  };
 }
 
 /** The roots and all below them, given every process of the machine. */
-export function descendants(all: readonly Pick<Stat, "pid" | "ppid">[], roots: readonly number[]): Set<number> {
+export function descendants(
+  all: readonly Pick<Stat, "pid" | "ppid">[],
+  roots: readonly number[],
+): Set<number> {
   const children = Map.groupBy(all, (p) => p.ppid);
   const alive = new Set(all.map((p) => p.pid));
   const found = new Set<number>();
@@ -60,8 +67,12 @@ export function costs(roots: readonly number[], except: ReadonlySet<number> = ne
   return stats
     .filter(({ pid }) => wanted.has(pid) && !except.has(pid))
     .flatMap(({ pid, ticks }) => {
-      const pss = attempt(() => /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]);
-      const command = attempt(() => readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim());
+      const pss = attempt(
+        () => /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1],
+      );
+      const command = attempt(() =>
+        readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
+      );
       if (!pss || command === null) return [];
       return [{ pid, command, pss_bytes: Number(pss) * 1024, cpu_ms: (ticks * 1000) / TICKS_PER_S }];
     })

@@ -17,7 +17,10 @@ import {
 } from "./tidy.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { cwd: root, encoding: "utf8" })
+const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
+  cwd: root,
+  encoding: "utf8",
+})
   .split("\n")
   .filter((path) => path !== "" && existsSync(join(root, path)));
 const read = (path: string): Source => ({ path, text: readFileSync(join(root, path), "utf8") });
@@ -30,11 +33,14 @@ const text = (path: string) => readFileSync(join(root, path), "utf8");
 
 describe("imports", () => {
   it("finds an import in every form", () => {
-    const source = 'import { a } from "./a.ts";\nexport { b } from "b";\nconst c = await import("./c.ts");\nimport "./d.ts";';
+    const source =
+      'import { a } from "./a.ts";\nexport { b } from "b";\nconst c = await import("./c.ts");\nimport "./d.ts";';
     expect(importsOf(source)).toEqual(["./a.ts", "b", "./c.ts", "./d.ts"]);
   });
   it("names a wall that is crossed", () => {
-    expect(crossings([{ path: "ts/contract/a.ts", text: 'import { x } from "../kafka/b.ts";' }])).toHaveLength(1);
+    expect(
+      crossings([{ path: "ts/contract/a.ts", text: 'import { x } from "../kafka/b.ts";' }]),
+    ).toHaveLength(1);
     expect(crossings([{ path: "ts/serve/a.ts", text: 'import { Kafka } from "kafkajs";' }])).toHaveLength(1);
   });
   it("the tree crosses no wall", () => expect(crossings(typescript)).toEqual([]));
@@ -44,7 +50,8 @@ describe("surroundings", () => {
   it("names a read of the environment outside ts/cli", () => {
     expect(surroundings([{ path: "ts/kafka/a.ts", text: "const h = process.env.HOST;" }])).toHaveLength(1);
   });
-  it("only ts/cli reads the environment, the arguments and sets the exit code", () => expect(surroundings(typescript)).toEqual([]));
+  it("only ts/cli reads the environment, the arguments and sets the exit code", () =>
+    expect(surroundings(typescript)).toEqual([]));
 });
 
 describe("files", () => {
@@ -54,7 +61,9 @@ describe("files", () => {
   });
   it("no file is dead", () => expect(dead(typescript, entries)).toEqual([]));
   it("no file is called utils, helpers, common, manager or service", () => {
-    expect(tracked.filter((path) => /(^|\/)(utils?|helpers?|common|manager|service)s?\.(ts|py)$/.test(path))).toEqual([]);
+    expect(
+      tracked.filter((path) => /(^|\/)(utils?|helpers?|common|manager|service)s?\.(ts|py)$/.test(path)),
+    ).toEqual([]);
   });
   it("names a path of a machine and a registry host", () => {
     const planted = [`/${"root"}/x`, `https://${"registry.npmjs"}.org/a`].join("\n");
@@ -70,9 +79,14 @@ describe("README", () => {
   it("says every Makefile target, and no other", () => {
     expect(targetsSaid(readme).sort()).toEqual(targets(text("Makefile")).sort());
   });
-  it("finds targets in a Makefile", () => expect(targets("demo: setup ## runs\nfoo:\n\ttrue\n")).toEqual(["demo"]));
+  it("finds targets in a Makefile", () =>
+    expect(targets("demo: setup ## runs\nfoo:\n\ttrue\n")).toEqual(["demo"]));
   it("documents every environment variable the code reads", () => {
     const said = text("docs/settings.md");
-    expect(environmentRead(typescript.filter((s) => !/\.test\.ts$|^ts\/test\//.test(s.path))).filter((name) => !said.includes(name))).toEqual([]);
+    expect(
+      environmentRead(typescript.filter((s) => !/\.test\.ts$|^ts\/test\//.test(s.path))).filter(
+        (name) => !said.includes(name),
+      ),
+    ).toEqual([]);
   });
 });

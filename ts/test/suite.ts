@@ -60,7 +60,9 @@ export function vitestTally(file: string): Tally {
     numFailedTests: number;
     testResults: { name: string; status: string; assertionResults: { fullName: string; status: string }[] }[];
   };
-  const unloaded = json.testResults.filter((t) => t.status === "failed" && !t.assertionResults.some((a) => a.status === "failed"));
+  const unloaded = json.testResults.filter(
+    (t) => t.status === "failed" && !t.assertionResults.some((a) => a.status === "failed"),
+  );
   const skipped = json.testResults.flatMap((t) =>
     t.assertionResults.filter((a) => a.status === "skipped" || a.status === "pending").map((a) => a.fullName),
   );
@@ -71,9 +73,16 @@ export function vitestTally(file: string): Tally {
 export function junitTally(file: string): Tally {
   const xml = readFileSync(file, "utf8");
   const attribute = (name: string) =>
-    [...xml.matchAll(new RegExp(`<testsuite [^>]*\\b${name}="(\\d+)"`, "g"))].reduce((n, m) => n + Number(m[1]), 0);
+    [...xml.matchAll(new RegExp(`<testsuite [^>]*\\b${name}="(\\d+)"`, "g"))].reduce(
+      (n, m) => n + Number(m[1]),
+      0,
+    );
   const failed = attribute("failures") + attribute("errors");
-  const skipped = [...xml.matchAll(/<testcase [^>]*classname="([^"]*)" name="([^"]*)"[^>]*>\s*<skipped [^>]*message="([^"]*)"/g)];
+  const skipped = [
+    ...xml.matchAll(
+      /<testcase [^>]*classname="([^"]*)" name="([^"]*)"[^>]*>\s*<skipped [^>]*message="([^"]*)"/g,
+    ),
+  ];
   return {
     passed: attribute("tests") - failed - attribute("skipped"),
     failed,
@@ -114,7 +123,11 @@ async function main(tier: string): Promise<number> {
     const result = await execa(command, args, { cwd: root, stdio: "inherit", reject: false });
     let tally: Tally;
     try {
-      tally = step.tally?.() ?? { passed: Number(!result.failed), failed: Number(result.failed), skipped: [] };
+      tally = step.tally?.() ?? {
+        passed: Number(!result.failed),
+        failed: Number(result.failed),
+        skipped: [],
+      };
     } catch (error) {
       console.error(`Cannot read the report of "${step.name}": ${String(error)}`);
       tally = { passed: 0, failed: 1, skipped: [] };

@@ -13,7 +13,18 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: [],
   serve: ["contract", "pipelines", "kafka", "engines", "supervise", "web"],
   bench: ["contract", "pipelines", "kafka", "engines", "supervise", "source"],
-  cli: ["contract", "pipelines", "codegen", "kafka", "source", "engines", "supervise", "serve", "web", "bench"],
+  cli: [
+    "contract",
+    "pipelines",
+    "codegen",
+    "kafka",
+    "source",
+    "engines",
+    "supervise",
+    "serve",
+    "web",
+    "bench",
+  ],
 };
 
 /** Foreign libraries and the one folder that knows each. */
@@ -37,7 +48,8 @@ export interface Source {
   readonly text: string;
 }
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)|(?:^|\n)import\s+"([^"]+)"/g;
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)|(?:^|\n)import\s+"([^"]+)"/g;
 
 export function importsOf(text: string): string[] {
   return [...text.matchAll(IMPORT)].map((m) => (m[1] ?? m[2] ?? m[3])!);
@@ -66,11 +78,15 @@ export function crossings(sources: readonly Source[]): string[] {
         const allowed = MAY_IMPORT[from];
         if (!resolve(path, target).startsWith("ts/")) continue;
         if (!allowed) found.push(`${path}: no row in the import table for ts/${from}`);
-        else if (to !== from && !allowed.includes(to)) found.push(`${path} imports ${target}: ts/${from} may not know ts/${to}`);
+        else if (to !== from && !allowed.includes(to))
+          found.push(`${path} imports ${target}: ts/${from} may not know ts/${to}`);
       } else {
-        const library = target.startsWith("@") ? target.split("/").slice(0, 2).join("/") : target.split("/")[0]!;
+        const library = target.startsWith("@")
+          ? target.split("/").slice(0, 2).join("/")
+          : target.split("/")[0]!;
         const homes = LIVES_IN[library];
-        if (homes && !homes.includes(from)) found.push(`${path} imports ${target}: only ts/${homes.join(", ts/")} may`);
+        if (homes && !homes.includes(from))
+          found.push(`${path} imports ${target}: only ts/${homes.join(", ts/")} may`);
       }
     }
   }
@@ -82,7 +98,11 @@ export function surroundings(sources: readonly Source[]): string[] {
   return sources
     .filter(({ path }) => !/^ts\/(cli|test)\/|\.test\.ts$|^ts\/codegen\/main\.ts$/.test(path))
     .flatMap(({ path, text }) =>
-      text.split("\n").flatMap((line, i) => (/process\.(env|argv|exit\b|exitCode)/.test(line) ? [`${path}:${i + 1} ${line.trim()}`] : [])),
+      text
+        .split("\n")
+        .flatMap((line, i) =>
+          /process\.(env|argv|exit\b|exitCode)/.test(line) ? [`${path}:${i + 1} ${line.trim()}`] : [],
+        ),
     );
 }
 
@@ -110,11 +130,16 @@ export function dead(sources: readonly Source[], entries: RegExp): string[] {
 
 /** Settings the code reads from the environment. */
 export function environmentRead(sources: readonly Source[]): string[] {
-  return [...new Set(sources.flatMap(({ text }) => [...text.matchAll(/\bMILLRACE_[A-Z_]+\b/g)].map((m) => m[0])))].sort();
+  return [
+    ...new Set(sources.flatMap(({ text }) => [...text.matchAll(/\bMILLRACE_[A-Z_]+\b/g)].map((m) => m[0]))),
+  ].sort();
 }
 
 /** Machine paths and registry hosts that must not be committed. */
 export function foreignPaths(sources: readonly Source[]): string[] {
-  const bad = /(?<![\w.])\/(?:home|root|work)\/[a-z]|registry\.npmjs|pypi\.org|files\.pythonhosted|repo1?\.maven|deb\.debian/;
-  return sources.flatMap(({ path, text }) => text.split("\n").flatMap((line, i) => (bad.test(line) ? [`${path}:${i + 1}`] : [])));
+  const bad =
+    /(?<![\w.])\/(?:home|root|work)\/[a-z]|registry\.npmjs|pypi\.org|files\.pythonhosted|repo1?\.maven|deb\.debian/;
+  return sources.flatMap(({ path, text }) =>
+    text.split("\n").flatMap((line, i) => (bad.test(line) ? [`${path}:${i + 1}`] : [])),
+  );
 }
