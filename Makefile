@@ -1,0 +1,96 @@
+# Every command of the project, for people and for CI. Installs into this folder only (node_modules, .venv,
+# .venv-mlflow, target); what runs is millrace itself (bin/millrace), this file only wires it.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+arch := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
+node := node_modules/node-linux-$(arch)/bin/node
+stamps := target/stamps
+# The Pythons uv would download come from elsewhere than the package registry: the machine's own is used.
+uv := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 target/uv/bin/uv
+maven_poms := $(shell find infra/local/maven -name pom.xml)
+
+.PHONY: help setup check up down clean demo test test-unit test-cluster test-browser bench prove generate lock
+
+help: ## Lists these targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(stamps)/node $(stamps)/python $(stamps)/mlflow $(stamps)/jars ## Installs what is missing or has changed: Node packages, Python environments, engine jars
+
+# No package here needs its install scripts: what could run code at install time does not.
+$(stamps)/node: package.json package-lock.json
+	@echo "setup: Node packages (npm ci)"
+	@npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@mkdir -p $(@D) && touch $@
+
+target/uv/bin/uv: infra/local/uv.txt infra/local/python.sh
+	@echo "setup: uv"
+	@rm -rf target/uv && python=$$(infra/local/python.sh) && "$$python" -m venv target/uv
+	@target/uv/bin/python -m pip install --quiet --disable-pip-version-check --requirement infra/local/uv.txt
+	@touch $@
+
+$(stamps)/python: pyproject.toml uv.lock | target/uv/bin/uv
+	@echo "setup: Python environment of the jobs (.venv)"
+	@python=$$(infra/local/python.sh) && $(uv) sync --quiet --frozen --python "$$python"
+	@mkdir -p $(@D) && touch $@
+
+$(stamps)/mlflow: infra/local/mlflow/requirements.txt | target/uv/bin/uv
+	@echo "setup: Python environment of the MLflow server (.venv-mlflow)"
+	@python=$$(infra/local/python.sh) && $(uv) venv --quiet --allow-existing --python "$$python" .venv-mlflow
+	@$(uv) pip sync --quiet --require-hashes --python .venv-mlflow/bin/python infra/local/mlflow/requirements.txt
+	@mkdir -p $(@D) && touch $@
+
+# From scratch each time a pom changes: a jar left over from another version would be on the class path.
+$(stamps)/jars: $(maven_poms)
+	@echo "setup: engine jars (Maven)"
+	@rm -rf target/engines && mvn --batch-mode --quiet --no-transfer-progress --threads 4 --file infra/local/maven package
+	@mkdir -p $(@D) && touch $@
+
+check: setup ## Formats, types and lints, and that generated files are fresh
+	@node_modules/.bin/biome check --error-on-warnings
+	@$(node) node_modules/typescript/bin/tsc --noEmit
+	@.venv/bin/ruff check jobs && .venv/bin/ruff format --check jobs
+	@.venv/bin/mypy
+	@bin/millrace generate --check
+
+up: setup ## Starts the engines: Kafka, schema registry, Spark, Ray, MLflow
+	@bin/millrace up
+
+down: ## Stops supervisor, jobs and engines
+	@if [ -x $(node) ]; then bin/millrace down; fi
+
+demo: setup ## Everything at once: engines, training, stream, API; stays until Ctrl-C (DETACH=1 returns)
+	@bin/millrace demo $(if $(DETACH),--detach)
+
+test: setup ## All tests: check, unit, cluster on real engines, browser
+	@infra/local/chromium.sh
+	@$(node) ts/test/suite.ts all
+
+test-unit: setup ## Unit and contract tests, nothing running
+	@$(node) ts/test/suite.ts unit
+
+test-cluster: setup ## Tests on real engines, started on ports of their own
+	@$(node) ts/test/suite.ts cluster
+
+test-browser: setup ## Tests of the page in a real Chromium
+	@infra/local/chromium.sh
+	@$(node) ts/test/suite.ts browser
+
+bench: setup ## Measures latency, throughput and memory; writes out/bench.json
+	@bin/millrace bench
+
+prove: setup ## The tests' proofs at full counts; writes docs/proof
+	@bin/millrace prove
+
+generate: setup ## Writes schemas, TypeScript and Python from the contracts and pipelines
+	@bin/millrace generate
+
+lock: target/uv/bin/uv ## Resolves both Python environments again and writes their lock files
+	@python=$$(infra/local/python.sh) && $(uv) lock --quiet --python "$$python"
+	@$(uv) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate \
+		infra/local/mlflow/requirements.in --output-file infra/local/mlflow/requirements.txt
+
+clean: down ## Stops everything and removes state, logs and reports (not what setup installed)
+	@rm -rf .millrace out .hypothesis .pytest_cache .mypy_cache .ruff_cache
