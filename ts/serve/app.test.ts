@@ -1,0 +1,428 @@
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { describe, expect, it } from "vitest";
+import { app, arrival, caughtUp, contract, features, NOW_MS, prediction } from "./fixtures/weather.ts";
+import { openapi, ROUTES, STATION_ID_LENGTH_MAX } from "./openapi.ts";
+import { FAILURE, REFUSAL } from "./status.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const json = async (response: Response) => (await response.json()) as Json;
+const document = openapi(contract, "0.1.0", "One paragraph on confidence.");
+
+/** Fails unless the body is what the description says of that schema. */
+function expectSchema(name: string, body: unknown): void {
+  const ajv = new Ajv2020({ strict: false, allErrors: true });
+  ajv.addFormat("date-time", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  ajv.addSchema(document, "api");
+  const validate = ajv.getSchema(`api#/components/schemas/${name}`);
+  expect(validate, `schema ${name}`).toBeDefined();
+  validate?.(body);
+  expect(validate?.errors ?? []).toEqual([]);
+}
+
+async function expectProblem(response: Response, status: number, code: string): Promise<Json> {
+  expect(response.status).toBe(status);
+  expect(response.headers.get("content-type")).toBe("application/problem+json");
+  const body = await json(response);
+  expectSchema("Problem", body);
+  expect(body).toMatchObject({ code, status, type: `urn:millrace:problem:${code}` });
+  return body;
+}
+
+describe("GET /predictions/{station_id}", () => {
+  it("answers the newest forecast in the promised shape, with units, intervals, age and provenance", async () => {
+    const { app: api, latest } = app();
+    latest.predicted("new-york", prediction(), arrival(7));
+    const response = await api.request("/predictions/new-york");
+    expect(response.status).toBe(200);
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    const body = await json(response);
+    expectSchema("Forecast", body);
+    expect(body).toMatchObject({
+      station_id: "new-york",
+      timestamp: "2016-12-04T13:05:00.000Z",
+      predictions: { temperature_6h: 3.1, temperature_12h: 3.1, humidity_6h: 61, pressure_6h: 1021.4 },
+      anomaly: { is_anomaly: false, anomaly_score: 0.1, anomaly_type: null, method: "rules", evidence: [] },
+      confidence: { temperature_confidence: 0.8, overall_confidence: 0.7 },
+      model_version: "3",
+      intervals: { temperature_6h: { lower: 1.1, upper: 5.6, level: 0.9 } },
+      units: { temperature_6h: "degC", humidity_24h: "%", pressure_12h: "hPa" },
+      valid_at: { "6h": "2016-12-04T19:05:00.000Z" },
+      in_sample: false,
+      age_s: 2,
+      behind_s: 0,
+      stale: false,
+      version: { plan_epoch: 1, revision: 100 },
+      provenance: { feature_offset: 41, prediction_partition: 2, prediction_offset: 7 },
+      stages: { commit_time: "2026-01-10T07:59:58.000Z" },
+      latency_ms: 1_000,
+    });
+  });
+
+  it("sends null where the model gave nothing, never a missing key", async () => {
+    const { app: api, latest } = app();
+    const whole = prediction();
+    latest.predicted(
+      "denver",
+      prediction({
+        predictions: { ...whole.predictions, humidity_6h: null },
+        quantiles: { ...whole.quantiles, humidity_6h: null },
+      }),
+      arrival(1),
+    );
+    const body = await json(await api.request("/predictions/denver"));
+    expectSchema("Forecast", body);
+    expect(body).toMatchObject({ predictions: { humidity_6h: null }, intervals: { humidity_6h: null } });
+  });
+
+  it("an unknown station is a problem that says where the stations are", async () => {
+    const body = await expectProblem(
+      await app().app.request("/predictions/atlantis"),
+      404,
+      "unknown_station",
+    );
+    expect(body["detail"]).toBe('No station "atlantis" is known to this pipeline');
+    expect(body["next"]).toContain("GET /stations");
+    expect(body["instance"]).toBe("/predictions/atlantis");
+  });
+
+  it("a known station without a forecast is told apart from an unknown one", async () => {
+    await expectProblem(await app().app.request("/predictions/denver"), 404, "no_prediction");
+  });
+
+  it.each([
+    "__proto__",
+    "constructor",
+    "%00",
+    "..%2f..%2fetc",
+    "%E0%A4%A",
+    "x".repeat(STATION_ID_LENGTH_MAX + 1),
+  ])("answers 404 to %s", async (id) => {
+    await expectProblem(await app().app.request(`/predictions/${id}`), 404, "unknown_station");
+  });
+
+  it("before the catch-up ends answers 503 with a time to retry, and no old forecast", async () => {
+    const { app: api, latest } = app({ feed: () => ({ ...caughtUp, caught_up: false }) });
+    latest.predicted("new-york", prediction(), arrival(1));
+    const response = await api.request("/predictions/new-york");
+    expect(response.headers.get("retry-after")).toBe("1");
+    await expectProblem(response, 503, "catching_up");
+  });
+});
+
+describe("GET /stations", () => {
+  it("lists every station of the contract and every one heard of, with values, age and units", async () => {
+    const { app: api, latest } = app();
+    latest.predicted("new-york", prediction(), arrival(1));
+    latest.observed("new-york", features(), arrival(1));
+    latest.observed("buoy-7", features(), arrival(2));
+    const body = await json(await api.request("/stations"));
+    expectSchema("Stations", body);
+    expect(body).toMatchObject({
+      count: 4,
+      next: null,
+      frontier: "2016-12-04T13:05:00.000Z",
+      units: { values: { temperature_mean: "degC" }, predictions: { temperature_6h: "degC" } },
+      stations: [
+        {
+          station_id: "buoy-7",
+          name: "buoy-7",
+          forecast: null,
+          age_s: null,
+          observed: { measurement_count: 5 },
+        },
+        { station_id: "denver", name: "Denver", observed: null, forecast: null, stale: false },
+        {
+          station_id: "new-york",
+          name: "New York",
+          latitude: 40.71,
+          observed: { values: { temperature_mean: 2.64, wind_speed_mean: null } },
+          forecast: { predictions: { temperature_6h: 3.1 }, overall_confidence: 0.7, is_anomaly: false },
+          age_s: 2,
+          stale: false,
+        },
+        { station_id: "seattle" },
+      ],
+    });
+  });
+
+  it("pages without gap or repeat", async () => {
+    const { app: api } = app();
+    const seen: unknown[] = [];
+    let after: string | null = "";
+    for (let page = 0; after !== null && page < 10; page++) {
+      const body = await json(await api.request(`/stations?limit=2&after=${after}`));
+      seen.push(...(body["stations"] as Json[]).map((s) => s["station_id"]));
+      after = body["next"] as string | null;
+    }
+    expect(seen).toEqual(["denver", "new-york", "seattle"]);
+  });
+
+  it.each(["0", "-1", "1.5", "x", "10001", ""])("refuses limit=%s", async (limit) => {
+    await expectProblem(await app().app.request(`/stations?limit=${limit}`), 400, "bad_parameter");
+  });
+});
+
+describe("GET /jobs", () => {
+  it("puts the newest heartbeat beside the supervisor's view", async () => {
+    const { app: api, progress } = app();
+    const report = {
+      job: "weather-features",
+      submission: "weather-features-1",
+      state: "running",
+      timestamp: NOW_MS - 1_500,
+      error_code: null,
+      message: null,
+      counters: { input_rows: 20 },
+    };
+    progress.report(report);
+    progress.report({ ...report, timestamp: NOW_MS - 9_000, counters: { input_rows: 10 } });
+    progress.report({ ...report, job: "weather-train", state: "succeeded" });
+    const body = await json(await api.request("/jobs"));
+    expectSchema("Jobs", body);
+    expect(body["jobs"]).toMatchObject([
+      { name: "weather-features", state: "running", heartbeat: { age_s: 1.5, counters: { input_rows: 20 } } },
+      { name: "weather-infer", heartbeat: null },
+      { name: "weather-train", state: "unknown", desired: false, heartbeat: { state: "succeeded" } },
+    ]);
+  });
+});
+
+describe("GET /health", () => {
+  const down = {
+    name: "spark",
+    address: "http://127.0.0.1:8080",
+    up: false,
+    detail: "refused",
+    next: "Run: x",
+  };
+
+  it("is 200 and ok when all is well", async () => {
+    const response = await app().app.request("/health");
+    expect(response.status).toBe(200);
+    const body = await json(response);
+    expectSchema("Health", body);
+    expect(body).toMatchObject({ status: "ok", ready: true });
+  });
+
+  it("is 503 when a needed engine is down, and says what to do", async () => {
+    const response = await app({ engines: async () => [{ ...down, needed: true }] }).app.request("/health");
+    expect(response.status).toBe(503);
+    const body = await json(response);
+    expectSchema("Health", body);
+    expect(body).toMatchObject({
+      status: "down",
+      engines: [{ name: "spark", status: "down", next: "Run: x" }],
+    });
+  });
+
+  it("is 200 and degraded when only something not needed is down", async () => {
+    const response = await app({ engines: async () => [{ ...down, needed: false }] }).app.request("/health");
+    expect(response.status).toBe(200);
+    expect(await json(response)).toMatchObject({ status: "degraded" });
+  });
+
+  it("is 503 when a needed job was never submitted", async () => {
+    const response = await app({ jobs: async () => [] }).app.request("/health");
+    expect(response.status).toBe(503);
+    expect(await json(response)).toMatchObject({
+      jobs: [
+        { name: "weather-features", status: "down", next: "Run: millrace submit weather-features" },
+        { name: "weather-infer" },
+      ],
+    });
+  });
+
+  it("does not believe RUNNING of a job that fell silent", async () => {
+    const { app: api, progress } = app();
+    progress.report({
+      job: "weather-infer",
+      submission: "weather-infer-1",
+      state: "running",
+      timestamp: NOW_MS - 61_000,
+      error_code: null,
+      message: null,
+      counters: {},
+    });
+    const response = await api.request("/health");
+    expect(response.status).toBe(503);
+    expect((await json(response))["jobs"]).toMatchObject([
+      { name: "weather-features", status: "up" },
+      {
+        name: "weather-infer",
+        status: "down",
+        detail: "no heartbeat for 61 s",
+        next: "Run: millrace logs weather-infer",
+      },
+    ]);
+  });
+
+  it("live answers while everything else is down; ready follows the feed alone", async () => {
+    const { app: api } = app({
+      engines: async () => [{ ...down, needed: true }],
+      feed: () => ({ ...caughtUp, caught_up: false }),
+    });
+    expect((await api.request("/health/live")).status).toBe(200);
+    const ready = await api.request("/health/ready");
+    expect(ready.status).toBe(503);
+    expectSchema("Ready", await json(ready));
+    const well = await app({ engines: async () => [{ ...down, needed: true }] }).app.request("/health/ready");
+    expect(well.status).toBe(200);
+  });
+});
+
+describe("GET /metrics", () => {
+  it("speaks of jobs, engines, stations, lag, rejects and its own latency", async () => {
+    const { app: api, latest, progress, metrics } = app();
+    latest.predicted("new-york", prediction(), arrival(1));
+    metrics.rejected("out_of_range");
+    metrics.predicted(1_000);
+    progress.report({
+      job: "weather-features",
+      submission: "s",
+      state: "running",
+      timestamp: NOW_MS,
+      error_code: null,
+      message: null,
+      counters: { input_rows: 1234, batch_ms: 410, "odd name": 1 },
+    });
+    await api.request("/predictions/new-york");
+    const response = await api.request("/metrics");
+    expect(response.headers.get("content-type")).toContain("text/plain");
+    const lines = (await response.text()).split("\n");
+    for (const line of [
+      'millrace_job_input_rows{job="weather-features"} 1234',
+      'millrace_job_batch_ms{job="weather-features"} 410',
+      'millrace_job_odd_name{job="weather-features"} 1',
+      'millrace_job_state{job="weather-features",state="running"} 1',
+      'millrace_job_state{job="weather-features",state="failed"} 0',
+      'millrace_engine_up{engine="kafka"} 1',
+      'millrace_station_age_seconds{station="new-york"} 2',
+      'millrace_station_stale{station="new-york"} 0',
+      'millrace_consumer_lag{group="ray-ml-inference",topic="weather-features",partition="0"} 7',
+      'millrace_feed_lag{topic="weather-predictions"} 0',
+      'millrace_rejects_total{reason="out_of_range"} 1',
+      'millrace_http_request_duration_seconds_count{method="GET",route="/predictions/{station_id}",status="200"} 1',
+      "millrace_prediction_latency_seconds_count 1",
+    ])
+      expect(lines).toContain(line);
+  });
+});
+
+describe("every route", () => {
+  it.each(Object.values(ROUTES).map((r) => r.path.replace("{station_id}", "new-york")))(
+    "refuses another method on %s with 405 and what is allowed",
+    async (path) => {
+      const response = await app().app.request(path, { method: "POST" });
+      expect(response.headers.get("allow")).toBe("GET, HEAD");
+      await expectProblem(response, 405, "method_not_allowed");
+    },
+  );
+
+  it("HEAD answers like GET, without a body", async () => {
+    const response = await app().app.request("/health/live", { method: "HEAD" });
+    expect(response.status).toBe(200);
+    expect(await response.text()).toBe("");
+  });
+
+  it("a path that is none is a problem", async () => {
+    await expectProblem(await app().app.request("/forecast"), 404, "unknown_route");
+  });
+
+  it("an engine's failure keeps its code; any other failure tells nothing of itself", async () => {
+    const { app: known } = app({
+      jobs: () => Promise.reject(Object.assign(new Error('Cannot reach "x"'), { code: "kafka_unreachable" })),
+    });
+    const body = await expectProblem(await known.request("/jobs"), 503, "kafka_unreachable");
+    expect(body["detail"]).toBe('Cannot reach "x"');
+    const { app: broken, errors } = app({ jobs: () => Promise.reject(new Error("secret")) });
+    const internal = await expectProblem(await broken.request("/jobs"), 500, "internal");
+    expect(JSON.stringify(internal)).not.toContain("secret");
+    expect(errors).toHaveLength(1);
+  });
+
+  it("every refusal and failure says what to do", () => {
+    for (const answer of [...Object.values(REFUSAL), ...Object.values(FAILURE)])
+      expect(answer.next.length).toBeGreaterThan(10);
+  });
+});
+
+describe("GET /openapi.json", () => {
+  it("is valid OpenAPI 3.1 and describes every route that is mounted", async () => {
+    const { app: api } = app();
+    const served = await json(await api.request("/openapi.json"));
+    expect(served).toEqual(document);
+    const result = await new Validator().validate(structuredClone(served));
+    expect(result.errors ?? []).toEqual([]);
+    expect(result.valid).toBe(true);
+    const mounted = api.routes
+      .filter((r) => r.method === "GET")
+      .map((r) => r.path.replace(/:(\w+)/g, "{$1}"));
+    expect(Object.keys(served["paths"] as Json).sort()).toEqual([...new Set(mounted)].sort());
+  });
+
+  it("the validator refuses a document with a fault", async () => {
+    const result = await new Validator().validate({
+      ...structuredClone(document),
+      paths: { "/x": { get: { responses: 3 } } },
+    });
+    expect(result.valid).toBe(false);
+  });
+
+  it("carries the meaning of the confidence and the units of each forecast", () => {
+    const text = JSON.stringify(document);
+    expect(text).toContain("One paragraph on confidence.");
+    expect(text).toContain('"unit":"degC"');
+  });
+
+  it("names the station as the contract does", () => {
+    const other = openapi({ ...contract, key: "vehicle_id" }, "0.1.0", "");
+    expect(Object.keys(other["paths"] as Json)).toContain("/predictions/{vehicle_id}");
+  });
+});
+
+describe("GET /", () => {
+  it("is complete without a script and loads nothing from elsewhere", async () => {
+    const { app: api, latest } = app();
+    latest.predicted("new-york", prediction(), arrival(1));
+    latest.observed("new-york", features(), arrival(1));
+    const response = await api.request("/");
+    expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
+    const html = await response.text();
+    expect(html).toContain('<a href="/predictions/new-york">New York</a>');
+    expect(html).toContain("°C");
+    expect(html.match(/(?:src|href)="https?:\/\/[^"]*"/g)).toEqual(['href="http://127.0.0.1:8080/"']);
+  });
+
+  it("escapes what stations and rules say", async () => {
+    const { app: api, latest } = app();
+    const evil = '"><script>alert(1)</script>';
+    latest.predicted(
+      evil,
+      prediction({
+        anomaly: {
+          is_anomaly: true,
+          anomaly_score: 2,
+          anomaly_type: evil,
+          evidence: [evil],
+          method: "rules",
+        },
+      }),
+      arrival(1),
+    );
+    const html = await (await api.request("/")).text();
+    expect(html).not.toContain("<script>alert");
+  });
+
+  it("serves its script without types, its parts and its style, and no other file", async () => {
+    const { app: api } = app();
+    const script = await api.request("/web/client.ts");
+    expect(script.headers.get("content-type")).toContain("text/javascript");
+    expect(await script.text()).not.toContain("interface Polling");
+    expect((await api.request("/web/cells.ts")).status).toBe(200);
+    expect((await api.request("/web/page.css")).status).toBe(200);
+    expect((await api.request("/web/page.ts")).status).toBe(404);
+    expect((await api.request("/web/../serve/app.ts")).status).toBe(404);
+  });
+});

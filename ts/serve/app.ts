@@ -1,0 +1,213 @@
+// The routes of the API, as a Hono app over effects that are passed in: stores, views, probes, clock.
+// Knows HTTP and nothing of Kafka, engines or the file system. Example: `createApp(effects).request("/stations")`.
+
+import { Hono } from "hono";
+import { forecastBody, forecastUnits, iso, stationIds, stationRow, valueUnits } from "./forecast.ts";
+import { type EngineProbe, type FeedState, type Health, judge } from "./health.ts";
+import { type JobRow, type JobView, jobRows, type Progress } from "./jobs.ts";
+import type { Latest } from "./latest.ts";
+import type { GroupLag, Metrics } from "./metrics.ts";
+import {
+  openapi,
+  ROUTES,
+  type RouteName,
+  STATION_ID_LENGTH_MAX,
+  STATIONS_LIMIT,
+  STATIONS_LIMIT_MAX,
+} from "./openapi.ts";
+import { fromError, problem, respond } from "./problem.ts";
+import type { ServedContract } from "./records.ts";
+
+/** What the page shows; built here, rendered in ts/web. */
+export interface PageData {
+  readonly stations: ReturnType<typeof stationsBody>;
+  readonly health: Health;
+}
+
+export interface Effects {
+  readonly contract: ServedContract;
+  /** Version of the software, for the API's description. */
+  readonly version: string;
+  /** What the confidence means, one paragraph. */
+  readonly confidence: string;
+  readonly latest: Latest;
+  readonly progress: Progress;
+  readonly metrics: Metrics;
+  readonly clock: { nowMs(): number };
+  feed(): FeedState;
+  /** Each of these three answers within a bound and never rejects for an engine that is down. */
+  jobs(): Promise<readonly JobView[]>;
+  engines(): Promise<readonly EngineProbe[]>;
+  lags(): Promise<readonly GroupLag[]>;
+  /** Jobs a live forecast needs. */
+  readonly needed_jobs: readonly string[];
+  page(data: PageData): string;
+  /** The page's script and style by path; null for a path that is not one of them. */
+  asset(path: string): { readonly type: string; readonly text: string } | null;
+  log(error: unknown): void;
+}
+
+/** Nothing from elsewhere is loaded, nothing inline is run. */
+const PAGE_HEADERS = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+};
+
+function stationsBody(effects: Effects, limit: number, after: string | null) {
+  const { contract, latest } = effects;
+  const now_ms = effects.clock.nowMs();
+  const ids = stationIds(contract, latest);
+  const rest = after === null ? ids : ids.filter((id) => id > after);
+  const page = rest.slice(0, limit);
+  return {
+    pipeline: contract.pipeline,
+    at: iso(now_ms),
+    frontier: latest.frontier_ms === null ? null : iso(latest.frontier_ms),
+    count: ids.length,
+    units: { predictions: forecastUnits(contract), values: valueUnits(contract) },
+    stations: page.map((id) => stationRow(contract, latest, id, now_ms)),
+    next: rest.length > limit ? (page.at(-1) ?? null) : null,
+  };
+}
+
+export function createApp(effects: Effects): Hono {
+  const app = new Hono();
+  const document = openapi(effects.contract, effects.version, effects.confidence);
+
+  const rows = async (): Promise<JobRow[]> =>
+    jobRows(await effects.jobs(), effects.progress, effects.clock.nowMs());
+  const health = async (): Promise<Health> => {
+    const [engines, jobs] = await Promise.all([effects.engines(), rows()]);
+    return judge(engines, jobs, effects.feed(), effects.needed_jobs, iso(effects.clock.nowMs()));
+  };
+  const json = (body: unknown, status = 200): Response =>
+    new Response(`${JSON.stringify(body)}\n`, {
+      status,
+      headers: { "content-type": "application/json", "cache-control": "no-store" },
+    });
+  /** Before the catch-up ends a 404 could be wrong and an answer old. */
+  const catchingUp = (path: string): Response | null =>
+    effects.feed().caught_up
+      ? null
+      : respond(problem("catching_up", "The latest predictions have not been read up to the end yet", path), {
+          "retry-after": "1",
+        });
+
+  const handlers: Record<
+    RouteName,
+    (request: Request, path: string, id: string) => Promise<Response> | Response
+  > = {
+    page: async () =>
+      new Response(
+        effects.page({ stations: stationsBody(effects, STATIONS_LIMIT, null), health: await health() }),
+        {
+          headers: {
+            "content-type": "text/html; charset=utf-8",
+            "cache-control": "no-store",
+            ...PAGE_HEADERS,
+          },
+        },
+      ),
+
+    prediction: (_request, path, id) => {
+      const state = id.length <= STATION_ID_LENGTH_MAX ? effects.latest.get(id) : undefined;
+      const early = catchingUp(path);
+      if (early) return early;
+      const body = state && forecastBody(effects.contract, effects.latest, state, effects.clock.nowMs());
+      if (body) return json(body);
+      const shown = id.slice(0, STATION_ID_LENGTH_MAX);
+      if (state || Object.hasOwn(effects.contract.stations, id))
+        return respond(problem("no_prediction", `Station "${shown}" has no prediction yet`, path));
+      return respond(problem("unknown_station", `No station "${shown}" is known to this pipeline`, path));
+    },
+
+    stations: (request, path) => {
+      const query = new URL(request.url).searchParams;
+      const text = query.get("limit");
+      const limit = text === null ? STATIONS_LIMIT : Number(text);
+      if (!Number.isInteger(limit) || limit < 1 || limit > STATIONS_LIMIT_MAX)
+        return respond(
+          problem("bad_parameter", `Expected "limit" from 1 to ${STATIONS_LIMIT_MAX}, got "${text}"`, path),
+        );
+      const after = query.get("after");
+      if (after !== null && after.length > STATION_ID_LENGTH_MAX)
+        return respond(
+          problem("bad_parameter", `Expected "after" of at most ${STATION_ID_LENGTH_MAX} characters`, path),
+        );
+      return catchingUp(path) ?? json(stationsBody(effects, limit, after));
+    },
+
+    jobs: async () => json({ at: iso(effects.clock.nowMs()), jobs: await rows() }),
+
+    health: async () => {
+      const body = await health();
+      return json(body, body.status === "down" ? 503 : 200);
+    },
+
+    live: () => json({ status: "ok" }),
+
+    ready: () => {
+      const feed = effects.feed();
+      const ready = feed.caught_up && feed.error === null;
+      return json({ status: ready ? "ready" : "catching_up", feed }, ready ? 200 : 503);
+    },
+
+    metrics: async () => {
+      const [jobs, engines, lags] = await Promise.all([rows(), effects.engines(), effects.lags()]);
+      const text = await effects.metrics.text(
+        { latest: effects.latest, jobs, engines, feed: effects.feed(), lags },
+        effects.clock.nowMs(),
+      );
+      return new Response(text, {
+        headers: { "content-type": effects.metrics.registry.contentType, "cache-control": "no-store" },
+      });
+    },
+
+    openapi: () => json(document),
+  };
+
+  for (const name of Object.keys(ROUTES) as RouteName[]) {
+    const path = ROUTES[name].path.replace(/\{(\w+)\}/g, ":$1");
+    app.get(path, async (c) => {
+      const started_ms = performance.now();
+      const at = c.req.path;
+      let response: Response;
+      try {
+        response = await handlers[name](c.req.raw, at, c.req.param("station_id" as never) ?? "");
+      } catch (error) {
+        effects.log(error);
+        response = respond(fromError(error, at));
+      }
+      effects.metrics.answered(
+        "GET",
+        ROUTES[name].path,
+        response.status,
+        (performance.now() - started_ms) / 1000,
+      );
+      return response;
+    });
+    app.all(path, (c) =>
+      respond(
+        problem("method_not_allowed", `${c.req.method} is not offered here, only GET and HEAD`, c.req.path),
+        { allow: "GET, HEAD" },
+      ),
+    );
+  }
+  app.notFound((c) => {
+    const asset = c.req.method === "GET" ? effects.asset(c.req.path) : null;
+    if (asset)
+      return new Response(asset.text, {
+        headers: { "content-type": asset.type, "cache-control": "no-cache" },
+      });
+    return respond(problem("unknown_route", `Nothing is served at "${c.req.path}"`, c.req.path));
+  });
+  app.onError((error, c) => {
+    effects.log(error);
+    return respond(fromError(error, c.req.path));
+  });
+  return app;
+}
+
+export type StationsBody = ReturnType<typeof stationsBody>;

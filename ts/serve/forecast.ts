@@ -1,0 +1,220 @@
+// Turns a held prediction into the body of GET /predictions/{station_id}, and a station into a row of GET /stations.
+// Pure: every name comes from the contract, every unit is beside its number. Computes no forecast and no score.
+
+import type { Age, Latest, StationState } from "./latest.ts";
+import type { ServedContract } from "./records.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** UTC epoch ms as RFC 3339. */
+export const iso = (ms: number): string => new Date(ms).toISOString();
+
+/** `temperature_6h` for each target and horizon, targets first. */
+export function forecastNames(contract: ServedContract): string[] {
+  return contract.targets.flatMap((target) => contract.horizons_h.map((h) => `${target}_${h}h`));
+}
+
+/** Unit of every forecast, by its name. A target's unit is its field's. */
+export function forecastUnits(contract: ServedContract): Record<string, string> {
+  const unit = new Map(contract.fields.map((f) => [f.name, f.unit ?? "1"]));
+  return Object.fromEntries(
+    contract.targets.flatMap((target) =>
+      contract.horizons_h.map((h) => [`${target}_${h}h`, unit.get(target) ?? "1"]),
+    ),
+  );
+}
+
+/** Unit of every latest value, by its column. */
+export function valueUnits(contract: ServedContract): Record<string, string> {
+  const unit = new Map(contract.features.map((f) => [f.column, f.unit]));
+  return Object.fromEntries(contract.history_values.map((column) => [column, unit.get(column) ?? "1"]));
+}
+
+/** The outer quantiles: their field names in a record and the share of outcomes they should hold (0.9). */
+export function band(contract: ServedContract): { lower: string; upper: string; level: number } {
+  const [low, high] = [Math.min(...contract.quantiles), Math.max(...contract.quantiles)];
+  const name = (q: number) => `q${String(Math.round(q * 100)).padStart(2, "0")}`;
+  return { lower: name(low), upper: name(high), level: Math.round((high - low) * 1000) / 1000 };
+}
+
+export interface Interval {
+  readonly lower: number;
+  readonly upper: number;
+  readonly level: number;
+}
+
+export interface ForecastBody {
+  readonly timestamp: string;
+  readonly window_start: string;
+  readonly predictions: Readonly<Record<string, number | null>>;
+  readonly intervals: Readonly<Record<string, Interval | null>>;
+  readonly units: Readonly<Record<string, string>>;
+  readonly valid_at: Readonly<Record<string, string>>;
+  readonly anomaly: {
+    readonly is_anomaly: boolean;
+    readonly anomaly_score: number;
+    readonly anomaly_type: string | null;
+    readonly method: string;
+    readonly evidence: readonly string[];
+  };
+  readonly confidence: Readonly<Record<string, number>>;
+  readonly model_version: string;
+  readonly in_sample: boolean;
+  readonly age_s: number;
+  readonly behind_s: number;
+  readonly stale: boolean;
+  readonly stale_reason: string | null;
+  readonly id: string;
+  readonly arm: string;
+  readonly version: { readonly plan_epoch: number; readonly revision: number };
+  readonly provenance: Readonly<Record<string, unknown>>;
+  readonly stages: Readonly<Record<string, string>>;
+  /** From the append of the newest raw record of the window to the commit of this prediction. */
+  readonly latency_ms: number | null;
+  /** The key field, under the contract's name for it. */
+  readonly [key: string]: unknown;
+}
+
+/**
+ * The served forecast of one station; null when it has none.
+ * Units: as in `units`; times RFC 3339 UTC; `timestamp` is the window's end and the moment the horizons count from.
+ */
+export function forecastBody(
+  contract: ServedContract,
+  latest: Latest,
+  state: StationState,
+  now_ms: number,
+): ForecastBody | null {
+  const age = latest.age(state, now_ms);
+  if (!state.prediction || !age) return null;
+  const { record, arrival } = state.prediction;
+  const { lower, upper, level } = band(contract);
+  const names = forecastNames(contract);
+  const interval = (name: string): Interval | null => {
+    const quantiles = record.quantiles[name];
+    const [from, to] = [quantiles?.[lower], quantiles?.[upper]];
+    return from === undefined || to === undefined ? null : { lower: from, upper: to, level };
+  };
+  const raw_ms = record.stages["raw_append_time"];
+  return {
+    [contract.key]: state.station_id,
+    timestamp: iso(record.timestamp),
+    window_start: iso(record.window_start),
+    predictions: Object.fromEntries(names.map((name) => [name, record.predictions[name] ?? null])),
+    intervals: Object.fromEntries(names.map((name) => [name, interval(name)])),
+    units: forecastUnits(contract),
+    valid_at: Object.fromEntries(
+      contract.horizons_h.map((h) => [`${h}h`, iso(record.timestamp + h * HOUR_MS)]),
+    ),
+    anomaly: {
+      is_anomaly: record.anomaly.is_anomaly,
+      anomaly_score: record.anomaly.anomaly_score,
+      anomaly_type: record.anomaly.anomaly_type,
+      method: record.anomaly.method,
+      evidence: record.anomaly.evidence,
+    },
+    confidence: record.confidence,
+    model_version: record.model_version,
+    in_sample: record.in_sample,
+    ...age,
+    id: record.id,
+    arm: record.arm,
+    version: { plan_epoch: record.plan_epoch, revision: record.revision },
+    provenance: {
+      ...record.provenance,
+      prediction_topic: arrival.topic,
+      prediction_partition: arrival.partition,
+      prediction_offset: arrival.offset,
+    },
+    stages: {
+      ...Object.fromEntries(Object.entries(record.stages).map(([stage, ms]) => [stage, iso(ms)])),
+      commit_time: iso(arrival.append_time_ms),
+    },
+    latency_ms: raw_ms === undefined ? null : arrival.append_time_ms - raw_ms,
+  };
+}
+
+export interface StationRow {
+  readonly station_id: string;
+  readonly name: string;
+  readonly latitude: number | null;
+  readonly longitude: number | null;
+  readonly elevation_m: number | null;
+  /** The newest window that Spark published; null when none was seen. */
+  readonly observed: {
+    readonly window_end: string;
+    readonly measurement_count: number;
+    readonly values: Readonly<Record<string, number | null>>;
+  } | null;
+  readonly forecast: {
+    readonly timestamp: string;
+    readonly predictions: Readonly<Record<string, number | null>>;
+    readonly intervals: Readonly<Record<string, Interval | null>>;
+    readonly is_anomaly: boolean;
+    readonly anomaly_score: number;
+    readonly anomaly_type: string | null;
+    readonly evidence: readonly string[];
+    readonly overall_confidence: number | null;
+    readonly model_version: string;
+    readonly in_sample: boolean;
+  } | null;
+  readonly age_s: number | null;
+  readonly behind_s: number | null;
+  readonly stale: boolean;
+  readonly stale_reason: string | null;
+}
+
+const NO_AGE: { [K in keyof Age]: Age[K] | null } & { stale: boolean } = {
+  age_s: null,
+  behind_s: null,
+  stale: false,
+  stale_reason: null,
+};
+
+/** One row of the station list. A station of the contract that never spoke has no values, no forecast and no age. */
+export function stationRow(
+  contract: ServedContract,
+  latest: Latest,
+  station_id: string,
+  now_ms: number,
+): StationRow {
+  const state = latest.get(station_id);
+  const known = Object.hasOwn(contract.stations, station_id) ? contract.stations[station_id] : undefined;
+  const body = state ? forecastBody(contract, latest, state, now_ms) : null;
+  const features = state?.features?.record;
+  const number = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : null);
+  return {
+    station_id,
+    name: known?.name ?? station_id,
+    latitude: known?.latitude ?? null,
+    longitude: known?.longitude ?? null,
+    elevation_m: known?.elevation_m ?? null,
+    observed: features
+      ? {
+          window_end: iso(features.window_end),
+          measurement_count: features.measurement_count,
+          values: Object.fromEntries(contract.history_values.map((c) => [c, number(features[c])])),
+        }
+      : null,
+    forecast: body
+      ? {
+          timestamp: body.timestamp,
+          predictions: body.predictions,
+          intervals: body.intervals,
+          is_anomaly: body.anomaly.is_anomaly,
+          anomaly_score: body.anomaly.anomaly_score,
+          anomaly_type: body.anomaly.anomaly_type,
+          evidence: body.anomaly.evidence,
+          overall_confidence: body.confidence["overall_confidence"] ?? null,
+          model_version: body.model_version,
+          in_sample: body.in_sample,
+        }
+      : null,
+    ...((state && latest.age(state, now_ms)) ?? NO_AGE),
+  };
+}
+
+/** All station ids, those of the contract and those heard of, in alphabetical order. */
+export function stationIds(contract: ServedContract, latest: Latest): string[] {
+  return [...new Set([...Object.keys(contract.stations), ...latest.ids()])].sort();
+}

@@ -1,0 +1,137 @@
+// Judges whether a forecast can be made and served: engines, jobs and the feed, each with what to do when it is down.
+// Pure: probes and job states are passed in. `ready` asks only whether this process can answer from memory.
+
+import type { JobRow } from "./jobs.ts";
+
+/** One engine as a probe found it. */
+export interface EngineProbe {
+  readonly name: string;
+  readonly address: string;
+  /** Whether a live forecast needs it. MLflow is needed to load a model, not to go on with one. */
+  readonly needed: boolean;
+  readonly up: boolean;
+  readonly detail: string;
+  readonly next: string | null;
+}
+
+export interface FeedTopic {
+  readonly topic: string;
+  /** Records between what was read and the end, all partitions. Commit markers may leave it above 0 when at rest. */
+  readonly lag: number;
+  readonly records: number;
+  readonly undecodable: number;
+}
+
+export interface FeedState {
+  /** True once the ends of all partitions as they were at the start have been reached. */
+  readonly caught_up: boolean;
+  readonly topics: readonly FeedTopic[];
+  /** Why the feed does not run, null while it does. */
+  readonly error: string | null;
+}
+
+export interface Health {
+  /** `down` when something needed is down, `degraded` when only something else is. */
+  readonly status: "ok" | "degraded" | "down";
+  readonly ready: boolean;
+  readonly at: string;
+  readonly engines: readonly {
+    readonly name: string;
+    readonly address: string;
+    readonly needed: boolean;
+    readonly status: "up" | "down";
+    readonly detail: string;
+    readonly next: string | null;
+  }[];
+  readonly jobs: readonly {
+    readonly name: string;
+    readonly engine: string;
+    readonly needed: boolean;
+    readonly status: "up" | "down";
+    readonly state: string;
+    readonly heartbeat_age_s: number | null;
+    readonly detail: string;
+    readonly next: string | null;
+  }[];
+  readonly feed: FeedState;
+}
+
+/** A running job that has said nothing for longer than this is not believed: after a restart Ray still calls the dead RUNNING. */
+export const HEARTBEAT_SILENT_S = 60;
+
+interface JobVerdict {
+  readonly up: boolean;
+  readonly detail: string;
+  readonly next: string | null;
+}
+
+function judgeJob(row: JobRow): JobVerdict {
+  const logs = `Run: millrace logs ${row.name}`;
+  const reason = row.reason ? `: ${row.reason}` : "";
+  if (row.gave_up) return { up: false, detail: `the supervisor gave up${reason}`, next: logs };
+  if (row.state !== "running") return { up: false, detail: `${row.state}${reason}`, next: logs };
+  if (row.heartbeat && row.heartbeat.age_s > HEARTBEAT_SILENT_S)
+    return { up: false, detail: `no heartbeat for ${row.heartbeat.age_s.toFixed(0)} s`, next: logs };
+  return { up: true, detail: "running", next: null };
+}
+
+/** `needed_jobs` are judged even when no one has heard of them; other jobs can only degrade, and only when desired. */
+export function judge(
+  engines: readonly EngineProbe[],
+  jobs: readonly JobRow[],
+  feed: FeedState,
+  needed_jobs: readonly string[],
+  at: string,
+): Health {
+  const rows: Health["jobs"][number][] = jobs.map((row) => {
+    const verdict = judgeJob(row);
+    return {
+      name: row.name,
+      engine: row.engine,
+      needed: needed_jobs.includes(row.name),
+      status: verdict.up ? "up" : "down",
+      state: row.state,
+      heartbeat_age_s: row.heartbeat?.age_s ?? null,
+      detail: verdict.detail,
+      next: verdict.next,
+    };
+  });
+  for (const name of needed_jobs)
+    if (!jobs.some((row) => row.name === name))
+      rows.push({
+        name,
+        engine: "unknown",
+        needed: true,
+        status: "down",
+        state: "unknown",
+        heartbeat_age_s: null,
+        detail: "not submitted",
+        next: `Run: millrace submit ${name}`,
+      });
+  const ready = feed.caught_up && feed.error === null;
+  const desired = new Set(jobs.filter((row) => row.desired).map((row) => row.name));
+  const neededDown =
+    feed.error !== null ||
+    engines.some((e) => e.needed && !e.up) ||
+    rows.some((row) => row.needed && row.status === "down");
+  // A finished replay is not a fault: a job that succeeded has done what was asked.
+  const otherDown =
+    !ready ||
+    engines.some((e) => !e.up) ||
+    rows.some((row) => row.status === "down" && desired.has(row.name) && row.state !== "succeeded");
+  return {
+    status: neededDown ? "down" : otherDown ? "degraded" : "ok",
+    ready,
+    at,
+    engines: engines.map((e) => ({
+      name: e.name,
+      address: e.address,
+      needed: e.needed,
+      status: e.up ? "up" : "down",
+      detail: e.detail,
+      next: e.up ? null : e.next,
+    })),
+    jobs: rows,
+    feed,
+  };
+}

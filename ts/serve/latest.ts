@@ -1,0 +1,141 @@
+// The newest prediction and the newest feature row of every station, in memory. Sits between the feed and the routes.
+// Keeps one record of each kind a station and nothing older: history belongs to a store, not here.
+
+import type { Arrival, FeatureRecord, PredictionRecord } from "./records.ts";
+
+/**
+ * When a station counts as stale. Two clocks, never mixed:
+ * - event time: its newest window ends more than `trail_ms` before the newest window of the network.
+ *   A replay of 2017 is fresh as long as its stations keep up with each other.
+ * - wall time: no station at all got a prediction for more than `silent_ms`. Then every station is stale.
+ * Both limits are exclusive: exactly at the limit is still fresh.
+ */
+export interface StaleRule {
+  readonly trail_ms: number;
+  readonly silent_ms: number;
+}
+
+export type StaleReason = "trails_network" | "network_silent";
+
+export interface Age {
+  /** Wall time since the station's newest prediction was committed. */
+  readonly age_s: number;
+  /** Event time between the station's newest window and the network's newest. */
+  readonly behind_s: number;
+  readonly stale: boolean;
+  readonly stale_reason: StaleReason | null;
+}
+
+export interface Held<T> {
+  readonly record: T;
+  readonly arrival: Arrival;
+}
+
+export interface StationState {
+  readonly station_id: string;
+  prediction: Held<PredictionRecord> | null;
+  features: Held<FeatureRecord> | null;
+}
+
+/** `newest` replaced what was held, `older` did not, `refused` met the bound on stations. */
+export type Outcome = "newest" | "older" | "refused";
+
+/**
+ * Order of two versions of one station: window end, then plan epoch, then revision, then offset.
+ * The offset decides between equals (one model after another over the same row) and makes the order total:
+ * a station's records share a partition.
+ */
+export function isNewer(a: readonly number[], b: readonly number[]): boolean {
+  for (let i = 0; i < a.length; i++) {
+    const [x, y] = [a[i] ?? 0, b[i] ?? 0];
+    if (x !== y) return x > y;
+  }
+  return false;
+}
+
+const predictionVersion = ({ record, arrival }: Held<PredictionRecord>) => [
+  record.timestamp,
+  record.plan_epoch,
+  record.revision,
+  arrival.offset,
+];
+const featureVersion = ({ record, arrival }: Held<FeatureRecord>) => [
+  record.window_end,
+  record.plan_epoch,
+  record.revision,
+  arrival.offset,
+];
+
+export class Latest {
+  readonly rule: StaleRule;
+  /** More stations than this are refused and counted: memory is bounded by it. */
+  readonly stations_max: number;
+  readonly #stations = new Map<string, StationState>();
+  #frontier_ms: number | null = null;
+  #committed_ms: number | null = null;
+
+  constructor(rule: StaleRule, stations_max = 100_000) {
+    this.rule = rule;
+    this.stations_max = stations_max;
+  }
+
+  /** Newest window end of any station, event time; null before the first prediction. */
+  get frontier_ms(): number | null {
+    return this.#frontier_ms;
+  }
+
+  predicted(station_id: string, record: PredictionRecord, arrival: Arrival): Outcome {
+    const state = this.#state(station_id);
+    if (!state) return "refused";
+    this.#frontier_ms = Math.max(this.#frontier_ms ?? record.timestamp, record.timestamp);
+    this.#committed_ms = Math.max(this.#committed_ms ?? arrival.append_time_ms, arrival.append_time_ms);
+    const held = { record, arrival };
+    if (state.prediction && !isNewer(predictionVersion(held), predictionVersion(state.prediction)))
+      return "older";
+    state.prediction = held;
+    return "newest";
+  }
+
+  observed(station_id: string, record: FeatureRecord, arrival: Arrival): Outcome {
+    const state = this.#state(station_id);
+    if (!state) return "refused";
+    const held = { record, arrival };
+    if (state.features && !isNewer(featureVersion(held), featureVersion(state.features))) return "older";
+    state.features = held;
+    return "newest";
+  }
+
+  get(station_id: string): StationState | undefined {
+    return this.#stations.get(station_id);
+  }
+
+  /** Ids of all stations heard of, in no order. */
+  ids(): IterableIterator<string> {
+    return this.#stations.keys();
+  }
+
+  /** Null for a station without a prediction. A broker whose clock leads ours reads as age 0, not as a negative age. */
+  age(state: StationState, now_ms: number): Age | null {
+    if (!state.prediction || this.#frontier_ms === null || this.#committed_ms === null) return null;
+    const { record, arrival } = state.prediction;
+    const behind_ms = this.#frontier_ms - record.timestamp;
+    const silent = now_ms - this.#committed_ms > this.rule.silent_ms;
+    const trails = behind_ms > this.rule.trail_ms;
+    return {
+      age_s: Math.max(0, now_ms - arrival.append_time_ms) / 1000,
+      behind_s: behind_ms / 1000,
+      stale: silent || trails,
+      stale_reason: silent ? "network_silent" : trails ? "trails_network" : null,
+    };
+  }
+
+  #state(station_id: string): StationState | null {
+    let state = this.#stations.get(station_id);
+    if (!state) {
+      if (this.#stations.size >= this.stations_max) return null;
+      state = { station_id, prediction: null, features: null };
+      this.#stations.set(station_id, state);
+    }
+    return state;
+  }
+}

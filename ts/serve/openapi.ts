@@ -1,0 +1,510 @@
+// The API's description: one table of routes, and an OpenAPI 3.1 document made from it and the contract.
+// app.ts mounts exactly the routes of this table, so none can go undescribed. Answers no request.
+
+import { band, forecastNames, forecastUnits, valueUnits } from "./forecast.ts";
+import type { ServedContract } from "./records.ts";
+import { REFUSAL, type Refusal } from "./status.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
+
+interface Route {
+  /** Path in OpenAPI's form; `{station_id}` is named by the contract's key in the document. */
+  readonly path: string;
+  readonly tag: "forecasts" | "operation" | "description";
+  readonly summary: string;
+  readonly description: string;
+  readonly query: readonly { readonly name: string; readonly description: string; readonly schema: Schema }[];
+  readonly type: "application/json" | "text/plain" | "text/html" | "text/javascript" | "text/css";
+  /** Name of the schema of a 200, null for text. */
+  readonly schema: string | null;
+  /** Status codes beside 200 that carry the same body. */
+  readonly also: readonly number[];
+  readonly refusals: readonly Refusal[];
+}
+
+/** Rows a page of /stations holds when nothing is asked, and at most. */
+export const STATIONS_LIMIT = 1_000;
+export const STATIONS_LIMIT_MAX = 10_000;
+/** Longer ids are refused before they are looked up. */
+export const STATION_ID_LENGTH_MAX = 200;
+
+export const ROUTES = {
+  page: {
+    path: "/",
+    tag: "description",
+    summary: "Page for people",
+    description:
+      "Stations with their latest values and forecasts, engines and jobs, and links to the engines' own pages.",
+    query: [],
+    type: "text/html",
+    schema: null,
+    also: [],
+    refusals: [],
+  },
+  prediction: {
+    path: "/predictions/{station_id}",
+    tag: "forecasts",
+    summary: "Latest forecast of one station",
+    description:
+      "From memory. The newest version wins: window end, then plan epoch, then revision, whatever the order of arrival. `timestamp` is the window's end, in event time; horizons count from it.",
+    query: [],
+    type: "application/json",
+    schema: "Forecast",
+    also: [],
+    refusals: ["unknown_station", "no_prediction", "catching_up"],
+  },
+  stations: {
+    path: "/stations",
+    tag: "forecasts",
+    summary: "Stations with their latest values and forecasts",
+    description:
+      "In alphabetical order of the id; `next` names the next page's `after`, or is null on the last page.",
+    query: [
+      {
+        name: "limit",
+        description: "Rows of a page.",
+        schema: { type: "integer", minimum: 1, maximum: STATIONS_LIMIT_MAX, default: STATIONS_LIMIT },
+      },
+      {
+        name: "after",
+        description: "Only stations whose id sorts after this one.",
+        schema: { type: "string", maxLength: STATION_ID_LENGTH_MAX },
+      },
+    ],
+    type: "application/json",
+    schema: "Stations",
+    also: [],
+    refusals: ["bad_parameter", "catching_up"],
+  },
+  jobs: {
+    path: "/jobs",
+    tag: "operation",
+    summary: "Jobs: desired, actual, and what each last said of itself",
+    description: "The supervisor's view beside the newest heartbeat on the topic job-progress.",
+    query: [],
+    type: "application/json",
+    schema: "Jobs",
+    also: [],
+    refusals: [],
+  },
+  health: {
+    path: "/health",
+    tag: "operation",
+    summary: "Every engine and job, with what to do about one that is down",
+    description:
+      "503 when something that a live forecast needs is down; 200 with `degraded` when only something else is.",
+    query: [],
+    type: "application/json",
+    schema: "Health",
+    also: [503],
+    refusals: [],
+  },
+  live: {
+    path: "/health/live",
+    tag: "operation",
+    summary: "This process answers",
+    description: "Always 200 while the process runs; says nothing of engines or jobs.",
+    query: [],
+    type: "application/json",
+    schema: "Live",
+    also: [],
+    refusals: [],
+  },
+  ready: {
+    path: "/health/ready",
+    tag: "operation",
+    summary: "This process can serve forecasts from memory",
+    description:
+      "200 once the latest predictions were read up to the ends met at the start. Engines may be down: what is in memory is served, with its age.",
+    query: [],
+    type: "application/json",
+    schema: "Ready",
+    also: [503],
+    refusals: [],
+  },
+  metrics: {
+    path: "/metrics",
+    tag: "operation",
+    summary: "Prometheus text",
+    description:
+      "Jobs' counters, engines, stations, feed and consumer lag, latencies. Names and units: docs/api.md.",
+    query: [],
+    type: "text/plain",
+    schema: null,
+    also: [],
+    refusals: [],
+  },
+  openapi: {
+    path: "/openapi.json",
+    tag: "description",
+    summary: "This document",
+    description: "OpenAPI 3.1, made from the contract and the table of routes.",
+    query: [],
+    type: "application/json",
+    schema: "Document",
+    also: [],
+    refusals: [],
+  },
+} as const satisfies Record<string, Route>;
+
+export type RouteName = keyof typeof ROUTES;
+
+const nullable = (schema: Schema): Schema => ({ anyOf: [schema, { type: "null" }] });
+const string = (description: string, more: Schema = {}): Schema => ({ type: "string", description, ...more });
+const time = (description: string): Schema => string(description, { format: "date-time" });
+const number = (description: string, more: Schema = {}): Schema => ({ type: "number", description, ...more });
+const integer = (description: string, more: Schema = {}): Schema => ({
+  type: "integer",
+  description,
+  ...more,
+});
+const boolean = (description: string): Schema => ({ type: "boolean", description });
+const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+const list = (items: Schema, description: string): Schema => ({ type: "array", items, description });
+const map = (values: Schema, description: string): Schema => ({
+  type: "object",
+  additionalProperties: values,
+  description,
+});
+/** Every property is required: the API sends null, never a missing key. */
+const object = (properties: Readonly<Record<string, Schema>>, description?: string): Schema => ({
+  type: "object",
+  required: Object.keys(properties),
+  properties,
+  ...(description ? { description } : {}),
+});
+const each = (names: readonly string[], schema: (name: string) => Schema, description: string): Schema =>
+  object(Object.fromEntries(names.map((name) => [name, schema(name)])), description);
+
+const ANOMALY: Readonly<Record<string, Schema>> = {
+  is_anomaly: boolean("Whether the window broke a rule."),
+  anomaly_score: number("0 is nothing unusual; 1 and more is at or beyond the limit of a rule.", {
+    minimum: 0,
+  }),
+  anomaly_type: nullable(string("range or step so far; null without an anomaly.")),
+};
+
+const AGE: Readonly<Record<string, Schema>> = {
+  age_s: number("Wall time since the newest prediction was committed.", { unit: "s", minimum: 0 }),
+  behind_s: number("Event time between this station's newest window and the network's newest.", {
+    unit: "s",
+    minimum: 0,
+  }),
+  stale: boolean(
+    "See stale_reason. A replay of old data is not stale: only stations are compared with each other.",
+  ),
+  stale_reason: nullable(
+    string(
+      "trails_network: event time behind the network beyond the limit. network_silent: wall time without any prediction beyond the limit.",
+      { enum: ["trails_network", "network_silent"] },
+    ),
+  ),
+};
+
+function schemas(contract: ServedContract, confidence: string): Record<string, Schema> {
+  const names = forecastNames(contract);
+  const units = forecastUnits(contract);
+  const values = valueUnits(contract);
+  const { lower, upper, level } = band(contract);
+  const predictions = each(
+    names,
+    (name) => nullable(number(`Median, in ${units[name]}.`, { unit: units[name] })),
+    "Median forecast by target and horizon; null when the model gave none.",
+  );
+  const intervals = each(
+    names,
+    (name) => nullable({ ...ref("Interval"), description: `In ${units[name]}.` }),
+    `Central interval from the quantiles ${lower} and ${upper}.`,
+  );
+  const nullAge = Object.fromEntries(
+    Object.entries(AGE).map(([name, schema]) => [name, name.endsWith("_s") ? nullable(schema) : schema]),
+  );
+  return {
+    Interval: object({
+      lower: number("Lower end, inclusive."),
+      upper: number("Upper end, inclusive."),
+      level: number("Share of outcomes the interval is meant to hold.", { const: level }),
+    }),
+    Forecast: object({
+      [contract.key]: string("The station."),
+      timestamp: time("End of the window the forecast was made from, event time."),
+      window_start: time("Start of that window, inclusive."),
+      predictions,
+      intervals,
+      units: each(names, (name) => ({ const: units[name] }), "Unit of each forecast and its interval."),
+      valid_at: each(
+        contract.horizons_h.map((h) => `${h}h`),
+        (h) => time(`Moment the ${h} forecasts are for.`),
+        "Valid time by horizon.",
+      ),
+      anomaly: object(
+        {
+          ...ANOMALY,
+          method: string("What judged: `rules` means range and step rules only."),
+          evidence: list({ type: "string" }, "One sentence a rule that fired."),
+        },
+        "Verdict on the window's observations, not on the forecast.",
+      ),
+      confidence: object(
+        {
+          ...Object.fromEntries(
+            contract.targets.map((target) => [
+              `${target}_confidence`,
+              number(`Of the ${target} forecasts.`, { minimum: 0, maximum: 1 }),
+            ]),
+          ),
+          overall_confidence: number("Of the forecast as a whole.", { minimum: 0, maximum: 1 }),
+        },
+        confidence,
+      ),
+      model_version: string("Version in the model registry."),
+      in_sample: boolean(
+        "Whether the window lies in the model's training range: such a forecast proves nothing.",
+      ),
+      ...AGE,
+      id: string("Identity of the prediction."),
+      arm: string("Arm of the A/B test that made it."),
+      version: object({
+        plan_epoch: integer("Of the stateful plan."),
+        revision: integer("Largest raw offset in the window."),
+      }),
+      provenance: {
+        type: "object",
+        description: "The records it was made from, and where it is itself kept.",
+      },
+      stages: map(
+        { type: "string", format: "date-time" },
+        "When each stage was passed; event_time in event time, the rest in wall time.",
+      ),
+      latency_ms: nullable(
+        number("From the append of the newest raw record to the commit of this prediction.", { unit: "ms" }),
+      ),
+    }),
+    Station: object({
+      station_id: string("Id, as in the path of a forecast."),
+      name: string("Name for people; the id where none is known."),
+      latitude: nullable(number("Degrees north.")),
+      longitude: nullable(number("Degrees east.")),
+      elevation_m: nullable(number("Metres above sea level.")),
+      observed: nullable(
+        object(
+          {
+            window_end: time("End of the window, event time."),
+            measurement_count: integer("Observations in it."),
+            values: each(
+              Object.keys(values),
+              (name) => nullable(number(`In ${values[name]}.`, { unit: values[name] })),
+              "Values of the newest window.",
+            ),
+          },
+          "Newest window that was published; null when none was seen.",
+        ),
+      ),
+      forecast: nullable(
+        object(
+          {
+            timestamp: time("End of the window, event time."),
+            predictions,
+            intervals,
+            ...ANOMALY,
+            evidence: list({ type: "string" }, "One sentence a rule that fired."),
+            overall_confidence: nullable(number("See Forecast.", { minimum: 0, maximum: 1 })),
+            model_version: string("Version in the model registry."),
+            in_sample: boolean("See Forecast."),
+          },
+          "Newest forecast; null when there is none.",
+        ),
+      ),
+      ...nullAge,
+    }),
+    Stations: object({
+      pipeline: string("Name of the pipeline."),
+      at: time("When this was answered, wall time."),
+      frontier: nullable(time("Newest window end of the network, event time.")),
+      count: integer("Stations in all."),
+      units: object({
+        predictions: map({ type: "string" }, "By forecast."),
+        values: map({ type: "string" }, "By column of the latest values."),
+      }),
+      stations: list(ref("Station"), "One page."),
+      next: nullable(string("Give this as `after` for the next page.")),
+    }),
+    Jobs: object({
+      at: time("When this was answered, wall time."),
+      jobs: list(
+        object({
+          name: string("Name of the job."),
+          engine: string("spark, ray, process, or unknown."),
+          desired: boolean("Whether the desired state wants it running."),
+          state: string("As the engine says.", {
+            enum: ["waiting", "running", "succeeded", "failed", "stopped", "unknown"],
+          }),
+          reason: nullable(string("Why, for a state that needs it.")),
+          submission: nullable(string("Submission id at the engine.")),
+          restarts: nullable(integer("Restarts by the supervisor.")),
+          gave_up: boolean("Whether the supervisor stopped trying."),
+          heartbeat: nullable(
+            object({
+              at: time("When the job last spoke, wall time."),
+              age_s: number("Since then.", { unit: "s" }),
+              state: string("The job's own view of itself."),
+              error_code: nullable(string("A symbol of error_code.")),
+              message: nullable(string("One sentence.")),
+              counters: map({ type: "number" }, "Counts and gauges; the unit is last in the name."),
+            }),
+          ),
+        }),
+        "All jobs, by name.",
+      ),
+    }),
+    Health: object({
+      status: string("down: something needed is down. degraded: something else is.", {
+        enum: ["ok", "degraded", "down"],
+      }),
+      ready: boolean("As /health/ready."),
+      at: time("When this was judged, wall time."),
+      engines: list(
+        object({
+          name: string("Name of the engine."),
+          address: string("Where it was asked."),
+          needed: boolean("Whether a live forecast needs it."),
+          status: string("up or down.", { enum: ["up", "down"] }),
+          detail: string("What was seen."),
+          next: nullable(string("What to do; null when up.")),
+        }),
+        "Every engine.",
+      ),
+      jobs: list(
+        object({
+          name: string("Name of the job."),
+          engine: string("Where it runs."),
+          needed: boolean("Whether a live forecast needs it."),
+          status: string("up or down.", { enum: ["up", "down"] }),
+          state: string("As the engine says."),
+          heartbeat_age_s: nullable(number("Since the job last spoke.", { unit: "s" })),
+          detail: string("Why."),
+          next: nullable(string("What to do; null when up.")),
+        }),
+        "Every job.",
+      ),
+      feed: ref("Feed"),
+    }),
+    Feed: object({
+      caught_up: boolean("Whether the ends met at the start were reached."),
+      topics: list(
+        object({
+          topic: string("Topic."),
+          lag: integer("Records still to be read; commit markers may leave it above 0."),
+          records: integer("Records read by this process."),
+          undecodable: integer("Records that could not be decoded."),
+        }),
+        "Topics this process follows.",
+      ),
+      error: nullable(string("Why the feed does not run.")),
+    }),
+    Live: object({ status: string("ok.", { const: "ok" }) }),
+    Ready: object({
+      status: string("ready or catching_up.", { enum: ["ready", "catching_up"] }),
+      feed: ref("Feed"),
+    }),
+    Document: { type: "object", description: "An OpenAPI document." },
+    Problem: object(
+      {
+        type: string("urn:millrace:problem:<code>."),
+        title: string("What went wrong, in general."),
+        status: integer("HTTP status."),
+        detail: string("What went wrong here."),
+        instance: string("The path that was asked for."),
+        code: string("For programs."),
+        next: string("What to do."),
+      },
+      "RFC 9457 problem document.",
+    ),
+  };
+}
+
+const content = (type: string, schema: Schema) => ({ [type]: { schema } });
+
+/** The OpenAPI 3.1 document. `confidence` says what the confidence means, in one paragraph. */
+export function openapi(
+  contract: ServedContract,
+  version: string,
+  confidence: string,
+): Record<string, unknown> {
+  const paths: Record<string, unknown> = {};
+  for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
+    const path = route.path.replace("{station_id}", `{${contract.key}}`);
+    const body = content(route.type, route.schema ? ref(route.schema) : { type: "string" });
+    const refusals = new Map<number, Refusal[]>();
+    for (const refusal of route.refusals) {
+      const status = REFUSAL[refusal].status;
+      refusals.set(status, [...(refusals.get(status) ?? []), refusal]);
+    }
+    paths[path] = {
+      get: {
+        operationId: name,
+        tags: [route.tag],
+        summary: route.summary,
+        description: route.description,
+        parameters: [
+          ...(path === route.path && !route.path.includes("{")
+            ? []
+            : [
+                {
+                  name: contract.key,
+                  in: "path",
+                  required: true,
+                  description: "Id of the station.",
+                  schema: { type: "string", maxLength: STATION_ID_LENGTH_MAX },
+                },
+              ]),
+          ...route.query.map((q) => ({
+            name: q.name,
+            in: "query",
+            required: false,
+            description: q.description,
+            schema: q.schema,
+          })),
+        ],
+        responses: {
+          200: { description: route.summary, content: body },
+          ...Object.fromEntries(
+            route.also.map((status) => [
+              status,
+              { description: `${route.summary}; not well`, content: body },
+            ]),
+          ),
+          ...Object.fromEntries(
+            [...refusals].map(([status, codes]) => [
+              status,
+              {
+                description: codes.map((c) => `${c}: ${REFUSAL[c].title}. ${REFUSAL[c].next}`).join("; "),
+                content: content("application/problem+json", ref("Problem")),
+              },
+            ]),
+          ),
+          default: {
+            description: "Any other failure",
+            content: content("application/problem+json", ref("Problem")),
+          },
+        },
+      },
+    };
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: `Millrace: ${contract.pipeline}`,
+      version,
+      description:
+        "Latest forecasts with units, intervals, ages and provenance. Times are RFC 3339 in UTC. A key is never missing: what is not known is null. Errors are RFC 9457 problem documents whose `next` says what to do.",
+    },
+    tags: [
+      { name: "forecasts", description: "What the pipeline computed." },
+      { name: "operation", description: "How the pipeline runs." },
+      { name: "description", description: "For people and clients." },
+    ],
+    paths,
+    components: { schemas: schemas(contract, confidence) },
+  };
+}

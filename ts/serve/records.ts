@@ -1,0 +1,90 @@
+// What the API reads, as types: the parts of the contract it needs and the records of the topics it follows.
+// Structural on purpose: the generated contract and the decoded Avro records of any pipeline fit. Holds no logic.
+
+/** The part of a generated contract that the API speaks about. */
+export interface ServedContract {
+  readonly pipeline: string;
+  /** Field that names the station: `station_id`. */
+  readonly key: string;
+  readonly fields: readonly { readonly name: string; readonly unit: string | null }[];
+  /** Columns of a feature record with their units. */
+  readonly features: readonly { readonly column: string; readonly unit: string }[];
+  /** Feature columns shown as a station's latest values. */
+  readonly history_values: readonly string[];
+  readonly step_ms: number;
+  readonly targets: readonly string[];
+  readonly horizons_h: readonly number[];
+  readonly quantiles: readonly number[];
+  readonly stations: Readonly<
+    Record<
+      string,
+      {
+        readonly name: string;
+        readonly latitude: number | null;
+        readonly longitude: number | null;
+        readonly elevation_m: number | null;
+      }
+    >
+  >;
+}
+
+/** Where a record was read. `append_time_ms` is the broker's LogAppendTime: wall time, UTC. */
+export interface Arrival {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly append_time_ms: number;
+}
+
+/** A record of `<pipeline>-predictions`, apart from its key field, whose name the contract knows. */
+export interface PredictionRecord {
+  readonly id: string;
+  /** The window's end, epoch ms. */
+  readonly timestamp: number;
+  readonly window_start: number;
+  readonly plan_epoch: number;
+  readonly revision: number;
+  readonly model_version: string;
+  readonly arm: string;
+  readonly predictions: Readonly<Record<string, number | null>>;
+  readonly quantiles: Readonly<Record<string, Readonly<Record<string, number>> | null>>;
+  readonly anomaly: {
+    readonly is_anomaly: boolean;
+    readonly anomaly_score: number;
+    readonly anomaly_type: string | null;
+    readonly evidence: readonly string[];
+    readonly method: string;
+  };
+  readonly confidence: Readonly<Record<string, number>>;
+  readonly in_sample: boolean;
+  readonly provenance: Readonly<Record<string, unknown>>;
+  /** Epoch ms by stage. */
+  readonly stages: Readonly<Record<string, number>>;
+}
+
+/** A record of `<pipeline>-features`; its columns are named by the contract. */
+export interface FeatureRecord {
+  readonly window_start: number;
+  readonly window_end: number;
+  readonly plan_epoch: number;
+  readonly revision: number;
+  readonly measurement_count: number;
+  readonly [column: string]: unknown;
+}
+
+/** A record of `job-progress`. */
+export interface ProgressRecord {
+  readonly job: string;
+  readonly submission: string;
+  readonly state: string;
+  /** Wall time, epoch ms. */
+  readonly timestamp: number;
+  readonly error_code: string | null;
+  readonly message: string | null;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** The part of a `<pipeline>-rejects` record that is counted. */
+export interface RejectRecord {
+  readonly reason: string;
+}

@@ -1,0 +1,266 @@
+// What the page says, as text and small pieces of HTML. Runs on the server for the first picture and in the browser
+// for every later one, so both say the same. Pure: no clock, no fetch, no document; everything foreign is escaped.
+
+export interface Interval {
+  readonly lower: number;
+  readonly upper: number;
+  readonly level: number;
+}
+
+export interface StationView {
+  readonly station_id: string;
+  readonly name: string;
+  readonly observed: {
+    readonly window_end: string;
+    readonly measurement_count: number;
+    readonly values: Readonly<Record<string, number | null>>;
+  } | null;
+  readonly forecast: {
+    readonly timestamp: string;
+    readonly predictions: Readonly<Record<string, number | null>>;
+    readonly intervals: Readonly<Record<string, Interval | null>>;
+    readonly is_anomaly: boolean;
+    readonly anomaly_type: string | null;
+    readonly evidence: readonly string[];
+    readonly overall_confidence: number | null;
+    readonly model_version: string;
+    readonly in_sample: boolean;
+  } | null;
+  readonly age_s: number | null;
+  readonly behind_s: number | null;
+  readonly stale: boolean;
+  readonly stale_reason: string | null;
+}
+
+/** The part of GET /stations that is shown. */
+export interface StationsView {
+  readonly pipeline: string;
+  readonly frontier: string | null;
+  readonly count: number;
+  readonly units: {
+    readonly predictions: Readonly<Record<string, string>>;
+    readonly values: Readonly<Record<string, string>>;
+  };
+  readonly stations: readonly StationView[];
+  readonly next: string | null;
+}
+
+/** The part of GET /health that is shown. */
+export interface HealthView {
+  readonly status: string;
+  readonly ready: boolean;
+  readonly engines: readonly PartView[];
+  readonly jobs: readonly (PartView & { readonly state: string })[];
+}
+
+interface PartView {
+  readonly name: string;
+  readonly status: string;
+  readonly detail: string;
+  readonly next: string | null;
+}
+
+export interface Link {
+  readonly name: string;
+  readonly href: string;
+}
+
+const ESCAPE: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (c) => ESCAPE[c] ?? c);
+
+/** A contract's unit as people write it. */
+export const unitText = (unit: string): string => (unit === "degC" ? "°C" : unit === "deg" ? "°" : unit);
+
+/** `wind_direction_circular_mean` → `Wind direction`. */
+export function columnText(column: string): string {
+  const words = column
+    .replace(/_(circular_mean|mean|sum|max|min|std|rate|resultant)$/, "")
+    .replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** Targets of a list of forecasts, `temperature_6h` → `temperature`, in order. */
+export function targetsOf(predictions: Readonly<Record<string, string>>): string[] {
+  return [...new Set(Object.keys(predictions).map((name) => name.replace(/_\d+h$/, "")))];
+}
+
+/** Horizons of one target, in hours, ascending. */
+export function horizonsOf(predictions: Readonly<Record<string, string>>, target: string): number[] {
+  return Object.keys(predictions)
+    .filter((name) => name.replace(/_\d+h$/, "") === target)
+    .map((name) => Number(/_(\d+)h$/.exec(name)?.[1]))
+    .sort((a, b) => a - b);
+}
+
+/** One decimal where it says something: pressures and angles are whole, everything else has one. */
+export function valueText(value: number | null | undefined, unit: string): string {
+  if (value === null || value === undefined) return "–";
+  const digits = unit === "deg" || unit === "%" ? 0 : 1;
+  // Minus zero would read "-0.0".
+  const text = value.toFixed(digits).replace(/^-(0(?:\.0)?)$/, "$1");
+  return text.replace("-", "−");
+}
+
+/** `2016-12-04T13:05:00.000Z` → `2016-12-04 13:05`. */
+export const timeText = (iso: string): string => iso.slice(0, 16).replace("T", " ");
+
+/** A span for people: `0.4 s`, `12 s`, `3 min`, `2.5 h`, `4 d`. */
+export function spanText(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `${seconds.toFixed(0)} s`;
+  if (seconds < 7_200) return `${(seconds / 60).toFixed(0)} min`;
+  if (seconds < 172_800) return `${(seconds / 3_600).toFixed(1)} h`;
+  return `${(seconds / 86_400).toFixed(0)} d`;
+}
+
+export function staleText(row: StationView): string {
+  if (row.stale_reason === "network_silent") return "stale: no station was heard";
+  if (row.stale_reason === "trails_network") return `stale: ${spanText(row.behind_s ?? 0)} behind the others`;
+  return "";
+}
+
+const missing = '<span class="none">–</span>';
+
+/** Width and height of the outlook's drawing, in CSS pixels. */
+const [WIDTH, HEIGHT, PAD] = [96, 28, 3];
+
+/** Now and the horizons as a line in its band; empty without a forecast. The numbers stand beside it, so it is hidden from readers. */
+export function outlook(
+  now: number | null,
+  horizons: readonly number[],
+  points: readonly (number | null)[],
+  bands: readonly (Interval | null)[],
+): string {
+  const known = horizons.flatMap((h, i) => {
+    const [value, band] = [points[i], bands[i]];
+    return value === null || value === undefined
+      ? []
+      : [{ h, value, lower: band?.lower ?? value, upper: band?.upper ?? value }];
+  });
+  if (known.length === 0) return "";
+  const all = now === null ? known : [{ h: 0, value: now, lower: now, upper: now }, ...known];
+  const [low, high] = [Math.min(...all.map((p) => p.lower)), Math.max(...all.map((p) => p.upper))];
+  const last = Math.max(...all.map((p) => p.h));
+  const x = (h: number) => (PAD + (h / last) * (WIDTH - 2 * PAD)).toFixed(1);
+  const y = (v: number) =>
+    (high === low ? HEIGHT / 2 : PAD + ((high - v) / (high - low)) * (HEIGHT - 2 * PAD)).toFixed(1);
+  const line = all.map((p) => `${x(p.h)},${y(p.value)}`).join(" ");
+  const area = [
+    ...all.map((p) => `${x(p.h)},${y(p.upper)}`),
+    ...all.toReversed().map((p) => `${x(p.h)},${y(p.lower)}`),
+  ].join(" ");
+  const dots = all.map((p) => `<circle cx="${x(p.h)}" cy="${y(p.value)}" r="1.8"/>`).join("");
+  return `<svg class="outlook" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" aria-hidden="true"><polygon points="${area}"/><polyline points="${line}"/>${dots}</svg>`;
+}
+
+/** Column heads: `[text, unit]`, in the order of `cells`. */
+export function heads(view: StationsView, target: string): [text: string, unit: string][] {
+  const unit = (h: number) => unitText(view.units.predictions[`${target}_${h}h`] ?? "");
+  const horizons = horizonsOf(view.units.predictions, target);
+  return [
+    ["Station", ""],
+    ["Window end", "UTC"],
+    ...Object.entries(view.units.values).map(([c, u]): [string, string] => [columnText(c), unitText(u)]),
+    ...horizons.map((h): [string, string] => [`In ${h} h`, unit(h)]),
+    ["Outlook", ""],
+    ["Confidence", ""],
+    ["Anomaly", ""],
+    ["Age", ""],
+  ];
+}
+
+/** The inside of each cell of one row, in the order of `heads`. */
+export function cells(row: StationView, view: StationsView, target: string): string[] {
+  const { forecast, observed } = row;
+  const horizons = horizonsOf(view.units.predictions, target);
+  const name = (h: number) => `${target}_${h}h`;
+  const at = forecast?.timestamp ?? observed?.window_end ?? null;
+  const values = Object.entries(view.units.values).map(([column, unit]) => {
+    const value = observed?.values[column];
+    return value === null || value === undefined ? missing : valueText(value, unit);
+  });
+  const predictions = horizons.map((h) => {
+    const value = forecast?.predictions[name(h)];
+    const unit = view.units.predictions[name(h)] ?? "";
+    if (value === null || value === undefined) return missing;
+    const interval = forecast?.intervals[name(h)];
+    const range = interval
+      ? `<small>${valueText(interval.lower, unit)} to ${valueText(interval.upper, unit)}</small>`
+      : "";
+    return `<b>${valueText(value, unit)}</b>${range}`;
+  });
+  const now = observed?.values[`${target}_mean`] ?? null;
+  const drawing = outlook(
+    now,
+    horizons,
+    horizons.map((h) => forecast?.predictions[name(h)] ?? null),
+    horizons.map((h) => forecast?.intervals[name(h)] ?? null),
+  );
+  const confidence = forecast?.overall_confidence ?? null;
+  const percent = confidence === null ? "" : `${Math.round(confidence * 100)}`;
+  const anomaly = !forecast
+    ? missing
+    : forecast.is_anomaly
+      ? `<span class="badge bad" title="${escapeHtml(forecast.evidence.join("; "))}">${escapeHtml(forecast.anomaly_type ?? "anomaly")}</span>`
+      : '<span class="none">none</span>';
+  const stale = row.stale ? ` <span class="badge warn">${escapeHtml(staleText(row))}</span>` : "";
+  return [
+    `<a href="/predictions/${encodeURIComponent(row.station_id)}">${escapeHtml(row.name)}</a>`,
+    at === null ? missing : `<time datetime="${escapeHtml(at)}">${escapeHtml(timeText(at))}</time>`,
+    ...values,
+    ...predictions,
+    drawing,
+    confidence === null
+      ? missing
+      : `<meter min="0" max="100" value="${percent}" aria-hidden="true"></meter> ${percent} %${forecast?.in_sample ? ' <span class="badge warn" title="The window lies in the training range">in sample</span>' : ""}`,
+    anomaly,
+    row.age_s === null ? '<span class="none">no forecast yet</span>' : `${spanText(row.age_s)}${stale}`,
+  ];
+}
+
+/** One line under the table's title. */
+export function summary(view: StationsView): string {
+  const anomalies = view.stations.filter((s) => s.forecast?.is_anomaly).length;
+  const stale = view.stations.filter((s) => s.stale).length;
+  const silent = view.stations.filter((s) => s.age_s === null).length;
+  const frontier = view.frontier === null ? "no forecast yet" : `event time ${timeText(view.frontier)} UTC`;
+  const shown = view.next === null ? "" : ` (the first ${view.stations.length} shown)`;
+  const parts = [
+    `${view.count} stations${shown}`,
+    frontier,
+    anomalies === 1 ? "1 anomaly" : `${anomalies} anomalies`,
+    `${stale} stale`,
+  ];
+  if (silent > 0 && silent < view.stations.length) parts.push(`${silent} without a forecast`);
+  return parts.join(" · ");
+}
+
+const STATUS: Readonly<Record<string, string>> = {
+  ok: "Everything runs",
+  degraded: "Running, with a fault that forecasts do not need",
+  down: "Something needed is down",
+};
+
+export const statusText = (health: HealthView): string =>
+  !health.ready ? "Reading the latest forecasts" : (STATUS[health.status] ?? health.status);
+
+/** Engines and jobs as list items; a part that is down says why and what to do. */
+export function parts(health: HealthView): string {
+  const item = (kind: string, part: PartView) => {
+    const up = part.status === "up";
+    const why = up
+      ? ""
+      : `<small>${escapeHtml(part.detail)}${part.next ? `. ${escapeHtml(part.next)}` : ""}</small>`;
+    return `<li class="${up ? "up" : "down"}"><span class="dot" aria-hidden="true"></span><span><span class="kind">${kind}</span> ${escapeHtml(part.name)} <span class="state">${escapeHtml(part.status)}</span>${why}</span></li>`;
+  };
+  return [...health.engines.map((e) => item("engine", e)), ...health.jobs.map((j) => item("job", j))].join(
+    "",
+  );
+}
