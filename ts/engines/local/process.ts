@@ -1,0 +1,198 @@
+// Processes that outlive this one: started in a session of their own, recognised later by pid and start time, and ended
+// with everything they started. Reads /proc, so Linux only. Does not know what an engine is.
+
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { execa } from "execa";
+import { PipelineError } from "../../contract/errors.ts";
+import { until } from "./until.ts";
+
+/** A process that cannot be mistaken for a later one of the same pid. */
+export interface Identity {
+  readonly pid: number;
+  /** Boot id and clock ticks from boot to start, as /proc says them. */
+  readonly start: string;
+}
+
+interface Row {
+  readonly pid: number;
+  readonly parent: number;
+  readonly session: number;
+  readonly state: string;
+  readonly ticks: string;
+}
+
+// Written once a boot: a pid and its ticks alone could repeat after the machine restarts.
+const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+
+/** One line of /proc/<pid>/stat, or null when there is no such process. Source: proc(5). */
+function row(pid: number): Row | null {
+  try {
+    const line = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The second field is the name in brackets and may hold spaces and brackets itself.
+    const field = line.slice(line.lastIndexOf(")") + 2).split(" ");
+    return {
+      pid,
+      state: field[0]!,
+      parent: Number(field[1]),
+      session: Number(field[3]),
+      ticks: field[19]!,
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** A zombie is gone: it holds no port and no memory, and some containers never collect it. */
+const lives = (r: Row | null): r is Row => r !== null && r.state !== "Z" && r.state !== "X";
+
+/** The process behind a pid as of now, or null when none lives. */
+export function identify(pid: number): Identity | null {
+  const r = row(pid);
+  return lives(r) ? { pid, start: `${boot} ${r.ticks}` } : null;
+}
+
+export function alive({ pid, start }: Identity): boolean {
+  return identify(pid)?.start === start;
+}
+
+function command(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "";
+  }
+}
+
+function carries(pid: number, mark: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").includes(mark);
+  } catch {
+    return false;
+  }
+}
+
+export interface Member extends Identity {
+  readonly command: string;
+}
+
+/**
+ * Everything that belongs to a started process and lives: its session, whoever carries its mark in the environment
+ * (a job's driver opens a session of its own), and their descendants (Ray overwrites its children's environment with
+ * a title). The leader need not live any more.
+ */
+export function members({ pid: leader, mark }: { readonly pid: number; readonly mark: string }): Member[] {
+  const rows = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => row(Number(name)))
+    .filter(lives);
+  // The mark guards the session too: a session id is a pid and is reused only after the whole session has ended,
+  // but the leader of a later one could have the same number.
+  const ours = new Set(rows.filter((r) => carries(r.pid, mark)).map((r) => r.pid));
+  if (rows.some((r) => r.session === leader && ours.has(r.pid)))
+    for (const r of rows) if (r.session === leader) ours.add(r.pid);
+  for (let grown = true; grown; ) {
+    const before = ours.size;
+    for (const r of rows) if (ours.has(r.parent)) ours.add(r.pid);
+    grown = ours.size > before;
+  }
+  ours.delete(process.pid);
+  return rows
+    .filter((r) => ours.has(r.pid))
+    .map((r) => ({ pid: r.pid, start: `${boot} ${r.ticks}`, command: command(r.pid) }));
+}
+
+export interface Launch {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  readonly log: string;
+  /** Unique text that goes into the environment and marks all descendants. */
+  readonly mark: string;
+}
+
+const LOG_BYTES_MAX = 10_000_000;
+
+/** Starts a process in a session of its own, output appended to its log; one older log is kept. */
+export function launch({ command, args, env, cwd, log, mark }: Launch): Identity {
+  mkdirSync(dirname(log), { recursive: true });
+  try {
+    if (statSync(log).size > LOG_BYTES_MAX) renameSync(log, `${log}.1`);
+  } catch {
+    // No log yet.
+  }
+  // A descriptor, not a path: execa would copy a path's bytes through this process, which is about to leave.
+  const out = openSync(log, "a");
+  try {
+    const child = execa(command, args, {
+      cwd,
+      env: { ...env, ENGINE_RUN: mark },
+      stdio: ["ignore", out, out],
+      detached: true,
+      cleanup: false,
+      reject: false,
+      buffer: false,
+    });
+    child.unref();
+    const identity = child.pid === undefined ? null : identify(child.pid);
+    if (!identity)
+      throw new PipelineError("job_failed", `Cannot start "${command}": expected a process, got none`, {
+        context: { log },
+      });
+    return identity;
+  } finally {
+    closeSync(out);
+  }
+}
+
+function signal(victims: readonly Identity[], name: "SIGTERM" | "SIGKILL"): void {
+  for (const victim of victims) {
+    if (!alive(victim)) continue;
+    try {
+      process.kill(victim.pid, name);
+    } catch (error) {
+      // Gone between the look and the signal.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
+/** How long a process that got SIGKILL may take to disappear. */
+const KILL_MS = 5_000;
+
+/**
+ * Ends a started process and all that belongs to it: SIGTERM to everyone, SIGKILL to who is left at the deadline.
+ * Resolves once none lives. Nothing to end is fine. Errors: `job_timed_out` when even SIGKILL leaves someone.
+ */
+export async function end(
+  name: string,
+  target: { readonly pid: number; readonly mark: string },
+  { deadline_ms }: { readonly deadline_ms: number },
+): Promise<void> {
+  const asked = new Set<string>();
+  const gone = await until(
+    () => {
+      const left = members(target);
+      const fresh = left.filter((m) => !asked.has(`${m.pid} ${m.start}`));
+      signal(fresh, "SIGTERM");
+      for (const m of fresh) asked.add(`${m.pid} ${m.start}`);
+      return { done: left.length === 0, seen: left };
+    },
+    { deadline_ms },
+  );
+  if (gone.done) return;
+  const killed = await until(
+    () => {
+      const left = members(target);
+      signal(left, "SIGKILL");
+      return { done: left.length === 0, seen: left };
+    },
+    { deadline_ms: KILL_MS },
+  );
+  if (!killed.done)
+    throw new PipelineError(
+      "job_timed_out",
+      `Cannot stop "${name}": expected its processes to end, still there: ${killed.seen.map((m) => m.pid).join(", ")}`,
+    );
+}
