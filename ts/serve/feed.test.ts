@@ -1,0 +1,230 @@
+import { describe, expect, it } from "vitest";
+import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
+import { Feed, TAIL_RECORDS } from "./feed.ts";
+import { contract, features, HOUR_MS, NOW_MS, prediction } from "./fixtures/weather.ts";
+import { Progress } from "./jobs.ts";
+import { Latest } from "./latest.ts";
+import { Metrics } from "./metrics.ts";
+
+const topics = {
+  "weather-predictions": "predictions",
+  "weather-features": "features",
+  "weather-rejects": "rejects",
+  "job-progress": "progress",
+} as const;
+
+/** A feed whose wire format is JSON; "bad" bytes fail to decode. */
+function feed() {
+  const latest = new Latest({ trail_ms: 2 * HOUR_MS, silent_ms: 120_000 });
+  const progress = new Progress();
+  const metrics = new Metrics();
+  const errors: unknown[] = [];
+  const subject = new Feed({
+    contract,
+    topics,
+    arm: "champion",
+    latest,
+    progress,
+    metrics,
+    decode: async (value) => JSON.parse(value.toString("utf8")),
+    log: (error) => errors.push(error),
+    pause: async () => undefined,
+  });
+  const send = (topic: keyof typeof topics, offset: number, value: unknown, key = "k") =>
+    subject.accept({
+      topic,
+      partition: 0,
+      offset,
+      timestamp: NOW_MS,
+      headers: {},
+      key: Buffer.from(key),
+      value: value === null ? null : Buffer.from(value === "bad" ? "bad" : JSON.stringify(value)),
+    } satisfies KafkaRecord);
+  return { feed: subject, latest, progress, metrics, errors, send };
+}
+
+/** Brokers whose topics have the given [start, stable] offsets, and readers that the test moves by hand. */
+function brokers(ranges: Readonly<Record<string, readonly (readonly [number, number])[]>>) {
+  const readers = new Map<
+    string,
+    { move(p: number, o: number): void; give(r: KafkaRecord[]): void; fail(e: Error): void }
+  >();
+  const from = new Map<string, ReadonlyMap<number, number>>();
+  const opened = Promise.withResolvers<void>();
+  const reopened = Promise.withResolvers<void>();
+  let count = 0;
+  const kafka = {
+    admin: {
+      offsets: async (topic: string) =>
+        (ranges[topic] ?? [[0, 0]]).map(([start, stable], partition) => ({
+          partition,
+          start,
+          stable,
+          end: stable,
+        })),
+    } as unknown as Kafka["admin"],
+    read(topic: string, options: Parameters<Kafka["read"]>[1]): Reader {
+      const start = new Map(options.from as ReadonlyMap<number, number>);
+      from.set(topic, start);
+      const positions = new Map(start);
+      const queue: (KafkaRecord[] | Error)[] = [];
+      let wake = Promise.withResolvers<void>();
+      const push = (item: KafkaRecord[] | Error) => {
+        queue.push(item);
+        wake.resolve();
+      };
+      readers.set(topic, { move: (p, o) => positions.set(p, o), give: push, fail: push });
+      options.signal?.addEventListener("abort", () => wake.resolve());
+      count++;
+      if (count === Object.keys(topics).length) opened.resolve();
+      if (count > Object.keys(topics).length) reopened.resolve();
+      return {
+        positions: () => positions,
+        lag: () => 0,
+        skipped: () => 0,
+        seek: () => undefined,
+        close: async () => undefined,
+        async *[Symbol.asyncIterator]() {
+          while (!options.signal?.aborted) {
+            const item = queue.shift();
+            if (item instanceof Error) throw item;
+            if (item) yield item;
+            else {
+              await wake.promise;
+              wake = Promise.withResolvers();
+            }
+          }
+        },
+      };
+    },
+  };
+  return { kafka, readers, from, opened: opened.promise, reopened: reopened.promise };
+}
+
+describe("Feed", () => {
+  it("sorts records by topic", async () => {
+    const { send, latest, progress, metrics } = feed();
+    await send("weather-predictions", 1, { station_id: "denver", ...prediction() });
+    await send("weather-features", 1, { station_id: "denver", ...features() });
+    await send("weather-rejects", 1, { reason: "out_of_range" });
+    await send("job-progress", 1, { job: "weather-infer", timestamp: NOW_MS, counters: {} });
+    expect(latest.get("denver")?.prediction?.record.model_version).toBe("3");
+    expect(latest.get("denver")?.features?.record.measurement_count).toBe(5);
+    expect(progress.get("weather-infer")).toBeDefined();
+    expect(await metrics.registry.metrics()).toContain('millrace_rejects_total{reason="out_of_range"} 1');
+  });
+
+  it("forgets a job whose record was deleted", async () => {
+    const { send, progress } = feed();
+    await send("job-progress", 1, { job: "k", timestamp: NOW_MS, counters: {} });
+    await send("job-progress", 2, null);
+    expect(progress.get("k")).toBeUndefined();
+  });
+
+  it("counts what it cannot decode, says so once, and goes on", async () => {
+    const { feed: subject, send, errors, latest } = feed();
+    await send("weather-predictions", 1, "bad");
+    await send("weather-predictions", 2, { no: "station" });
+    await send("weather-predictions", 3, { station_id: "denver", ...prediction() });
+    expect(subject.state().topics[0]).toMatchObject({
+      topic: "weather-predictions",
+      records: 3,
+      undecodable: 2,
+    });
+    expect(errors).toHaveLength(1);
+    expect(latest.get("denver")).toBeDefined();
+  });
+
+  it("leaves out predictions of another arm", async () => {
+    const { send, latest } = feed();
+    await send("weather-predictions", 1, { station_id: "denver", ...prediction({ arm: "challenger" }) });
+    expect(latest.get("denver")).toBeUndefined();
+  });
+
+  it("has caught up once every end met at the start was passed, commit markers included", async () => {
+    const { feed: subject } = feed();
+    const { kafka, readers, opened } = brokers({
+      "weather-predictions": [
+        [10, 20],
+        [0, 5],
+      ],
+    });
+    expect(subject.state().caught_up).toBe(false);
+    const stop = new AbortController();
+    const running = subject.run(kafka, stop.signal);
+    await opened;
+    const reader = readers.get("weather-predictions")!;
+    expect(subject.state().caught_up).toBe(false);
+    reader.move(0, 20);
+    expect(subject.state().caught_up).toBe(false);
+    reader.move(1, 4);
+    expect(subject.state().caught_up).toBe(false);
+    reader.move(1, 5);
+    expect(subject.state()).toMatchObject({ caught_up: true, error: null });
+    // What is written later does not make it unready again.
+    reader.move(1, 4);
+    expect(subject.state().caught_up).toBe(true);
+    stop.abort();
+    await running;
+  });
+
+  it("begins a bounded number of records before the end, never before the beginning", async () => {
+    const { feed: subject } = feed();
+    const { kafka, from, opened } = brokers({
+      "weather-predictions": [
+        [0, 1_000_000],
+        [3, 10],
+      ],
+    });
+    const stop = new AbortController();
+    const running = subject.run(kafka, stop.signal);
+    await opened;
+    expect([...(from.get("weather-predictions") ?? [])]).toEqual([
+      [0, 1_000_000 - TAIL_RECORDS],
+      [1, 3],
+    ]);
+    stop.abort();
+    await running;
+  });
+
+  it("goes on where it was when a reader fails, and says so meanwhile", async () => {
+    const { feed: subject, latest, errors } = feed();
+    const { kafka, readers, from, opened, reopened } = brokers({ "weather-predictions": [[0, 1]] });
+    const stop = new AbortController();
+    const running = subject.run(kafka, stop.signal);
+    await opened;
+    readers.get("weather-predictions")!.give([
+      {
+        topic: "weather-predictions",
+        partition: 0,
+        offset: 0,
+        timestamp: NOW_MS,
+        headers: {},
+        key: null,
+        value: Buffer.from(JSON.stringify({ station_id: "denver", ...prediction() })),
+      },
+    ]);
+    readers.get("weather-predictions")!.fail(new Error("away"));
+    await reopened;
+    expect(latest.get("denver")).toBeDefined();
+    expect([...(from.get("weather-predictions") ?? [])]).toEqual([[0, 1]]);
+    expect(errors).toEqual([new Error("away")]);
+    expect(subject.state()).toMatchObject({ caught_up: true, error: null });
+    stop.abort();
+    await running;
+  });
+
+  it("measures latency of live records only", async () => {
+    const { feed: subject, send, metrics } = feed();
+    const live = { station_id: "denver", ...prediction() };
+    const { kafka, opened } = brokers({});
+    await send("weather-predictions", 0, live);
+    const stop = new AbortController();
+    const running = subject.run(kafka, stop.signal);
+    await opened;
+    await send("weather-predictions", 1, live);
+    expect(await metrics.registry.metrics()).toContain("millrace_prediction_latency_seconds_count 1");
+    stop.abort();
+    await running;
+  });
+});

@@ -1,0 +1,204 @@
+// Carries records of the followed topics into the stores: decodes, sorts by topic, counts, and knows when it has caught up.
+// Sits between the Kafka readers and the stores. Reads whole partitions without a consumer group: every server needs all
+// stations, and its positions are nobody else's business. When Kafka is away it keeps trying and says so.
+
+import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
+import type { FeedState } from "./health.ts";
+import type { Progress } from "./jobs.ts";
+import type { Latest, Outcome } from "./latest.ts";
+import type { Metrics } from "./metrics.ts";
+import type {
+  FeatureRecord,
+  PredictionRecord,
+  ProgressRecord,
+  RejectRecord,
+  ServedContract,
+} from "./records.ts";
+
+/** Most records of each partition that are read before its end at the start: bounds the start, not what is served after. */
+export const TAIL_RECORDS = 25_000;
+
+/** What a topic holds; decides where its records go. */
+export type FeedKind = "predictions" | "features" | "rejects" | "progress";
+
+export interface FeedEffects {
+  readonly contract: ServedContract;
+  /** Followed topics and what each holds. */
+  readonly topics: Readonly<Record<string, FeedKind>>;
+  /** The arm that is served; predictions of another are left out. */
+  readonly arm: string;
+  readonly latest: Latest;
+  readonly progress: Progress;
+  readonly metrics: Metrics;
+  /** Decodes a framed value with the schema its frame names. */
+  decode(value: Buffer): Promise<unknown>;
+  log(error: unknown): void;
+  /** Resolves after the time, or at once when the signal fires. */
+  pause(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** Waits between two attempts to read, wall time: the first, and the longest. */
+const RETRY_MS = 250;
+const RETRY_MS_MAX = 5_000;
+
+interface TopicState {
+  records: number;
+  undecodable: number;
+  /** First offset not yet handed to the stores, by partition; null before the topic's ends are known. */
+  position: Map<number, number> | null;
+  /** Last stable offsets met at the start that were not reached yet. */
+  readonly goal: Map<number, number>;
+  reader: Reader | null;
+  /** While records are being handed over the reader's own positions are ahead of what the stores hold. */
+  busy: boolean;
+  error: string | null;
+}
+
+export class Feed {
+  readonly #effects: FeedEffects;
+  readonly #topics: ReadonlyMap<string, TopicState>;
+
+  constructor(effects: FeedEffects) {
+    this.#effects = effects;
+    this.#topics = new Map(
+      Object.keys(effects.topics).map((topic) => [
+        topic,
+        {
+          records: 0,
+          undecodable: 0,
+          position: null,
+          goal: new Map(),
+          reader: null,
+          busy: false,
+          error: null,
+        },
+      ]),
+    );
+  }
+
+  /** Follows every topic until the signal fires. Never rejects for Kafka's sake: what fails is tried again. */
+  async run(kafka: Pick<Kafka, "admin" | "read">, signal: AbortSignal): Promise<void> {
+    await Promise.all([...this.#topics.keys()].map((topic) => this.#follow(kafka, topic, signal)));
+  }
+
+  async #follow(kafka: Pick<Kafka, "admin" | "read">, topic: string, signal: AbortSignal): Promise<void> {
+    const state = this.#topics.get(topic);
+    if (!state) return;
+    for (let wait_ms = RETRY_MS; !signal.aborted; wait_ms = Math.min(wait_ms * 2, RETRY_MS_MAX)) {
+      let reader: Reader | null = null;
+      try {
+        if (!state.position) {
+          const partitions = await kafka.admin.offsets(topic);
+          state.position = new Map(
+            partitions.map(({ partition, start, stable }) => [
+              partition,
+              Math.max(start, stable - TAIL_RECORDS),
+            ]),
+          );
+          for (const { partition, start, stable } of partitions)
+            if (start < stable) state.goal.set(partition, stable);
+        }
+        reader = kafka.read(topic, { from: state.position, until: "never", signal });
+        state.reader = reader;
+        state.error = null;
+        for await (const records of reader) {
+          state.busy = true;
+          for (const record of records) {
+            await this.accept(record);
+            state.position.set(record.partition, record.offset + 1);
+          }
+          state.busy = false;
+          wait_ms = RETRY_MS;
+        }
+      } catch (error) {
+        if (signal.aborted) break;
+        if (state.error === null) this.#effects.log(error);
+        state.error = error instanceof Error ? error.message : String(error);
+        await this.#effects.pause(wait_ms, signal);
+      } finally {
+        state.reader = null;
+        state.busy = false;
+        await reader?.close().catch(() => undefined);
+      }
+    }
+  }
+
+  /** One record, in the order of its partition. A record that cannot be decoded is counted and left out, never thrown. */
+  async accept(record: KafkaRecord): Promise<void> {
+    const effects = this.#effects;
+    const topic = this.#topics.get(record.topic);
+    const kind = effects.topics[record.topic];
+    if (!topic || !kind) return;
+    topic.records++;
+    try {
+      this.#store(kind, record, record.value === null ? null : await effects.decode(record.value));
+    } catch (error) {
+      topic.undecodable++;
+      effects.metrics.read(record.topic, "undecodable");
+      // The first says enough; a topic full of them must not fill the log.
+      if (topic.undecodable === 1) effects.log(error);
+    }
+  }
+
+  state(): FeedState {
+    const topics = [...this.#topics];
+    return {
+      caught_up: this.#caughtUp(),
+      error: topics.map(([, state]) => state.error).find((error) => error !== null) ?? null,
+      topics: topics.map(([topic, state]) => ({
+        topic,
+        lag: state.reader?.lag() ?? 0,
+        records: state.records,
+        undecodable: state.undecodable,
+      })),
+    };
+  }
+
+  #caughtUp(): boolean {
+    let all = true;
+    for (const state of this.#topics.values()) {
+      if (!state.position) return false;
+      if (state.goal.size === 0) continue;
+      // The reader's positions pass commit markers, which no record does.
+      const passed = state.reader && !state.busy ? state.reader.positions() : state.position;
+      for (const [partition, goal] of state.goal)
+        if ((passed.get(partition) ?? 0) >= goal) state.goal.delete(partition);
+      if (state.goal.size > 0) all = false;
+    }
+    return all;
+  }
+
+  #store(kind: FeedKind, record: KafkaRecord, value: unknown): void {
+    const outcome = this.#outcome(kind, record, value);
+    this.#effects.metrics.read(record.topic, outcome);
+  }
+
+  #outcome(kind: FeedKind, record: KafkaRecord, value: unknown): Outcome | "counted" {
+    const { contract, latest, progress, metrics, arm } = this.#effects;
+    if (kind === "progress") {
+      if (value === null) progress.forget(record.key?.toString("utf8") ?? "");
+      else progress.report(value as ProgressRecord);
+      return "counted";
+    }
+    if (value === null) return "counted";
+    if (kind === "rejects") {
+      metrics.rejected((value as RejectRecord).reason);
+      return "counted";
+    }
+    const station = (value as Record<string, unknown>)[contract.key];
+    if (typeof station !== "string")
+      throw new TypeError(`Expected a "${contract.key}" in a record of "${record.topic}"`);
+    const arrival = {
+      topic: record.topic,
+      partition: record.partition,
+      offset: record.offset,
+      append_time_ms: record.timestamp,
+    };
+    if (kind === "features") return latest.observed(station, value as FeatureRecord, arrival);
+    const prediction = value as PredictionRecord;
+    if (prediction.arm !== arm) return "counted";
+    const raw_ms = prediction.stages["raw_append_time"];
+    if (raw_ms !== undefined && this.#caughtUp()) metrics.predicted(record.timestamp - raw_ms);
+    return latest.predicted(station, prediction, arrival);
+  }
+}
