@@ -11,6 +11,7 @@ the newest row of each cell, so a station that reports every minute and one that
   <column>                  the row's own features, in contract order
   <value>_lag_<k>           each history value of lag k; angles stay degrees
   lag_<k>_age_h             t minus the lag's own window_end
+  <value>_mean_<n>h         mean of a history value over n hours, see means.py
   day_sin day_cos year_sin year_cos      phase of the UTC day and of the mean Gregorian year at t
   latitude longitude elevation_m         of the station, NaN where unknown
 Inputs from neighbours will follow these; the names are the model's contract, the order is only this list's.
@@ -24,6 +25,7 @@ from typing import Any, NamedTuple
 
 from ray_jobs import ring
 from ray_jobs.generated.contract import Contract
+from ray_jobs.means import Means
 from ray_jobs.ring import NO_VERSION, Cell, StationState
 from ray_jobs.rules import CLEAR, Rules, Verdict
 
@@ -70,6 +72,9 @@ class Fold:
         for lag in contract.lags:
             names += [f"{value}_lag_{lag}" for value in contract.history_values] + [f"lag_{lag}_age_h"]
             of_units += [units[value] for value in contract.history_values] + ["h"]
+        self._means = Means(contract)
+        names += self._means.names
+        of_units += [units[value] for value in self._means.values]
         names += ["day_sin", "day_cos", "year_sin", "year_cos", "latitude", "longitude", "elevation_m"]
         of_units += ["1", "1", "1", "1", "deg", "deg", "m"]
         self.input_names: tuple[str, ...] = tuple(names)
@@ -139,6 +144,7 @@ class Fold:
                 n -= 1
             else:
                 inputs += self._missing
+        inputs += self._means.at(state, number, values)
         day, year = _DAY * (t % 86_400_000), _YEAR * t
         inputs += (math.sin(day), math.cos(day), math.sin(year), math.cos(year))
         inputs += self._places.get(row[contract.key], (nan, nan, nan))
@@ -153,6 +159,7 @@ class Fold:
         else:
             partition, offset = row.get("feature_partition", -1), row.get("feature_offset", -1)
             cell = Cell(number, t, plan_epoch, revision, partition, offset, versions, values)
+            self._means.replaced(state, held, cell)
         cells[slot] = cell
         if number > state.newest:
             state.newest = number

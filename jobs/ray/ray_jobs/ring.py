@@ -7,9 +7,12 @@ no verdicts. All times are UTC epoch ms. A missing value is NaN in memory and nu
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ray_jobs.generated.contract import Contract
+
+if TYPE_CHECKING:
+    from ray_jobs.means import Sums
 
 NONE = -(1 << 62)
 NO_VERSION = 0
@@ -37,14 +40,16 @@ class StationState:
     """All that the fold remembers of one station: ring slot -> cell, and the number of the newest cell (NONE when empty).
 
     It is a function of the station's history records alone, so a restored state equals the one that wrote them. Cells that have
-    left the ring may linger in their slots until a newer one takes their place; `floor` tells them apart.
+    left the ring may linger in their slots until a newer one takes their place; their number tells them apart. `sums` is a cache of
+    means.py and can be dropped at any time.
     """
 
-    __slots__ = ("cells", "newest")
+    __slots__ = ("cells", "newest", "sums")
 
     def __init__(self) -> None:
         self.cells: dict[int, Cell] = {}
         self.newest = NONE
+        self.sums: Sums | None = None
 
     def put(self, cell: Cell, ring_cells: int) -> None:
         """Takes a cell from a history record. Edges: an older cell never displaces a newer one of the same slot."""
@@ -54,6 +59,7 @@ class StationState:
             self.cells[slot] = cell
         if cell.cell > self.newest:
             self.newest = cell.cell
+        self.sums = None
 
     def live(self, ring_cells: int) -> dict[int, Cell]:
         """Absolute cell number -> cell, without those that have left the ring."""
