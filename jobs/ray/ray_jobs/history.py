@@ -1,0 +1,92 @@
+"""Reading weather-history back: the state of one partition after a restart, and a read-only view of all partitions.
+
+A restore rebuilds exactly the state that the last committed transaction left, since cells, cursor and group offset commit together.
+Both classes take records in offset order and do no input or output; worker.py feeds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray_jobs import ring
+from ray_jobs.generated.contract import Contract
+from ray_jobs.ring import Cell, StationState
+
+
+class Restoration:
+    """The state of one partition, built from its history records."""
+
+    def __init__(self, contract: Contract, partition: int) -> None:
+        self._contract = contract
+        self.partition = partition
+        self.states: dict[str, StationState] = {}
+        self.cursor: int | None = None
+        self.records = 0
+
+    def take(self, record: dict[str, Any]) -> None:
+        """Kinds that this version does not know are left for the one that wrote them."""
+        self.records += 1
+        if record["kind"] == "cursor":
+            self.cursor = record["next_offset"]
+        elif record["kind"] == "cell":
+            station = record[self._contract.key]
+            state = self.states.get(station)
+            if state is None:
+                state = self.states[station] = StationState()
+            state.put(ring.from_record(record), self._contract.ring_cells)
+
+    def complete(self, committed: int | None) -> bool:
+        """Whether the records read so far are those of the group's committed offset.
+
+        Edges: without a committed offset the history is complete at its end: it is empty, a seed, or (offsets that the broker has
+        forgotten) it has a cursor, which then says where to go on.
+        """
+        return committed is None or self.cursor == committed
+
+    def start(self, committed: int | None) -> int | None:
+        """The feature offset to go on from; None for the beginning."""
+        return self.cursor if committed is None else committed
+
+
+class GlobalTable:
+    """The newest cells of every station in every partition, for neighbours, and how far each partition was read.
+
+    Keeps `depth_ms` of cells behind each station's newest, enough to look as far back as `as_of` has to.
+    """
+
+    def __init__(self, contract: Contract, partitions: int) -> None:
+        self._contract = contract
+        # Nothing fresher than this may be taken from a neighbour: its windows may still change within the lateness.
+        self.delay_ms = contract.window_ms + contract.lateness_ms
+        self._kept_cells = (self.delay_ms + contract.step_ms) // contract.cell_ms + 2
+        self._cells: dict[str, dict[int, Cell]] = {}
+        self._offsets = [0] * partitions
+
+    def take(self, partition: int, offset: int, record: dict[str, Any] | None) -> None:
+        self._offsets[partition] = offset + 1
+        if record is None or record["kind"] != "cell":
+            return
+        cell = ring.from_record(record)
+        cells = self._cells.setdefault(record[self._contract.key], {})
+        newest = max(cells, default=cell.cell)
+        if cell.cell <= newest - self._kept_cells:
+            return
+        cells[cell.cell] = cell
+        if cell.cell > newest:
+            for old in [c for c in cells if c <= cell.cell - self._kept_cells]:
+                del cells[old]
+
+    @property
+    def offsets(self) -> list[int]:
+        """By partition: the offset after the last record taken."""
+        return list(self._offsets)
+
+    @property
+    def stations(self) -> int:
+        return len(self._cells)
+
+    def as_of(self, station: str, t_ms: int) -> Cell | None:
+        """The station's newest row with window_end <= t - delay; None when there is none within what is kept."""
+        limit = t_ms - self.delay_ms
+        held = self._cells.get(station, {})
+        return max((c for c in held.values() if c.window_end <= limit), key=lambda c: c.window_end, default=None)
