@@ -1,0 +1,207 @@
+"""From feature rows to training samples: the fold over a station's rows, its truths, its splits, and a forgetful history.
+
+The part of train.py that runs as one Ray task a group of stations. Every random choice comes from the seed and the station's own
+number, so groups and retries change nothing. Knows no LightGBM and no registry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from ray_jobs import baseline as base_of
+from ray_jobs import table
+from ray_jobs.baseline import Baseline, Floats
+from ray_jobs.design import HOUR_MS, Design, place_of
+from ray_jobs.fold import Fold
+from ray_jobs.generated.contract import Contract
+
+# Hourly rows seldom stand exactly h apart; the evaluation counts a pair within ten minutes of the valid time, inclusive.
+TRUTH_TOLERANCE_MS = 600_000
+# Between two splits: what one of them saw must not tell the other of its weather.
+GAP_MS = 72 * HOUR_MS
+FIT, WATCH, TEST = 0, 1, 2
+# Share of training rows that forget everything older than a random lag, that miss single lags, and that do not know their station.
+YOUNG_SHARE = 0.15
+LOST_LAG_SHARE = 0.03
+STRANGER_SHARE = 0.10
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three spans of issue times, UTC epoch ms: fit [from, fit_to), watch [watch_from, watch_to) for early stopping and margins,
+    test [test_from, cut). A truth belongs to a split only when it lies before the split's own end plus the gap, and before the cut."""
+
+    from_ms: int
+    fit_to: int
+    watch_from: int
+    watch_to: int
+    test_from: int
+    cut: int
+
+
+class Samples(NamedTuple):
+    """Rows of several stations. `columns` [n, column], `base` and `truth` [n, target, horizon], `split` [n], `station` [n] (number),
+    `t_ms` [n]; `test_inputs` [test rows, input] are the raw inputs of the test rows alone, in the same order."""
+
+    columns: NDArray[np.float32]
+    base: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    split: NDArray[np.int8]
+    station: NDArray[np.int32]
+    t_ms: NDArray[np.int64]
+    test_inputs: Floats
+    rows: int
+    skipped: int
+    faults: int
+
+
+def splits_of(first_ms: int, cut_ms: int) -> Splits:
+    """The last 30 days before the cut test, the 56 days before those watch, each at most a fifth of what there is."""
+    day = 24 * HOUR_MS
+    fifth = (cut_ms - first_ms) // 5
+    gap = min(GAP_MS, fifth // 4)
+    test_from = cut_ms - min(30 * day, fifth)
+    watch_from = test_from - min(56 * day, fifth)
+    return Splits(first_ms, watch_from - gap, watch_from, test_from - gap, test_from, cut_ms)
+
+
+def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms: list[int]) -> Floats:
+    """What was measured at t + h: the nearest row within ten minutes. [n], [n, target] twice -> [n, target, horizon], NaN without.
+
+    A value that is a fault by the station's own climatology is no truth.
+    """
+    clean = np.where(faulty, np.nan, values)
+    out = np.full((*values.shape, len(horizons_ms)), np.nan)
+    for j, horizon in enumerate(horizons_ms):
+        found = base_of.nearest(t_ms, t_ms + horizon, TRUTH_TOLERANCE_MS)
+        out[:, :, j] = np.where((found >= 0)[:, None], clean[np.maximum(found, 0)], np.nan)
+    return out
+
+
+def of_stations(
+    contract: Contract,
+    path: str,
+    version: int,
+    stations: list[str],
+    numbers: list[int],
+    baseline: Baseline,
+    splits: Splits,
+    sample_every: int,
+    seed: int,
+) -> Samples:
+    """Folds each station's rows in order and keeps what is trained, watched and tested on.
+
+    `numbers` are the stations' rows in the baseline. Of fit and watch rows one in `sample_every` is drawn at random (a fixed step
+    would see the same hours of the day only); test rows are all kept. Only fit rows forget.
+    """
+    fold = Fold(contract)
+    design = Design(contract, fold.input_names)
+    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    targets = [contract.target_column(t) for t in contract.targets]
+    found = table.read(path, version, contract, table.columns_of(contract), splits.from_ms, splits.cut, stations)
+    number_of = dict(zip(stations, numbers, strict=True))
+    parts: list[Samples] = []
+    for station, rows in table.by_station(found, contract.key):
+        number = number_of[station]
+        rng = np.random.default_rng([seed, number])
+        t_all = table.floats(rows, "window_end")
+        values = np.stack([table.floats(rows, c) for c in targets], axis=1)
+        place = place_of(contract, station)
+        expected = baseline.climatology(np.full(len(t_all), number), np.full(len(t_all), place.longitude), t_all)
+        faulty = np.stack([base_of.faulty(values[:, k] - expected[:, k]) for k in range(len(targets))], axis=1)
+        truth = truths(t_all, values, faulty, horizons_ms)
+        split = _splits(t_all, horizons_ms, truth, splits)
+        drawn = rng.random(len(t_all)) * sample_every < 1.0
+        keep = (split == TEST) | ((split >= 0) & drawn)
+
+        state = fold.new_state()
+        inputs = np.full((int(keep.sum()), len(fold.input_names)), np.nan)
+        applied = np.zeros(len(inputs), dtype=bool)
+        skipped, at = 0, 0
+        for i, row in enumerate(table.rows(rows)):
+            step = fold.step(state, row)
+            state = step.state
+            if step.status != "applied":
+                skipped += 1
+            if keep[i]:
+                if step.status == "applied":
+                    inputs[at] = step.inputs
+                    applied[at] = True
+                at += 1
+
+        t_ms, truth, split = t_all[keep][applied], truth[keep][applied], split[keep][applied]
+        inputs = inputs[applied]
+        test_inputs = inputs[split == TEST]
+        known = np.full(len(t_ms), number, dtype=np.int64)
+        fit_rows = split == FIT
+        _forget(inputs, fit_rows, design, rng)
+        known[fit_rows & (rng.random(len(t_ms)) < STRANGER_SHARE)] = baseline.unknown
+        columns, base = design.matrix(baseline, known, np.tile(np.array(place), (len(t_ms), 1)), t_ms, inputs)
+        parts.append(
+            Samples(
+                columns,
+                base.astype(np.float32),
+                truth.astype(np.float32),
+                split.astype(np.int8),
+                np.full(len(t_ms), number, dtype=np.int32),
+                t_ms.astype(np.int64),
+                test_inputs,
+                len(t_all),
+                skipped,
+                int(faulty.sum()),
+            )
+        )
+    return join(parts, design, fold)
+
+
+def join(parts: list[Samples], design: Design, fold: Fold) -> Samples:
+    """One after another, in the order given."""
+    if not parts:
+        shape = (0, len(design.contract.targets), len(design.contract.horizons_h))
+        empty = np.empty(shape, dtype=np.float32)
+        return Samples(
+            np.empty((0, len(design.columns)), dtype=np.float32),
+            empty,
+            empty,
+            np.empty(0, dtype=np.int8),
+            np.empty(0, dtype=np.int32),
+            np.empty(0, dtype=np.int64),
+            np.empty((0, len(fold.input_names))),
+            0,
+            0,
+            0,
+        )
+    arrays = [np.concatenate([p[i] for p in parts]) for i in range(7)]
+    return Samples(*arrays, *(sum(p[i] for p in parts) for i in range(7, 10)))  # type: ignore[arg-type]
+
+
+def _splits(t_ms: Floats, horizons_ms: list[int], truth: Floats, splits: Splits) -> NDArray[np.int8]:
+    """Which split each issue time belongs to, -1 for none; takes truths out of `truth` that lie beyond what the split may know."""
+    split = np.full(len(t_ms), -1, dtype=np.int8)
+    limit = np.full(len(t_ms), -np.inf)
+    for name, start, end, known_to in (
+        (FIT, splits.from_ms, splits.fit_to, splits.watch_from),
+        (WATCH, splits.watch_from, splits.watch_to, splits.test_from),
+        (TEST, splits.test_from, splits.cut, splits.cut),
+    ):
+        inside = (t_ms >= start) & (t_ms < end)
+        split[inside] = name
+        limit[inside] = known_to
+    for j, horizon in enumerate(horizons_ms):
+        truth[t_ms + horizon + TRUTH_TOLERANCE_MS >= limit, :, j] = np.nan
+    split[np.all(np.isnan(truth), axis=(1, 2))] = -1
+    return split
+
+
+def _forget(inputs: Floats, rows: NDArray[np.bool_], design: Design, rng: np.random.Generator) -> None:
+    """Drops history of random rows in place, so that a young station, or one with gaps, is no surprise to the heads."""
+    lags = design.lag_inputs()
+    n = len(inputs)
+    oldest = rng.choice([0, *lags], size=n) if lags else np.zeros(n)
+    young = rows & (rng.random(n) < YOUNG_SHARE)
+    for lag, positions in sorted(lags.items()):
+        lost = (young & (oldest < lag)) | (rows & (rng.random(n) < LOST_LAG_SHARE))
+        inputs[np.ix_(lost, positions)] = np.nan

@@ -1,0 +1,467 @@
+"""The batch job <pipeline>-train: Delta feature table in, a registered model out.
+
+baseline (driver) -> fold and samples (a task a group of stations) -> one LightGBM head a task -> margins, test metrics through the
+very Model that serves, MLflow. Does not announce the alias move on model-events: TypeScript owns that topic and reads the alias after
+this job ends.
+
+The test month is the last month before the cut and is used once, for the metrics and the promotion; early stopping and the conformal
+margins use the eight weeks before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+from ray_jobs import baseline as base_of
+from ray_jobs import model as model_of
+from ray_jobs import registry, samples, table
+from ray_jobs.baseline import Baseline, Floats
+from ray_jobs.cluster import Cluster, Pool
+from ray_jobs.design import HOUR_MS, Design, place_of
+from ray_jobs.fold import Fold
+from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.job import JobError, Reporter
+from ray_jobs.generated.params import TrainParams
+from ray_jobs.samples import FIT, WATCH, Samples, Splits
+
+# Rounds without a better loss on the watched weeks before a head stops.
+PATIENCE = 20
+# Not more than this worse than the champion on the same test month, or the alias stays.
+TOLERATED_LOSS = 1.01
+# Stations a fold task takes at once: small enough that a killed worker costs seconds.
+STATIONS_PER_TASK = 3
+PREDICT_CHUNK = 4_000
+
+
+class Head(NamedTuple):
+    """One trained head: its text, the rounds it kept, its loss on the watched rows and its change there [watch row] (NaN where no truth)."""
+
+    text: str
+    rounds: int
+    watched: NDArray[np.float32]
+
+
+class Trained(NamedTuple):
+    """A model folder, its manifest, its metrics by name, and the test rows for a comparison on equal terms."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    metrics: dict[str, float]
+    test: Samples
+
+
+def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str, Any]:
+    """Trains, measures, registers, and moves the alias `champion` when there is none or this one is not worse.
+
+    Errors: `job_failed` for a table that is missing or too short; whatever the registry raises.
+    """
+    started = time.monotonic()
+    pool = Cluster(params.workers)
+    with tempfile.TemporaryDirectory(prefix="millrace-train-") as scratch:
+        folder = Path(scratch) / "model"
+        before = registry.find(params.mlflow_uri, params.model_name)
+        trained = train(contract, params, pool, folder, parent=before, say=_speaker(reporter))
+        seconds = time.monotonic() - started
+        metrics = {**trained.metrics, "train_s": seconds, "predict_ms_per_100_rows": _predict_ms(contract, trained)}
+        rival = _rival(contract, params, Path(scratch), trained, before)
+        version = registry.publish(params.mlflow_uri, params.model_name, folder, _settings(params), metrics)
+        promoted = rival is None or rival <= TOLERATED_LOSS
+        if promoted:
+            registry.set_alias(params.mlflow_uri, params.model_name, registry.CHAMPION, version)
+        against = "" if rival is None else f", {rival:.3f} times the champion's error"
+        message = (
+            f"version {version} of {params.model_name} in {seconds:.0f} s: "
+            f"{1 - trained.metrics['mae_over_dap']:.1%} better than DAP{against}; "
+            f"{'champion' if promoted else 'not promoted'}"
+        )
+        print(message, flush=True)
+        reporter.progress({"seconds": seconds, "promoted": float(promoted)}, message=message)
+        return {"version": version, "promoted": promoted, "digest": trained.manifest["digest"], "metrics": metrics}
+
+
+def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, parent: str | None, say: Any) -> Trained:
+    """Everything but the registry: writes the model into `folder`. Same table, code and parameters -> the same digest."""
+    version = table.pin(params.table_path)
+    clock = time.monotonic()
+    baseline, splits, counted = fit_baseline(contract, params, version)
+    say({"rows": counted, "stations": len(baseline.stations), "baseline_s": time.monotonic() - clock})
+
+    clock = time.monotonic()
+    names = list(baseline.stations)
+    shared = pool.put(baseline)
+    starts = range(0, len(names), STATIONS_PER_TASK)
+    jobs = [
+        (
+            contract,
+            params.table_path,
+            version,
+            names[i : i + STATIONS_PER_TASK],
+            list(range(i, min(i + STATIONS_PER_TASK, len(names)))),
+            shared,
+            splits,
+            params.sample_every,
+            params.seed,
+        )
+        for i in starts
+    ]
+    parts: dict[int, Samples] = {}
+    for index, part in pool.map(samples.of_stations, jobs):
+        parts[index] = part
+        say(
+            {
+                "folded_stations": sum(len(jobs[i][3]) for i in parts),
+                "stations": len(names),
+                "fold_s": time.monotonic() - clock,
+            }
+        )
+    fold = Fold(contract)
+    design = Design(contract, fold.input_names)
+    # In the order of the jobs, not of their completion: the order of rows is part of what makes a digest repeat.
+    data = samples.join([parts[i] for i in sorted(parts)], design, fold)
+    parts.clear()
+    if not all(np.any(data.split == s) for s in (FIT, WATCH, samples.TEST)):
+        raise JobError(
+            "job_failed",
+            f'Cannot train on "{params.table_path}": expected rows to fit, watch and test on before {params.cut_ms}, '
+            f"got {[int(np.sum(data.split == s)) for s in (FIT, WATCH, samples.TEST)]}",
+        )
+
+    clock = time.monotonic()
+    learn = data.split != samples.TEST
+    # One copy of the matrices in the object store; every head reads it in place.
+    held = [pool.put(x[learn]) for x in (data.columns, data.base, data.truth, data.split, data.station)]
+    settings = _booster_settings(params)
+    grid = [
+        (k, j, q)
+        for k in range(len(contract.targets))
+        for j in range(len(contract.horizons_h))
+        for q in contract.quantiles
+    ]
+    heads: dict[int, Head] = {}
+    for index, head in pool.map(fit_head, [(*held, k, j, q, params.trees, settings) for k, j, q in grid]):
+        heads[index] = head
+        k, j, q = grid[index]
+        name = f"{contract.targets[k]}_{contract.horizons_h[j]}h_q{q:g}"
+        say(
+            {"heads_done": len(heads), "heads": len(grid), "heads_s": time.monotonic() - clock},
+            f"head {name}: {head.rounds} rounds",
+        )
+
+    shape = model_of.shape_of(contract, fold.input_names, fold.input_units)
+    manifest = {
+        "name": contract.pipeline,
+        "parent": parent,
+        "contract_fingerprint": contract.fingerprint,
+        "fingerprint": model_of.fingerprint_of(shape),
+        "shape": shape,
+        "columns": list(design.columns),
+        "baseline": baseline.to_json(),
+        "margins": _margins(contract, data, [heads[i] for i in range(len(grid))]).tolist(),
+        "training": {
+            "from_ms": splits.from_ms,
+            # Early stopping and margins saw the watched weeks too, and their truths reach to the test month.
+            "to_ms": splits.test_from,
+            "test_from_ms": splits.test_from,
+            "cut_ms": splits.cut,
+            "table_rows": counted,
+            "fit_rows": int(np.sum(data.split == FIT)),
+            "watch_rows": int(np.sum(data.split == WATCH)),
+            "test_rows": int(np.sum(data.split == samples.TEST)),
+            "data_sha256": _digest_of(data),
+            "seed": params.seed,
+            "trees": params.trees,
+            "leaves": params.leaves,
+            "learning_rate": params.learning_rate,
+            "sample_every": params.sample_every,
+            "rounds": [heads[i].rounds for i in range(len(grid))],
+        },
+    }
+    texts = {
+        model_of.head_file(contract.targets[k], contract.horizons_h[j], q): heads[i].text
+        for i, (k, j, q) in enumerate(grid)
+    }
+    # Written once without metrics so that they come from the model as it is served, then again with them.
+    model_of.write(folder, manifest, texts)
+    loaded = model_of.load(folder, contract, fold.input_names, fold.input_units, "candidate")
+    test = _only(data, data.split == samples.TEST)
+    clock = time.monotonic()
+    metrics = measure(contract, test, predict_test(loaded, test, baseline), fold.input_names)
+    metrics |= _alone(contract, loaded, test, baseline, design)
+    say({"test_s": time.monotonic() - clock}, "measured on the last month before the cut")
+    manifest["metrics"] = {name: round(value, 6) for name, value in metrics.items()}
+    whole = model_of.write(folder, manifest, texts)
+    return Trained(folder, whole, metrics, test)
+
+
+def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple[Baseline, Splits, int]:
+    """Climatology and damping from the rows before the test month; also the splits and the number of rows before the cut."""
+    targets = [contract.target_column(t) for t in contract.targets]
+    found = table.read(
+        params.table_path, version, contract, [contract.key, "window_end", *targets], params.from_ms, params.cut_ms
+    )
+    if len(found) == 0:
+        raise JobError(
+            "job_failed", f'Cannot train on "{params.table_path}": expected rows before {params.cut_ms}, found none'
+        )
+    ends = table.floats(found, "window_end")
+    splits = samples.splits_of(int(ends.min()), params.cut_ms)
+    names: list[str] = []
+    series: list[tuple[Floats, Floats]] = []
+    for station, rows in table.by_station(found, contract.key):
+        t_ms = table.floats(rows, "window_end")
+        use = t_ms < splits.test_from
+        names.append(station)
+        series.append((t_ms[use], np.stack([table.floats(rows, c)[use] for c in targets], axis=1)))
+    longitudes = np.array([place_of(contract, n).longitude for n in names])
+    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    return base_of.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS), splits, len(found)
+
+
+def fit_head(
+    columns: NDArray[np.float32],
+    base: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    split: NDArray[np.int8],
+    station: NDArray[np.int32],
+    target: int,
+    horizon: int,
+    quantile: float,
+    trees: int,
+    settings: dict[str, Any],
+) -> Head:
+    """One quantile of one target and horizon. Pure: a task that is run again gives the same text.
+
+    Stations whose damped forecast errs by more than twice the median station's weigh less: a sensor full of faults must not decide
+    when the network's heads stop.
+    """
+    change = truth[:, target, horizon] - base[:, target, horizon]
+    usable = ~np.isnan(change)
+    fit, watch = usable & (split == FIT), usable & (split == WATCH)
+    weight = _weights(change, station, fit)
+    learn = lightgbm.Dataset(columns[fit], change[fit], weight=weight[station[fit]], params=settings)
+    check = lightgbm.Dataset(
+        columns[watch], change[watch], weight=weight[station[watch]], reference=learn, params=settings
+    )
+    stop = lightgbm.early_stopping(PATIENCE, verbose=False)
+    booster = lightgbm.train({**settings, "alpha": quantile}, learn, trees, valid_sets=[check], callbacks=[stop])
+    watched = np.full(int(np.sum(split == WATCH)), np.nan, dtype=np.float32)
+    watched[usable[split == WATCH]] = booster.predict(columns[watch], num_threads=1)
+    return Head(booster.model_to_string(num_iteration=booster.best_iteration), int(booster.best_iteration), watched)
+
+
+def _weights(change: NDArray[np.float32], station: NDArray[np.int32], fit: NDArray[np.bool_]) -> Floats:
+    """Weight of each station number, 0 < w <= 1."""
+    count = int(station.max()) + 1
+    rows = np.bincount(station[fit], minlength=count)
+    error = np.bincount(station[fit], weights=np.abs(change[fit]), minlength=count) / np.maximum(rows, 1)
+    middle = np.median(error[rows > 0])
+    return np.asarray(np.minimum(1.0, 2.0 * middle / np.maximum(error, 1e-9)))
+
+
+def _booster_settings(params: TrainParams) -> dict[str, Any]:
+    return {
+        "objective": "quantile",
+        "metric": "quantile",
+        "learning_rate": params.learning_rate,
+        "num_leaves": params.leaves,
+        "min_data_in_leaf": 100,
+        "feature_fraction": 0.5,
+        "max_bin": 127,
+        "bin_construct_sample_cnt": 50_000,
+        "seed": params.seed,
+        # All four together make a head a function of its data: https://lightgbm.readthedocs.io/en/latest/Parameters.html#deterministic
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "verbosity": -1,
+    }
+
+
+def _margins(contract: Contract, data: Samples, heads: list[Head]) -> Floats:
+    """How far each quantile moves outwards so that the bands cover what they say on the watched weeks.
+
+    Conformalised quantile regression, one margin for each pair (q, 1 - q): Romano, Patterson, Candes 2019, equation 6. The median stays.
+    -> [target, horizon, quantile].
+    """
+    quantiles = contract.quantiles
+    shape = (len(contract.targets), len(contract.horizons_h), len(quantiles))
+    margins = np.zeros(shape)
+    watch = data.split == WATCH
+    changes = (data.truth - data.base)[watch]
+    for k in range(shape[0]):
+        for j in range(shape[1]):
+            seen = changes[:, k, j]
+            of = [heads[(k * shape[1] + j) * shape[2] + i].watched for i in range(shape[2])]
+            for low in range(shape[2] // 2):
+                high = shape[2] - 1 - low
+                if not np.isclose(quantiles[low] + quantiles[high], 1.0):
+                    continue
+                score = np.maximum(of[low] - seen, seen - of[high])
+                score = score[~np.isnan(score)]
+                level = min(1.0, (1 - 2 * quantiles[low]) * (1 + 1 / max(1, len(score))))
+                width = float(np.quantile(score, level)) if len(score) else 0.0
+                margins[k, j, low], margins[k, j, high] = -width, width
+    return margins
+
+
+def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, inputs: Floats | None = None) -> Floats:
+    """The model's quantiles for the test rows, through the same call that serves. -> [row, target, horizon, quantile]."""
+    inputs = test.test_inputs if inputs is None else inputs
+    names = [baseline.stations[i] for i in test.station]
+    chunks = [
+        model.predict(names[i : i + PREDICT_CHUNK], test.t_ms[i : i + PREDICT_CHUNK], inputs[i : i + PREDICT_CHUNK])
+        for i in range(0, len(names), PREDICT_CHUNK)
+    ]
+    return np.concatenate(chunks)
+
+
+def measure(contract: Contract, test: Samples, predicted: Floats, input_names: tuple[str, ...]) -> dict[str, float]:
+    """Errors against the truth, the damped anomaly (DAP) and persistence, on rows that have all three.
+
+    Names carry the unit: `temperature_6h_mae_degC`. Coverage is the share within the outermost quantiles, pinball the mean over all.
+    `mae_over_dap` is the mean of MAE / DAP's MAE over targets and horizons.
+    """
+    out: dict[str, float] = {}
+    ratios: list[float] = []
+    quantiles = np.array(contract.quantiles)
+    middle = int(np.argmin(np.abs(quantiles - 0.5)))
+    for k, target in enumerate(contract.targets):
+        now = test.test_inputs[:, input_names.index(contract.target_column(target))]
+        unit = unit_word(contract.field(target).unit)
+        for j, horizon in enumerate(contract.horizons_h):
+            truth = test.truth[:, k, j].astype(np.float64)
+            dap = test.base[:, k, j].astype(np.float64)
+            use = ~np.isnan(truth + dap + now + predicted[:, k, j, middle])
+            if not use.any():
+                continue
+            y, p = truth[use], predicted[use, k, j]
+            error = p[:, middle] - y
+            mae, dap_mae, now_mae = (float(np.mean(np.abs(e))) for e in (error, dap[use] - y, now[use] - y))
+            off = y[:, None] - p
+            pinball = float(np.mean(np.maximum(quantiles * off, (quantiles - 1) * off)))
+            name = f"{target}_{horizon}h"
+            out |= {
+                f"{name}_mae_{unit}": mae,
+                f"{name}_rmse_{unit}": float(np.sqrt(np.mean(error**2))),
+                f"{name}_bias_{unit}": float(np.mean(error)),
+                f"{name}_pinball_{unit}": pinball,
+                f"{name}_width_{unit}": float(np.mean(p[:, -1] - p[:, 0])),
+                f"{name}_coverage": float(np.mean((y >= p[:, 0]) & (y <= p[:, -1]))),
+                f"{name}_dap_mae_{unit}": dap_mae,
+                f"{name}_persistence_mae_{unit}": now_mae,
+                f"{name}_skill_dap": 1 - mae / dap_mae,
+                f"{name}_skill_persistence": 1 - mae / now_mae,
+                f"{name}_pairs": float(use.sum()),
+            }
+            ratios.append(mae / dap_mae)
+    out["mae_over_dap"] = float(np.mean(ratios)) if ratios else float("nan")
+    return out
+
+
+def unit_word(unit: str | None) -> str:
+    """A unit as part of a metric's name: MLflow allows no percent sign there."""
+    return (unit or "1").replace("%", "pct").replace("/", "_per_")
+
+
+def _alone(
+    contract: Contract, model: model_of.Model, test: Samples, baseline: Baseline, design: Design
+) -> dict[str, float]:
+    """The same ratio for a station without any history: it must not fall behind DAP."""
+    some = np.arange(0, len(test.t_ms), 5)
+    young = _only(test, some)._replace(test_inputs=test.test_inputs[some].copy())
+    for positions in design.lag_inputs().values():
+        young.test_inputs[:, positions] = np.nan
+    names = tuple(x["name"] for x in model.manifest["shape"]["inputs"])
+    ratio = measure(contract, young, predict_test(model, young, baseline), names)["mae_over_dap"]
+    return {"young_mae_over_dap": ratio}
+
+
+def _rival(
+    contract: Contract, params: TrainParams, scratch: Path, trained: Trained, version: str | None
+) -> float | None:
+    """Mean of this model's MAE over the champion's on the same test rows; None without a champion that could serve."""
+    if version is None:
+        return None
+    fold = Fold(contract)
+    try:
+        version, path = registry.champion(params.mlflow_uri, params.model_name, str(scratch / "champion"))
+        old = model_of.load(path, contract, fold.input_names, fold.input_units, version)
+    except JobError as error:
+        if error.code != "model_refused":
+            raise
+        print(f"champion {version} cannot serve this contract and gives way: {error}", flush=True)
+        return None
+    baseline = Baseline.from_json(trained.manifest["baseline"])
+    theirs = measure(contract, trained.test, predict_test(old, trained.test, baseline), fold.input_names)
+    ratios = [
+        trained.metrics[n] / theirs[n] for n in theirs if "_mae_" in n and "_dap_" not in n and "_persistence_" not in n
+    ]
+    return float(np.mean(ratios))
+
+
+def _predict_ms(contract: Contract, trained: Trained) -> float:
+    """Wall time of a batch of 100 rows on one thread, best of five."""
+    fold = Fold(contract)
+    model = model_of.load(trained.folder, contract, fold.input_names, fold.input_units, "candidate")
+    n = min(100, len(trained.test.t_ms))
+    names = [trained.manifest["baseline"]["stations"][i] for i in trained.test.station[:n]]
+    times = []
+    for _ in range(5):
+        clock = time.perf_counter()
+        model.predict(names, trained.test.t_ms[:n], trained.test.test_inputs[:n])
+        times.append(time.perf_counter() - clock)
+    return min(times) * 1000 * 100 / n
+
+
+def _only(data: Samples, rows: NDArray[Any]) -> Samples:
+    """The rows picked by a mask or by indices; `test_inputs` stays whole."""
+    return data._replace(
+        columns=data.columns[rows],
+        base=data.base[rows],
+        truth=data.truth[rows],
+        split=data.split[rows],
+        station=data.station[rows],
+        t_ms=data.t_ms[rows],
+    )
+
+
+def _digest_of(data: Samples) -> str:
+    whole = hashlib.sha256()
+    for part in (data.columns, data.base, data.truth, data.split, data.station, data.t_ms):
+        whole.update(np.ascontiguousarray(part).tobytes())
+    return whole.hexdigest()
+
+
+def _settings(params: TrainParams) -> dict[str, str]:
+    names = (
+        "table_path",
+        "from_ms",
+        "cut_ms",
+        "trees",
+        "leaves",
+        "learning_rate",
+        "sample_every",
+        "workers",
+        "seed",
+        "fingerprint",
+    )
+    return {name: str(getattr(params, name)) for name in names}
+
+
+def _speaker(reporter: Reporter) -> Any:
+    """Progress as a line on stdout and as counters of the job, which only ever grow."""
+    so_far: dict[str, float] = {}
+
+    def say(counters: dict[str, float], message: str | None = None) -> None:
+        so_far.update({name: float(value) for name, value in counters.items()})
+        print(" ".join(f"{k}={v:.6g}" for k, v in counters.items()) + (f"  {message}" if message else ""), flush=True)
+        reporter.progress(dict(so_far), message=message)
+
+    return say
