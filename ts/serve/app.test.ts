@@ -1,6 +1,7 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
+import { PipelineError } from "../contract/errors.ts";
 import { app, arrival, caughtUp, contract, features, NOW_MS, prediction } from "./fixtures/weather.ts";
 import { openapi, ROUTES, STATION_ID_LENGTH_MAX } from "./openapi.ts";
 import { FAILURE, REFUSAL } from "./status.ts";
@@ -332,7 +333,7 @@ describe("every route", () => {
 
   it("an engine's failure keeps its code; any other failure tells nothing of itself", async () => {
     const { app: known } = app({
-      jobs: () => Promise.reject(Object.assign(new Error('Cannot reach "x"'), { code: "kafka_unreachable" })),
+      jobs: () => Promise.reject(new PipelineError("kafka_unreachable", 'Cannot reach "x"')),
     });
     const body = await expectProblem(await known.request("/jobs"), 503, "kafka_unreachable");
     expect(body["detail"]).toBe('Cannot reach "x"');

@@ -1,5 +1,6 @@
 // RFC 9457 problem documents: every error the API answers, in one shape. Takes status and advice from status.ts.
 
+import { type ErrorCode, PipelineError } from "../contract/errors.ts";
 import { type Answer, FAILURE, REFUSAL, type Refusal } from "./status.ts";
 
 export interface Problem {
@@ -13,8 +14,8 @@ export interface Problem {
   readonly next: string;
 }
 
-export function problem(code: Refusal | keyof typeof FAILURE, detail: string, instance: string): Problem {
-  const answer: Answer = code in REFUSAL ? REFUSAL[code as Refusal] : FAILURE[code as keyof typeof FAILURE];
+export function problem(code: Refusal | ErrorCode, detail: string, instance: string): Problem {
+  const answer: Answer = code in REFUSAL ? REFUSAL[code as Refusal] : FAILURE[code as ErrorCode];
   return {
     type: `urn:millrace:problem:${code}`,
     title: answer.title,
@@ -34,12 +35,8 @@ export function respond(body: Problem, headers: Readonly<Record<string, string>>
   });
 }
 
-/** Any error as a problem: errors of the contract keep their code, the rest is `internal` and tells nothing of itself. */
+/** Any error as a problem: ours keeps its code and message, any other is `internal` and tells nothing of itself. */
 export function fromError(error: unknown, instance: string): Problem {
-  const code = typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
-  if (Object.hasOwn(FAILURE, code)) {
-    const message = error instanceof Error ? error.message : FAILURE[code as keyof typeof FAILURE].title;
-    return problem(code as keyof typeof FAILURE, message, instance);
-  }
+  if (error instanceof PipelineError) return problem(error.code, error.message, instance);
   return problem("internal", "An assumption of the server did not hold", instance);
 }

@@ -1,6 +1,8 @@
 // The one table from what went wrong to what the API answers: status, title, and what the reader should do.
 // Covers the API's own refusals and every error code of the contract. Builds no response; problem.ts does.
 
+import type { ErrorCode } from "../contract/errors.ts";
+
 export interface Answer {
   readonly status: 400 | 404 | 405 | 409 | 422 | 500 | 502 | 503 | 504;
   readonly title: string;
@@ -80,4 +82,4 @@ export const FAILURE = {
   store_unreachable: { status: 503, title: "The store does not answer", next: "Run: millrace doctor" },
   job_failed: { status: 502, title: "A job failed", next: "Run: millrace logs <job>" },
   job_timed_out: { status: 504, title: "A job did not finish in time", next: "Run: millrace logs <job>" },
-} as const satisfies Record<string, Answer>;
+} as const satisfies Record<ErrorCode, Answer>;

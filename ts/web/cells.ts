@@ -121,8 +121,8 @@ export function spanText(seconds: number): string {
 }
 
 export function staleText(row: StationView): string {
-  if (row.stale_reason === "network_silent") return "stale: no station was heard";
-  if (row.stale_reason === "trails_network") return `stale: ${spanText(row.behind_s ?? 0)} behind the others`;
+  if (row.stale_reason === "network_silent") return "stale: nothing arrives";
+  if (row.stale_reason === "trails_network") return `stale: ${spanText(row.behind_s ?? 0)} behind`;
   return "";
 }
 
@@ -165,8 +165,7 @@ export function heads(view: StationsView, target: string): [text: string, unit: 
   const unit = (h: number) => unitText(view.units.predictions[`${target}_${h}h`] ?? "");
   const horizons = horizonsOf(view.units.predictions, target);
   return [
-    ["Station", ""],
-    ["Window end", "UTC"],
+    ["Station", "window end, UTC"],
     ...Object.entries(view.units.values).map(([c, u]): [string, string] => [columnText(c), unitText(u)]),
     ...horizons.map((h): [string, string] => [`In ${h} h`, unit(h)]),
     ["Outlook", ""],
@@ -204,25 +203,31 @@ export function cells(row: StationView, view: StationsView, target: string): str
     horizons.map((h) => forecast?.intervals[name(h)] ?? null),
   );
   const confidence = forecast?.overall_confidence ?? null;
-  const percent = confidence === null ? "" : `${Math.round(confidence * 100)}`;
+  const sample = forecast?.in_sample
+    ? '<br><span class="badge warn" title="The window lies in the training range: this forecast proves nothing">in sample</span>'
+    : "";
+  const said = forecast?.evidence.join("; ") ?? "";
   const anomaly = !forecast
     ? missing
     : forecast.is_anomaly
-      ? `<span class="badge bad" title="${escapeHtml(forecast.evidence.join("; "))}">${escapeHtml(forecast.anomaly_type ?? "anomaly")}</span>`
+      ? `<span class="badge bad" title="${escapeHtml(said)}">${escapeHtml(forecast.anomaly_type ?? "anomaly")}</span><span class="heard">: ${escapeHtml(said)}</span>`
       : '<span class="none">none</span>';
-  const stale = row.stale ? ` <span class="badge warn">${escapeHtml(staleText(row))}</span>` : "";
+  const stale = row.stale ? `<br><span class="badge warn">${escapeHtml(staleText(row))}</span>` : "";
   return [
-    `<a href="/predictions/${encodeURIComponent(row.station_id)}">${escapeHtml(row.name)}</a>`,
-    at === null ? missing : `<time datetime="${escapeHtml(at)}">${escapeHtml(timeText(at))}</time>`,
+    `<a href="/predictions/${encodeURIComponent(row.station_id)}">${escapeHtml(row.name)}</a>${at === null ? "" : ` <small><time datetime="${escapeHtml(at)}">${escapeHtml(timeText(at))}</time></small>`}`,
     ...values,
     ...predictions,
     drawing,
-    confidence === null
-      ? missing
-      : `<meter min="0" max="100" value="${percent}" aria-hidden="true"></meter> ${percent} %${forecast?.in_sample ? ' <span class="badge warn" title="The window lies in the training range">in sample</span>' : ""}`,
+    confidence === null ? missing : `${Math.round(confidence * 100)} %${sample}`,
     anomaly,
-    row.age_s === null ? '<span class="none">no forecast yet</span>' : `${spanText(row.age_s)}${stale}`,
+    row.age_s === null ? '<span class="none">no forecast</span>' : `${spanText(row.age_s)}${stale}`,
   ];
+}
+
+/** Stations that were heard first, then those that never spoke; the API's order within both. */
+export function ordered(view: StationsView): StationView[] {
+  const heard = (s: StationView) => s.forecast !== null || s.observed !== null;
+  return [...view.stations.filter(heard), ...view.stations.filter((s) => !heard(s))];
 }
 
 /** One line under the table's title. */
@@ -233,7 +238,7 @@ export function summary(view: StationsView): string {
   const frontier = view.frontier === null ? "no forecast yet" : `event time ${timeText(view.frontier)} UTC`;
   const shown = view.next === null ? "" : ` (the first ${view.stations.length} shown)`;
   const parts = [
-    `${view.count} stations${shown}`,
+    `${view.count} ${view.count === 1 ? "station" : "stations"}${shown}`,
     frontier,
     anomalies === 1 ? "1 anomaly" : `${anomalies} anomalies`,
     `${stale} stale`,

@@ -6,6 +6,7 @@ import {
   escapeHtml,
   type HealthView,
   heads,
+  ordered,
   parts,
   type StationsView,
   statusText,
@@ -49,7 +50,7 @@ function draw(): void {
   const stations = view;
   const wanted = filter.value.trim().toLowerCase();
   const byId = new Map([...rows.rows].map((row) => [row.dataset["station"] ?? "", row]));
-  stations.stations.forEach((station, i) => {
+  ordered(stations).forEach((station, i) => {
     const inside = cells(station, stations, target.value);
     let row = byId.get(station.station_id);
     if (row && row.cells.length !== inside.length) {
@@ -63,8 +64,8 @@ function draw(): void {
       const head = document.createElement("th");
       head.scope = "row";
       row.append(head, ...inside.slice(1).map(() => document.createElement("td")));
-      rows.insertBefore(row, rows.rows[i] ?? null);
     }
+    if (rows.rows[i] !== row) rows.insertBefore(row, rows.rows[i] ?? null);
     const before = drawn.get(station.station_id);
     inside.forEach((html, j) => {
       const cell = row.cells[j];

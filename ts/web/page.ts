@@ -8,6 +8,7 @@ import {
   type HealthView,
   heads,
   type Link,
+  ordered,
   parts,
   type StationsView,
   statusText,
@@ -53,7 +54,7 @@ export function page({ stations, health, links }: Page): string {
   const head = heads(stations, target)
     .map(([text, u]) => `<th scope="col">${escapeHtml(text)}${unit(u)}</th>`)
     .join("");
-  const body = stations.stations
+  const body = ordered(stations)
     .map((row) => {
       const [first, ...rest] = cells(row, stations, target);
       return `<tr data-station="${escapeHtml(row.station_id)}"><th scope="row">${first}</th>${rest.map((c) => `<td>${c}</td>`).join("")}</tr>`;

@@ -1,0 +1,52 @@
+// Puts an app on a port of this machine and takes it off again. Knows no route.
+
+import type { AddressInfo } from "node:net";
+import { serve } from "@hono/node-server";
+import type { Hono } from "hono";
+import { PipelineError } from "../contract/errors.ts";
+
+export interface Listening {
+  readonly url: string;
+  /** Answers what is under way, then ends every connection. */
+  close(): Promise<void>;
+}
+
+/** How long requests under way may still take when the server ends, wall time. */
+const CLOSE_MS = 2_000;
+
+/** Port 0 takes any free one. Errors: `config_invalid` for a port in use, naming the setting that moves it. */
+export async function listen(
+  app: Pick<Hono, "fetch">,
+  { host, port, setting }: { host: string; port: number; setting: string },
+): Promise<Listening> {
+  const server = serve({ fetch: app.fetch, hostname: host, port });
+  await new Promise<void>((resolve, reject) => {
+    server.once("listening", resolve);
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const seen = error.code === "EADDRINUSE" ? "a port in use" : (error.code ?? "an error");
+      reject(
+        new PipelineError(
+          "config_invalid",
+          `Cannot serve on "${host}:${port}": expected a free port, got ${seen}; ${setting} moves it`,
+          { cause: error },
+        ),
+      );
+    });
+  });
+  const { port: bound } = server.address() as AddressInfo;
+  return {
+    url: `http://${host}:${bound}`,
+    close: () =>
+      new Promise((resolve) => {
+        const force = setTimeout(
+          () => "closeAllConnections" in server && server.closeAllConnections(),
+          CLOSE_MS,
+        );
+        server.close(() => {
+          clearTimeout(force);
+          resolve();
+        });
+        if ("closeIdleConnections" in server) server.closeIdleConnections();
+      }),
+  };
+}

@@ -1,0 +1,141 @@
+import { describe, expect, it } from "vitest";
+import {
+  cells,
+  columnText,
+  escapeHtml,
+  heads,
+  horizonsOf,
+  ordered,
+  outlook,
+  type StationsView,
+  type StationView,
+  spanText,
+  staleText,
+  summary,
+  targetsOf,
+  unitText,
+  valueText,
+} from "./cells.ts";
+
+const row = (more: Partial<StationView> = {}): StationView => ({
+  station_id: "new-york",
+  name: "New York",
+  observed: null,
+  forecast: null,
+  age_s: null,
+  behind_s: null,
+  stale: false,
+  stale_reason: null,
+  ...more,
+});
+const forecast = {
+  timestamp: "2016-12-04T13:05:00.000Z",
+  predictions: { temperature_6h: -3.14, temperature_12h: null },
+  intervals: { temperature_6h: { lower: -5, upper: 0.04, level: 0.9 }, temperature_12h: null },
+  is_anomaly: false,
+  anomaly_type: null,
+  evidence: [],
+  overall_confidence: 0.704,
+  model_version: "3",
+  in_sample: false,
+};
+const view = (stations: StationView[]): StationsView => ({
+  pipeline: "weather",
+  frontier: "2016-12-04T13:05:00.000Z",
+  count: stations.length,
+  units: {
+    predictions: { temperature_6h: "degC", temperature_12h: "degC", humidity_6h: "%" },
+    values: { temperature_mean: "degC", wind_direction_circular_mean: "deg" },
+  },
+  stations,
+  next: null,
+});
+
+describe("words", () => {
+  it.each([
+    [0.4, "0.4 s"],
+    [9.96, "10.0 s"],
+    [12, "12 s"],
+    [119, "119 s"],
+    [120, "2 min"],
+    [7_199, "120 min"],
+    [7_200, "2.0 h"],
+    [172_800, "2 d"],
+  ])("spanText(%d) is %s", (seconds, text) => expect(spanText(seconds)).toBe(text));
+
+  it.each([
+    [null, "degC", "–"],
+    [-0.04, "degC", "0.0"],
+    [-3.14, "degC", "−3.1"],
+    [-0.4, "%", "0"],
+    [358.6, "deg", "359"],
+    [1021.44, "hPa", "1021.4"],
+  ])("valueText(%s, %s) is %s", (value, unit, text) => expect(valueText(value, unit)).toBe(text));
+
+  it("names columns, units, targets and horizons", () => {
+    expect(columnText("wind_direction_circular_mean")).toBe("Wind direction");
+    expect(columnText("precipitation_sum")).toBe("Precipitation");
+    expect(unitText("degC")).toBe("°C");
+    expect(targetsOf(view([]).units.predictions)).toEqual(["temperature", "humidity"]);
+    expect(horizonsOf({ a_24h: "", a_6h: "", a_b_6h: "" }, "a")).toEqual([6, 24]);
+  });
+
+  it("escapeHtml() leaves nothing that opens or closes", () =>
+    expect(escapeHtml(`<a b="c" d='e'>&`)).toBe("&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;"));
+});
+
+describe("cells()", () => {
+  it("has one for each head", () => {
+    const all = view([row({ forecast }), row()]);
+    for (const target of ["temperature", "humidity"])
+      for (const station of all.stations)
+        expect(cells(station, all, target)).toHaveLength(heads(all, target).length);
+  });
+
+  it("shows the median with its interval, and what is missing as missing", () => {
+    const all = view([row({ forecast, age_s: 3 })]);
+    const texts = cells(all.stations[0]!, all, "temperature");
+    expect(texts).toContain("<b>−3.1</b><small>−5.0 to 0.0</small>");
+    expect(texts).toContain('<span class="none">–</span>');
+    expect(texts.at(-1)).toBe("3.0 s");
+    expect(texts).toContain("70 %");
+  });
+
+  it("says why a station is stale and why a window is an anomaly", () => {
+    expect(staleText(row({ stale: true, stale_reason: "trails_network", behind_s: 18_000 }))).toBe(
+      "stale: 5.0 h behind",
+    );
+    expect(staleText(row({ stale: true, stale_reason: "network_silent" }))).toBe("stale: nothing arrives");
+    const odd = row({
+      forecast: { ...forecast, is_anomaly: true, anomaly_type: "step", evidence: ["rose 13 K"] },
+    });
+    const text = cells(odd, view([odd]), "temperature").join("");
+    expect(text).toContain(">step</span>");
+    expect(text).toContain("rose 13 K");
+  });
+});
+
+describe("outlook()", () => {
+  it("is empty without a forecast and draws one point without a range", () => {
+    expect(outlook(1, [6], [null], [null])).toBe("");
+    expect(outlook(null, [6], [2], [null])).toContain("<circle");
+    expect(outlook(null, [6], [2], [null])).not.toContain("NaN");
+  });
+});
+
+describe("the list", () => {
+  const silent = row({ station_id: "a" });
+  const heard = row({ station_id: "b", forecast, age_s: 1 });
+
+  it("shows stations that were heard first", () =>
+    expect(ordered(view([silent, heard])).map((s) => s.station_id)).toEqual(["b", "a"]));
+
+  it("sums up what needs a look", () => {
+    expect(summary(view([silent, { ...heard, stale: true }]))).toBe(
+      "2 stations · event time 2016-12-04 13:05 UTC · 0 anomalies · 1 stale · 1 without a forecast",
+    );
+    expect(summary({ ...view([silent]), frontier: null })).toBe(
+      "1 station · no forecast yet · 0 anomalies · 0 stale",
+    );
+  });
+});
