@@ -43,7 +43,8 @@ function reason(error: unknown): string {
   return code === "ECONNREFUSED" ? "connection refused" : at.message || code || at.name;
 }
 
-async function within<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** The result of work that must end within the time all probes have, or an error that says so. */
+export async function within<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const late = new Promise<never>((_, reject) => {
     signal.addEventListener("abort", () => reject(new Error(`no answer within ${TIMEOUT_MS} ms`)));

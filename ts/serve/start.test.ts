@@ -1,0 +1,148 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { PipelineError } from "../contract/errors.ts";
+import { type FakeKafka, fakeKafka } from "../kafka/fake.ts";
+import { sendOnce } from "../kafka/kafka.ts";
+import { contract, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "./fixtures/weather.ts";
+import { type ServeOptions, type Serving, startApi } from "./start.ts";
+
+const topics = { "weather-predictions": "predictions", "weather-features": "features" } as const;
+
+async function broker(): Promise<FakeKafka> {
+  const kafka = fakeKafka(() => NOW_MS);
+  await kafka.admin.ensure(Object.keys(topics).map((topic) => ({ topic, partitions: 4, config: {} })));
+  return kafka;
+}
+
+const send = (kafka: FakeKafka, topic: keyof typeof topics, station_id: string, record: object) =>
+  sendOnce(kafka, "test", [
+    { topic, key: station_id, value: Buffer.from(JSON.stringify({ station_id, ...record })) },
+  ]);
+
+const started: Serving[] = [];
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((s) => s.close()));
+});
+
+async function start(kafka: FakeKafka, more: Partial<ServeOptions> = {}): Promise<Serving> {
+  const serving = await startApi({
+    contract,
+    version: "0.1.0",
+    confidence: "",
+    host: "127.0.0.1",
+    port: 0,
+    setting: "--port",
+    topics,
+    groups: [{ group: "ray-ml-inference", topic: "weather-features" }],
+    needed_jobs: [],
+    questions: [],
+    links: [],
+    arm: "champion",
+    rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
+    kafka,
+    decode: async (value) => JSON.parse(value.toString("utf8")),
+    jobs: async () => [],
+    clock: { nowMs: () => NOW_MS },
+    log: () => undefined,
+    ...more,
+  });
+  started.push(serving);
+  return serving;
+}
+
+/** Asks until the answer fits, with a deadline. */
+async function until(url: string, fits: (body: string, status: number) => boolean): Promise<string> {
+  const deadline_ms = performance.now() + 5_000;
+  for (;;) {
+    const response = await fetch(url);
+    const body = await response.text();
+    if (fits(body, response.status)) return body;
+    if (performance.now() > deadline_ms) throw new Error(`No fitting answer from ${url}, last: ${body}`);
+  }
+}
+
+describe("startApi()", () => {
+  it("serves what was written before it started, and what is written after", async () => {
+    const kafka = await broker();
+    await send(kafka, "weather-predictions", "denver", prediction({ revision: 1 }));
+    await send(kafka, "weather-features", "denver", features());
+    const { url, caught_up } = await start(kafka);
+    await caught_up;
+    expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+    expect(await (await fetch(`${url}/predictions/denver`)).json()).toMatchObject({
+      version: { revision: 1 },
+    });
+    await send(kafka, "weather-predictions", "denver", prediction({ revision: 3 }));
+    await send(kafka, "weather-predictions", "denver", prediction({ revision: 2 }));
+    await until(`${url}/predictions/denver`, (body) => JSON.parse(body).version.revision === 3);
+    await until(`${url}/metrics`, (body) => body.includes('outcome="older"} 1'));
+    expect(await (await fetch(`${url}/predictions/denver`)).json()).toMatchObject({
+      version: { revision: 3 },
+    });
+  });
+
+  it("a second server of the same topics has every station too", async () => {
+    const kafka = await broker();
+    const [one, two] = [await start(kafka), await start(kafka)];
+    for (const id of ["denver", "seattle", "new-york"])
+      await send(kafka, "weather-predictions", id, prediction());
+    for (const { url } of [one, two])
+      await until(`${url}/stations`, (body) =>
+        JSON.parse(body).stations.every((s: { age_s: unknown }) => s.age_s !== null),
+      );
+  });
+
+  it("is not ready while a topic is missing, says which, and is ready once it exists", async () => {
+    const kafka = fakeKafka(() => NOW_MS);
+    const { url, caught_up } = await start(kafka);
+    const body = await until(
+      `${url}/health/ready`,
+      (text, status) => status === 503 && text.includes("weather-"),
+    );
+    expect(JSON.parse(body).feed.error).toContain("to exist, got none");
+    await kafka.admin.ensure(Object.keys(topics).map((topic) => ({ topic, partitions: 1, config: {} })));
+    await caught_up;
+    await until(`${url}/health/ready`, (_, status) => status === 200);
+  });
+
+  it("goes on after a failed read without losing or repeating a record", async () => {
+    const kafka = await broker();
+    const { url, caught_up } = await start(kafka);
+    await caught_up;
+    kafka.failNext("read");
+    for (let revision = 1; revision <= 5; revision++)
+      await send(kafka, "weather-predictions", "denver", prediction({ revision, timestamp: T0_MS }));
+    await until(`${url}/predictions/denver`, (body) => body.includes('"revision":5'));
+    const text = await until(`${url}/metrics`, (body) => body.includes("feed_records_total"));
+    expect(text).toContain('millrace_feed_records_total{topic="weather-predictions",outcome="newest"} 5');
+  });
+
+  it("shows the lag of the groups it is given", async () => {
+    const kafka = await broker();
+    await send(kafka, "weather-features", "denver", features());
+    const { url } = await start(kafka);
+    const text = await until(`${url}/metrics`, (body) => body.includes("millrace_consumer_lag{"));
+    expect(text).toMatch(
+      /millrace_consumer_lag\{group="ray-ml-inference",topic="weather-features",partition="\d"\} 2/,
+    );
+  });
+
+  it("names the setting that moves a port in use", async () => {
+    const kafka = await broker();
+    const { url } = await start(kafka);
+    const port = Number(new URL(url).port);
+    const refused = start(kafka, { port });
+    await expect(refused).rejects.toThrow(PipelineError);
+    await expect(refused).rejects.toThrow(
+      `Cannot serve on "127.0.0.1:${port}": expected a free port, got a port in use; --port moves it`,
+    );
+  });
+
+  it("close() frees the port", async () => {
+    const kafka = await broker();
+    const first = await start(kafka);
+    const port = Number(new URL(first.url).port);
+    await first.close();
+    const again = await start(kafka, { port });
+    expect((await fetch(`${again.url}/health/live`)).status).toBe(200);
+  });
+});
