@@ -2,7 +2,7 @@
 // Pure: every name comes from the contract, every unit is beside its number. Computes no forecast and no score.
 
 import type { Age, Latest, StationState } from "./latest.ts";
-import type { ServedContract } from "./records.ts";
+import type { PredictionRecord, ServedContract } from "./records.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -35,6 +35,26 @@ export function band(contract: ServedContract): { lower: string; upper: string; 
   const [low, high] = [Math.min(...contract.quantiles), Math.max(...contract.quantiles)];
   const name = (q: number) => `q${String(Math.round(q * 100)).padStart(2, "0")}`;
   return { lower: name(low), upper: name(high), level: Math.round((high - low) * 1000) / 1000 };
+}
+
+interface Form {
+  readonly names: readonly string[];
+  readonly units: Readonly<Record<string, string>>;
+  readonly lower: string;
+  readonly upper: string;
+  readonly level: number;
+}
+
+/** What follows from a contract alone is worked out once: a list of a thousand stations must not pay for it each time. */
+const forms = new WeakMap<ServedContract, Form>();
+
+function formOf(contract: ServedContract): Form {
+  let form = forms.get(contract);
+  if (!form) {
+    form = { names: forecastNames(contract), units: forecastUnits(contract), ...band(contract) };
+    forms.set(contract, form);
+  }
+  return form;
 }
 
 export interface Interval {
@@ -75,6 +95,20 @@ export interface ForecastBody {
   readonly [key: string]: unknown;
 }
 
+/** Medians and intervals by name; null for what the model gave none of. */
+function numbers(contract: ServedContract, record: PredictionRecord) {
+  const { names, lower, upper, level } = formOf(contract);
+  const predictions: Record<string, number | null> = {};
+  const intervals: Record<string, Interval | null> = {};
+  for (const name of names) {
+    predictions[name] = record.predictions[name] ?? null;
+    const quantiles = record.quantiles[name];
+    const [from, to] = [quantiles?.[lower], quantiles?.[upper]];
+    intervals[name] = from === undefined || to === undefined ? null : { lower: from, upper: to, level };
+  }
+  return { predictions, intervals };
+}
+
 /**
  * The served forecast of one station; null when it has none.
  * Units: as in `units`; times RFC 3339 UTC; `timestamp` is the window's end and the moment the horizons count from.
@@ -88,21 +122,13 @@ export function forecastBody(
   const age = latest.age(state, now_ms);
   if (!state.prediction || !age) return null;
   const { record, arrival } = state.prediction;
-  const { lower, upper, level } = band(contract);
-  const names = forecastNames(contract);
-  const interval = (name: string): Interval | null => {
-    const quantiles = record.quantiles[name];
-    const [from, to] = [quantiles?.[lower], quantiles?.[upper]];
-    return from === undefined || to === undefined ? null : { lower: from, upper: to, level };
-  };
   const raw_ms = record.stages["raw_append_time"];
   return {
     [contract.key]: state.station_id,
     timestamp: iso(record.timestamp),
     window_start: iso(record.window_start),
-    predictions: Object.fromEntries(names.map((name) => [name, record.predictions[name] ?? null])),
-    intervals: Object.fromEntries(names.map((name) => [name, interval(name)])),
-    units: forecastUnits(contract),
+    ...numbers(contract, record),
+    units: formOf(contract).units,
     valid_at: Object.fromEntries(
       contract.horizons_h.map((h) => [`${h}h`, iso(record.timestamp + h * HOUR_MS)]),
     ),
@@ -180,7 +206,7 @@ export function stationRow(
 ): StationRow {
   const state = latest.get(station_id);
   const known = Object.hasOwn(contract.stations, station_id) ? contract.stations[station_id] : undefined;
-  const body = state ? forecastBody(contract, latest, state, now_ms) : null;
+  const prediction = state?.prediction?.record;
   const features = state?.features?.record;
   const number = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : null);
   return {
@@ -196,18 +222,17 @@ export function stationRow(
           values: Object.fromEntries(contract.history_values.map((c) => [c, number(features[c])])),
         }
       : null,
-    forecast: body
+    forecast: prediction
       ? {
-          timestamp: body.timestamp,
-          predictions: body.predictions,
-          intervals: body.intervals,
-          is_anomaly: body.anomaly.is_anomaly,
-          anomaly_score: body.anomaly.anomaly_score,
-          anomaly_type: body.anomaly.anomaly_type,
-          evidence: body.anomaly.evidence,
-          overall_confidence: body.confidence["overall_confidence"] ?? null,
-          model_version: body.model_version,
-          in_sample: body.in_sample,
+          timestamp: iso(prediction.timestamp),
+          ...numbers(contract, prediction),
+          is_anomaly: prediction.anomaly.is_anomaly,
+          anomaly_score: prediction.anomaly.anomaly_score,
+          anomaly_type: prediction.anomaly.anomaly_type,
+          evidence: prediction.anomaly.evidence,
+          overall_confidence: prediction.confidence["overall_confidence"] ?? null,
+          model_version: prediction.model_version,
+          in_sample: prediction.in_sample,
         }
       : null,
     ...((state && latest.age(state, now_ms)) ?? NO_AGE),
