@@ -1,0 +1,380 @@
+"""Raw records to observations and rejects: framing, Avro by writer schema, ranges, time jumps. The same for stream and table.
+
+Sits between io.py, which reads, and windows.py. Every record ends as an observation, as a reject with its original bytes,
+or as both when only a value was out of range. Deliberately keeps no state: lateness and repeats are not judged here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add, and_, or_
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.avro.functions import from_avro
+from pyspark.sql.types import DataType, LongType, NumericType, StringType, StructType, TimestampType
+
+from spark_jobs.generated.contract import Contract, Field
+
+# Confluent framing: magic byte 0, four bytes of schema id (big endian), then Avro.
+PREFIX_BYTES = 5
+
+# Epoch milliseconds of the years 1 to 9999: what a time or a clock may be, so that no difference of two overflows.
+TIME_MIN_MS = -62_135_596_800_000
+TIME_MAX_MS = 253_402_300_799_999
+
+# Names of the observation's own columns beside the key and the measured fields.
+EVENT_TIME, CLOCK_MS = "event_time", "clock_ms"
+
+
+def decode(raw: DataFrame, contract: Contract, schemas: Mapping[int, str]) -> tuple[DataFrame, DataFrame]:
+    """(observations, rejects) of Kafka records, as Spark's Kafka source reads them with headers.
+
+    `schemas` holds every writer schema by registry id; a record with another id is rejected. Fields the contract does not
+    know are ignored, fields a writer lacks are null. Raises ValueError for a writer schema whose fields do not fit.
+    """
+    judged = judge(parse_framed(raw, contract, schemas), contract)
+    return observations(judged, contract), rejects(judged, contract)
+
+
+def decode_staged(staged: DataFrame, contract: Contract, source: str) -> tuple[DataFrame, DataFrame]:
+    """(observations, rejects) of rows from staged files: the contract's fields, `offset` and, or not, `clock` (epoch ms).
+
+    Rejects name `source` as their topic and carry no bytes: the file has the row. Append time is the clock, else the
+    record's own time; without a clock no time jump can be told.
+    """
+    judged = judge(parse_staged(staged, contract, source), contract)
+    return observations(judged, contract), rejects(judged, contract)
+
+
+def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str]) -> DataFrame:
+    """Kafka records with what they say beside them (`said_<field>`), and `fault` where nothing can be understood."""
+    body = F.substring("value", PREFIX_BYTES + 1, 2_147_483_647)
+    head = F.substring("value", 1, PREFIX_BYTES)
+    # Nondeterministic on purpose: Spark would otherwise push the filters below through this projection and decode every
+    # record once more for each of them.
+    opened = [
+        F.when(
+            (F.spark_partition_id() >= 0) & (head == F.lit(prefix(schema_id))),
+            from_avro(body, schema, {"mode": "PERMISSIVE"}),
+        ).alias(branch(schema_id))
+        for schema_id, schema in sorted(schemas.items())
+    ]
+    # get() is null where there is no such header; an array index would end the query.
+    header = F.get(F.filter("headers", lambda h: h["key"] == "clock"), F.lit(0))
+    clock_text = header["value"].cast("string")
+    carried = ["topic", "partition", "offset", "key", "value", "headers", F.col("timestamp").alias("append_time")]
+    wide = raw.select(*carried, clock_text.try_cast("bigint").alias("clock"), *opened)
+
+    # PERMISSIVE leaves a struct of nulls where bytes cannot be read, so null means: another writer.
+    by_writer = {schema_id: F.col(branch(schema_id)).isNotNull() for schema_id in sorted(schemas)}
+    framed = F.coalesce(
+        (F.length("value") >= PREFIX_BYTES) & (F.substring("value", 1, 1) == F.lit(b"\x00")), F.lit(False)
+    )
+    known = reduce(or_, by_writer.values(), F.lit(False))
+    intact = first_of([(is_writer, is_intact(i, schemas[i], contract)) for i, is_writer in by_writer.items()])
+    fault = (
+        F.when(~framed, "bad_framing")
+        .when(~known, "unknown_schema")
+        .when(~F.coalesce(intact, F.lit(False)), "undecodable")
+    )
+    clock = F.col("clock")
+    shape = wide.schema
+    said = [
+        first_of([(is_writer, as_contract(branch(i), shape, field)) for i, is_writer in by_writer.items()])
+        .cast(said_type(field))
+        .alias(f"said_{field.name}")
+        for field in contract.fields
+    ]
+    return wide.select(
+        "topic",
+        "partition",
+        "offset",
+        "key",
+        "value",
+        "headers",
+        "append_time",
+        F.when(framed, F.conv(F.hex(F.substring("value", 2, 4)), 16, 10).try_cast("int")).alias("schema_id"),
+        F.coalesce(F.when(clock.between(TIME_MIN_MS, TIME_MAX_MS), clock), F.unix_millis("append_time")).alias(
+            CLOCK_MS
+        ),
+        fault.alias("fault"),
+        *said,
+    )
+
+
+def parse_staged(staged: DataFrame, contract: Contract, source: str) -> DataFrame:
+    """Rows of a staged file in the form of parse_framed: partition 0, no bytes, no fault."""
+    row = staged.select(F.struct("*").alias("row"))
+    said = {field.name: as_contract("row", row.schema, field).cast(said_type(field)) for field in contract.fields}
+    clock = F.col("row.clock").cast("bigint") if "clock" in staged.columns else F.lit(None).cast("bigint")
+    time = said[contract.event_time]
+    append_ms = F.coalesce(clock, F.when(time.between(TIME_MIN_MS, TIME_MAX_MS), time), F.lit(0))
+    return row.select(
+        F.lit(source).alias("topic"),
+        F.lit(0).alias("partition"),
+        F.col("row.offset").cast("bigint").alias("offset"),
+        said[contract.key].cast("binary").alias("key"),
+        F.lit(None).cast("binary").alias("value"),
+        F.lit(None).cast("array<struct<key:string,value:binary>>").alias("headers"),
+        F.timestamp_millis(append_ms).alias("append_time"),
+        F.lit(None).cast("int").alias("schema_id"),
+        clock.alias(CLOCK_MS),
+        F.lit(None).cast("string").alias("fault"),
+        *(column.alias(f"said_{name}") for name, column in said.items()),
+    )
+
+
+def judge(parsed: DataFrame, contract: Contract) -> DataFrame:
+    """Adds `reason`: why the whole record is refused, null for an observation.
+
+    A record's Kafka key must be its station: order and version of its windows hang on the partition the key chose.
+    """
+    key, time = said(contract.key), said(contract.event_time)
+    keyed = (key != "") & (F.col("key") == key.cast("binary"))
+    reason = (
+        F.when(F.col("fault").isNotNull(), F.col("fault"))
+        .when(~F.coalesce(keyed, F.lit(False)), "missing_key")
+        .when(time.isNull(), "missing_time")
+        .when(time < TIME_MIN_MS, "undecodable")
+        .when(time - F.col(CLOCK_MS) > contract.lead_ms, "time_jump")
+    )
+    return parsed.withColumn("reason", reason)
+
+
+def observations(judged: DataFrame, contract: Contract) -> DataFrame:
+    """What windows.py reads; a value out of its range is null here and a reject over there."""
+    return judged.where(F.col("reason").isNull()).select(
+        said(contract.key).alias(contract.key),
+        F.timestamp_millis(said(contract.event_time)).alias(EVENT_TIME),
+        *(F.when(~is_out_of_range(f), said(f.name)).alias(f.name) for f in contract.measured),
+        F.col("partition").alias("raw_partition"),
+        F.col("offset").alias("raw_offset"),
+        "append_time",
+        CLOCK_MS,
+    )
+
+
+def rejects(judged: DataFrame, contract: Contract) -> DataFrame:
+    """One row for a refused record, one for every value out of range. Identity: (topic, partition, offset, field)."""
+    whole = F.struct(
+        F.lit(None).cast("string").alias("field"), F.col("reason").alias("reason"), detail(contract).alias("detail")
+    )
+    values = F.array(
+        *(
+            F.when(
+                is_out_of_range(f),
+                F.struct(
+                    F.lit(f.name).alias("field"), F.lit("out_of_range").alias("reason"), range_detail(f).alias("detail")
+                ),
+            )
+            for f in contract.measured
+        )
+    )
+    faulty = F.col("reason").isNotNull() | reduce(or_, (is_out_of_range(f) for f in contract.measured), F.lit(False))
+    each = F.explode(F.when(F.col("reason").isNotNull(), F.array(whole)).otherwise(F.array_compact(values)))
+    key_text = F.col("key").cast("string")
+    # Of a header that occurs twice the first stays: a map refuses the second and would end the query.
+    given = F.coalesce("headers", F.array().cast("array<struct<key:string,value:binary>>"))
+    names = F.transform(given, lambda h: h["key"])
+    first = F.filter(given, lambda h, i: F.array_position(names, h["key"]) == i + 1)
+    headers = F.map_from_entries(F.transform(first, lambda h: F.struct(h["key"], F.coalesce(h["value"], F.lit(b"")))))
+    return (
+        judged.where(faulty)
+        .withColumn("each", each)
+        .select(
+            "topic",
+            "partition",
+            "offset",
+            "each.field",
+            "each.reason",
+            "each.detail",
+            F.coalesce(
+                F.when(F.is_valid_utf8(said(contract.key)), said(contract.key)),
+                F.when(F.is_valid_utf8(key_text), key_text),
+            ).alias(contract.key),
+            "schema_id",
+            "key",
+            "value",
+            headers.alias("headers"),
+            "append_time",
+            F.current_timestamp().alias("rejected_time"),
+        )
+    )
+
+
+def prefix(schema_id: int) -> bytes:
+    """The five bytes before an Avro value."""
+    return b"\x00" + schema_id.to_bytes(4, "big")
+
+
+def branch(schema_id: int) -> str:
+    return f"written_{schema_id}"
+
+
+def said(name: str) -> Column:
+    return F.col(f"said_{name}")
+
+
+def first_of(choices: Sequence[tuple[Column, Column]]) -> Column:
+    """The value of the first condition that holds, else null."""
+    column: Column = F.lit(None)
+    for condition, value in reversed(choices):
+        column = F.when(condition, value).otherwise(column)
+    return column
+
+
+def is_out_of_range(field: Field) -> Column:
+    """True for a value outside its range (inclusive on both ends), NaN and infinities; false for null."""
+    value = said(field.name)
+    low, high = field.range or (-1.7976931348623157e308, 1.7976931348623157e308)
+    # NaN is above every number in Spark.
+    return F.coalesce((value < low) | (value > high), F.lit(False))
+
+
+def range_detail(field: Field) -> Column:
+    low, high = field.range or ("-inf", "inf")
+    unit = f" {field.unit}" if field.unit else ""
+    return F.concat(
+        F.lit(f"{field.name} "), said(field.name).cast("string"), F.lit(f" is outside [{low}, {high}]{unit}")
+    )
+
+
+def detail(contract: Contract) -> Column:
+    """One sentence for a person: what was wanted, what was seen."""
+    time = said(contract.event_time)
+    key_text = F.coalesce(F.hex("key"), F.lit("null"))
+    size = F.coalesce(F.length("value").cast("string"), F.lit("no"))
+    reason = F.col("reason")
+    return F.coalesce(
+        F.when(
+            reason == "bad_framing",
+            F.concat(
+                F.lit("expected magic byte 00 and a schema id, got "),
+                size,
+                F.lit(" bytes: "),
+                F.coalesce(F.hex(F.substring("value", 1, 8)), F.lit("")),
+            ),
+        )
+        .when(
+            reason == "unknown_schema",
+            F.concat(
+                F.lit("no writer schema with id "), F.coalesce(F.col("schema_id").cast("string"), F.lit("beyond 2^31"))
+            ),
+        )
+        .when((reason == "undecodable") & (time < TIME_MIN_MS), F.lit(f"{contract.event_time} lies before year 1"))
+        .when(
+            reason == "undecodable",
+            F.concat(
+                F.lit("not one whole record of schema "),
+                F.col("schema_id").cast("string"),
+                F.lit(" in "),
+                size,
+                F.lit(" bytes"),
+            ),
+        )
+        .when(
+            reason == "missing_key",
+            F.concat(
+                F.lit(f"expected {contract.key} and the same as record key, got "),
+                F.coalesce(F.concat(F.lit('"'), said(contract.key), F.lit('"')), F.lit("null")),
+                F.lit(" and key bytes "),
+                key_text,
+            ),
+        )
+        .when(reason == "missing_time", F.lit(f"{contract.event_time} is null"))
+        .when(
+            reason == "time_jump",
+            F.concat(
+                F.lit(f"{contract.event_time} leads its clock by "),
+                (time - F.col(CLOCK_MS)).cast("string"),
+                F.lit(f" ms, at most {contract.lead_ms} are allowed"),
+            ),
+        ),
+        F.lit(""),
+    )
+
+
+def said_type(field: Field) -> str:
+    return {"key": "string", "event_time": "bigint"}.get(field.role, "double")
+
+
+def as_contract(column: str, shape: StructType, field: Field) -> Column:
+    """A writer's field as the contract has it: the key as text, the time as epoch milliseconds, a value as double."""
+    written = shape[column].dataType
+    assert isinstance(written, StructType)
+    at = F.col(column)[field.name]
+    types: dict[str, DataType] = {f.name: f.dataType for f in written.fields}
+    kind = types.get(field.name)
+    if field.role == "key" and isinstance(kind, StringType):
+        return at
+    if field.role == "event_time" and isinstance(kind, TimestampType):
+        return F.unix_millis(at)
+    if field.role == "event_time" and isinstance(kind, LongType):
+        return at
+    if field.role in ("measurement", "circular"):
+        if kind is None:
+            return F.lit(None).cast("double")
+        if isinstance(kind, NumericType):
+            return at.cast("double")
+    raise ValueError(f"writer schema does not fit the contract: field {field.name!r} ({field.role}) is {kind}")
+
+
+def is_intact(schema_id: int, schema: str, contract: Contract) -> Column:
+    """Whether the bytes hold one record and nothing else.
+
+    Avro reads happily past trailing bytes, so the length the decoded record must have had is compared with the length there is.
+    Where a field's type has no rule here, only the required fields are tested.
+    """
+    fields = json.loads(schema)["fields"]
+    record = F.col(branch(schema_id))
+    key_is_text = F.coalesce(F.is_valid_utf8(record[contract.key]), F.lit(True))
+    lengths = [encoded_length(record[field["name"]], field["type"]) for field in fields]
+    if any(length is None for length in lengths):
+        required = [
+            record[f["name"]].isNotNull() for f in fields if not isinstance(f["type"], list) and f["type"] != "null"
+        ]
+        return reduce(and_, required, key_is_text)
+    expected = reduce(add, (length for length in lengths if length is not None), F.lit(PREFIX_BYTES))
+    return key_is_text & (expected == F.length("value"))
+
+
+def encoded_length(value: Column, avro: Any) -> Column | None:
+    """Bytes of a value in Avro's binary encoding; null for a null that the type does not allow, None without a rule.
+
+    Source: Avro 1.12 specification, "Binary Encoding".
+    """
+    if isinstance(avro, list):
+        others = [option for option in avro if option != "null"]
+        if len(others) != 1 or len(avro) > 2:
+            return None
+        inner = encoded_length(value, others[0])
+        if inner is None:
+            return None
+        return F.lit(1) + (F.when(value.isNull(), 0).otherwise(inner) if "null" in avro else inner)
+    logical = avro.get("logicalType") if isinstance(avro, dict) else None
+    kind = avro.get("type") if isinstance(avro, dict) else avro
+    if kind == "long" and logical in ("timestamp-millis", "timestamp-micros"):
+        return varint_length(F.unix_millis(value) if logical == "timestamp-millis" else F.unix_micros(value))
+    if logical is not None:
+        return None
+    if kind in ("int", "long"):
+        return varint_length(value)
+    if kind in ("string", "bytes"):
+        return varint_length(F.octet_length(value)) + F.octet_length(value)
+    fixed = {"null": 0, "boolean": 1, "float": 4, "double": 8}
+    if kind in fixed:
+        return F.when(value.isNotNull(), fixed[kind]) if kind != "null" else F.lit(0)
+    return None
+
+
+def varint_length(value: Column) -> Column:
+    """Bytes of a zigzag varint: k bytes hold -2^(7k-1) to 2^(7k-1) - 1."""
+    column: Column = F.when(value.isNotNull(), 10)
+    for size in range(9, 0, -1):
+        bound = 1 << (7 * size - 1)
+        column = F.when(value.between(-bound, bound - 1), size).otherwise(column)
+    return column

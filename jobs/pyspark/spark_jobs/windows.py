@@ -1,0 +1,152 @@
+"""Sliding windows over decoded observations, as native Spark expressions: the one definition for stream and backfill.
+
+Sits between decode.py, which yields observations, and io.py, which writes rows. Knows a Contract, and nothing of weather,
+Kafka, files or of whether it runs in a stream. tests/oracle.py says the same slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from spark_jobs.generated.contract import Contract, Feature
+
+HOUR_MS = 3_600_000.0
+
+# Below this length of the mean vector a direction says nothing: opposite winds cancel to noise of about 1e-16.
+RESULTANT_MIN = 1e-6
+
+
+def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int, processing_time: Column) -> DataFrame:
+    """The published feature rows of `observations`, in the column order of the feature record.
+
+    `observations` has the key column, `event_time` (timestamp), every measured field (double or null), `raw_partition`,
+    `raw_offset` and `append_time`. Edges: a window's start is inclusive, its end exclusive; a field without a value in a
+    window counts 0 and its features are null, the window still counts as long as it holds an observation.
+    """
+    return columns(published(aggregate(observations, contract), contract), contract, plan_epoch, processing_time)
+
+
+def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
+    """One row for every (window, key) that holds an observation, with the sums behind the features.
+
+    The window is projected before it is grouped, so that the slope can measure time from the window's start: small whole
+    numbers, where epoch milliseconds would cost nine digits.
+    """
+    span = F.window("event_time", f"{contract.window_ms} milliseconds", f"{contract.slide_ms} milliseconds")
+    placed = observations.withColumn("window", span)
+    since_start_ms = (F.unix_millis("event_time") - F.unix_millis("window.start")).cast("double")
+    sums = [
+        F.count(F.lit(1)).alias("measurement_count"),
+        F.max("raw_offset").alias("revision"),
+        F.min("raw_offset").alias("first_offset"),
+        F.max("raw_partition").alias("raw_partition"),
+        F.max("event_time").alias("max_event_time"),
+        F.max("append_time").alias("raw_append_time"),
+    ]
+    for field, features in by_field(contract):
+        sums.append(F.count(field).alias(f"{field}_count"))
+        needed = {part for feature in features for part in PARTS[feature.kind]}
+        sums.extend(SUMS[part](field, since_start_ms).alias(f"{field}_{part}") for part in sorted(needed))
+    return placed.groupBy("window", contract.key).agg(*sums)
+
+
+def published(windows: DataFrame, contract: Contract) -> DataFrame:
+    """Only windows with an observation in their last slide: start of the slide inclusive, end exclusive.
+
+    One event then leads to one row instead of size / slide rows, and that row is the freshest window there is.
+    """
+    return windows.where(F.unix_millis("max_event_time") >= F.unix_millis("window.end") - contract.slide_ms)
+
+
+def columns(windows: DataFrame, contract: Contract, plan_epoch: int, processing_time: Column) -> DataFrame:
+    """The feature record's columns, in its order. Version of a row: (plan_epoch, revision)."""
+    chosen = [
+        F.col(contract.key),
+        F.col("window.start").alias("window_start"),
+        F.col("window.end").alias("window_end"),
+        F.lit(plan_epoch).cast("int").alias("plan_epoch"),
+        F.col("revision"),
+        F.col("raw_partition"),
+        F.col("first_offset"),
+        F.col("measurement_count").cast("int").alias("measurement_count"),
+    ]
+    for field, features in by_field(contract):
+        chosen.append(F.col(f"{field}_count").cast("int").alias(f"{field}_count"))
+        chosen.extend(FEATURES[feature.kind](field).alias(feature.column) for feature in features)
+    chosen += [F.col("max_event_time"), F.col("raw_append_time"), processing_time.alias("processing_time")]
+    return windows.select(*chosen)
+
+
+def first_in_stream(observations: DataFrame, contract: Contract) -> DataFrame:
+    """For `duplicates: engine`: of two observations with the same key and time the one read first stays.
+
+    A station's records lie in one partition and are read in its order, so the first has the lowest offset.
+    """
+    return observations.dropDuplicatesWithinWatermark([contract.key, "event_time"])
+
+
+def first_in_table(observations: DataFrame, contract: Contract) -> DataFrame:
+    """The same rule where all observations are at hand: the lowest offset stays."""
+    rank = F.row_number().over(Window.partitionBy(contract.key, "event_time").orderBy("raw_partition", "raw_offset"))
+    return observations.withColumn("rank", rank).where(F.col("rank") == 1).drop("rank")
+
+
+def by_field(contract: Contract) -> Iterator[tuple[str, list[Feature]]]:
+    """Every field that has features, in contract order, with those features."""
+    for field, features in groupby(contract.features, key=lambda feature: feature.field):
+        yield field, list(features)
+
+
+# What a kind of feature needs to be summed in a window, beside the count of values every field has.
+PARTS: dict[str, tuple[str, ...]] = {
+    "mean": ("mean",),
+    "std": ("std",),
+    "min": ("min",),
+    "max": ("max",),
+    "sum": ("sum",),
+    "rate": ("slope",),
+    "circular_mean": ("sin", "cos"),
+    "resultant": ("sin", "cos"),
+}
+
+# The sums, by part. stddev_samp and regr_slope keep running means (Welford), so that neither the level of a pressure
+# nor the order of the records costs digits.
+SUMS: dict[str, Callable[[str, Column], Column]] = {
+    "mean": lambda field, _: F.avg(field),
+    "std": lambda field, _: F.stddev_samp(field),
+    "min": lambda field, _: F.min(field),
+    "max": lambda field, _: F.max(field),
+    "sum": lambda field, _: F.sum(field),
+    "slope": lambda field, since_start_ms: F.regr_slope(F.col(field), since_start_ms),
+    "sin": lambda field, _: F.sum(F.sin(F.radians(field))),
+    "cos": lambda field, _: F.sum(F.cos(F.radians(field))),
+}
+
+
+def resultant(field: str) -> Column:
+    """Length of the mean vector of a direction, in [0, 1]; null without a value."""
+    count, north, east = F.col(f"{field}_count"), F.col(f"{field}_cos"), F.col(f"{field}_sin")
+    return F.when(count > 0, F.least(F.lit(1.0), F.sqrt(north * north + east * east) / count))
+
+
+def circular_mean(field: str) -> Column:
+    """Mean direction in degrees, in [0, 360); null without a value or where the directions cancel."""
+    angle = F.pmod(F.degrees(F.atan2(F.col(f"{field}_sin"), F.col(f"{field}_cos"))), F.lit(360.0))
+    return F.when(resultant(field) >= RESULTANT_MIN, angle)
+
+
+# The feature columns, by kind. `rate` is per hour. A kind the table does not have is refused when the plan is built.
+FEATURES: dict[str, Callable[[str], Column]] = {
+    "mean": lambda field: F.col(f"{field}_mean"),
+    "std": lambda field: F.col(f"{field}_std"),
+    "min": lambda field: F.col(f"{field}_min"),
+    "max": lambda field: F.col(f"{field}_max"),
+    "sum": lambda field: F.col(f"{field}_sum"),
+    "rate": lambda field: F.col(f"{field}_slope") * HOUR_MS,
+    "circular_mean": circular_mean,
+    "resultant": resultant,
+}

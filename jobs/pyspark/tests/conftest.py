@@ -1,0 +1,39 @@
+"""One local Spark session for all unit tests: two cores, in memory, the connector jars of the engines on the class path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_jobs import io
+
+ROOT = Path(__file__).resolve().parents[3]
+JARS = ROOT / "target" / "engines" / "spark"
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    if not any(JARS.glob("spark-avro*.jar")):
+        pytest.skip(f"no connector jars in {JARS}: make setup")
+    builder = (
+        SparkSession.builder.master("local[2]")
+        .appName("unit")
+        .config("spark.driver.extraClassPath", f"{JARS}/*")
+        .config("spark.driver.memory", "1g")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
+        .config(
+            "spark.driver.extraJavaOptions",
+            f"-Dderby.system.home={tmp_path_factory.mktemp('derby')} -XX:+UseSerialGC {io.AVRO_LIMITS}",
+        )
+    )
+    session = io.configure(
+        builder, app_conf=io.APP_CONF | io.DELTA_CONF, sql_conf=io.SQL_CONF | {"spark.sql.shuffle.partitions": "2"}
+    )
+    yield session
+    session.stop()
