@@ -1,0 +1,237 @@
+// Topics as declared data against topics as they are: create, alter, describe, offsets, lag.
+// Sits between `millrace apply`, the supervisor's metrics and one cluster. Declares nothing itself.
+
+import { ConfigResourceTypes, type Kafka as Kafkajs } from "kafkajs";
+import { PipelineError } from "../contract/errors.ts";
+import { isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
+import { type Cluster, clusterOf } from "./internals.ts";
+import type { Admin, PartitionLag, PartitionOffsets, TopicChange, TopicSpec } from "./kafka.ts";
+import { listOffsets, PartitionReader } from "./reader.ts";
+
+/** Kafka's number for a setting of the topic itself, as opposed to a default. Source: `DescribeConfigsResponse`. */
+const TOPIC_CONFIG = 1;
+
+/** Up to this many offsets behind, a lag may be commit markers only, and is looked at. */
+const MARKERS = 16;
+
+export interface ClosableAdmin extends Admin {
+  close(): Promise<void>;
+}
+
+/** Connects at the first call. Errors of all: `kafka_unreachable`. */
+export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
+  const raw = client.admin();
+  let connected: Promise<void> | null = null;
+  let cluster: Cluster | null = null;
+
+  const connect = (): Promise<void> => {
+    connected ??= raw.connect().catch((error) => {
+      connected = null;
+      throw error;
+    });
+    return connected;
+  };
+  const tried = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      await connect();
+      return await work();
+    } catch (error) {
+      throw unreachable(what, address, error);
+    }
+  };
+  /** Leaders and offsets of one topic, by a connection of its own that is kept. */
+  const placed = async <T>(
+    topic: string,
+    work: (c: Cluster, partitions: number[]) => Promise<T>,
+  ): Promise<T> =>
+    tried(`look at topic "${topic}"`, async () => {
+      cluster ??= clusterOf(client);
+      try {
+        await cluster.connect();
+        await cluster.addTargetTopic(topic);
+        await cluster.refreshMetadata();
+      } catch (error) {
+        throw isMissingTopic(error) ? missingTopic("look at a topic", topic, address, error) : error;
+      }
+      return work(
+        cluster,
+        cluster
+          .findTopicPartitionMetadata(topic)
+          .map((p) => p.partitionId)
+          .sort((a, b) => a - b),
+      );
+    });
+
+  const describe = (topics: readonly string[]): Promise<Map<string, TopicSpec>> =>
+    tried("describe topics", async () => {
+      const wanted = new Set(topics);
+      const names = (await raw.listTopics()).filter((name) => wanted.has(name));
+      if (names.length === 0) return new Map();
+      const { topics: metadata } = await raw.fetchTopicMetadata({ topics: names });
+      const { resources } = await raw.describeConfigs({
+        includeSynonyms: false,
+        resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
+      });
+      const configs = new Map(
+        resources.map((resource) => [
+          resource.resourceName,
+          Object.fromEntries(
+            resource.configEntries
+              .filter((entry) => Number(entry.configSource) === TOPIC_CONFIG)
+              .map((entry) => [entry.configName, entry.configValue]),
+          ),
+        ]),
+      );
+      return new Map(
+        metadata.map(({ name, partitions }) => [
+          name,
+          { topic: name, partitions: partitions.length, config: configs.get(name) ?? {} },
+        ]),
+      );
+    });
+
+  const plan = async (specs: readonly TopicSpec[]): Promise<TopicChange[]> => {
+    const found = await describe(specs.map((spec) => spec.topic));
+    return specs.flatMap((spec) => difference(spec, found.get(spec.topic) ?? null));
+  };
+
+  const offsets = (topic: string): Promise<PartitionOffsets[]> =>
+    placed(topic, async (c, partitions) => {
+      const start = await listOffsets(c, topic, partitions, "-2", 0);
+      const stable = await listOffsets(c, topic, partitions, "-1", 1);
+      const end = await listOffsets(c, topic, partitions, "-1", 0);
+      return partitions.map((partition) => ({
+        partition,
+        start: start.get(partition)!,
+        stable: stable.get(partition)!,
+        end: end.get(partition)!,
+      }));
+    });
+
+  return {
+    topics: () => tried("list topics", () => raw.listTopics()),
+    describe: async (topic) => (await describe([topic])).get(topic) ?? null,
+    plan,
+    ensure: async (specs) => {
+      const changes = await plan(specs);
+      const current = await describe(specs.map((spec) => spec.topic));
+      const touched = (kind: TopicChange["kind"]): Set<string> =>
+        new Set(changes.filter((change) => change.kind === kind).map((change) => change.topic));
+      await tried("apply topics", async () => {
+        const created = touched("create");
+        const fresh = specs.filter((spec) => created.has(spec.topic));
+        if (fresh.length > 0)
+          await raw.createTopics({
+            waitForLeaders: true,
+            topics: fresh.map(({ topic, partitions, config }) => ({
+              topic,
+              numPartitions: partitions,
+              configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+            })),
+          });
+        const grown = touched("partitions");
+        const wider = specs.filter((spec) => grown.has(spec.topic));
+        if (wider.length > 0)
+          await raw.createPartitions({
+            topicPartitions: wider.map(({ topic, partitions }) => ({ topic, count: partitions })),
+          });
+        const altered = touched("config");
+        const changed = specs.filter((spec) => altered.has(spec.topic));
+        if (changed.length > 0)
+          await raw.alterConfigs({
+            validateOnly: false,
+            // The request kafkajs knows replaces all settings of a topic, so what it has besides ours goes along.
+            resources: changed.map(({ topic, config }) => ({
+              type: ConfigResourceTypes.TOPIC,
+              name: topic,
+              configEntries: Object.entries({ ...current.get(topic)?.config, ...config }).map(
+                ([name, value]) => ({ name, value }),
+              ),
+            })),
+          });
+      });
+      return changes;
+    },
+    remove: (topics) =>
+      tried("remove topics", async () => {
+        const there = new Set(await raw.listTopics());
+        const gone = topics.filter((topic) => there.has(topic));
+        if (gone.length > 0) await raw.deleteTopics({ topics: gone });
+      }),
+    offsets,
+    offsetsAt: (topic, timestamp_ms) =>
+      placed(topic, async (c, partitions) => {
+        const at = await listOffsets(c, topic, partitions, String(timestamp_ms), 0);
+        const end = await listOffsets(c, topic, partitions, "-1", 0);
+        // Kafka answers -1 when nothing was appended since.
+        return new Map([...at].map(([p, offset]) => [p, offset === -1 ? end.get(p)! : offset]));
+      }),
+    lag: async (group, topic) => {
+      const ends = await offsets(topic);
+      const groups = await tried(`read offsets of group "${group}"`, () =>
+        settled(() => raw.fetchOffsets({ groupId: group, topics: [topic] })),
+      );
+      const committed = new Map(
+        groups.flatMap((g) => g.partitions).map(({ partition, offset }) => [partition, Number(offset)]),
+      );
+      const lags: PartitionLag[] = [];
+      for (const { partition, start, stable, end } of ends) {
+        const at = committed.get(partition) ?? -1;
+        if (at < 0) {
+          lags.push({ partition, committed: null, end, lag: end - start });
+          continue;
+        }
+        let lag = Math.max(0, end - at);
+        // A group that has read everything rests before the last commit marker: count records, not offsets.
+        if (lag > 0 && lag <= MARKERS && stable === end)
+          lag = await count(client, address, topic, partition, at);
+        lags.push({ partition, committed: at, end, lag });
+      }
+      return lags;
+    },
+    close: async () => {
+      await cluster?.disconnect();
+      if (connected !== null) await raw.disconnect();
+      [cluster, connected] = [null, null];
+    },
+  };
+}
+
+/** Committed records of one partition from an offset on. */
+async function count(
+  client: Kafkajs,
+  address: string,
+  topic: string,
+  partition: number,
+  from: number,
+): Promise<number> {
+  let found = 0;
+  const reader = new PartitionReader(client, address, topic, {
+    from: new Map([[partition, from]]),
+    until: "stable",
+    partitions: [partition],
+    wait_ms: 10,
+  });
+  for await (const records of reader) found += records.length;
+  return found;
+}
+
+/** What to do so that a topic is as declared. */
+export function difference(spec: TopicSpec, found: TopicSpec | null): TopicChange[] {
+  const { topic, partitions } = spec;
+  if (found === null) return [{ kind: "create", topic, partitions }];
+  if (found.partitions > partitions)
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot apply topic "${topic}": expected at most ${partitions} partitions, got ${found.partitions}; Kafka cannot remove any`,
+      { context: { topic } },
+    );
+  const changes: TopicChange[] = [];
+  if (found.partitions < partitions)
+    changes.push({ kind: "partitions", topic, from: found.partitions, to: partitions });
+  for (const [name, to] of Object.entries(spec.config)) {
+    const from = found.config[name] ?? null;
+    if (from !== to) changes.push({ kind: "config", topic, name, from, to });
+  }
+  return changes;
+}

@@ -1,0 +1,163 @@
+// The schema registry by Confluent's API (Apicurio's /apis/ccompat/v7 and others): register, look up, check.
+// Registration happens here only, never from a job. Decoding lives in ts/contract; this hands out ids and schema texts.
+
+import { SchemaRegistry, SchemaType } from "@kafkajs/confluent-schema-registry";
+import { PipelineError } from "../contract/errors.ts";
+
+export type Compatibility = "BACKWARD" | "BACKWARD_TRANSITIVE" | "FORWARD" | "FULL" | "NONE";
+
+export interface Version {
+  readonly version: number;
+  readonly id: number;
+  /** Avro JSON as registered. */
+  readonly schema: string;
+}
+
+export interface Registry {
+  readonly url: string;
+  /** Sets the subject's compatibility, then registers. The same schema gives the same id again. Errors: `contract_rejected`. */
+  register(subject: string, schema: string, compatibility: Compatibility): Promise<number>;
+  /** Avro JSON of an id, cached: an id never changes its meaning. Errors: `contract_rejected` for an unknown id. */
+  schemaById(id: number): Promise<string>;
+  /** Every version of a subject, oldest first; empty for an unknown subject. */
+  versions(subject: string): Promise<Version[]>;
+  /** Whether a schema may follow the newest of its subject by the subject's rule; true for a new subject. */
+  check(subject: string, schema: string): Promise<{ compatible: boolean; messages: string[] }>;
+  subjects(): Promise<string[]>;
+  remove(subject: string): Promise<void>;
+}
+
+const TIMEOUT_MS = 10_000;
+const JSON_TYPE = { "content-type": "application/vnd.schemaregistry.v1+json" };
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** Opens nothing yet. Errors of all: `registry_unreachable`. */
+export function connectRegistry(url: string): Registry {
+  const base = url.replace(/\/+$/, "");
+  const client = new SchemaRegistry({ host: base, retry: { retries: 3, maxRetryTimeInSecs: 2 } });
+  const texts = new Map<number, string>();
+
+  const call = async (method: string, path: string, body?: object): Promise<Answer> => {
+    try {
+      const response = await fetch(`${base}${path}`, {
+        method,
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...(body === undefined ? {} : { headers: JSON_TYPE, body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      return { status: response.status, body: text === "" ? null : JSON.parse(text) };
+    } catch (error) {
+      throw new PipelineError(
+        "registry_unreachable",
+        `Cannot ask the schema registry at "${base}": expected JSON, got ${(error as Error).name}`,
+        { cause: error, context: { url: base } },
+      );
+    }
+  };
+  const ok = async (what: string, method: string, path: string, body?: object): Promise<unknown> => {
+    const answer = await call(method, path, body);
+    if (answer.status < 300) return answer.body;
+    throw new PipelineError(
+      answer.status >= 500 ? "registry_unreachable" : "contract_rejected",
+      `Cannot ${what} at "${base}": expected success, got HTTP ${answer.status}${said(answer.body)}`,
+      { context: { url: base, status: answer.status } },
+    );
+  };
+  const of = (subject: string): string => `/subjects/${encodeURIComponent(subject)}`;
+
+  return {
+    url: base,
+    async register(subject, schema, compatibility) {
+      const { compatible, messages } = await this.check(subject, schema);
+      if (!compatible)
+        throw new PipelineError(
+          "contract_rejected",
+          `Cannot register subject "${subject}" at "${base}": expected a change its readers can follow, got ${messages.join("; ") || "an incompatible one"}`,
+          { context: { url: base, subject } },
+        );
+      // Set before every registration: Apicurio answers 200 NONE for a subject nobody configured, which the client
+      // library takes for a rule that somebody chose and refuses to differ from.
+      await ok(
+        `set the compatibility of subject "${subject}"`,
+        "PUT",
+        `/config/${encodeURIComponent(subject)}`,
+        {
+          compatibility,
+        },
+      );
+      try {
+        const { id } = await client.register(
+          { type: SchemaType.AVRO, schema },
+          { subject, compatibility: compatibility as never },
+        );
+        texts.set(id, schema);
+        return id;
+      } catch (error) {
+        throw new PipelineError(
+          "contract_rejected",
+          `Cannot register subject "${subject}" at "${base}": expected an id, got a refusal`,
+          { cause: error, context: { url: base, subject } },
+        );
+      }
+    },
+    async schemaById(id) {
+      const known = texts.get(id);
+      if (known !== undefined) return known;
+      const { schema } = (await ok(`look up schema id ${id}`, "GET", `/schemas/ids/${id}`)) as {
+        schema: string;
+      };
+      texts.set(id, schema);
+      return schema;
+    },
+    async versions(subject) {
+      const { status, body } = await call("GET", `${of(subject)}/versions`);
+      if (status === 404) return [];
+      if (status >= 300 || !Array.isArray(body))
+        throw new PipelineError(
+          "registry_unreachable",
+          `Cannot list versions of subject "${subject}" at "${base}": expected a list, got HTTP ${status}${said(body)}`,
+        );
+      const versions: Version[] = [];
+      for (const version of (body as number[]).sort((a, b) => a - b)) {
+        const found = (await ok(
+          `look up version ${version} of subject "${subject}"`,
+          "GET",
+          `${of(subject)}/versions/${version}`,
+        )) as { id: number; schema: string };
+        texts.set(found.id, found.schema);
+        versions.push({ version, id: found.id, schema: found.schema });
+      }
+      return versions;
+    },
+    async check(subject, schema) {
+      const { status, body } = await call(
+        "POST",
+        `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`,
+        { schema, schemaType: "AVRO" },
+      );
+      if (status === 404) return { compatible: true, messages: [] };
+      if (status === 422 || status === 409)
+        return { compatible: false, messages: [`HTTP ${status}${said(body)}`] };
+      const answer = body as { is_compatible?: boolean; messages?: string[] } | null;
+      if (status >= 300 || typeof answer?.is_compatible !== "boolean")
+        throw new PipelineError(
+          "registry_unreachable",
+          `Cannot check subject "${subject}" at "${base}": expected a verdict, got HTTP ${status}${said(body)}`,
+        );
+      return { compatible: answer.is_compatible, messages: answer.messages ?? [] };
+    },
+    subjects: async () => (await ok("list subjects", "GET", "/subjects")) as string[],
+    async remove(subject) {
+      await call("DELETE", of(subject));
+    },
+  };
+}
+
+function said(body: unknown): string {
+  const message = (body as { message?: unknown } | null)?.message;
+  return typeof message === "string" ? ` "${message.slice(0, 300)}"` : "";
+}

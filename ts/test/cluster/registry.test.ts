@@ -1,0 +1,50 @@
+// The registry client on a real Apicurio: explicit compatibility, ids, and refusals.
+
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, inject, it } from "vitest";
+import { connectRegistry } from "../../kafka/registry.ts";
+
+const { registryUrl, root } = inject("engines");
+const registry = connectRegistry(registryUrl);
+const subject = `test-${randomUUID().slice(0, 8)}-value`;
+const schema = readFileSync(join(root, "schemas/avro/records/weather_observation.avsc"), "utf8");
+const grown = (field: object): string => {
+  const record = JSON.parse(schema);
+  return JSON.stringify({ ...record, fields: [...record.fields, field] });
+};
+const nullable = grown({ name: "visibility", type: ["null", "double"], default: null, unit: "km" });
+const required = grown({ name: "visibility", type: "double" });
+
+describe("connectRegistry()", () => {
+  afterAll(() => registry.remove(subject));
+
+  it("registers, gives the same id again, and keeps what Avro does not know", async () => {
+    expect(await registry.versions(subject)).toEqual([]);
+    const id = await registry.register(subject, schema, "BACKWARD_TRANSITIVE");
+    expect(await registry.register(subject, schema, "BACKWARD_TRANSITIVE")).toBe(id);
+    const fresh = connectRegistry(registryUrl);
+    expect(JSON.parse(await fresh.schemaById(id))).toEqual(JSON.parse(schema));
+    expect((await fresh.versions(subject)).map((version) => version.id)).toEqual([id]);
+  });
+
+  it("lets a nullable field in and a required one not, by the rule that was set", async () => {
+    expect((await registry.check(subject, nullable)).compatible).toBe(true);
+    expect((await registry.check(subject, required)).compatible).toBe(false);
+    await expect(registry.register(subject, required, "BACKWARD_TRANSITIVE")).rejects.toMatchObject({
+      code: "contract_rejected",
+    });
+    await registry.register(subject, nullable, "BACKWARD_TRANSITIVE");
+    expect(await registry.versions(subject)).toHaveLength(2);
+    expect(await registry.subjects()).toContain(subject);
+  });
+
+  it("says which part does not answer, and what an unknown id is", async () => {
+    await expect(registry.schemaById(2_000_000_000)).rejects.toMatchObject({ code: "contract_rejected" });
+    await expect(connectRegistry("http://127.0.0.1:1").subjects()).rejects.toMatchObject({
+      code: "registry_unreachable",
+      message: expect.stringContaining("http://127.0.0.1:1"),
+    });
+  });
+});
