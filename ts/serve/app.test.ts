@@ -1,7 +1,7 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
-import { PipelineError } from "../contract/errors.ts";
+import { PipelineError } from "../contract/index.ts";
 import { app, arrival, caughtUp, contract, features, NOW_MS, prediction } from "./fixtures/weather.ts";
 import { openapi, ROUTES, STATION_ID_LENGTH_MAX } from "./openapi.ts";
 import { FAILURE, REFUSAL } from "./status.ts";

@@ -3,7 +3,7 @@
 import type { AddressInfo } from "node:net";
 import { serve } from "@hono/node-server";
 import type { Hono } from "hono";
-import { PipelineError } from "../contract/errors.ts";
+import { PipelineError } from "../contract/index.ts";
 
 export interface Listening {
   readonly url: string;

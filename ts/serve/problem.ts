@@ -1,6 +1,6 @@
 // RFC 9457 problem documents: every error the API answers, in one shape. Takes status and advice from status.ts.
 
-import { type ErrorCode, PipelineError } from "../contract/errors.ts";
+import { type ErrorCode, PipelineError } from "../contract/index.ts";
 import { type Answer, FAILURE, REFUSAL, type Refusal } from "./status.ts";
 
 export interface Problem {

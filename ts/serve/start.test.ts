@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { PipelineError } from "../contract/errors.ts";
+import { PipelineError } from "../contract/index.ts";
 import { type FakeKafka, fakeKafka } from "../kafka/fake.ts";
 import { sendOnce } from "../kafka/kafka.ts";
 import { contract, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "./fixtures/weather.ts";

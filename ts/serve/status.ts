@@ -1,7 +1,7 @@
 // The one table from what went wrong to what the API answers: status, title, and what the reader should do.
 // Covers the API's own refusals and every error code of the contract. Builds no response; problem.ts does.
 
-import type { ErrorCode } from "../contract/errors.ts";
+import type { ErrorCode } from "../contract/index.ts";
 
 export interface Answer {
   readonly status: 400 | 404 | 405 | 409 | 422 | 500 | 502 | 503 | 504;
