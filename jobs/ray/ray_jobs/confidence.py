@@ -1,7 +1,7 @@
 """How sure a forecast is, as one number from 0 to 1 for each target. The definition readers see is docs/confidence.md.
 
-Called once a batch with the model's quantiles; pure numpy. It says how narrow the interval is, not whether it is right: coverage is
-measured elsewhere.
+Called once a batch with the model's quantiles; pure numpy. It says how narrow the interval is, not whether it is right:
+coverage is measured elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# What is left of the confidence of a station without any history: the model saw such stations in training, so not nothing.
+# What is left of the confidence of a station without any history: the model saw such stations in training, so not
+# nothing.
 WITHOUT_HISTORY = 0.5
 
 
@@ -23,10 +24,12 @@ def confidence(quantiles: Floats, spread: Floats, levels: tuple[float, ...], com
       sharpness  = mean over horizons of max(0, 1 - (q_high - q_low) / (z * spread))
       confidence = sharpness * (0.5 + 0.5 * completeness)
 
-    z * spread is the width the same band would have if only the climatology were known: `spread` is the station's climatological
-    standard deviation, z the distance of the two outer levels in a standard normal (3.29 for 5 % and 95 %).
+    z * spread is the width the same band would have if only the climatology were known: `spread` is the station's
+    climatological standard deviation, z the distance of the two outer levels in a standard normal (3.29 for 5 % and 95
+    %).
     Shapes: `quantiles` [n, target, horizon, level], `spread` [n, target], `completeness` [n] -> [n, target].
-    Edges: an interval as wide as climatology or wider is 0; a missing forecast or an unknown or zero spread counts as 0.
+    Edges: an interval as wide as climatology or wider is 0; a missing forecast or an unknown or zero spread counts as
+    0.
     """
     z = NormalDist().inv_cdf(levels[-1]) - NormalDist().inv_cdf(levels[0])
     with np.errstate(divide="ignore", invalid="ignore"):

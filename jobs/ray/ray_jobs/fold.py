@@ -1,13 +1,16 @@
 """The one feature logic after the windows: fold(state, row) -> (state, inputs, verdict).
 
-The actor runs it on the stream, training runs it over the backfilled table in order; the same sequence of rows gives the same inputs.
-Pure but for the state it is handed, which it changes in place and gives back. Does no input or output and knows no model.
+The actor runs it on the stream, training runs it over the backfilled table in order; the same sequence of rows gives
+the same inputs. Pure but for the state it is handed, which it changes in place and gives back. Does no input or output
+and knows no model.
 
-A row is a plain mapping with the fields of a feature record; times are UTC epoch ms as int, a missing value is None or NaN. A row that
-came from Kafka also carries its place there, `feature_partition` and `feature_offset`; one from a table has none and counts as -1.
+A row is a plain mapping with the fields of a feature record; times are UTC epoch ms as int, a missing value is None or
+NaN. A row that came from Kafka also carries its place there, `feature_partition` and `feature_offset`; one from a table
+has none and counts as -1.
 
-Lags are as-of: lag k is the newest row with t - (k + 1) * step < window_end <= t - k * step (start exclusive, end inclusive) among
-the newest row of each cell, so a station that reports every minute and one that reports every hour look alike. The input vector is
+Lags are as-of: lag k is the newest row with t - (k + 1) * step < window_end <= t - k * step (start exclusive, end
+inclusive) among the newest row of each cell, so a station that reports every minute and one that reports every hour
+look alike. The input vector is
   <column>                  the row's own features, in contract order
   <value>_lag_<k>           each history value of lag k; angles stay degrees
   lag_<k>_age_h             t minus the lag's own window_end
@@ -41,9 +44,10 @@ EXPIRED = "expired"
 class Step(NamedTuple):
     """What one row did.
 
-    `status`: applied; skipped when its version is not newer than the one applied for its window_end; expired when its cell has left
-    the ring. `inputs` (NaN = missing), `verdict` and `completeness` (share of lags present, 0..1) mean something for applied rows
-    only. `cell` is the cell as it now stands, to be written to the history; None unless applied.
+    `status`: applied; skipped when its version is not newer than the one applied for its window_end; expired when its
+    cell has left the ring. `inputs` (NaN = missing), `verdict` and `completeness` (share of lags present, 0..1) mean
+    something for applied rows only. `cell` is the cell as it now stands, to be written to the history; None unless
+    applied.
     """
 
     state: StationState
@@ -96,7 +100,8 @@ class Fold:
     def step(self, state: StationState, row: Mapping[str, Any]) -> Step:
         """Applies one row of the state's station.
 
-        Errors: KeyError, TypeError or ValueError for a row that is no feature record of this contract; the state is then unchanged.
+        Errors: KeyError, TypeError or ValueError for a row that is no feature record of this contract; the state is
+        then unchanged.
         """
         contract = self.contract
         cell_ms, ring_cells, step_ms = contract.cell_ms, contract.ring_cells, contract.step_ms
@@ -117,7 +122,7 @@ class Fold:
         if held is not None and held.cell == number:
             if version <= held.versions[within]:
                 return Step(state, [], CLEAR, SKIPPED, 0.0, None)
-            versions = held.versions[:within] + (version,) + held.versions[within + 1 :]
+            versions = (*held.versions[:within], version, *held.versions[within + 1 :])
         else:
             held = None
             versions = (NO_VERSION,) * within + (version,) + (NO_VERSION,) * (self._slots - within - 1)
@@ -167,7 +172,9 @@ class Fold:
         return Step(state, inputs, verdict, APPLIED, share, cell)
 
     def _earlier(self, cells: dict[int, Cell], held: Cell | None, t: int, number: int, floor: int) -> Cell | None:
-        """The newest row with t - within <= window_end < t among the newest row of each cell, as it stood before this row."""
+        """The newest row with t - within <= window_end < t among the newest row of each cell, as it stood before this
+        row.
+        """
         if held is not None and held.window_end < t:
             return held if t - held.window_end <= self._rules.within_ms else None
         contract = self.contract

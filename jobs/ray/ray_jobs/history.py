@@ -1,7 +1,7 @@
 """Reading weather-history back: the state of one partition after a restart, and a read-only view of all partitions.
 
-A restore rebuilds exactly the state that the last committed transaction left, since cells, cursor and group offset commit together.
-Both classes take records in offset order and do no input or output; worker.py feeds them.
+A restore rebuilds exactly the state that the last committed transaction left, since cells, cursor and group offset
+commit together. Both classes take records in offset order and do no input or output; worker.py feeds them.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Restoration:
     def complete(self, committed: int | None) -> bool:
         """Whether the records read so far are those of the group's committed offset.
 
-        Edges: without a committed offset the history is complete at its end: it is empty, a seed, or (offsets that the broker has
-        forgotten) it has a cursor, which then says where to go on.
+        Edges: without a committed offset the history is complete at its end: it is empty, a seed, or (offsets that the
+        broker has forgotten) it has a cursor, which then says where to go on.
         """
         return committed is None or self.cursor == committed
 

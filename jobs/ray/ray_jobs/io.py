@@ -1,7 +1,8 @@
 """Avro in Confluent framing for the Ray jobs: magic byte 0, schema id as four big-endian bytes, Avro binary.
 
-Sits between Kafka's bytes and the fold's rows. Fetches nothing from a registry: every writer schema arrives in the parameters.
-Timestamps stay epoch ms as int: the logical type is taken off before parsing, a datetime a field would cost more than the fold.
+Sits between Kafka's bytes and the fold's rows. Fetches nothing from a registry: every writer schema arrives in the
+parameters. Timestamps stay epoch ms as int: the logical type is taken off before parsing, a datetime a field would cost
+more than the fold.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def schema_id(value: bytes | None) -> int | None:
 
 
 class Decoder:
-    """Decodes values of one subject into the reader's record: `writers` maps registry id (decimal text) to Avro JSON."""
+    """Decodes values of one subject into the reader's record: `writers` maps registry id (decimal text) to Avro
+    JSON.
+    """
 
     def __init__(self, writers: Mapping[str, str], reader: str) -> None:
         ours = plain(json.loads(reader))
@@ -55,7 +58,9 @@ class Decoder:
             raise BadRecord("bad_framing", f"expected a zero byte and a schema id, got {_start(value)}")
         found = self._writers.get(number)
         if found is None:
-            raise BadRecord("unknown_schema", f"schema id {number} is none of {', '.join(map(str, sorted(self._writers)))}")
+            raise BadRecord(
+                "unknown_schema", f"schema id {number} is none of {', '.join(map(str, sorted(self._writers)))}"
+            )
         stream = io.BytesIO(value)
         stream.seek(_FRAME.size)
         try:

@@ -1,8 +1,9 @@
-"""Running means of a station's own history over the last hours, kept up to date cell by cell instead of summed anew for each row.
+"""Running means of a station's own history over the last hours, kept up to date cell by cell instead of summed anew for
+each row.
 
-Used by the fold for the inputs `<value>_mean_<n>h`. The sums are a cache of the ring: they are exact integers (values in steps of
-2^-20 of their unit), so it does not matter in which order cells came, and a restored station goes on with the same numbers bit for bit.
-Knows nothing of lags, stations or Kafka.
+Used by the fold for the inputs `<value>_mean_<n>h`. The sums are a cache of the ring: they are exact integers (values
+in steps of 2^-20 of their unit), so it does not matter in which order cells came, and a restored station goes on with
+the same numbers bit for bit. Knows nothing of lags, stations or Kafka.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _WALK_CELLS = 200
 
 
 class Sums:
-    """Sums over the cells before `anchor` (exclusive), by span: `totals` and `counts` by value, `old_rows` over all values."""
+    """Sums over the cells before `anchor` (exclusive), by span: `totals` and `counts` by value, `old_rows` over all
+    values.
+    """
 
     __slots__ = ("anchor", "counts", "old_rows", "totals")
 
@@ -33,7 +36,9 @@ class Sums:
 
 
 class Means:
-    """The means of one contract: which values, over which spans of cells. Directions have no linear mean and are left out."""
+    """The means of one contract: which values, over which spans of cells. Directions have no linear mean and are left
+    out.
+    """
 
     def __init__(self, contract: Contract) -> None:
         roles = {f.column: contract.field(f.field).role for f in contract.features}
@@ -45,11 +50,12 @@ class Means:
         self.values = tuple(contract.history_values[i] for _ in hours for i in self._kept)
 
     def at(self, state: StationState, number: int, own: Sequence[float]) -> list[float]:
-        """Means for a row in cell `number` whose history values are `own`; call it before the row's cell is put into the ring.
+        """Means for a row in cell `number` whose history values are `own`; call it before the row's cell is put into
+        the ring.
 
-        A mean is over the newest row of each cell in (number - n, number), of n cells that make the span, and the row itself; cells
-        that left the ring do not count. NaN when no value is there, or when no row lies in the older half of the span: a station
-        that is young says so instead of calling its first hours a mean.
+        A mean is over the newest row of each cell in (number - n, number), of n cells that make the span, and the row
+        itself; cells that left the ring do not count. NaN when no value is there, or when no row lies in the older half
+        of the span: a station that is young says so instead of calling its first hours a mean.
         """
         sums = state.sums
         if number < state.newest:

@@ -1,7 +1,8 @@
-"""One batch of feature records into predictions, history, rejects and next offsets; everything between poll and produce.
+"""One batch of feature records into predictions, history, rejects and next offsets; everything between poll and
+produce.
 
-Called by the worker for each Kafka transaction, and by tests without Kafka. Holds the folded state of its partitions. Writes nothing
-itself: after a failed transaction the worker drops the partitions and restores them.
+Called by the worker for each Kafka transaction, and by tests without Kafka. Holds the folded state of its partitions.
+Writes nothing itself: after a failed transaction the worker drops the partitions and restores them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from ray_jobs import fold, ring, rules
 from ray_jobs.confidence import confidence
 from ray_jobs.fold import Fold, Step
@@ -28,7 +28,9 @@ PartitionState = dict[str, StationState]
 
 
 class Scores(Protocol):
-    """What this module needs of a model. Shapes: stations [n], t_ms [n], inputs [n, input] -> [n, target, horizon, quantile]."""
+    """What this module needs of a model. Shapes: stations [n], t_ms [n], inputs [n, input] -> [n, target, horizon,
+    quantile].
+    """
 
     version: str
     train_from_ms: int
@@ -54,8 +56,8 @@ class Incoming(NamedTuple):
 class Outcome:
     """What one transaction is to write. Every row of the batch is in exactly one of the counts below `rows`.
 
-    `predictions` and `rejects`: (key, value). `history`: (partition, key, value), the last record of each key and then the cursors.
-    `next_offsets`: partition -> first offset not covered.
+    `predictions` and `rejects`: (key, value). `history`: (partition, key, value), the last record of each key and then
+    the cursors. `next_offsets`: partition -> first offset not covered.
     """
 
     predictions: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -112,7 +114,8 @@ class Scorer:
         """Covers every record of the batch, in order.
 
         `history_offsets`: how far this process has read each partition of the history, for the provenance.
-        Errors: none for bad records, which become rejects. Whatever else is raised leaves the states unusable: restore them.
+        Errors: none for bad records, which become rejects. Whatever else is raised leaves the states unusable: restore
+        them.
         """
         out = Outcome()
         applied: list[_Applied] = []

@@ -1,7 +1,8 @@
-"""The ring of cells behind a station's lags: each cell keeps the newest row of its span, the ring keeps the newest cells.
+"""The ring of cells behind a station's lags: each cell keeps the newest row of its span, the ring keeps the newest
+cells.
 
-The fold writes it, weather-history is its changelog, a restore reads it back. Knows cells and their numbers only: no Kafka, no lags,
-no verdicts. All times are UTC epoch ms. A missing value is NaN in memory and null in a record.
+The fold writes it, weather-history is its changelog, a restore reads it back. Knows cells and their numbers only: no
+Kafka, no lags, no verdicts. All times are UTC epoch ms. A missing value is NaN in memory and null in a record.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ class Cell(NamedTuple):
     """The newest row of one span of window ends, and which versions were applied in it.
 
     `cell` is absolute: cell c holds window ends in (c * cell_ms, (c + 1) * cell_ms], start exclusive, end inclusive.
-    `versions` has one number a slide slot (see `version`), 0 where no row came. `values` follows contract.history_values.
-    `partition` and `offset` say which feature record the newest row was; -1 as offset for a seed.
+    `versions` has one number a slide slot (see `version`), 0 where no row came. `values` follows
+    contract.history_values. `partition` and `offset` say which feature record the newest row was; -1 as offset for a
+    seed.
     """
 
     cell: int
@@ -37,11 +39,12 @@ class Cell(NamedTuple):
 
 
 class StationState:
-    """All that the fold remembers of one station: ring slot -> cell, and the number of the newest cell (NONE when empty).
+    """All that the fold remembers of one station: ring slot -> cell, and the number of the newest cell (NONE when
+    empty).
 
-    It is a function of the station's history records alone, so a restored state equals the one that wrote them. Cells that have
-    left the ring may linger in their slots until a newer one takes their place; their number tells them apart. `sums` is a cache of
-    means.py and can be dropped at any time.
+    It is a function of the station's history records alone, so a restored state equals the one that wrote them. Cells
+    that have left the ring may linger in their slots until a newer one takes their place; their number tells them
+    apart. `sums` is a cache of means.py and can be dropped at any time.
     """
 
     __slots__ = ("cells", "newest", "sums")
@@ -81,16 +84,21 @@ def version(plan_epoch: int, revision: int) -> int:
 
 
 def slots(contract: Contract) -> int:
-    """Slide slots of a cell. Raises ValueError when a cell is not a whole number of slides or a ring not one of cells."""
+    """Slide slots of a cell. Raises ValueError when a cell is not a whole number of slides or a ring not one of
+    cells.
+    """
     if contract.cell_ms % contract.slide_ms or contract.depth_ms != contract.ring_cells * contract.cell_ms:
         raise ValueError(
-            f"cell_ms {contract.cell_ms} must be whole slides of {contract.slide_ms} and depth_ms {contract.depth_ms} whole cells"
+            f"cell_ms {contract.cell_ms} must be whole slides of {contract.slide_ms}"
+            f" and depth_ms {contract.depth_ms} {contract.ring_cells} cells"
         )
     return contract.cell_ms // contract.slide_ms
 
 
 def key_of(station: str, cell: int, ring_cells: int) -> str:
-    """Kafka key of a cell's history record: a later cell of the same slot replaces it, which bounds the compacted topic."""
+    """Kafka key of a cell's history record: a later cell of the same slot replaces it, which bounds the compacted
+    topic.
+    """
     return f"{station}|{cell % ring_cells}"
 
 
@@ -117,7 +125,9 @@ def to_record(key: str, station: str, cell: Cell) -> dict[str, Any]:
 
 
 def cursor_record(key: str, partition: int, next_offset: int) -> dict[str, Any]:
-    """Says which feature offset of the partition comes next; written in the transaction that covers everything before it."""
+    """Says which feature offset of the partition comes next; written in the transaction that covers everything before
+    it.
+    """
     return {
         "kind": "cursor",
         key: None,

@@ -5,9 +5,10 @@ Called by the fold for every row it applies; pure. It sees one window and the ne
 Score, 0 to 1, is the largest of:
   step   |change of the window mean| / (2 * credible change), at most 1: 0.5 is the largest credible change
   range  1 when a window's extreme lies outside the contract's range;
-         0.6 * share of the window's observations without a usable value, of a field that the station reported in the earlier row
-A verdict is an anomaly above 0.5. Spark has already nulled values outside their range, so a window cannot tell a value that was
-refused from one that was never sent: the evidence says both, weather-rejects holds the refused value itself.
+         0.6 * share of the window's observations without a usable value, of a field that the station reported in the
+         earlier row
+A verdict is an anomaly above 0.5. Spark has already nulled values outside their range, so a window cannot tell a value
+that was refused from one that was never sent: the evidence says both, weather-rejects holds the refused value itself.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ UNUSABLE_SCORE = 0.6
 
 
 class Verdict(NamedTuple):
-    """`score` 0..1; `type` is a symbol of anomaly_type or None; `evidence` one sentence a finding above the threshold."""
+    """`score` 0..1; `type` is a symbol of anomaly_type or None; `evidence` one sentence a finding above the
+    threshold.
+    """
 
     is_anomaly: bool
     score: float
@@ -74,8 +77,9 @@ class Rules:
     ) -> Verdict:
         """The verdict on one window.
 
-        `inputs` starts with the row's feature columns; `earlier` holds the history values of the newest earlier row within
-        `within_ms`, None when there is none. Edges: a missing value on either side is not judged; a row exactly `within_ms` old is.
+        `inputs` starts with the row's feature columns; `earlier` holds the history values of the newest earlier row
+        within `within_ms`, None when there is none. Edges: a missing value on either side is not judged; a row exactly
+        `within_ms` old is.
         """
         score = 0.0
         kind: str | None = None
@@ -89,9 +93,10 @@ class Rules:
                 ratio = abs(inputs[position] - earlier[held]) / change
                 if ratio == ratio and earlier_age_ms <= within_ms:
                     if ratio > 1.0:
+                        moved = inputs[position] - earlier[held]
+                        minutes = earlier_age_ms / 60_000
                         evidence.append(
-                            f"{name} changed by {inputs[position] - earlier[held]:+.4g} {unit} in {earlier_age_ms / 60_000:g} min,"
-                            f" credible is {change:g} {unit}"
+                            f"{name} changed by {moved:+.4g} {unit} in {minutes:g} min, credible is {change:g} {unit}"
                         )
                     if ratio > 2.0 * score:
                         score = min(1.0, ratio / 2.0)
@@ -102,7 +107,9 @@ class Rules:
                 if usable < observations and earlier[held] == earlier[held]:
                     share = UNUSABLE_SCORE * (observations - usable) / observations
                     if share > THRESHOLD:
-                        evidence.append(f"{name}: {observations - usable} of {observations} values missing or outside {words}")
+                        evidence.append(
+                            f"{name}: {observations - usable} of {observations} values missing or outside {words}"
+                        )
                     if share > score:
                         score, kind = share, ("range" if share > THRESHOLD else kind)
         if score == 0.0:

@@ -1,6 +1,7 @@
 """Feature rows for the tests: random ones of any contract, and the naive as-of join that the fold is held against.
 
-Test support only. The oracle keeps every row and looks at all of them each time; it shares no code with ring.py or fold.py.
+Test support only. The oracle keeps every row and looks at all of them each time; it shares no code with ring.py or
+fold.py.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ HOUR_MS = 3_600_000
 Row = dict[str, Any]
 
 
-def row(contract: Contract, station: str, window_end: int, plan_epoch: int, revision: int, values: dict[str, float | None]) -> Row:
+def row(
+    contract: Contract, station: str, window_end: int, plan_epoch: int, revision: int, values: dict[str, float | None]
+) -> Row:
     """One feature row. `values` are columns; those not named are missing."""
     out: Row = {
         contract.key: station,
@@ -40,7 +43,9 @@ def row(contract: Contract, station: str, window_end: int, plan_epoch: int, revi
 
 @st.composite
 def streams(draw: st.DrawFn, contract: Contract, start_ms: int, most: int = 60) -> list[Row]:
-    """Rows of one station: mostly forwards, with gaps, steps back (late), revisions of old windows and exact repeats."""
+    """Rows of one station: mostly forwards, with gaps, steps back (late), revisions of old windows and exact
+    repeats.
+    """
     slide = contract.slide_ms
     gaps = st.one_of(
         st.integers(1, 3),

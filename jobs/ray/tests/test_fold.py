@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.feature_rows import HOUR_MS, Oracle, row, same, streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray_jobs import ring
@@ -15,14 +14,31 @@ from ray_jobs.fold import APPLIED, EXPIRED, SKIPPED, Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.ring import StationState
+from tests.feature_rows import HOUR_MS, Oracle, row, same, streams
 
 # A ring of five hours instead of ten days: the same code, and random streams run around it several times.
 SHORT = replace(CONTRACT, lags=(1, 2, 4), depth_ms=5 * HOUR_MS, ring_cells=30)
 # Means over 24 and 96 hours need a deeper ring; coarse cells keep the random streams going around it.
-DEEP = replace(CONTRACT, lags=(1, 24), cell_ms=HOUR_MS, slide_ms=1_800_000, window_ms=HOUR_MS, depth_ms=100 * HOUR_MS, ring_cells=100)
+DEEP = replace(
+    CONTRACT,
+    lags=(1, 24),
+    cell_ms=HOUR_MS,
+    slide_ms=1_800_000,
+    window_ms=HOUR_MS,
+    depth_ms=100 * HOUR_MS,
+    ring_cells=100,
+)
 # Another domain's numbers: cells of one slide, steps that are no hours, a depth barely above the longest lag.
 OTHER = replace(
-    CONTRACT, key="device", slide_ms=30_000, window_ms=90_000, cell_ms=30_000, step_ms=90_000, lags=(1, 3), depth_ms=450_000, ring_cells=15
+    CONTRACT,
+    key="device",
+    slide_ms=30_000,
+    window_ms=90_000,
+    cell_ms=30_000,
+    step_ms=90_000,
+    lags=(1, 3),
+    depth_ms=450_000,
+    ring_cells=15,
 )
 T0 = 1_700_000_000_000 // (6 * HOUR_MS) * 6 * HOUR_MS
 T = "temperature_mean"
@@ -72,7 +88,12 @@ def test_fold_restored_from_its_records_at_any_point_goes_on_exactly(contract: C
             if i in restarts:
                 broken = restored(contract, broken)
             a, b = fold.step(straight, one), fold.step(broken, one)
-            assert (a.status, a.verdict, a.completeness, repr(a.cell)) == (b.status, b.verdict, b.completeness, repr(b.cell))
+            assert (a.status, a.verdict, a.completeness, repr(a.cell)) == (
+                b.status,
+                b.verdict,
+                b.completeness,
+                repr(b.cell),
+            )
             assert same(a.inputs, b.inputs)
         ring_cells = contract.ring_cells
         assert repr(sorted(straight.live(ring_cells).items())) == repr(sorted(broken.live(ring_cells).items()))
@@ -101,7 +122,14 @@ def test_fold_on_the_table_equals_the_stream() -> None:
     stream, table = fold.new_state(), fold.new_state()
     for i in range(400):
         t = T0 + i * SHORT.slide_ms * (1 + i % 7)
-        one = row(SHORT, "a", t, 1, i, {f.column: None if (i + j) % 5 == 0 else i / (j + 1) for j, f in enumerate(SHORT.features)})
+        one = row(
+            SHORT,
+            "a",
+            t,
+            1,
+            i,
+            {f.column: None if (i + j) % 5 == 0 else i / (j + 1) for j, f in enumerate(SHORT.features)},
+        )
         from_kafka = one | {"feature_partition": 2, "feature_offset": i}
         from_table = {k: math.nan if v is None else v for k, v in one.items()} | {"plan_epoch": 0}
         a, b = fold.step(stream, from_kafka), fold.step(table, from_table)
@@ -109,7 +137,9 @@ def test_fold_on_the_table_equals_the_stream() -> None:
 
 
 def test_thinning_a_feed_keeps_every_lag_and_moves_it_by_less_than_a_cell() -> None:
-    """One row a minute against one an hour: a cell keeps its newest row only, so a dense feed's lag may be up to a cell older."""
+    """One row a minute against one an hour: a cell keeps its newest row only, so a dense feed's lag may be up to a cell
+    older.
+    """
     fold = Fold(SHORT)
     dense, thin = fold.new_state(), fold.new_state()
     names = fold.input_names
@@ -138,7 +168,12 @@ def test_lag_bounds() -> None:
     """Start exclusive, end inclusive: a row exactly k steps old is lag k, one exactly k + 1 steps old is not."""
     fold = Fold(SHORT)
     lag, age = fold.input_names.index(f"{T}_lag_1"), fold.input_names.index("lag_1_age_h")
-    for distance_ms, seen in [(HOUR_MS, True), (HOUR_MS - 60_000, False), (2 * HOUR_MS, False), (2 * HOUR_MS - 60_000, True)]:
+    for distance_ms, seen in [
+        (HOUR_MS, True),
+        (HOUR_MS - 60_000, False),
+        (2 * HOUR_MS, False),
+        (2 * HOUR_MS - 60_000, True),
+    ]:
         state = fold.new_state()
         fold.step(state, row(SHORT, "a", T0, 1, 1, values(**{T: 5.0})))
         step = fold.step(state, row(SHORT, "a", T0 + distance_ms, 1, 2, values(**{T: 6.0})))
@@ -170,7 +205,9 @@ def test_late_row_of_a_cell_is_recorded_but_does_not_displace_the_newest() -> No
     fold.step(state, row(SHORT, "a", T0, 1, 1, values(**{T: 1.0})))
     late = fold.step(state, row(SHORT, "a", T0 - 60_000, 1, 2, values(**{T: 2.0})))
     assert late.status == APPLIED and late.inputs[fold.input_names.index(T)] == 2.0
-    assert late.cell is not None and late.cell.window_end == T0 and late.cell.values[SHORT.history_values.index(T)] == 1.0
+    assert (
+        late.cell is not None and late.cell.window_end == T0 and late.cell.values[SHORT.history_values.index(T)] == 1.0
+    )
     newer = fold.step(state, row(SHORT, "a", T0, 1, 3, values(**{T: 3.0})))
     assert newer.cell is not None and newer.cell.values[SHORT.history_values.index(T)] == 3.0
 

@@ -1,0 +1,292 @@
+"""The batch between poll and produce: every record covered once, ids, verdicts, provenance, rejects, and models that
+choke.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from ray_jobs.confidence import confidence
+from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.history import GlobalTable, Restoration
+from ray_jobs.io import BadRecord, Decoder, Encoder
+from ray_jobs.predict import Codecs, Incoming, Names, Outcome, Scorer
+from tests.feature_rows import HOUR_MS, row
+from tests.scores import FakeModel
+
+T0 = 1_480_550_400_000
+T = "temperature_mean"
+NOW = 1_700_000_000_000
+FEATURES = Encoder(CONTRACT.schemas["features"], 7)
+PREDICTIONS = Decoder({"8": CONTRACT.schemas["predictions"]}, CONTRACT.schemas["predictions"])
+HISTORY = Decoder({"9": CONTRACT.schemas["history"]}, CONTRACT.schemas["history"])
+REJECTS = Decoder({"10": CONTRACT.schemas["rejects"]}, CONTRACT.schemas["rejects"])
+
+
+def scorer(contract: Contract = CONTRACT) -> Scorer:
+    codecs = Codecs(
+        features=Decoder({"7": contract.schemas["features"]}, contract.schemas["features"]),
+        predictions=Encoder(contract.schemas["predictions"], 8),
+        history=Encoder(contract.schemas["history"], 9),
+        rejects=Encoder(contract.schemas["rejects"], 10),
+    )
+    return Scorer(contract, Names("ns", "ns-weather-features", "champion"), codecs, lambda: NOW)
+
+
+def incoming(offset: int, value: bytes | None, partition: int = 0, key: bytes | None = b"new-york") -> Incoming:
+    return Incoming(partition, offset, NOW - 50, key, value, {"clock": b"1"})
+
+
+def feature(
+    window_end: int, revision: int, temperature: float | None, station: str = "new-york", epoch: int = 1
+) -> bytes:
+    return FEATURES(row(CONTRACT, station, window_end, epoch, revision, {T: temperature}))
+
+
+def decode(outcome: Outcome) -> list[dict[str, Any]]:
+    return [PREDICTIONS(value) for _, value in outcome.predictions]
+
+
+def test_score_covers_every_record_in_exactly_one_way() -> None:
+    batch = [
+        incoming(0, feature(T0, 5, 1.0)),
+        incoming(1, b"\x01nonsense"),
+        incoming(2, feature(T0, 5, 1.0)),
+        incoming(3, b"\x00\x00\x00\x00\x63" + b"x"),
+        incoming(4, feature(T0 + 60_000, 6, 2.0)),
+        incoming(5, feature(T0 - 400 * HOUR_MS, 7, 2.0)),
+        incoming(6, feature(T0 + 1, 8, 2.0)),
+        incoming(7, feature(T0, 9, 3.0) + b"\x00"),
+        incoming(8, feature(T0 + 120_000, 10, 2.0, station="")),
+        incoming(9, None),
+        incoming(17, feature(T0, 11, 3.0), partition=2),
+    ]
+    out = scorer().score(batch, FakeModel(CONTRACT, "3"), [1, 2, 3, 4])
+    assert (out.rows, out.predicted, out.skipped, out.expired, out.rejected) == (11, 3, 1, 1, 6)
+    assert out.next_offsets == {0: 10, 2: 18}
+    rejected = {r["offset"]: r for r in (REJECTS(value) for _, value in out.rejects)}
+    assert {o: r["reason"] for o, r in rejected.items()} == {
+        1: "bad_framing",
+        3: "unknown_schema",
+        6: "unscorable",
+        7: "undecodable",
+        8: "missing_key",
+        9: "bad_framing",
+    }
+    assert (
+        rejected[7]["value"] == batch[7].value
+        and rejected[7]["schema_id"] == 7
+        and rejected[7]["headers"] == {"clock": b"1"}
+    )
+    assert rejected[3]["schema_id"] == 99 and rejected[9]["value"] is None
+    assert "multiple of the slide" in rejected[6]["detail"]
+
+
+def test_prediction_says_what_it_is_and_where_it_came_from() -> None:
+    model = FakeModel(CONTRACT, "3", train_to_ms=T0 + 60_000)
+    out = scorer().score(
+        [incoming(4, feature(T0, 5, 1.5)), incoming(5, feature(T0 + 60_000, 6, 2.5))], model, [1, 2, 3, 4]
+    )
+    first, second = decode(out)
+    identity = f"ns|weather|new-york|{T0}|1|5|3|champion"
+    assert first["id"] == hashlib.sha256(identity.encode()).hexdigest()[:32]
+    assert first["timestamp"] == T0 and first["window_start"] == T0 - CONTRACT.window_ms
+    assert first["model_version"] == "3" and first["arm"] == "champion"
+    assert (first["in_sample"], second["in_sample"]) == (True, False), "the training range ends exclusive"
+    assert first["provenance"] == {
+        "feature_topic": "ns-weather-features",
+        "feature_partition": 0,
+        "feature_offset": 4,
+        "feature_schema_id": 7,
+        "raw_topic": None,
+        "raw_partition": 0,
+        "first_offset": 4,
+        "last_offset": 5,
+        "history_offsets": [1, 2, 3, 4],
+    }
+    assert first["stages"]["feature_append_time"] == NOW - 50 and first["stages"]["predict_time"] == NOW
+    known = sum(x for x in first["inputs"] if not math.isnan(x))
+    assert first["predictions"]["temperature_6h"] == pytest.approx(known)
+    assert first["predictions"]["humidity_12h"] == pytest.approx(known + 1.1)
+    assert first["quantiles"]["pressure_24h"] == pytest.approx(
+        {"q05": known + 1.2, "q50": known + 2.2, "q95": known + 3.2}
+    )
+    assert first["inputs"][0] == 1.5 and len(first["inputs"]) == len(scorer().fold.input_names)
+    assert first["confidence"]["completeness"] == 0.0
+    assert first["confidence"]["temperature_confidence"] == pytest.approx(0.5 * (1 - 2 / (3.2897 * 2)), abs=1e-4)
+    assert first["confidence"]["overall_confidence"] == pytest.approx(first["confidence"]["temperature_confidence"])
+    assert first["anomaly"] == {
+        "is_anomaly": False,
+        "anomaly_score": 0.0,
+        "anomaly_type": None,
+        "evidence": [],
+        "method": "rules",
+    }
+
+
+def test_a_forecast_nobody_can_make_is_null_and_its_confidence_zero() -> None:
+    out = scorer().score(
+        [incoming(0, feature(T0, 5, 1.5, station="unheard-of"))], FakeModel(CONTRACT, "3"), [0, 0, 0, 0]
+    )
+    (only,) = decode(out)
+    assert set(only["predictions"].values()) == {None} and set(only["quantiles"].values()) == {None}
+    assert only["confidence"]["overall_confidence"] == 0.0
+
+
+def test_one_row_the_model_chokes_on_is_rejected_and_the_others_are_scored() -> None:
+    subject = scorer()
+    batch = [
+        incoming(0, feature(T0, 5, 1.0)),
+        incoming(1, feature(T0 + 60_000, 6, 13.0)),
+        incoming(2, feature(T0 + 120_000, 7, 2.0)),
+    ]
+    out = subject.score(batch, FakeModel(CONTRACT, "3"), [0, 0, 0, 0])
+    assert (out.rows, out.predicted, out.rejected) == (3, 2, 1)
+    assert [REJECTS(value)["detail"] for _, value in out.rejects] == ["ValueError: thirteen"]
+    cells = [r for r in (HISTORY(value) for _, _, value in out.history) if r["kind"] == "cell"]
+    assert [c["window_end"] for c in cells] == [T0, T0 + 120_000], "its row is part of the history all the same"
+
+
+def test_history_holds_the_last_cell_of_each_key_and_then_the_cursors() -> None:
+    out = scorer().score(
+        [incoming(i, feature(T0 + (i + 1) * 60_000, i, float(i))) for i in range(25)], FakeModel(CONTRACT, "3"), [0]
+    )
+    records = [(partition, key.decode(), HISTORY(value)) for partition, key, value in out.history]
+    assert [(r["kind"], r["window_end"]) for _, _, r in records] == [
+        ("cell", T0 + 600_000),
+        ("cell", T0 + 1_200_000),
+        ("cell", T0 + 1_500_000),
+        ("cursor", None),
+    ]
+    assert [key for _, key, _ in records][-1] == "cursor|0" and records[-1][2]["next_offset"] == 25
+    assert all(partition == 0 for partition, _, _ in records)
+    assert records[0][1] == f"new-york|{(T0 // 600_000) % CONTRACT.ring_cells}"
+    assert records[2][2]["versions"] == [(1 << 48) + i + 1 for i in range(20, 25)] + [0] * 5
+
+
+def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_them_changes_nothing() -> None:
+    """Batches, restarts and one straight run: same predictions in the same order, same compacted history."""
+    rng = np.random.default_rng(5)
+    records, t = [], T0
+    for i in range(300):
+        t += int(rng.choice([60_000, 60_000, 600_000, 3_600_000, -300_000]))
+        station = ["new-york", "boston", "chicago"][int(rng.integers(3))]
+        value = b"\x00bad" if rng.random() < 0.03 else feature(t, int(rng.integers(40)), float(rng.normal()), station)
+        records.append(incoming(i, value, partition=len(station) % 2))
+    model = FakeModel(CONTRACT, "3")
+
+    straight = scorer().score(records, model, [0, 0])
+    compacted = {(p, k): v for p, k, v in straight.history}
+    for seed in range(3):
+        cuts = np.random.default_rng(seed)
+        changelog: dict[tuple[int, bytes], bytes] = {}
+        predictions: list[tuple[bytes, bytes]] = []
+        subject, at = scorer(), 0
+        while at < len(records):
+            size = int(cuts.integers(1, 30))
+            out = subject.score(records[at : at + size], model, [0, 0])
+            at += size
+            predictions += out.predictions
+            changelog |= {(p, k): v for p, k, v in out.history}
+            if cuts.random() < 0.5:
+                subject = scorer()
+                for partition in (0, 1):
+                    restoration = Restoration(CONTRACT, partition)
+                    for (p, _), value in changelog.items():
+                        if p == partition:
+                            restoration.take(HISTORY(value))
+                    subject.states[partition] = restoration.states
+        assert predictions == straight.predictions
+        assert changelog == compacted
+
+
+def test_restoration_is_complete_when_the_cursor_is_the_committed_offset() -> None:
+    out = scorer().score([incoming(41, feature(T0, 5, 1.0))], FakeModel(CONTRACT, "3"), [0])
+    cell, cursor = (HISTORY(value) for _, _, value in out.history)
+    subject = Restoration(CONTRACT, 0)
+    assert subject.complete(None) and subject.start(None) is None, "empty topic, nothing committed: from the beginning"
+    assert not subject.complete(42)
+    subject.take(cell)
+    assert subject.complete(None) and subject.start(None) is None, "a seed has no cursor"
+    assert not subject.complete(42)
+    subject.take(cursor)
+    assert subject.complete(42) and subject.start(42) == 42
+    assert not subject.complete(43)
+    assert subject.start(None) == 42, "offsets the broker forgot are in the cursor"
+
+
+def test_global_table_takes_nothing_fresher_than_the_delay() -> None:
+    table = GlobalTable(CONTRACT, 4)
+    subject = scorer()
+    for i in range(40):
+        out = subject.score([incoming(i, feature(T0 + i * 600_000, i, float(i)))], FakeModel(CONTRACT, "3"), [0])
+        for _, _, value in out.history:
+            table.take(2, i, HISTORY(value))
+    last = T0 + 39 * 600_000
+    seen = table.as_of("new-york", last)
+    assert seen is not None and seen.window_end == last - 1_200_000, "the newest cell at least window + lateness old"
+    assert table.as_of("new-york", last + 300_000) is not None
+    assert table.as_of("boston", last) is None
+    assert table.offsets == [0, 0, 40, 0] and table.stations == 1
+
+
+def test_decoder_reads_an_older_writer_into_the_reader() -> None:
+    """A field added later takes its default, so readers go first in an evolution."""
+    import json
+
+    older = json.loads(CONTRACT.schemas["features"])
+    older["fields"] = [f for f in older["fields"] if f["name"] != "precipitation_max"]
+    value = Encoder(json.dumps(older), 3)(row(CONTRACT, "boston", T0, 1, 1, {T: 4.0}))
+    both = {"3": json.dumps(older), "7": CONTRACT.schemas["features"]}
+    record = Decoder(both, CONTRACT.schemas["features"])(value)
+    assert record[T] == 4.0 and record["precipitation_max"] is None and record["window_end"] == T0
+    with pytest.raises(BadRecord, match="unknown_schema"):
+        Decoder({"7": CONTRACT.schemas["features"]}, CONTRACT.schemas["features"])(value)
+
+
+def test_confidence_edges() -> None:
+    levels = (0.05, 0.5, 0.95)
+    width = 2 * 1.6448536
+    band = np.array([[[[-width / 2, 0, width / 2], [-0.1, 0, 0.1]]]])
+    one = np.ones((1, 1))
+    sharp = 0.5 * (0 + 1 - 0.2 / width)
+    assert confidence(band, one, levels, np.ones(1))[0, 0] == pytest.approx(sharp)
+    assert confidence(band, one, levels, np.zeros(1))[0, 0] == pytest.approx(sharp / 2)
+    assert confidence(band * np.nan, one, levels, np.ones(1))[0, 0] == 0.0
+    assert confidence(band, one * 0, levels, np.ones(1))[0, 0] == 0.0
+    assert confidence(band, one * np.nan, levels, np.ones(1))[0, 0] == 0.0
+    assert confidence(band * 9, one, levels, np.ones(1))[0, 0] == pytest.approx(0.5 * (1 - 1.8 / width))
+
+
+def test_step_rule_and_range_rule_explain_themselves() -> None:
+    def verdicts(*temperatures: float | None, gap_ms: int = HOUR_MS) -> list[dict[str, Any]]:
+        batch = [incoming(i, feature(T0 + i * gap_ms, i, x)) for i, x in enumerate(temperatures)]
+        return [p["anomaly"] for p in decode(scorer().score(batch, FakeModel(CONTRACT, "3"), [0]))]
+
+    calm, half, jump = verdicts(1.0, 7.0, 20.0)
+    assert (calm["anomaly_score"], half["anomaly_score"]) == (0.0, 0.25)
+    assert jump["is_anomaly"] and jump["anomaly_type"] == "step" and jump["anomaly_score"] == pytest.approx(13 / 24)
+    assert jump["evidence"] == ["temperature changed by +13 degC in 60 min, credible is 12 degC"]
+    assert not verdicts(2.0, 14.0)[1]["is_anomaly"], "the largest credible change is credible"
+    assert verdicts(1.0, 40.0, gap_ms=HOUR_MS + 60_000)[1]["anomaly_score"] == 0.0, (
+        "beyond within_ms nothing is compared"
+    )
+    (silent,) = verdicts(1.0, None)[1:]
+    assert silent["is_anomaly"] and silent["anomaly_type"] == "range" and silent["anomaly_score"] == pytest.approx(0.6)
+    assert silent["evidence"] == ["temperature: 1 of 1 values missing or outside [-90, 60] degC"]
+    wide = FEATURES(row(CONTRACT, "new-york", T0, 1, 1, {"temperature_min": 2.0, "temperature_max": 61.0}))
+    (outside,) = decode(scorer().score([incoming(0, wide)], FakeModel(CONTRACT, "3"), [0]))
+    assert outside["anomaly"]["anomaly_type"] == "range" and outside["anomaly"]["anomaly_score"] == 1.0
+    assert outside["anomaly"]["evidence"] == ["temperature from 2 to 61 leaves [-90, 60] degC"]
+
+
+def test_rules_need_their_columns() -> None:
+    without = tuple(v for v in CONTRACT.history_values if v != T)
+    with pytest.raises(ValueError, match="step rule of temperature"):
+        scorer(replace(CONTRACT, history_values=without))
