@@ -32,7 +32,11 @@ export const weather = definePipeline({
       "precipitation_sum",
     ],
   },
-  forecast: { targets: ["temperature", "humidity", "pressure"], horizons_h: [6, 12, 24], quantiles: [0.05, 0.5, 0.95] },
+  forecast: {
+    targets: ["temperature", "humidity", "pressure"],
+    horizons_h: [6, 12, 24],
+    quantiles: [0.05, 0.5, 0.95],
+  },
   // The largest hourly changes of a real feed: 99.9 % of temperatures stay within 10.6 K an hour
   // (shared data notes on the Kaggle set); a step rule at 12 K flags one hour in some thousands.
   anomaly: {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the observation. `role` is key, event_time, measurement or circular; `range` is inclusive on both ends."""
+    """One field of the observation. `role`: key, event_time, measurement or circular; `range`: inclusive both ends."""
 
     name: str
     role: str
@@ -21,7 +21,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of a feature record: `column` is `<field>_<kind>`. `unit` is the contract's word ("degC/h" for a rate)."""
+    """One column of a feature record: `column` is `<field>_<kind>`, `unit` the contract's word ("degC/h" for a rate)."""
 
     column: str
     field: str
@@ -54,7 +54,8 @@ class Contract:
 
     Units: times and spans in milliseconds, `horizons_h` in hours, `lags` in steps of `step_ms`.
     `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
-    `schemas` holds Avro schemas as JSON text: observation, features, history, predictions, rejects, cursors, progress, model_events.
+    `schemas` holds Avro schemas as JSON text: observation, features, history, predictions, rejects, cursors, progress,
+    model_events.
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
     """
 

@@ -1,0 +1,102 @@
+# Copied from ts/codegen/static/contract.py. Do not edit: npm run generate.
+"""The shape of a contract as both engines see it: constants only, filled in by the generated module beside this one.
+
+Copied from ts/codegen/static by the generator. Knows no pipeline by name and does no input or output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the observation. `role`: key, event_time, measurement or circular; `range`: inclusive both ends."""
+
+    name: str
+    role: str
+    quantity: str | None
+    unit: str | None
+    range: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of a feature record: `column` is `<field>_<kind>`, `unit` the contract's word ("degC/h" for a rate)."""
+
+    column: str
+    field: str
+    kind: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Station:
+    """Where a station stands: degrees north, degrees east, metres above sea level; None where unknown."""
+
+    name: str
+    latitude: float | None
+    longitude: float | None
+    elevation_m: float | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """The largest credible change of the field's window mean within `within_ms`, in the field's unit."""
+
+    field: str
+    change: float
+    within_ms: int
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Everything a job knows about its pipeline.
+
+    Units: times and spans in milliseconds, `horizons_h` in hours, `lags` in steps of `step_ms`.
+    `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
+    `schemas` holds Avro schemas as JSON text: observation, features, history, predictions, rejects, cursors, progress,
+    model_events.
+    `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
+    """
+
+    pipeline: str
+    fingerprint: str
+    plan_hash: str
+    key: str
+    event_time: str
+    fields: tuple[Field, ...]
+    duplicates: str
+    window_ms: int
+    slide_ms: int
+    lateness_ms: int
+    lead_ms: int
+    features: tuple[Feature, ...]
+    cell_ms: int
+    step_ms: int
+    lags: tuple[int, ...]
+    depth_ms: int
+    ring_cells: int
+    history_values: tuple[str, ...]
+    targets: tuple[str, ...]
+    horizons_h: tuple[int, ...]
+    quantiles: tuple[float, ...]
+    steps: tuple[Step, ...]
+    stations: dict[str, Station]
+    schemas: dict[str, str]
+
+    def field(self, name: str) -> Field:
+        """The field of that name. Raises KeyError for a name the contract does not have."""
+        for candidate in self.fields:
+            if candidate.name == name:
+                return candidate
+        raise KeyError(name)
+
+    @property
+    def measured(self) -> tuple[Field, ...]:
+        """The fields that carry a value: measurements and directions, in contract order."""
+        return tuple(f for f in self.fields if f.role in ("measurement", "circular"))
+
+    def target_column(self, target: str) -> str:
+        """The feature column that is a target's truth: its window mean."""
+        return f"{target}_mean"

@@ -1,0 +1,29 @@
+// The generator as one call: everything rendered, then written or compared. Called by `millrace generate` and by main.ts.
+
+import { definitions } from "../pipelines/definitions.ts";
+import { FIXTURES, GOLDEN, goldenLayout } from "./fixtures/index.ts";
+import { type Difference, differences, write } from "./folder.ts";
+import { definition, ENGINES, type Files, LAYOUT, pipelineFiles, sharedFiles } from "./render.ts";
+
+/** Folders that hold generated files only. */
+export const FOLDERS: readonly string[] = [
+  LAYOUT.schemas,
+  LAYOUT.typescript,
+  "ts/contract/generated",
+  ...ENGINES.map(LAYOUT.engine),
+  GOLDEN,
+];
+
+/** Every generated file of the repository, in memory. Errors: `contract_rejected`. */
+export function render(root: string): Files {
+  return new Map([
+    ...sharedFiles(root),
+    ...definitions.flatMap((pipeline) => [...pipelineFiles(root, definition(pipeline), LAYOUT)]),
+    ...FIXTURES.flatMap((fixture) => [...pipelineFiles(root, fixture, goldenLayout(fixture))]),
+  ]);
+}
+
+/** Writes what is stale, missing or left over, or with `check` only says what is. Returns the differences it found. */
+export function generate({ root, check }: { readonly root: string; readonly check: boolean }): Difference[] {
+  return (check ? differences : write)(root, render(root), FOLDERS);
+}

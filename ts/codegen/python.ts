@@ -1,0 +1,202 @@
+// Writes Python: parameter dataclasses, contract constants, entrypoints. Lines only, and no logic in what it writes:
+// everything that does something is in static/, which is copied.
+
+import type { FieldShape, RecordShape, Shape } from "../contract/index.ts";
+import type { Contract } from "../pipelines/contract.ts";
+import { pascal } from "./typescript.ts";
+
+const PRIMITIVE = {
+  boolean: "bool",
+  int: "int",
+  double: "float",
+  timestamp: "int",
+  string: "str",
+  bytes: "bytes",
+} as const;
+
+/** One job of an engine: the pure part of its name, and the module of ours that has `run(contract, params, reporter)`. */
+export interface Job {
+  readonly name: string;
+  readonly module: string;
+}
+
+/** The module of parameter records; `parse.py` beside it has their only method. */
+export function paramsModule(header: readonly string[], records: readonly RecordShape[]): string {
+  const lines: string[] = [];
+  const written = new Set<string>();
+  const visit = (shape: Shape): void => {
+    if (shape.kind === "nullable") visit(shape.of);
+    else if (shape.kind === "array") visit(shape.items);
+    else if (shape.kind === "map") visit(shape.values);
+    else if (shape.kind === "record" && !written.has(shape.name)) {
+      written.add(shape.name);
+      for (const field of shape.fields) visit(field.shape);
+      lines.push("", "", ...dataclass(shape));
+    }
+  };
+  for (const record of records) visit(record);
+  return text([
+    ...header.map((line) => `# ${line}`),
+    "",
+    "from __future__ import annotations",
+    "",
+    "from dataclasses import dataclass",
+    "",
+    "from .parse import Parsed",
+    ...lines,
+  ]);
+}
+
+function dataclass({ name, doc, fields }: RecordShape): string[] {
+  return [
+    "@dataclass(frozen=True)",
+    `class ${pascal(name)}(Parsed):`,
+    `    """${doc}"""`,
+    ...fields.flatMap((field) => [
+      "",
+      `    ${field.name}: ${typeOf(field.shape)}`,
+      `    """${said(field)}"""`,
+    ]),
+  ];
+}
+
+function said({ doc, unit }: FieldShape): string {
+  return unit === null ? doc : `${doc} Unit: ${unit}.`;
+}
+
+function typeOf(shape: Shape): string {
+  switch (shape.kind) {
+    case "long":
+      return "int";
+    case "enum":
+      return "str";
+    case "record":
+      return pascal(shape.name);
+    case "array":
+      return `tuple[${typeOf(shape.items)}, ...]`;
+    case "map":
+      return `dict[str, ${typeOf(shape.values)}]`;
+    case "nullable":
+      return `${typeOf(shape.of)} | None`;
+    default:
+      return PRIMITIVE[shape.kind];
+  }
+}
+
+/** A closed list of words as a Literal and a set of it. */
+export function wordsModule(
+  header: readonly string[],
+  type: string,
+  constant: string,
+  words: readonly string[],
+): string {
+  return text([
+    ...header.map((line) => `# ${line}`),
+    "",
+    "from __future__ import annotations",
+    "",
+    "from typing import Literal, get_args",
+    "",
+    `${type} = Literal[`,
+    ...words.map((word) => `    ${JSON.stringify(word)},`),
+    "]",
+    `${constant}: frozenset[str] = frozenset(get_args(${type}))`,
+  ]);
+}
+
+/** The constants of one pipeline for the engine whose package is `root`. */
+export function contractModule(header: readonly string[], contract: Contract, root: string): string {
+  return text([
+    ...header.map((line) => `# ${line}`),
+    "",
+    "from __future__ import annotations",
+    "",
+    `from ${root}.generated.contract import Contract, Feature, Field, Station, Step`,
+    "",
+    "CONTRACT = Contract(",
+    ...Object.entries(contract).flatMap(([name, value]) => argument(name as keyof Contract, value)),
+    ")",
+  ]);
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** How the rows of a list are written. A list that is not here is a tuple of plain values. */
+const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
+  fields: (f) =>
+    `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])})`,
+  features: (f) => `Feature(${[f["column"], f["field"], f["kind"], f["unit"]].map(literal).join(", ")})`,
+  steps: (s) => `Step(${literal(s["field"])}, ${float(s["change"])}, ${literal(s["within_ms"])})`,
+  stations: (s) =>
+    `Station(${literal(s["name"])}, ${[s["latitude"], s["longitude"], s["elevation_m"]].map(float).join(", ")})`,
+};
+
+function argument(name: keyof Contract, value: unknown): string[] {
+  const row = ROWS[name] ?? ((plain: unknown) => literal(plain));
+  if (Array.isArray(value) && value.some((item) => typeof item === "object"))
+    return [`    ${name}=(`, ...value.map((item: Row) => `        ${row(item)},`), "    ),"];
+  if (Array.isArray(value))
+    return [`    ${name}=${tuple(value.map(name === "quantiles" ? float : literal))},`];
+  if (typeof value === "object" && value !== null)
+    return [
+      `    ${name}={`,
+      ...Object.entries(value).map(([k, v]) => `        ${literal(k)}: ${row(v)},`),
+      "    },",
+    ];
+  return [`    ${name}=${literal(value)},`];
+}
+
+function tuple(items: readonly string[]): string {
+  return items.length === 1 ? `(${items[0]},)` : `(${items.join(", ")})`;
+}
+
+function range(value: unknown): string {
+  return Array.isArray(value) ? tuple(value.map(float)) : "None";
+}
+
+function float(value: unknown): string {
+  return Number.isInteger(value) ? `${value}.0` : literal(value);
+}
+
+/** JSON's text for a string is also Python's; single quotes keep schemas readable. */
+function literal(value: unknown): string {
+  if (value === null) return "None";
+  if (typeof value === "number") return String(value);
+  if (typeof value !== "string") throw new TypeError(`no Python literal for ${JSON.stringify(value)}`);
+  return value.includes('"') && !/['\\\n]/.test(value) ? `'${value}'` : JSON.stringify(value);
+}
+
+/** One thin entrypoint. `by_path`: run as a file (Spark), so it puts the engine's root in the place of its own folder. */
+export function entrypoint(
+  header: readonly string[],
+  pipeline: string,
+  job: Job,
+  { root, by_path }: { readonly root: string; readonly by_path: boolean },
+): string {
+  const params = `${pascal(job.name)}Params`;
+  return text([
+    ...header.map((line) => `# ${line}`),
+    "",
+    ...(by_path
+      ? [
+          "import sys",
+          "from pathlib import Path",
+          "",
+          'if __name__ == "__main__":',
+          "    sys.path[0] = str(Path(__file__).resolve().parents[2])",
+          "",
+        ]
+      : []),
+    `from ${root} import ${job.module}  # ours: run(contract, params: ${params}, reporter)`,
+    `from ${root}.generated import job`,
+    `from ${root}.generated.params import ${params}`,
+    `from ${root}.generated.${pipeline}_contract import CONTRACT`,
+    "",
+    'if __name__ == "__main__":',
+    `    job.main("${pipeline}-${job.name}", CONTRACT, ${params}, ${job.module}.run)`,
+  ]);
+}
+
+function text(lines: readonly string[]): string {
+  return `${lines.join("\n")}\n`;
+}

@@ -1,0 +1,80 @@
+// The observation contract: a record schema whose every field has a role, and every measurement a quantity, a unit and a range.
+// Stands between the hand-written schema and all that is derived from it. Does not look at single observations.
+
+import { PipelineError } from "./errors.ts";
+import { type FieldShape, parseRecord, type Role, type Shape } from "./schema.ts";
+import { unitRule } from "./units.ts";
+
+export interface ObservationField {
+  readonly name: string;
+  readonly role: Role;
+  readonly quantity: string | null;
+  readonly unit: string | null;
+  /** Inclusive on both ends, in `unit`. */
+  readonly range: readonly [number, number] | null;
+}
+
+export interface Observation {
+  readonly name: string;
+  /** The field that says who measured. */
+  readonly key: string;
+  /** The field that says when, epoch ms. */
+  readonly event_time: string;
+  /** In schema order. */
+  readonly fields: readonly ObservationField[];
+}
+
+/** Errors: `contract_rejected`, naming the field and the rule. */
+export function parseObservation(text: string, source: string): Observation {
+  const record = parseRecord(text, source);
+  const fields = record.fields.map((field) =>
+    checked(field, `Cannot use contract "${source}" at ${field.name}`),
+  );
+  const only = (role: Role): string => {
+    const [first, ...more] = fields.filter((field) => field.role === role);
+    if (first && more.length === 0) return first.name;
+    throw rejected(
+      `Cannot use contract "${source}"`,
+      `one field of role ${role}`,
+      String(first ? more.length + 1 : 0),
+    );
+  };
+  if (!fields.some(isMeasured)) throw rejected(`Cannot use contract "${source}"`, "a measurement", "none");
+  return { name: record.name, key: only("key"), event_time: only("event_time"), fields };
+}
+
+/** Whether a field carries a value: a measurement or a direction. */
+export function isMeasured({ role }: { readonly role: Role }): boolean {
+  return role === "measurement" || role === "circular";
+}
+
+const SHAPE_OF_ROLE: Readonly<Record<Role, string>> = {
+  key: "string",
+  event_time: "timestamp",
+  measurement: "nullable double",
+  circular: "nullable double",
+};
+
+function checked({ name, shape, role, quantity, unit, range }: FieldShape, action: string): ObservationField {
+  if (role === null) throw rejected(action, "a role", "none");
+  if (word(shape) !== SHAPE_OF_ROLE[role])
+    throw rejected(action, `${SHAPE_OF_ROLE[role]} for role ${role}`, word(shape));
+  if (role === "event_time" && unit !== "ms") throw rejected(action, 'unit "ms"', JSON.stringify(unit));
+  if (isMeasured({ role })) {
+    if (quantity === null) throw rejected(action, "a quantity", "none");
+    if (unit === null || !unitRule(unit)) throw rejected(action, "a unit of the table", JSON.stringify(unit));
+    if (range === null) throw rejected(action, "a range", "none");
+  }
+  // A circle is judged in degrees everywhere: a range of less would tear it open at an arbitrary place.
+  if (role === "circular" && !(unit === "deg" && range?.[0] === 0 && range[1] === 360))
+    throw rejected(action, "degrees in [0, 360]", `${unit} in ${JSON.stringify(range)}`);
+  return { name, role, quantity, unit, range };
+}
+
+function word(shape: Shape): string {
+  return shape.kind === "nullable" ? `nullable ${shape.of.kind}` : shape.kind;
+}
+
+function rejected(action: string, wanted: string, seen: string): PipelineError {
+  return new PipelineError("contract_rejected", `${action}: expected ${wanted}, got ${seen}`);
+}

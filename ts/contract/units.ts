@@ -1,0 +1,127 @@
+// The closed table of units: what a contract may say, and how a source's unit becomes the contract's.
+// Conversion happens at the edge, where a source reads foreign values, and nowhere else. Words follow UCUM where it has a
+// readable one. Compound conversions (a rate, an area) deliberately do not exist.
+
+import { PipelineError } from "./errors.ts";
+
+interface UnitRule {
+  readonly dimension: string;
+  /** value in the dimension's first unit = value * scale + offset. */
+  readonly scale: number;
+  readonly offset: number;
+  /** The unit of a slope per hour; null where a slope says nothing. */
+  readonly per_hour: string | null;
+  /** Whether amounts of it may be summed over a window. */
+  readonly additive: boolean;
+}
+
+const level = (dimension: string, per_hour: string | null, scale = 1, offset = 0): UnitRule => ({
+  dimension,
+  scale,
+  offset,
+  per_hour,
+  additive: false,
+});
+const amount = (dimension: string, per_hour: string | null, scale = 1): UnitRule => ({
+  dimension,
+  scale,
+  offset: 0,
+  per_hour,
+  additive: true,
+});
+
+/** Units a contract may use. */
+export const UNITS = {
+  degC: level("temperature", "degC/h"),
+  K: level("temperature", "K/h", 1, -273.15),
+  hPa: level("pressure", "hPa/h"),
+  "m/s": level("speed", "m/s/h"),
+  "km/h": level("speed", "km/h/h", 1 / 3.6),
+  deg: level("angle", null),
+  mm: amount("length", "mm/h"),
+  m: amount("length", "m/h", 1000),
+  km: amount("length", "km/h", 1_000_000),
+  "%": level("share", "%/h"),
+  "1": amount("share", "1/h", 100),
+  kW: level("power", "kW/h"),
+  kWh: amount("energy", "kW"),
+  V: level("voltage", "V/h"),
+  A: level("current", "A/h"),
+  ms: amount("time", null),
+  s: amount("time", null, 1000),
+  h: amount("time", null, 3_600_000),
+} as const satisfies Record<string, UnitRule>;
+
+export type Unit = keyof typeof UNITS;
+
+/** Units a source may come in, beside those of the table above. No contract uses them. */
+const FOREIGN: Readonly<Record<string, UnitRule>> = {
+  degF: level("temperature", null, 5 / 9, -160 / 9),
+  Pa: level("pressure", null, 0.01),
+  kPa: level("pressure", null, 10),
+  mbar: level("pressure", null, 1),
+  mmHg: level("pressure", null, 1.33322387415),
+  inHg: level("pressure", null, 33.8638866667),
+  kn: level("speed", null, 1852 / 3600),
+  mph: level("speed", null, 0.44704),
+  "ft/s": level("speed", null, 0.3048),
+  rad: level("angle", null, 180 / Math.PI),
+  cm: amount("length", null, 10),
+  in: amount("length", null, 25.4),
+  ft: amount("length", null, 304.8),
+  mi: amount("length", null, 1_609_344),
+  W: level("power", null, 0.001),
+  MW: level("power", null, 1000),
+  mV: level("voltage", null, 0.001),
+  kV: level("voltage", null, 1000),
+};
+
+const DERIVED: ReadonlySet<string> = new Set(
+  Object.values(UNITS).flatMap(({ per_hour }) => (per_hour === null ? [] : [per_hour])),
+);
+
+/** Whether a schema may say it: a unit of the table, or its slope per hour. */
+export function isUnit(word: string): boolean {
+  return Object.hasOwn(UNITS, word) || DERIVED.has(word);
+}
+
+/** The rule of a contract's unit, undefined for a word no contract may use. */
+export function unitRule(word: string): UnitRule | undefined {
+  return Object.hasOwn(UNITS, word) ? UNITS[word as Unit] : undefined;
+}
+
+/**
+ * The function that turns values of `from` into values of `to`.
+ * Errors: `config_invalid` for a word without a rule and for two dimensions, naming both units.
+ */
+export function converter(from: string, to: string): (value: number) => number {
+  if (from === to && known(from)) return (value) => value;
+  const a = known(from);
+  const b = known(to);
+  if (!a || !b || a.dimension !== b.dimension) {
+    const wanted = b
+      ? `a unit of ${b.dimension} (${unitsOf(b.dimension).join(", ")})`
+      : "two units of the table";
+    const seen = a ? `one of ${a.dimension}` : `"${from}"`;
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot convert "${from}" to "${to}": expected ${wanted}, got ${seen}`,
+      {
+        context: { from, to },
+      },
+    );
+  }
+  const scale = a.scale / b.scale;
+  const offset = (a.offset - b.offset) / b.scale;
+  return (value) => value * scale + offset;
+}
+
+function known(word: string): UnitRule | undefined {
+  return unitRule(word) ?? (Object.hasOwn(FOREIGN, word) ? FOREIGN[word] : undefined);
+}
+
+function unitsOf(dimension: string): string[] {
+  return Object.entries({ ...UNITS, ...FOREIGN }).flatMap(([word, rule]) =>
+    rule.dimension === dimension ? [word] : [],
+  );
+}

@@ -1,0 +1,60 @@
+// The shape of a generated contract in TypeScript, word for word the one of ts/codegen/static/contract.py.
+// Filled in by ts/pipelines/generated/<pipeline>.ts; read by everyone who must know what a pipeline's records mean.
+
+import type { Role } from "../contract/index.ts";
+import type { FeatureKind, Station } from "./define.ts";
+
+/** Every schema of a pipeline, by what it is for. */
+export const SCHEMA_NAMES = [
+  "observation",
+  "features",
+  "history",
+  "predictions",
+  "rejects",
+  "cursors",
+  "progress",
+  "model_events",
+] as const;
+export type SchemaName = (typeof SCHEMA_NAMES)[number];
+
+/** Times and spans in ms, `horizons_h` in hours, `lags` in steps of `step_ms`. */
+export interface Contract {
+  readonly pipeline: string;
+  /** SHA-256 over all that changes a meaning: both sides of a run must hold the same. */
+  readonly fingerprint: string;
+  /** SHA-256 over what the streaming state depends on: another one means a new checkpoint. */
+  readonly plan_hash: string;
+  readonly key: string;
+  readonly event_time: string;
+  readonly fields: readonly {
+    readonly name: string;
+    readonly role: Role;
+    readonly quantity: string | null;
+    readonly unit: string | null;
+    readonly range: readonly [number, number] | null;
+  }[];
+  readonly duplicates: "source" | "engine";
+  readonly window_ms: number;
+  readonly slide_ms: number;
+  readonly lateness_ms: number;
+  readonly lead_ms: number;
+  readonly features: readonly {
+    readonly column: string;
+    readonly field: string;
+    readonly kind: FeatureKind;
+    readonly unit: string;
+  }[];
+  readonly cell_ms: number;
+  readonly step_ms: number;
+  readonly lags: readonly number[];
+  readonly depth_ms: number;
+  readonly ring_cells: number;
+  readonly history_values: readonly string[];
+  readonly targets: readonly string[];
+  readonly horizons_h: readonly number[];
+  readonly quantiles: readonly number[];
+  readonly steps: readonly { readonly field: string; readonly change: number; readonly within_ms: number }[];
+  readonly stations: Readonly<Record<string, Station>>;
+  /** Avro as JSON text, without docs: a better sentence is no new version in the registry. */
+  readonly schemas: Readonly<Record<SchemaName, string>>;
+}
