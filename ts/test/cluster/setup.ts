@@ -1,0 +1,41 @@
+// One real set of engines for all cluster tests, on free ports and in a home of its own; files keep apart by namespace.
+// While developing, MILLRACE_TEST_HOME names the home of a running set to use instead; it is then left running.
+
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+import { down, startEngines, startedSettings } from "../../engines/local/index.ts";
+import type { Settings } from "../../engines/settings.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    engines: Settings;
+  }
+}
+
+const root = join(import.meta.dirname, "..", "..", "..");
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const running = process.env["MILLRACE_TEST_HOME"];
+  if (running) {
+    const settings = startedSettings(running);
+    if (!settings) throw new Error(`No engines run in the home "${running}"`);
+    project.provide("engines", settings);
+    return async () => {};
+  }
+  // Ray puts sockets below its home and a socket's path has at most 107 characters: keep it short.
+  const home = mkdtempSync(join(tmpdir(), "millrace-"));
+  const settings = await startEngines(
+    { root, home },
+    { on: (event) => console.log(`engines: ${event.engine} ${event.state}`) },
+  );
+  project.provide("engines", settings);
+  return async () => {
+    await down(settings);
+    const kept = join(root, "out", "test", "engines");
+    mkdirSync(kept, { recursive: true });
+    cpSync(join(home, "engines", "logs"), join(kept, "logs"), { recursive: true });
+    rmSync(home, { recursive: true, force: true });
+  };
+}
