@@ -22,7 +22,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of a feature record: `column` is `<field>_<kind>`, `unit` the contract's word ("degC/h" for a rate)."""
+    """One column of a feature record: `column` is `<field>_<kind>`, `unit` the contract's word (degC/h for a rate)."""
 
     column: str
     field: str

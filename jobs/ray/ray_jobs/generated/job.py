@@ -1,8 +1,8 @@
 # Copied from ts/codegen/static/job.py. Do not edit: npm run generate.
-"""What every job does around its own work: read and check its parameters, report how it fares, end with an exit code.
+"""What every job does around its own work: read its parameters, check them, report how it fares, end with an exit code.
 
-Copied from ts/codegen/static by the generator; the thin entrypoints beside this one call main(). Computes nothing, starts
-no engine and reads no environment variable: all that a job knows comes in one JSON file, whose path is the only argument.
+Copied from ts/codegen/static by the generator; the thin entrypoints beside this one call main(). Computes nothing,
+starts no engine and reads no environment variable: all that a job knows comes in one JSON file, its only argument.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ P = TypeVar("P", bound=JobParams)
 class Reporter:
     """Says how a job fares on the progress topic, and hears whether it is asked to stop.
 
-    Silent without a topic or a cluster. Safe to call from several threads. Never raises for Kafka: a job does not fail because nobody listens.
+    Silent without a topic or a cluster. Safe to call from several threads. Never raises for Kafka: a job does not fail
+    because nobody listens.
     """
 
     def __init__(self, params: JobParams, progress_schema: str, params_path: Path) -> None:

@@ -1,0 +1,43 @@
+// The pipelines by name, each with its derived contract. What the rest of Millrace imports; the generator alone does not,
+// because this needs its output to exist.
+
+import { PipelineError } from "../contract/index.ts";
+import type { Contract } from "./contract.ts";
+import type { Pipeline } from "./define.ts";
+import { CONTRACT as weatherContract } from "./generated/weather.ts";
+import { weather } from "./weather.ts";
+
+export { type Contract, SCHEMA_NAMES, type SchemaName } from "./contract.ts";
+export type { FeatureKind, Pipeline, Station } from "./define.ts";
+export {
+  JOBS,
+  type JobName,
+  type Names,
+  namesOf,
+  subjectsOf,
+  TOPICS,
+  type Topic,
+  type TopicName,
+} from "./names.ts";
+
+export interface Registered {
+  readonly pipeline: Pipeline;
+  readonly contract: Contract;
+}
+
+const PIPELINES: Readonly<Record<string, Registered>> = {
+  weather: { pipeline: weather, contract: weatherContract },
+};
+
+/** Names of all pipelines, sorted. */
+export const pipelineNames: readonly string[] = Object.keys(PIPELINES).sort();
+
+/** Errors: `config_invalid` for a name there is no pipeline of. */
+export function pipelineOf(name: string): Registered {
+  const found = Object.hasOwn(PIPELINES, name) ? PIPELINES[name] : undefined;
+  if (found) return found;
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot use pipeline "${name}": expected one of ${pipelineNames.join(", ")}`,
+  );
+}

@@ -1,0 +1,126 @@
+// Every derived name: topics, subjects, groups, jobs, models, checkpoints. Nobody else puts one together.
+// The namespace keeps tests, demos and rehearsals apart; it is empty by default. Knows no address and opens nothing.
+
+import { PipelineError } from "../contract/index.ts";
+import type { Contract, SchemaName } from "./contract.ts";
+import type { Pipeline } from "./define.ts";
+
+/** What a topic is for. */
+export const TOPICS = [
+  "raw",
+  "cursors",
+  "features",
+  "history",
+  "predictions",
+  "rejects",
+  "model_events",
+  "progress",
+] as const;
+export type TopicName = (typeof TOPICS)[number];
+
+export interface Topic {
+  readonly topic: string;
+  readonly partitions: number;
+  /** Topic settings by their Kafka names, as text. */
+  readonly config: Readonly<Record<string, string>>;
+  /** Subject of its values (TopicNameStrategy) and the contract's schema that is registered under it. */
+  readonly subject: string;
+  readonly schema: SchemaName;
+}
+
+export interface Names {
+  /** Start of every derived name: empty, or the namespace and a hyphen. */
+  readonly prefix: string;
+  readonly topics: Readonly<Record<TopicName, Topic>>;
+  readonly jobs: Readonly<Record<JobName, string>>;
+  readonly groups: { readonly spark: string; readonly ray: string; readonly dashboard: string };
+  /** Registered model. */
+  readonly model: string;
+  /** Folder of a namespace's state below the home folder. */
+  readonly state: string;
+  /** Id of a transactional writer; one a source and slot, so that a twin is fenced. */
+  readonly transactionalId: (writer: string, slot: number) => string;
+  /** Folder of a streaming job's checkpoint below `state`: another plan or epoch never meets an old one. */
+  readonly checkpoint: (job: string, plan_hash: string, plan_epoch: number) => string;
+}
+
+/** Streams `features`, `infer`; batches `backfill`, `seed`, `train`; processes `replay`, `serve`. */
+export const JOBS = ["features", "infer", "backfill", "seed", "train", "replay", "serve"] as const;
+export type JobName = (typeof JOBS)[number];
+
+const DAY_MS = 86_400_000;
+const NAMESPACE = /^(?:[a-z][a-z0-9-]{0,39})?$/;
+
+// With create time, a replay of old data would be deleted by retention at once. Producers compress (snappy).
+const ALWAYS = { "message.timestamp.type": "LogAppendTime", "compression.type": "producer" };
+const kept = (days: number) => ({
+  ...ALWAYS,
+  "cleanup.policy": "delete",
+  "retention.ms": String(days * DAY_MS),
+});
+const compacted = { ...ALWAYS, "cleanup.policy": "compact" };
+// Small segments and a low dirty ratio, or compaction never reaches the ring's changelog.
+const ring = {
+  ...compacted,
+  "segment.bytes": String(1024 * 1024),
+  "segment.ms": "60000",
+  "min.cleanable.dirty.ratio": "0.1",
+};
+
+/**
+ * All names of a pipeline in a namespace. Hyphens only: Kafka's metrics confuse dots and underscores.
+ * Errors: `config_invalid` for a namespace that is not lower case letters, digits and hyphens (at most 40, a letter first).
+ */
+export function namesOf(pipeline: Pick<Pipeline, "name" | "topics">, namespace: string): Names {
+  if (!NAMESPACE.test(namespace))
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot use namespace "${namespace}": expected up to 40 lower case letters, digits and hyphens, a letter first`,
+    );
+  const prefix = namespace === "" ? "" : `${namespace}-`;
+  const { partitions } = pipeline.topics;
+  const topic = (
+    name: string,
+    count: number,
+    config: Readonly<Record<string, string>>,
+    schema: SchemaName,
+  ): Topic => ({
+    topic: `${prefix}${name}`,
+    partitions: count,
+    config,
+    subject: `${prefix}${name}-value`,
+    schema,
+  });
+  const own = (what: string) => `${pipeline.name}-${what}`;
+  return {
+    prefix,
+    topics: {
+      raw: topic(own("raw"), partitions, kept(7), "observation"),
+      cursors: topic(own("cursors"), 1, compacted, "cursors"),
+      features: topic(own("features"), partitions, kept(1), "features"),
+      history: topic(own("history"), partitions, ring, "history"),
+      predictions: topic(own("predictions"), partitions, kept(30), "predictions"),
+      rejects: topic(own("rejects"), partitions, kept(30), "rejects"),
+      model_events: topic("model-events", 1, compacted, "model_events"),
+      progress: topic("job-progress", 1, compacted, "progress"),
+    },
+    jobs: Object.fromEntries(JOBS.map((job) => [job, own(job)])) as Record<JobName, string>,
+    groups: {
+      spark: `${prefix}spark-${pipeline.name}-processors`,
+      ray: `${prefix}ray-ml-inference`,
+      dashboard: `${prefix}dashboard-consumers`,
+    },
+    model: `${prefix}${pipeline.name}`,
+    state: namespace === "" ? "default" : namespace,
+    transactionalId: (writer, slot) => `${prefix}${pipeline.name}-${writer}-${slot}`,
+    checkpoint: (job, plan_hash, plan_epoch) => `checkpoints/${job}-${plan_hash.slice(0, 12)}-e${plan_epoch}`,
+  };
+}
+
+/** The schema of each subject, to be registered: one entry a topic. */
+export function subjectsOf(names: Names, contract: Pick<Contract, "schemas">) {
+  return TOPICS.map((what) => {
+    const { subject, schema } = names.topics[what];
+    return { what, subject, schema: contract.schemas[schema] };
+  });
+}
