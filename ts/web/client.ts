@@ -28,11 +28,21 @@ const target = find<HTMLSelectElement>("target");
 const fault = find("fault");
 
 let view: StationsView | null = null;
-/** Last HTML of each cell by station: a cell is touched only when it changed, so focus and selection live on. */
+/** Last HTML of each cell by station: a cell is looked at only when it changed. */
 const drawn = new Map<string, string[]>();
 
+const template = document.createElement("template");
+
+/** Gives an element new content, leaving the parts that stay the same alone: a focused link keeps its focus. */
 function put(element: Element, html: string): void {
-  if (element.innerHTML !== html) element.innerHTML = html;
+  template.innerHTML = html;
+  const [now, next] = [[...element.childNodes], [...template.content.childNodes]];
+  next.forEach((node, i) => {
+    const held = now[i];
+    if (!held) element.append(node);
+    else if (!held.isEqualNode(node)) held.replaceWith(node);
+  });
+  for (const node of now.slice(next.length)) node.remove();
 }
 
 function drawHeads(stations: StationsView): void {
@@ -69,7 +79,7 @@ function draw(): void {
     const before = drawn.get(station.station_id);
     inside.forEach((html, j) => {
       const cell = row.cells[j];
-      if (cell && before?.[j] !== html) cell.innerHTML = html;
+      if (cell && before?.[j] !== html) put(cell, html);
     });
     drawn.set(station.station_id, inside);
     row.hidden = wanted !== "" && !`${station.name} ${station.station_id}`.toLowerCase().includes(wanted);

@@ -20,7 +20,7 @@ import type { Polling } from "./client.ts";
 /** How the page polls: one request at a time, slower after a failure, none while it is hidden. */
 export const POLLING: Polling = {
   stations_ms: 2_000,
-  health_ms: 10_000,
+  health_ms: 5_000,
   timeout_ms: 5_000,
   backoff_ms_max: 30_000,
 };
