@@ -1,0 +1,325 @@
+// Starts jobs through Spark's standalone REST API (:6066) and follows each driver to its end state.
+// Sits between supervise/ and one Spark master. Three places are read because none tells all: the REST API knows a driver's
+// state, the master's /json/ knows whether its application got cores, the worker's log page which driver is which
+// submission. Does not know what any job computes.
+
+import { writeFileSync } from "node:fs";
+import { PipelineError } from "../contract/errors.ts";
+import { type Http, httpOf, json } from "./http.ts";
+import {
+  ended,
+  type JobHandle,
+  type JobRunner,
+  type JobSpec,
+  type JobStatus,
+  lastLines,
+  stopMarker,
+} from "./job.ts";
+import { until } from "./local/until.ts";
+
+export interface SparkAddress {
+  /** `spark://host:7077`, as the driver reaches it. */
+  readonly sparkMasterUrl: string;
+  /** `http://host:6066`. */
+  readonly sparkRestUrl: string;
+  /** `http://host:8080`, the master's page. */
+  readonly sparkUiUrl: string;
+  /** Folder of the connector jars, on every worker. */
+  readonly sparkJars: string;
+  /** Python of the jobs, on every worker. */
+  readonly pythonPath: string;
+}
+
+/** Spark's words for a driver. Source: spark `deploy/master/DriverState.scala`, 4.0.4. */
+export const DRIVER_STATES = [
+  "SUBMITTED",
+  "RUNNING",
+  "FINISHED",
+  "RELAUNCHING",
+  "UNKNOWN",
+  "KILLED",
+  "FAILED",
+  "ERROR",
+] as const;
+export type DriverState = (typeof DRIVER_STATES)[number];
+
+/** A driver's state in our words; `cores` is what the master gave its application, null when it has none yet. */
+export function statusOf(driver: DriverState, cores: number | null, message: string | null): JobStatus {
+  switch (driver) {
+    case "SUBMITTED":
+      return { state: "waiting", reason: "no worker has room for the driver yet" };
+    case "RELAUNCHING":
+      // Alive: the master starts it again on another worker.
+      return { state: "waiting", reason: "the master relaunches the driver" };
+    case "RUNNING":
+      // Without --master in appArgs a job runs local[*] inside its driver and says RUNNING all the same.
+      return cores !== null && cores > 0
+        ? { state: "running" }
+        : { state: "waiting", reason: "the driver runs, its application has no cores yet" };
+    case "UNKNOWN":
+      // The master recovers and waits for the driver's worker to come back.
+      return { state: "waiting", reason: "the master has lost sight of the driver's worker" };
+    case "FINISHED":
+      return { state: "succeeded" };
+    case "KILLED":
+      return { state: "stopped" };
+    case "FAILED":
+      return { state: "failed", reason: message ?? "the driver ended with an error" };
+    case "ERROR":
+      return { state: "failed", reason: message ?? "the driver could not be run" };
+  }
+}
+
+function driverState(word: string | undefined, url: string): DriverState {
+  const state = DRIVER_STATES.find((s) => s === word);
+  if (state) return state;
+  throw new PipelineError(
+    "spark_rejected",
+    `Cannot read the state of a driver from "${url}": expected one of ${DRIVER_STATES.join(", ")}, got "${word}"`,
+  );
+}
+
+/** Source: spark `deploy/rest/SubmitRestProtocolResponse.scala`. */
+interface RestReply {
+  readonly success?: boolean;
+  readonly submissionId?: string;
+  readonly driverState?: string;
+  readonly message?: string;
+}
+
+/** What is read of the master's page. Source: spark `deploy/JsonProtocol.scala`. */
+interface MasterState {
+  readonly workers: readonly { readonly id: string; readonly webuiaddress: string; readonly state: string }[];
+  readonly activeapps: readonly { readonly name: string; readonly cores: number; readonly state: string }[];
+  readonly activedrivers: readonly DriverInfo[];
+  readonly completeddrivers: readonly DriverInfo[];
+}
+
+interface DriverInfo {
+  readonly id: string;
+  readonly state: string;
+  /** Worker id, or the word None. */
+  readonly worker: string;
+}
+
+/**
+ * The submission a driver belongs to, read from the first line of its error log: the worker writes the launch command
+ * there before it starts the driver. Source: spark `deploy/worker/DriverRunner.scala`, `runCommandWithRetry`.
+ */
+export function submissionOf(log: string): { submission: string; params_path: string } | null {
+  const line = /^Launch Command: (.*)$/m.exec(log)?.[1];
+  if (!line) return null;
+  const words = [...line.matchAll(/"([^"]*)"/g)].map((m) => m[1]!);
+  const at = words.lastIndexOf("--name");
+  const submission = at < 0 ? undefined : words[at + 1];
+  const params_path = words.at(-1);
+  return submission === undefined || params_path === undefined
+    ? { submission: "", params_path: "" }
+    : { submission, params_path };
+}
+
+export interface SparkEffects {
+  readonly http?: Http;
+}
+
+/** How long a kill may take: the worker gives a driver 10 s (`spark.worker.driverTerminateTimeout`) before SIGKILL. */
+const KILL_MS = 30_000;
+/** A driver's first log line is there as soon as its worker has made its folder. */
+const NAME_MS = 5_000;
+const LOG_BYTES = 400_000;
+
+export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): JobRunner {
+  const http =
+    effects.http ??
+    httpOf("spark_unreachable", 'start Spark with "millrace up" or set MILLRACE_SPARK_REST_URL');
+  const { sparkRestUrl, sparkUiUrl } = address;
+
+  async function rest(
+    action: string,
+    method: "GET" | "POST",
+    path: string,
+    body?: unknown,
+  ): Promise<RestReply> {
+    const url = `${sparkRestUrl}/v1/submissions/${path}`;
+    return json<RestReply>(await http({ action, method, url, body }), "spark_rejected", action, url);
+  }
+
+  async function master(): Promise<MasterState> {
+    const url = `${sparkUiUrl}/json/`;
+    const action = "read the master's state";
+    return json<MasterState>(await http({ action, url }), "spark_rejected", action, url);
+  }
+
+  async function status({ id, submission }: JobHandle): Promise<JobStatus> {
+    const url = `${sparkRestUrl}/v1/submissions/status/${id}`;
+    const reply = await rest(`read the state of job "${submission}"`, "GET", `status/${id}`);
+    // An unknown id is HTTP 200 with success false and no state.
+    if (reply.success !== true)
+      return { state: "unknown", reason: reply.message ?? `the master does not know driver ${id}` };
+    const driver = driverState(reply.driverState, url);
+    const cores =
+      driver === "RUNNING"
+        ? ((await master()).activeapps.find((app) => app.name === submission)?.cores ?? null)
+        : null;
+    return statusOf(driver, cores, reply.message ?? null);
+  }
+
+  /** Bytes of a driver's log from its worker; null while there is no worker or no file. */
+  async function log(
+    state: MasterState,
+    driver: DriverInfo,
+    type: "stdout" | "stderr",
+    offset: number | null,
+    bytes: number,
+  ): Promise<string | null> {
+    const worker = state.workers.find((w) => w.id === driver.worker);
+    if (!worker) return null;
+    const from = offset === null ? "" : `&offset=${offset}`;
+    const url = `${worker.webuiaddress}/log/?driverId=${driver.id}&logType=${type}${from}&byteLength=${bytes}`;
+    const reply = await http({ action: `read the log of driver "${driver.id}"`, url });
+    // The page opens with "==== Bytes 0-99 of 99 of /path ====".
+    const body = /^==== Bytes [^\n]* ====\n?/.exec(reply.text);
+    return reply.status === 200 && body ? reply.text.slice(body[0].length) : null;
+  }
+
+  // A driver's name never changes: asked once.
+  const names = new Map<string, { submission: string; params_path: string }>();
+
+  /** Handles of all live drivers. Errors: `spark_rejected` while one cannot be told by name. */
+  async function live(): Promise<JobHandle[]> {
+    const look = await until(
+      async () => {
+        const state = await master();
+        const nameless: string[] = [];
+        for (const driver of state.activedrivers) {
+          if (names.has(driver.id)) continue;
+          const head = await log(state, driver, "stderr", 0, 100_000);
+          const name = head === null ? null : submissionOf(head);
+          if (name) names.set(driver.id, name);
+          else nameless.push(driver.id);
+        }
+        return { done: nameless.length === 0, seen: { state, nameless } };
+      },
+      { deadline_ms: NAME_MS, interval_ms: 200 },
+    );
+    if (!look.done)
+      throw new PipelineError(
+        "spark_rejected",
+        `Cannot tell which job driver "${look.seen.nameless.join('", "')}" runs at "${sparkUiUrl}": expected its launch command in its log`,
+      );
+    return look.seen.state.activedrivers.map(({ id }) => ({ id, ...names.get(id)! }));
+  }
+
+  return {
+    engine: "spark",
+    address: sparkRestUrl,
+
+    async submit({ name, submission, params_path, launch }) {
+      if (launch.engine !== "spark") throw wrongEngine(name, launch.engine);
+      const action = `submit job "${name}"`;
+      const reply = await rest(
+        action,
+        "POST",
+        "create",
+        submissionBody({ submission, params_path, launch }, address),
+      );
+      if (reply.success !== true || !reply.submissionId)
+        throw new PipelineError(
+          "spark_rejected",
+          `Cannot ${action} to "${sparkRestUrl}": expected a submission id, got a refusal`,
+          { cause: new Error(reply.message ?? "no message") },
+        );
+      const handle = { id: reply.submissionId, submission, params_path };
+      names.set(handle.id, { submission, params_path });
+      return handle;
+    },
+
+    async find(submission) {
+      return (await live()).find((handle) => handle.submission === submission) ?? null;
+    },
+
+    async list() {
+      const handles = (await live()).filter((handle) => handle.submission !== "");
+      return Promise.all(handles.map(async (handle) => ({ handle, status: await status(handle) })));
+    },
+
+    status,
+
+    async stop(handle, { deadline_ms }) {
+      const gone = async () => {
+        const seen = await status(handle);
+        return { done: ended(seen), seen };
+      };
+      if ((await gone()).done) return;
+      if (deadline_ms > 0) {
+        writeFileSync(stopMarker(handle.params_path), "");
+        if ((await until(gone, { deadline_ms, interval_ms: 250 })).done) return;
+      }
+      // The kill only asks: the master tells the worker, the worker the process.
+      await rest(`stop job "${handle.submission}"`, "POST", `kill/${handle.id}`);
+      const killed = await until(gone, { deadline_ms: KILL_MS, interval_ms: 250 });
+      if (!killed.done)
+        throw new PipelineError(
+          "job_timed_out",
+          `Cannot stop job "${handle.submission}" at "${sparkRestUrl}": expected its driver to end, it is ${killed.seen.state}`,
+        );
+    },
+
+    async logs(handle, { tail }) {
+      const state = await master();
+      const driver = [...state.activedrivers, ...state.completeddrivers].find(({ id }) => id === handle.id);
+      if (!driver) return "";
+      const [out, err] = [
+        await log(state, driver, "stdout", null, LOG_BYTES),
+        await log(state, driver, "stderr", null, LOG_BYTES),
+      ];
+      return lastLines([err, out].filter((part) => part?.trim()).join("\n"), tail);
+    },
+  };
+}
+
+type SparkLaunch = Extract<JobSpec["launch"], { engine: "spark" }>;
+
+/** The body of a create request; every value is a string. */
+export function submissionBody(
+  { submission, params_path, launch }: { submission: string; params_path: string; launch: SparkLaunch },
+  { sparkMasterUrl, sparkJars, pythonPath }: SparkAddress,
+): object {
+  const jars = `${sparkJars}/*`;
+  return {
+    action: "CreateSubmissionRequest",
+    clientSparkVersion: "4.0.4",
+    appResource: "",
+    mainClass: "org.apache.spark.deploy.SparkSubmit",
+    appArgs: [
+      "--master",
+      sparkMasterUrl,
+      "--deploy-mode",
+      "client",
+      // The name is how a driver is found again, so it is the submission's and not the job's.
+      "--name",
+      submission,
+      `file://${launch.entrypoint}`,
+      params_path,
+    ],
+    sparkProperties: {
+      ...launch.properties,
+      "spark.app.name": submission,
+      "spark.master": sparkMasterUrl,
+      "spark.driver.memory": launch.driver_memory,
+      "spark.executor.memory": launch.executor_memory,
+      "spark.cores.max": String(launch.cores),
+      // Not --jars: those would be copied to each executor at each start.
+      "spark.driver.extraClassPath": jars,
+      "spark.executor.extraClassPath": jars,
+      // A driver that dies is started again by the supervisor, which counts; Spark would do it without bound.
+      "spark.driver.supervise": "false",
+      "spark.pyspark.python": pythonPath,
+    },
+    environmentVariables: { PYSPARK_PYTHON: pythonPath, PYSPARK_DRIVER_PYTHON: pythonPath },
+  };
+}
+
+export function wrongEngine(name: string, engine: string): Error {
+  return new Error(`job "${name}" for engine ${engine} reached another engine's runner`);
+}
