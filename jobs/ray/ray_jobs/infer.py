@@ -15,6 +15,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -55,12 +56,16 @@ TOTALS = (
 WORST = ("batch_ms", "feature_to_commit_ms", "predict_ms", "restore_ms", "heartbeat_age_ms")
 
 
+LoadChampion = Callable[[Contract, InferParams, str | None], Scores | None]
+
+
 class Infer:
     """The actor. `run` holds the loop in the default concurrency group, `status` and `stop` answer beside it in
     another.
     """
 
-    def __init__(self, contract: Contract, params: InferParams, slot: int) -> None:
+    def __init__(self, contract: Contract, params: InferParams, slot: int, load: LoadChampion) -> None:
+        self._load = load
         self._contract = contract
         self._params = params
         self._slot = slot
@@ -70,7 +75,7 @@ class Infer:
 
     def run(self) -> None:
         """Returns after `stop`. Raises what the loop raised: the process must then be left."""
-        champion = Champion(lambda current: load_champion(self._contract, self._params, current))
+        champion = Champion(lambda current: self._load(self._contract, self._params, current))
         access = kafka_config(self._params.kafka)
         worker = Worker(self._contract, self._params, access, self._slot, champion, self._stopping.is_set, self._status)
         worker.run()
@@ -189,36 +194,46 @@ class _Slot:
         print(f"actor {self.index} stopped: {self.last_error}; starting its loop again in {pause:g} s", flush=True)
 
 
-def run(contract: Contract, params: InferParams, reporter: Reporter) -> None:
-    """Runs until SIGTERM or SIGINT, then ends after the batch at hand. Errors: JobError `job_failed` when an actor is
-    given up.
+def run(
+    contract: Contract, params: InferParams, reporter: Reporter, load: LoadChampion = load_champion
+) -> dict[str, float]:
+    """Runs until it is asked to stop (marker file, SIGTERM or SIGINT), then ends after the batch at hand.
+
+    Errors: JobError `job_failed` when an actor is given up, `config_invalid` for less than one actor. SystemExit after
+    a signal, since the last word is then "stopped" whatever the marker file says.
     """
-    if not params.actors >= 1:
+    if params.actors < 1:
         raise JobError("config_invalid", f"Cannot start {params.job}: expected at least one actor, got {params.actors}")
     if not ray.is_initialized():
         ray.init()
-    stopping = threading.Event()
+    signalled = threading.Event()
     # After ray.init, which installs a handler of its own.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    # No CPU is claimed: the loop mostly waits, and training must find its cores free.
-    actor = ray.remote(max_restarts=-1, max_task_retries=0, num_cpus=0, concurrency_groups={"control": 1})(Infer)
-    slots = [_Slot(i, actor.remote(contract, params, i)) for i in range(params.actors)]
+        signal.signal(number, lambda *_: signalled.set())
+    # No CPU is claimed: the loop mostly waits, and training must find its cores free. Ray's own types lack concurrency
+    # groups.
+    remote: Any = ray.remote
+    actor = remote(max_restarts=-1, max_task_retries=0, num_cpus=0, concurrency_groups={"control": 1})(Infer)
+    slots = [_Slot(i, actor.remote(contract, params, i, load)) for i in range(params.actors)]
     try:
-        while not stopping.is_set():
+        while not signalled.is_set() and not reporter.stop_requested():
             for slot in slots:
                 slot.hear()
                 slot.tend()
                 slot.ask()
-            _report(slots, reporter)
-            stopping.wait(REPORT_S)
+            state, message = _said(slots)
+            reporter.progress(_counters(slots), state=state, message=message)
+            signalled.wait(REPORT_S)
     finally:
         _stop(slots)
-        for slot in slots:
-            slot.hear()
+    counters = _counters(slots)
+    if signalled.is_set():
+        reporter.end(counters, "stopped")
+        raise SystemExit(0)
+    return counters
 
 
-def _report(slots: list[_Slot], reporter: Reporter) -> None:
+def _counters(slots: list[_Slot]) -> dict[str, float]:
     counters: dict[str, float] = {}
     for slot in slots:
         for name, value in slot.counters().items():
@@ -230,17 +245,26 @@ def _report(slots: list[_Slot], reporter: Reporter) -> None:
                 counters[name] = counters.get(name, 0.0) + value
     counters["actors"] = float(len(slots))
     counters["actor_restarts"] = float(sum(s.restarts for s in slots))
+    return counters
+
+
+def _said(slots: list[_Slot]) -> tuple[str, str | None]:
     said = [f"actor {s.index}: {s.message}" for s in slots if s.message]
-    state = "running" if all(s.state == "running" for s in slots) else "starting"
-    reporter.progress(counters, state=state, message="; ".join(said) or None)
+    return "running" if all(s.state == "running" for s in slots) else "starting", "; ".join(said) or None
 
 
 def _stop(slots: list[_Slot]) -> None:
-    waiting = []
+    """Ends every loop after its batch and hears its last counters; what takes longer than STOP_S dies with the
+    driver.
+    """
+    deadline = time.monotonic() + STOP_S
     for slot in slots:
         slot.actor.stop.remote()
-        if slot.running is not None:
-            waiting.append(slot.running)
-        slot.asking = None
-    if waiting:
-        ray.wait(waiting, num_returns=len(waiting), timeout=STOP_S)
+    running = [slot.running for slot in slots if slot.running is not None]
+    if running:
+        ray.wait(running, num_returns=len(running), timeout=STOP_S)
+    for slot in slots:
+        slot.asking = slot.actor.status.remote()
+    ray.wait([slot.asking for slot in slots], num_returns=len(slots), timeout=max(0.1, deadline - time.monotonic()))
+    for slot in slots:
+        slot.hear()

@@ -8,6 +8,7 @@ Writes nothing itself: after a failed transaction the worker drops the partition
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -108,6 +109,7 @@ class Scorer:
         self._heads = [[f"{t}_{h}h" for h in contract.horizons_h] for t in contract.targets]
         self._levels = [f"q{round(q * 100):02d}" for q in contract.quantiles]
         self._median = min(range(len(contract.quantiles)), key=lambda i: abs(contract.quantiles[i] - 0.5))
+        self._band = _band_name(contract)
         self._spreads: dict[tuple[str, str], list[float]] = {}
 
     def score(self, batch: Iterable[Incoming], model: Scores, history_offsets: Sequence[int]) -> Outcome:
@@ -196,12 +198,12 @@ class Scorer:
             station, end = row[contract.key], row["window_end"]
             identity = f"{prefix}{station}|{end}|{row['plan_epoch']}|{row['revision']}{suffix}"
             medians: dict[str, float | None] = {}
-            bands: dict[str, dict[str, float] | None] = {}
+            bands: dict[str, tuple[str, dict[str, float]] | None] = {}
             for heads, by_horizon in zip(self._heads, levels, strict=True):
                 for head, values in zip(heads, by_horizon, strict=True):
                     said = all(map(math.isfinite, values))
                     medians[head] = values[self._median] if said else None
-                    bands[head] = dict(zip(self._levels, values, strict=True)) if said else None
+                    bands[head] = (self._band, dict(zip(self._levels, values, strict=True))) if said else None
             verdict = step.verdict
             record = {
                 "id": hashlib.sha256(identity.encode()).hexdigest()[:32],
@@ -278,3 +280,13 @@ class Scorer:
             "rejected_time": self._now_ms(),
         }
         out.rejects.append((incoming.key, self._codecs.rejects(record)))
+
+
+def _band_name(contract: Contract) -> str:
+    """Full name of the record that holds one band. Naming a union's branch saves fastavro from trying each: a third of
+    the encoding.
+    """
+    schema = json.loads(contract.schemas["predictions"])
+    bands = next(f["type"]["fields"] for f in schema["fields"] if f["name"] == "quantiles")
+    record = next(branch for branch in bands[0]["type"] if isinstance(branch, dict))
+    return f"{record.get('namespace', schema['namespace'])}.{record['name']}"

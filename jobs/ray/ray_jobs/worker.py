@@ -41,6 +41,8 @@ LOOK_S = 2.0
 GATHER_S = 0.004
 # Bound on what is read of other tables between two batches.
 FOLLOW_ROWS = 2_000
+# librdkafka's word for "by the key": RD_KAFKA_PARTITION_UA.
+ANY_PARTITION = -1
 
 
 class Failed(Exception):
@@ -307,13 +309,12 @@ class Worker:
 
     def _produce(self, producer: Producer, outcome: Outcome) -> None:
         params = self._params
-        send = producer.produce
         for key, value in outcome.predictions:
-            _enqueue(producer, lambda k=key, v=value: send(params.predictions_topic, v, k))
+            _enqueue(producer, params.predictions_topic, value, key)
         for partition, key, value in outcome.history:
-            _enqueue(producer, lambda p=partition, k=key, v=value: send(params.history_topic, v, k, p))
+            _enqueue(producer, params.history_topic, value, key, partition)
         for reject_key, value in outcome.rejects:
-            _enqueue(producer, lambda k=reject_key, v=value: send(params.rejects_topic, v, k))
+            _enqueue(producer, params.rejects_topic, value, reject_key)
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
         return patiently(call, CALL_S)
@@ -367,13 +368,14 @@ class Worker:
     def _follow(self, wait_s: float) -> None:
         """Takes what is new in the history of all partitions and in the model events."""
         for message in self._follower.consume(FOLLOW_ROWS, wait_s):
-            if message.error() is not None:
-                if message.error().fatal() or not message.error().retriable():
-                    raise Failed(f"cannot follow {message.topic()}: {message.error()}")
+            error = message.error()
+            if error is not None:
+                if error.fatal() or not error.retriable():
+                    raise Failed(f"cannot follow {message.topic()}: {error}")
             elif message.topic() == self._params.history_topic:
                 value = message.value()
                 record = None if value is None else decoded(self._history, message)
-                self._table.take(message.partition(), message.offset(), record)
+                self._table.take(*_place(message), record)
             elif message.value() is not None:
                 try:
                     event = self._model_events(message.value())
@@ -448,14 +450,14 @@ def restore(
                 error = message.error()
                 if error is not None:
                     if error.code() == KafkaError._PARTITION_EOF:
-                        ended.add(message.partition())
+                        ended.add(_place(message)[0])
                         continue
                     if error.fatal() or not error.retriable():
                         raise Failed(f'cannot read the history "{topic}": {error}')
                     continue
-                ended.discard(message.partition())
+                ended.discard(_place(message)[0])
                 if message.value() is not None:
-                    found[message.partition()].take(decoded(decoder, message))
+                    found[_place(message)[0]].take(decoded(decoder, message))
             disagree = [p for p in ended - done if not found[p].complete(committed[p])]
             if disagree:
                 committed = committed_now()
@@ -492,20 +494,29 @@ def now_ms() -> int:
 
 
 def _incoming(message: Message) -> Incoming:
-    headers = {name: value or b"" for name, value in message.headers() or []}
-    return Incoming(
-        message.partition(), message.offset(), message.timestamp()[1], message.key(), message.value(), headers
-    )
+    headers: dict[str, bytes] = {}
+    pairs: Any = message.headers() or []
+    for name, content in pairs:
+        headers[name] = content or b""
+    key, value = message.key(), message.value()
+    assert not isinstance(key, str) and not isinstance(value, str), "no deserializer is configured"
+    return Incoming(*_place(message), message.timestamp()[1], key, value, headers)
 
 
-def _enqueue(producer: Producer, send: Callable[[], None]) -> None:
+def _place(message: Message) -> tuple[int, int]:
+    """Partition and offset. The client's types allow for none, a record it delivered has both."""
+    partition, offset = message.partition(), message.offset()
+    return -1 if partition is None else partition, -1 if offset is None else offset
+
+
+def _enqueue(producer: Producer, topic: str, value: bytes, key: bytes | None, partition: int = ANY_PARTITION) -> None:
     """Puts one record into the client's queue; when it is full, waits for deliveries, as long as a transaction may
     last.
     """
     deadline = time.monotonic() + TRANSACTION_MS / 1000
     while True:
         try:
-            return send()
+            return producer.produce(topic, value, key, partition)
         except BufferError:
             if time.monotonic() > deadline:
                 raise

@@ -1,0 +1,195 @@
+"""Nothing lost or doubled: workers killed in mid-stream against a real broker, and what is committed compared with a
+run without kills.
+
+Run with `pytest -m cluster jobs/ray/tests --addresses FILE [--kills N]`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ray_jobs.generated.weather_contract import CONTRACT
+from tests.topics import Topics, expected, traffic
+
+T0 = 1_480_550_400_000
+HERE = Path(__file__).resolve().parent
+TRANSIENT = ("stages", "provenance")
+
+
+def start(params: Path, slot: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "slot_process.py"), str(params), str(slot)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def check(topics: Topics) -> dict[str, int]:
+    """Every feature offset covered exactly once, every prediction committed once, the history that of a run without
+    kills.
+    """
+    wanted, history, rejected = expected(topics, CONTRACT)
+    got = [topics.decoders["predictions"](m.value()) for m in topics.read("predictions")]
+    ids = Counter(p["id"] for p in got)
+    assert [i for i, n in ids.items() if n > 1] == [], "a prediction id was committed twice"
+    assert ids.keys() == {p["id"] for p in wanted}
+    by_id = {p["id"]: p for p in wanted}
+    offsets = Counter((p["provenance"]["feature_partition"], p["provenance"]["feature_offset"]) for p in got)
+    refused = Counter(
+        (r["partition"], r["offset"]) for r in (topics.decoders["rejects"](m.value()) for m in topics.read("rejects"))
+    )
+    assert set(refused) == rejected and set(refused.values()) <= {1}
+    assert not set(offsets) & set(refused) and set(offsets.values()) == {1}
+    for prediction in got:
+        other = by_id[prediction["id"]]
+        for name in prediction.keys() - set(TRANSIENT):
+            assert repr(prediction[name]) == repr(other[name]), f"{name} differs from the run without kills"
+        assert prediction["provenance"]["feature_offset"] == other["provenance"]["feature_offset"]
+    compacted = {(m.partition(), m.key()): m.value() for m in topics.read("history")}
+    assert compacted == history
+    # Skipped rows leave no record of their own; the cursors say that they were covered, and in what order.
+    reached: dict[int, int] = {}
+    for message in topics.read("history"):
+        record = topics.decoders["history"](message.value())
+        if record["kind"] == "cursor":
+            assert record["next_offset"] > reached.get(message.partition(), 0), "an offset was covered twice"
+            reached[message.partition()] = record["next_offset"]
+    ends = Counter(m.partition() for m in topics.read("features"))
+    assert reached == dict(ends)
+    return {"features": sum(ends.values()), "predictions": len(got), "rejects": len(refused)}
+
+
+class Stream:
+    """Features sent in pieces while predictions are read as they are committed, up to the number a run without kills
+    makes.
+    """
+
+    def __init__(self, topics: Topics, rows: list[tuple[str, bytes]]) -> None:
+        self.topics = topics
+        self.seen = 0
+        self._rows = rows
+        self._sent = 0
+        self._wanted: int | None = None
+        self._followed = topics.follow("predictions")
+
+    def turn(self) -> bool:
+        """Sends a piece when the last one is nearly done, reads one prediction; False when all were read."""
+        if self._sent < len(self._rows) and self.seen >= self._sent - 1_200:
+            self.topics.produce(self._rows[self._sent : self._sent + 500])
+            self._sent += 500
+            if self._sent >= len(self._rows):
+                self._wanted = len(expected(self.topics, CONTRACT)[0])
+        if next(self._followed) is not None:
+            self.seen += 1
+        return self._wanted is None or self.seen < self._wanted
+
+    def close(self) -> None:
+        self._followed.close()
+
+    def __str__(self) -> str:
+        return f"{self.seen} predictions of {self._wanted}, {self._sent} rows sent"
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("slots", [1, 2])
+def test_killed_workers_cover_every_feature_once(
+    addresses: dict[str, Any], kills: int, tmp_path: Path, slots: int
+) -> None:
+    """kill -9 at random numbers of committed predictions, with records still coming in."""
+    rng = np.random.default_rng(slots)
+    topics = Topics(CONTRACT, addresses["bootstrap"])
+    params = tmp_path / "params.json"
+    # Small batches: the kills have to meet open transactions.
+    params.write_text(json.dumps(topics.params(tmp_path, actors=slots, batch_rows=40)), encoding="utf-8")
+    stream = Stream(topics, traffic(CONTRACT, 1_000 * (kills * slots + 1), slots, T0))
+    workers = [start(params, slot) for slot in range(slots)]
+    killed, due = 0, 200
+    deadline = time.monotonic() + 60 * (kills * slots + 2)
+    try:
+        while stream.turn():
+            assert time.monotonic() < deadline, f"{stream}, {killed} kills"
+            for worker in workers:
+                assert worker.poll() is None, f"a worker left by itself with {worker.returncode}"
+            if stream.seen >= due and killed < kills * slots:
+                victim = int(rng.integers(slots))
+                workers[victim].kill()
+                workers[victim].wait()
+                workers[victim] = start(params, victim)
+                killed += 1
+                due = stream.seen + int(rng.integers(50, 600))
+        assert killed == kills * slots
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        ends = [json.loads(worker.communicate(timeout=30)[0]) for worker in workers]
+    finally:
+        stream.close()
+        for worker in workers:
+            worker.kill()
+    assert all(end["state"] == "stopped" for end in ends)
+    print(check(topics), "kills", killed)
+
+
+@pytest.mark.cluster
+def test_killed_actor_and_killed_driver_cover_every_feature_once(
+    addresses: dict[str, Any], kills: int, tmp_path: Path
+) -> None:
+    """kill -9 of the actor's process (Ray and the driver bring it back) and of the driver (whoever supervises it
+    does).
+    """
+    if addresses.get("ray") is None:
+        pytest.skip("needs a Ray head: no address of one was given")
+    rng = np.random.default_rng(9)
+    topics = Topics(CONTRACT, addresses["bootstrap"])
+    params = tmp_path / "params.json"
+    told = tmp_path / "told"
+    told.mkdir()
+    params.write_text(json.dumps(topics.params(told, batch_rows=40)), encoding="utf-8")
+    log = (tmp_path / "driver.log").open("w+")
+
+    def start_driver() -> subprocess.Popen[str]:
+        command = [sys.executable, str(HERE / "infer_job.py"), str(params), addresses["ray"]]
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
+
+    def actor() -> int:
+        newest = max(told.iterdir(), key=lambda f: f.stat().st_mtime_ns)
+        return int(newest.name.removeprefix("actor-"))
+
+    stream = Stream(topics, traffic(CONTRACT, 1_500 * (2 * kills + 1), 9, T0))
+    driver = start_driver()
+    killed, due = 0, 200
+    deadline = time.monotonic() + 90 * (2 * kills + 2)
+    try:
+        while stream.turn():
+            assert time.monotonic() < deadline, f"{stream}, {killed} kills\n{tail(log.name)}"
+            assert driver.poll() is None, f"the driver left by itself with {driver.returncode}\n{tail(log.name)}"
+            if stream.seen >= due and killed < 2 * kills:
+                if killed % 2 == 0:
+                    os.kill(actor(), signal.SIGKILL)
+                else:
+                    driver.kill()
+                    driver.wait()
+                    driver = start_driver()
+                killed += 1
+                due = stream.seen + int(rng.integers(50, 600))
+        assert killed == 2 * kills
+        driver.send_signal(signal.SIGTERM)
+        assert driver.wait(timeout=30) == 0
+    finally:
+        stream.close()
+        driver.kill()
+        log.close()
+    last = json.loads([line for line in (tmp_path / "driver.log").read_text().splitlines() if line.startswith("{")][-1])
+    assert last["state"] == "stopped" and last["counters"]["lag"] <= 4
+    print(check(topics), "kills", killed, last["counters"])
+
+
+def tail(path: str) -> str:
+    return "\n".join(Path(path).read_text(encoding="utf-8").splitlines()[-30:])
