@@ -1,7 +1,9 @@
-"""Raw records to observations and rejects: framing, Avro by writer schema, ranges, time jumps. The same for stream and table.
+"""Raw records to observations and rejects: framing, Avro by writer schema, ranges, time jumps. The same for stream and
+table.
 
-Sits between io.py, which reads, and windows.py. Every record ends as an observation, as a reject with its original bytes,
-or as both when only a value was out of range. Deliberately keeps no state: lateness and repeats are not judged here.
+Sits between io.py, which reads, and windows.py. Every record ends as an observation, as a reject with its original
+bytes, or as both when only a value was out of range. Deliberately keeps no state: lateness and repeats are not judged
+here.
 """
 
 from __future__ import annotations
@@ -16,7 +18,6 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 from pyspark.sql.types import DataType, LongType, NumericType, StringType, StructType, TimestampType
-
 from spark_jobs.generated.contract import Contract, Field
 
 # Confluent framing: magic byte 0, four bytes of schema id (big endian), then Avro.
@@ -33,15 +34,16 @@ EVENT_TIME, CLOCK_MS = "event_time", "clock_ms"
 def decode(raw: DataFrame, contract: Contract, schemas: Mapping[int, str]) -> tuple[DataFrame, DataFrame]:
     """(observations, rejects) of Kafka records, as Spark's Kafka source reads them with headers.
 
-    `schemas` holds every writer schema by registry id; a record with another id is rejected. Fields the contract does not
-    know are ignored, fields a writer lacks are null. Raises ValueError for a writer schema whose fields do not fit.
+    `schemas` holds every writer schema by registry id; a record with another id is rejected. Fields the contract does
+    not know are ignored, fields a writer lacks are null. Raises ValueError for a writer schema whose fields do not fit.
     """
     judged = judge(parse_framed(raw, contract, schemas), contract)
     return observations(judged, contract), rejects(judged, contract)
 
 
 def decode_staged(staged: DataFrame, contract: Contract, source: str) -> tuple[DataFrame, DataFrame]:
-    """(observations, rejects) of rows from staged files: the contract's fields, `offset` and, or not, `clock` (epoch ms).
+    """(observations, rejects) of rows from staged files: the contract's fields, `offset` and, or not, `clock` (epoch
+    ms).
 
     Rejects name `source` as their topic and carry no bytes: the file has the row. Append time is the clock, else the
     record's own time; without a clock no time jump can be told.
@@ -66,7 +68,15 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
     # get() is null where there is no such header; an array index would end the query.
     header = F.get(F.filter("headers", lambda h: h["key"] == "clock"), F.lit(0))
     clock_text = header["value"].cast("string")
-    carried = ["topic", "partition", "offset", "key", "value", "headers", F.col("timestamp").alias("append_time")]
+    carried: list[Column | str] = [
+        "topic",
+        "partition",
+        "offset",
+        "key",
+        "value",
+        "headers",
+        F.col("timestamp").alias("append_time"),
+    ]
     wide = raw.select(*carried, clock_text.try_cast("bigint").alias("clock"), *opened)
 
     # PERMISSIVE leaves a struct of nulls where bytes cannot be read, so null means: another writer.
@@ -326,8 +336,8 @@ def as_contract(column: str, shape: StructType, field: Field) -> Column:
 def is_intact(schema_id: int, schema: str, contract: Contract) -> Column:
     """Whether the bytes hold one record and nothing else.
 
-    Avro reads happily past trailing bytes, so the length the decoded record must have had is compared with the length there is.
-    Where a field's type has no rule here, only the required fields are tested.
+    Avro reads happily past trailing bytes, so the length the decoded record must have had is compared with the length
+    there is. Where a field's type has no rule here, only the required fields are tested.
     """
     fields = json.loads(schema)["fields"]
     record = F.col(branch(schema_id))

@@ -1,7 +1,7 @@
 """The streaming job <pipeline>-features: raw topic in, feature rows and rejects out, two queries in one application.
 
-decode.py and windows.py say what is computed; this file runs them: checkpoints, triggers, order, progress, a graceful end.
-Starts no second driver on a checkpoint and never skips records: both are the supervisor's to decide.
+decode.py and windows.py say what is computed; this file runs them: checkpoints, triggers, order, progress, a graceful
+end. Starts no second driver on a checkpoint and never skips records: both are the supervisor's to decide.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
-
 from spark_jobs import decode, io, windows
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import Reporter, kafka_config
 from spark_jobs.generated.params import FeaturesParams
 from spark_jobs.progress import Progress
 
-# How often the job looks for a stop request, and the longest silence between two heartbeats.
-LOOK_S = 0.25
-REPORT_S = 1.0
+# How often the job reports and looks for a stop request; how often it looks whether a batch has ended.
+LOOK_S = 1
+END_LOOK_S = 0.05
 
 STATE_STORES = {
     # The whole state in the executor's heap: quick for thousands of stations.
@@ -46,15 +45,15 @@ STATE_STORES = {
 STOP_REQUESTED = "stop requested: this batch is left to the next start"
 
 
-def run(contract: Contract, params: FeaturesParams, reporter: Reporter) -> None:
-    """Runs until it is asked to stop or a query fails. Raises StreamingQueryException for a failed query."""
+def run(contract: Contract, params: FeaturesParams, reporter: Reporter) -> dict[str, float]:
+    """Runs until it is asked to stop; returns the last counters. Raises StreamingQueryException for a failed query."""
     spark = session(params)
     try:
         stop = threading.Event()
         progress = Progress()
         progress.listen(spark)
         features, rejects = start(spark, contract, params, stop)
-        follow(spark, features, rejects, progress, reporter, stop)
+        return follow(spark, features, rejects, progress, reporter, stop)
     finally:
         spark.stop()
 
@@ -63,7 +62,7 @@ def session(params: FeaturesParams) -> SparkSession:
     settings = dict(io.SQL_CONF) | STATE_STORES[params.state_store]
     # Pinned by a checkpoint's first start; the same setting for both queries, of which one has no shuffle.
     settings["spark.sql.shuffle.partitions"] = str(params.shuffle_partitions)
-    spark = io.configure(SparkSession.builder.appName(params.job), io.APP_CONF, settings)
+    spark = io.configure(SparkSession.builder, io.APP_CONF, settings)
     # A trigger shorter than a batch means back to back; Spark would warn of it three times a second.
     log4j = spark.sparkContext._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
     log4j.core.config.Configurator.setLevel(
@@ -96,7 +95,7 @@ def start(
         # A batch that has not begun is not begun: its offsets are in the log, the next start repeats it whole.
         if stop.is_set():
             raise InterruptedError(STOP_REQUESTED)
-        in_order(batch, partitions).write.format("kafka").options(**sink).save()
+        in_order(batch, partitions).select("key", "value").write.format("kafka").options(**sink).save()
 
     features_query = (
         rows.writeStream.queryName(params.job)
@@ -126,8 +125,8 @@ def start(
 def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int) -> DataFrame:
     """windows.feature_rows on a stream: watermark, repeats, and the micro-batch's own time as processing time.
 
-    Late by at most the lateness, against everything read in earlier batches, always counts. The engine's filter of repeats
-    drops a time that equals the watermark, so the watermark stays one millisecond below.
+    Late by at most the lateness, against everything read in earlier batches, always counts. The engine's filter of
+    repeats drops a time that equals the watermark, so the watermark stays one millisecond below.
     """
     late = observations.withWatermark(decode.EVENT_TIME, f"{contract.lateness_ms + 1} milliseconds")
     once = windows.first_in_stream(late, contract) if contract.duplicates == "engine" else late
@@ -137,11 +136,11 @@ def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int) -
 def in_order(batch: DataFrame, partitions: int) -> DataFrame:
     """A micro-batch's rows so that each station's leave in `window_end` order.
 
-    Spark writes a grouped result in hash order. One shuffle partition holds every station whole; with more, the rows of a
-    station lie in several and are brought together first.
+    Spark writes a grouped result in hash order. One shuffle partition holds every station whole; with more, the rows
+    of a station lie in several and are brought together first.
     """
     together = batch.repartition(partitions, "key") if partitions > 1 else batch
-    return together.sortWithinPartitions("key", "window_end").drop("window_end")
+    return together.sortWithinPartitions("key", "window_end")
 
 
 def follow(
@@ -151,20 +150,17 @@ def follow(
     progress: Progress,
     reporter: Reporter,
     stop: threading.Event,
-) -> None:
-    """Reports progress until a stop is asked for; then lets the running batches end."""
-    reported = 0.0
+) -> dict[str, float]:
+    """Reports progress until a stop is asked for; then lets the running batches end and returns the last counters."""
     while not reporter.stop_requested():
         spark.streams.awaitAnyTermination(LOOK_S)
         if not (features.isActive and rejects.isActive):
             raise RuntimeError("a streaming query ended without an error")
-        if time.monotonic() - reported >= REPORT_S:
-            reported = time.monotonic()
-            reporter.progress(counters(progress, features, rejects))
+        reporter.progress(counters(progress, features, rejects))
     stop.set()
     end(features)
     end(rejects)
-    reporter.progress(counters(progress, features, rejects), state="stopped", message="stopped after a whole batch")
+    return counters(progress, features, rejects)
 
 
 def counters(progress: Progress, features: StreamingQuery, rejects: StreamingQuery) -> dict[str, float]:
@@ -181,7 +177,7 @@ def end(query: StreamingQuery) -> None:
     """Waits for the running batch and ends the query. The kill at a deadline is the supervisor's."""
     try:
         while query.isActive and query.status["isTriggerActive"]:
-            query.awaitTermination(LOOK_S)
+            time.sleep(END_LOOK_S)
         query.stop()
     except StreamingQueryException as error:
         if STOP_REQUESTED not in str(error):

@@ -1,7 +1,7 @@
 """What streaming queries say of themselves, as counters for job_progress.
 
-Sits between Spark's progress events and the reporter. Reads each event as one JSON text: pyspark's own listener asks the
-JVM some eighty times an event, which at three micro-batches a second costs more than the windows do.
+Sits between Spark's progress events and the reporter. Reads each event as one JSON text: pyspark's own listener asks
+the JVM some eighty times an event, which at three micro-batches a second costs more than the windows do.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Progress:
         gateway = spark.sparkContext._gateway
         assert gateway is not None
         java_import(gateway.jvm, "org.apache.spark.sql.streaming.*")
-        ensure_callback_server_started(gateway)
+        ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
         listener = gateway.jvm.PythonStreamingQueryListenerWrapper(Events(self))
-        spark._jsparkSession.streams().addListener(listener)  # type: ignore[attr-defined]
+        spark._jsparkSession.streams().addListener(listener)
 
     def take(self, event: dict[str, Any]) -> None:
         """Takes in one progress event, as Spark writes it in JSON."""
@@ -100,7 +100,9 @@ class Events:
 
 
 def lag(source: dict[str, Any]) -> int:
-    """Records between what was read and what there is. A transactional topic may rest at one a partition: its markers."""
+    """Records between what was read and what there is. A transactional topic may rest at one a partition: its
+    markers.
+    """
     read, there = source.get("endOffset"), source.get("latestOffset")
     if not isinstance(read, dict) or not isinstance(there, dict):
         return 0

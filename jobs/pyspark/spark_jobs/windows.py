@@ -1,7 +1,7 @@
 """Sliding windows over decoded observations, as native Spark expressions: the one definition for stream and backfill.
 
-Sits between decode.py, which yields observations, and io.py, which writes rows. Knows a Contract, and nothing of weather,
-Kafka, files or of whether it runs in a stream. tests/oracle.py says the same slowly.
+Sits between decode.py, which yields observations, and io.py, which writes rows. Knows a Contract, and nothing of
+weather, Kafka, files or of whether it runs in a stream. tests/oracle.py says the same slowly.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from itertools import groupby
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
-
 from spark_jobs.generated.contract import Contract, Feature
 
 HOUR_MS = 3_600_000.0
@@ -24,8 +23,8 @@ def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int, p
     """The published feature rows of `observations`, in the column order of the feature record.
 
     `observations` has the key column, `event_time` (timestamp), every measured field (double or null), `raw_partition`,
-    `raw_offset` and `append_time`. Edges: a window's start is inclusive, its end exclusive; a field without a value in a
-    window counts 0 and its features are null, the window still counts as long as it holds an observation.
+    `raw_offset` and `append_time`. Edges: a window's start is inclusive, its end exclusive; a field without a value in
+    a window counts 0 and its features are null, the window still counts as long as it holds an observation.
     """
     return columns(published(aggregate(observations, contract), contract), contract, plan_epoch, processing_time)
 
@@ -33,8 +32,8 @@ def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int, p
 def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
     """One row for every (window, key) that holds an observation, with the sums behind the features.
 
-    The window is projected before it is grouped, so that the slope can measure time from the window's start: small whole
-    numbers, where epoch milliseconds would cost nine digits.
+    The window is projected before it is grouped, so that the slope can measure time from the window's start: small
+    whole numbers, where epoch milliseconds would cost nine digits.
     """
     span = F.window("event_time", f"{contract.window_ms} milliseconds", f"{contract.slide_ms} milliseconds")
     placed = observations.withColumn("window", span)

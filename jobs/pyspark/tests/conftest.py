@@ -1,4 +1,6 @@
-"""One local Spark session for all unit tests: two cores, in memory, the connector jars of the engines on the class path."""
+"""One local Spark session for all unit tests: two cores, in memory, the connector jars of the engines on the class
+path.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-
 from spark_jobs import io
 
 ROOT = Path(__file__).resolve().parents[3]
