@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import { Feed, TAIL_RECORDS } from "./feed.ts";
 import { contract, features, HOUR_MS, NOW_MS, prediction } from "./fixtures/weather.ts";
@@ -13,6 +14,17 @@ const topics = {
   "job-progress": "progress",
 } as const;
 
+/** Decodes JSON; any other bytes are undecodable, and those that say "away" find no registry. */
+function decoded(value: Buffer): Decoded<unknown> {
+  const text = value.toString("utf8");
+  if (text === "away") throw new Error("away");
+  try {
+    return { ok: true, schema_id: 1, record: JSON.parse(text) };
+  } catch {
+    return { ok: false, schema_id: 1, reason: "undecodable", detail: "not JSON" };
+  }
+}
+
 /** A feed whose wire format is JSON; "bad" bytes fail to decode. */
 function feed() {
   const latest = new Latest({ trail_ms: 2 * HOUR_MS, silent_ms: 120_000 });
@@ -26,7 +38,7 @@ function feed() {
     latest,
     progress,
     metrics,
-    decode: async (value) => JSON.parse(value.toString("utf8")),
+    decode: async (_, value) => decoded(value),
     log: (error) => errors.push(error),
     pause: async () => undefined,
   });
@@ -124,7 +136,7 @@ describe("Feed", () => {
   it("counts what it cannot decode, says so once, and goes on", async () => {
     const { feed: subject, send, errors, latest } = feed();
     await send("weather-predictions", 1, "bad");
-    await send("weather-predictions", 2, { no: "station" });
+    await send("weather-predictions", 2, "bad");
     await send("weather-predictions", 3, { station_id: "denver", ...prediction() });
     expect(subject.state().topics[0]).toMatchObject({
       topic: "weather-predictions",

@@ -2,6 +2,7 @@
 // Sits between the Kafka readers and the stores. Reads whole partitions without a consumer group: every server needs all
 // stations, and its positions are nobody else's business. When Kafka is away it keeps trying and says so.
 
+import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import type { FeedState } from "./health.ts";
 import type { Progress } from "./jobs.ts";
@@ -30,8 +31,8 @@ export interface FeedEffects {
   readonly latest: Latest;
   readonly progress: Progress;
   readonly metrics: Metrics;
-  /** Decodes a framed value with the schema its frame names. */
-  decode(value: Buffer): Promise<unknown>;
+  /** Decodes a framed value. Bad bytes are an outcome; an error (the registry is away) is tried again with the record. */
+  decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
   log(error: unknown): void;
   /** Resolves after the time, or at once when the signal fires. */
   pause(ms: number, signal: AbortSignal): Promise<void>;
@@ -52,6 +53,8 @@ interface TopicState {
   /** While records are being handed over the reader's own positions are ahead of what the stores hold. */
   busy: boolean;
   error: string | null;
+  /** The error last logged since records came in: an outage is one line, not one a try. */
+  said: string | null;
 }
 
 export class Feed {
@@ -71,6 +74,7 @@ export class Feed {
           reader: null,
           busy: false,
           error: null,
+          said: null,
         },
       ]),
     );
@@ -109,11 +113,13 @@ export class Feed {
           }
           state.busy = false;
           wait_ms = RETRY_MS;
+          state.said = null;
         }
       } catch (error) {
         if (signal.aborted) break;
-        if (state.error === null) this.#effects.log(error);
         state.error = error instanceof Error ? error.message : String(error);
+        if (state.said !== state.error) this.#effects.log(error);
+        state.said = state.error;
         await this.#effects.pause(wait_ms, signal);
       } finally {
         state.reader = null;
@@ -123,21 +129,23 @@ export class Feed {
     }
   }
 
-  /** One record, in the order of its partition. A record that cannot be decoded is counted and left out, never thrown. */
+  /** One record, in the order of its partition. Bytes that cannot be decoded are counted and left out. */
   async accept(record: KafkaRecord): Promise<void> {
     const effects = this.#effects;
     const topic = this.#topics.get(record.topic);
     const kind = effects.topics[record.topic];
     if (!topic || !kind) return;
+    const decoded = record.value === null ? null : await effects.decode(kind, record.value);
     topic.records++;
-    try {
-      this.#store(kind, record, record.value === null ? null : await effects.decode(record.value));
-    } catch (error) {
-      topic.undecodable++;
-      effects.metrics.read(record.topic, "undecodable");
-      // The first says enough; a topic full of them must not fill the log.
-      if (topic.undecodable === 1) effects.log(error);
-    }
+    if (decoded === null || decoded.ok)
+      return effects.metrics.read(record.topic, this.#store(kind, record, decoded?.record ?? null));
+    topic.undecodable++;
+    effects.metrics.read(record.topic, "undecodable");
+    // The first says enough; a topic full of them must not fill the log.
+    if (topic.undecodable === 1)
+      effects.log(
+        `Left out a record of "${record.topic}" at ${record.partition}/${record.offset}: ${decoded.reason}, ${decoded.detail}`,
+      );
   }
 
   state(): FeedState {
@@ -168,12 +176,7 @@ export class Feed {
     return all;
   }
 
-  #store(kind: FeedKind, record: KafkaRecord, value: unknown): void {
-    const outcome = this.#outcome(kind, record, value);
-    this.#effects.metrics.read(record.topic, outcome);
-  }
-
-  #outcome(kind: FeedKind, record: KafkaRecord, value: unknown): Outcome | "counted" {
+  #store(kind: FeedKind, record: KafkaRecord, value: unknown): Outcome | "counted" {
     const { contract, latest, progress, metrics, arm } = this.#effects;
     if (kind === "progress") {
       if (value === null) progress.forget(record.key?.toString("utf8") ?? "");
@@ -186,8 +189,9 @@ export class Feed {
       return "counted";
     }
     const station = (value as Record<string, unknown>)[contract.key];
+    // The schema has the key as text; a pipeline whose contract has another key is another program.
     if (typeof station !== "string")
-      throw new TypeError(`Expected a "${contract.key}" in a record of "${record.topic}"`);
+      throw new TypeError(`No text "${contract.key}" in a record of "${record.topic}"`);
     const arrival = {
       topic: record.topic,
       partition: record.partition,

@@ -34,12 +34,12 @@ async function start(kafka: FakeKafka, more: Partial<ServeOptions> = {}): Promis
     topics,
     groups: [{ group: "ray-ml-inference", topic: "weather-features" }],
     needed_jobs: [],
-    questions: [],
+    engines: async () => [],
     links: [],
     arm: "champion",
     rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
     kafka,
-    decode: async (value) => JSON.parse(value.toString("utf8")),
+    decode: async (_, value) => ({ ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) }),
     jobs: async () => [],
     clock: { nowMs: () => NOW_MS },
     log: () => undefined,
@@ -114,6 +114,27 @@ describe("startApi()", () => {
     await until(`${url}/predictions/denver`, (body) => body.includes('"revision":5'));
     const text = await until(`${url}/metrics`, (body) => body.includes("feed_records_total"));
     expect(text).toContain('millrace_feed_records_total{topic="weather-predictions",outcome="newest"} 5');
+  });
+
+  it("tries a record again when the registry was away", async () => {
+    const kafka = await broker();
+    let [away, said] = [true, 0];
+    const { url, caught_up } = await start(kafka, {
+      decode: async (_, value) => {
+        if (away) throw new PipelineError("registry_unreachable", "Cannot ask the schema registry");
+        return { ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) };
+      },
+      log: () => said++,
+    });
+    await caught_up;
+    await send(kafka, "weather-predictions", "denver", prediction());
+    const body = await until(`${url}/health/ready`, (_, status) => status === 503);
+    expect(JSON.parse(body).feed.error).toBe("Cannot ask the schema registry");
+    away = false;
+    await until(`${url}/predictions/denver`, (_, status) => status === 200);
+    expect(said).toBe(1);
+    const text = await until(`${url}/metrics`, (text) => text.includes("feed_records_total"));
+    expect(text).toContain('millrace_feed_records_total{topic="weather-predictions",outcome="newest"} 1');
   });
 
   it("shows the lag of the groups it is given", async () => {

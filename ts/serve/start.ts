@@ -1,16 +1,18 @@
 // Puts the API together: stores, feed, probes, routes, port. Everything foreign is passed in, so the same start serves
 // the CLI on real engines and a test on a fake Kafka. Reads no setting and no environment.
 
+import type { Decoded } from "../contract/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Link } from "../web/cells.ts";
 import { assets, page } from "../web/page.ts";
 import { createApp } from "./app.ts";
 import { Feed, type FeedKind } from "./feed.ts";
+import type { EngineProbe } from "./health.ts";
 import { type JobView, Progress } from "./jobs.ts";
+import { kept, within } from "./kept.ts";
 import { Latest, type StaleRule } from "./latest.ts";
 import { type Listening, listen } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
-import { kept, probe, type Question, within } from "./probe.ts";
 import type { ServedContract } from "./records.ts";
 
 export interface ServeOptions {
@@ -26,12 +28,12 @@ export interface ServeOptions {
   /** Consumer groups whose lag is shown, with the topic each reads. */
   readonly groups: readonly { readonly group: string; readonly topic: string }[];
   readonly needed_jobs: readonly string[];
-  readonly questions: readonly Question[];
   readonly links: readonly Link[];
   readonly arm: string;
   readonly rule: StaleRule;
   readonly kafka: Kafka;
-  decode(value: Buffer): Promise<unknown>;
+  decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
+  engines(): Promise<readonly EngineProbe[]>;
   jobs(): Promise<readonly JobView[]>;
   readonly clock: { nowMs(): number };
   log(error: unknown): void;
@@ -62,7 +64,7 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 async function groupLags(kafka: Kafka, groups: ServeOptions["groups"]): Promise<GroupLag[]> {
   const lags = await Promise.allSettled(
     groups.map(async ({ group, topic }) =>
-      (await within(() => kafka.admin.lag(group, topic))).map(({ partition, lag }) => ({
+      (await within(kafka.admin.lag(group, topic))).map(({ partition, lag }) => ({
         group,
         topic,
         partition,
@@ -101,8 +103,8 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     metrics,
     clock,
     feed: () => feed.state(),
-    jobs: kept(options.jobs, clock),
-    engines: kept(() => probe(options.questions), clock),
+    jobs: kept(() => within(options.jobs()), clock),
+    engines: kept(() => within(options.engines()), clock),
     lags: kept(() => groupLags(kafka, options.groups), clock),
     needed_jobs: options.needed_jobs,
     page: ({ stations, health }) => page({ stations, health, links }),

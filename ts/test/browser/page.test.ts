@@ -1,13 +1,14 @@
 // What a person sees at "/": a real Chromium, the real server, real encoded records; only Kafka is in memory.
 
-import avro from "avsc";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { encoder } from "../../contract/index.ts";
 import { type FakeKafka, fakeKafka } from "../../kafka/fake.ts";
 import { sendOnce } from "../../kafka/kafka.ts";
 import { CONTRACT } from "../../pipelines/generated/weather.ts";
 import { features, HOUR_MS, prediction, T0_MS } from "../../serve/fixtures/weather.ts";
 import type { EngineProbe } from "../../serve/health.ts";
+import { decoderOf } from "../../serve/live.ts";
 import { type Serving, startApi } from "../../serve/start.ts";
 import { chromiumPath, launch } from "./chromium.ts";
 
@@ -22,17 +23,12 @@ const blank: Record<string, unknown> = Object.fromEntries(
   ]),
 );
 
-const types = Object.entries({ 11: CONTRACT.schemas.predictions, 12: CONTRACT.schemas.features }).map(
-  ([id, schema]) => ({ id: Number(id), type: avro.Type.forSchema(JSON.parse(schema)) }),
-);
-const [p11, p12] = types.map(({ id, type }) => (value: unknown) => {
-  const head = Buffer.alloc(5);
-  head.writeInt32BE(id, 1);
-  return Buffer.concat([head, type.toBuffer(value)]);
-});
-const encode = { "weather-predictions": p11!, "weather-features": p12! };
-const decode = async (value: Buffer) =>
-  types.find((t) => t.id === value.readInt32BE(1))!.type.fromBuffer(value.subarray(5));
+const SCHEMA_ID = { "weather-predictions": 11, "weather-features": 12 } as const;
+const schema = { 11: CONTRACT.schemas.predictions, 12: CONTRACT.schemas.features };
+const encode = {
+  "weather-predictions": encoder(schema[11], SCHEMA_ID["weather-predictions"]),
+  "weather-features": encoder(schema[12], SCHEMA_ID["weather-features"]),
+};
 
 /** The text as it is shown: what is hidden does not count. */
 const seen = async (locator: Locator) => (await locator.allInnerTexts()).join(" ");
@@ -57,8 +53,7 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
 
   const send = (topic: Topic, station_id: string, record: object) => {
     const value = encode[topic]({
-      ...(topic === "weather-features" ? blank : {}),
-      inputs: [],
+      ...(topic === "weather-features" ? blank : { inputs: [] }),
       ...record,
       station_id,
     });
@@ -87,13 +82,7 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
       topics,
       groups: [],
       needed_jobs: ["weather-features", "weather-infer"],
-      questions: [
-        {
-          ...ray,
-          next: "Run: millrace up ray",
-          ask: async () => (ray.up ? "answers" : Promise.reject(new Error("connection refused"))),
-        },
-      ],
+      engines: async () => [ray],
       links: [
         { name: "Spark", href: "http://127.0.0.1:8080/" },
         { name: "Ray", href: "http://127.0.0.1:8265/" },
@@ -102,7 +91,7 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
       arm: "champion",
       rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
       kafka,
-      decode,
+      decode: decoderOf(CONTRACT, { schemaById: async (id) => schema[id as keyof typeof schema] }),
       jobs: async () => [
         { name: "weather-features", engine: "spark", ...running },
         { name: "weather-infer", engine: "ray", ...running },
@@ -198,13 +187,13 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
   });
 
   it("says which engine is down and what to do, and when it is back", async () => {
-    ray = { ...ray, up: false };
+    ray = { ...ray, up: false, detail: "connection refused", next: "Run: millrace up ray" };
     await expect
       .poll(() => seen(page.getByRole("status")), { ...seconds, timeout: 20_000 })
       .toBe("Something needed is down");
     const item = page.getByRole("listitem").filter({ hasText: "engine ray" });
     expect(await seen(item)).toContain("connection refused. Run: millrace up ray");
-    ray = { ...ray, up: true };
+    ray = { ...ray, up: true, detail: "answers" };
     await expect
       .poll(() => seen(page.getByRole("status")), { ...seconds, timeout: 20_000 })
       .toBe("Everything runs");

@@ -1,0 +1,105 @@
+// What the API needs of real engines: topics by name, how each engine does, links to their pages.
+// Built from settings; opens nothing until it is asked. Sits between the CLI and start.ts.
+
+import { Decoder, PipelineError } from "../contract/index.ts";
+import { status } from "../engines/local/index.ts";
+import type { Settings } from "../engines/settings.ts";
+import type { Kafka } from "../kafka/kafka.ts";
+import type { Registry } from "../kafka/registry.ts";
+import { type Contract, namesOf, type Registered } from "../pipelines/index.ts";
+import type { FeedKind } from "./feed.ts";
+import type { EngineProbe } from "./health.ts";
+import type { ServeOptions } from "./start.ts";
+
+/** Stations that fall this many steps behind the network in event time are stale. */
+const TRAIL_STEPS = 2;
+/** Wall time without any prediction after which all stations are stale. Feeds with a slower cadence set more. */
+export const SILENT_MS = 120_000;
+
+type LiveOptions = Pick<
+  ServeOptions,
+  | "contract"
+  | "topics"
+  | "groups"
+  | "needed_jobs"
+  | "engines"
+  | "links"
+  | "arm"
+  | "rule"
+  | "kafka"
+  | "setting"
+  | "decode"
+>;
+
+/** Every engine as the local set or the given addresses answer. MLflow is needed to load a model, not to go on with one. */
+export async function enginesOf(settings: Settings): Promise<EngineProbe[]> {
+  return (await status(settings)).map(({ name, cluster, address, state, seen }) => ({
+    name,
+    address,
+    needed: cluster !== "mlflow",
+    up: state === "up",
+    detail: seen === null ? state : `${state}: ${seen}`,
+    next: state === "unreachable" ? `Look at why nothing answers at ${address}` : "Run: millrace up",
+  }));
+}
+
+/**
+ * Decodes with the schema each record was written with, into the record this software knows.
+ * Errors: `registry_unreachable`, tried again with the record; an id nobody knows is an outcome.
+ */
+export function decoderOf(
+  contract: Contract,
+  registry: Pick<Registry, "schemaById">,
+): ServeOptions["decode"] {
+  const schemaById = async (id: number): Promise<string | null> => {
+    try {
+      return await registry.schemaById(id);
+    } catch (error) {
+      if (error instanceof PipelineError && error.code === "contract_rejected") return null;
+      throw error;
+    }
+  };
+  const { predictions, features, rejects, progress } = contract.schemas;
+  const decoders: Readonly<Record<FeedKind, Decoder<unknown>>> = {
+    predictions: new Decoder(predictions, schemaById),
+    features: new Decoder(features, schemaById),
+    rejects: new Decoder(rejects, schemaById),
+    progress: new Decoder(progress, schemaById),
+  };
+  return (kind, value) => decoders[kind].decode(value);
+}
+
+/** The part of the options that follows from settings and pipeline. */
+export function liveOptions(
+  settings: Settings,
+  { pipeline, contract }: Registered,
+  kafka: Kafka,
+  registry: Pick<Registry, "schemaById">,
+): LiveOptions {
+  const { topics, groups, jobs } = namesOf(pipeline, settings.namespace);
+  return {
+    contract,
+    kafka,
+    topics: {
+      [topics.predictions.topic]: "predictions",
+      [topics.features.topic]: "features",
+      [topics.rejects.topic]: "rejects",
+      [topics.progress.topic]: "progress",
+    },
+    groups: [{ group: groups.ray, topic: topics.features.topic }],
+    needed_jobs: [jobs.features, jobs.infer],
+    engines: () => enginesOf(settings),
+    decode: decoderOf(contract, registry),
+    links: [
+      { name: "Spark", href: settings.sparkUiUrl },
+      { name: "Ray", href: settings.rayUrl },
+      { name: "MLflow", href: settings.mlflowUrl },
+      { name: "Jobs", href: "/jobs" },
+      { name: "Metrics", href: "/metrics" },
+      { name: "API", href: "/openapi.json" },
+    ],
+    arm: "champion",
+    rule: { trail_ms: TRAIL_STEPS * contract.step_ms, silent_ms: SILENT_MS },
+    setting: "MILLRACE_API_PORT",
+  };
+}
