@@ -1,6 +1,17 @@
 // What other rooms may know of contracts. Everything else in this folder is its own business.
 
+export { type Decoded, Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./avro.ts";
+export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
+export type {
+  BackfillParams,
+  FeaturesParams,
+  InferParams,
+  KafkaAccess,
+  SeedParams,
+  TrainParams,
+} from "./generated/params.ts";
+export type { JobProgress, JobState, ModelEvent, SourceCursor } from "./generated/records.ts";
 export { isMeasured, type Observation, type ObservationField, parseObservation } from "./observation.ts";
 export {
   type FieldShape,

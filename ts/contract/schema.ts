@@ -5,7 +5,7 @@
 import { PipelineError } from "./errors.ts";
 import { isUnit } from "./units.ts";
 
-/** Beside Avro's own: `timestamp` is timestamp-millis; a `wide` long may pass 2^53 and is a bigint in TypeScript. */
+/** Beside Avro's own: `timestamp` is timestamp-millis; a `wide` long may pass 2^52 and is a bigint in TypeScript. */
 export type Shape =
   | { readonly kind: "boolean" | "int" | "double" | "string" | "bytes" | "timestamp" }
   | { readonly kind: "long"; readonly wide: boolean }
