@@ -9,12 +9,17 @@ import type { Registry } from "../kafka/registry.ts";
 import { type Contract, namesOf, type Registered } from "../pipelines/index.ts";
 import type { FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
+import type { StaleRule } from "./latest.ts";
+import type { ServedContract } from "./records.ts";
 import type { ServeOptions } from "./start.ts";
 
-/** Stations that fall this many steps behind the network in event time are stale. */
-const TRAIL_STEPS = 2;
-/** Wall time without any prediction after which all stations are stale. Feeds with a slower cadence set more. */
-export const SILENT_MS = 120_000;
+/**
+ * When stations are stale unless told otherwise: two steps behind the network in event time, or two minutes of wall
+ * time without any prediction. Feeds with a slower cadence set more.
+ */
+export function ruleOf(contract: ServedContract): StaleRule {
+  return { trail_ms: 2 * contract.step_ms, silent_ms: 120_000 };
+}
 
 type LiveOptions = Pick<
   ServeOptions,
@@ -25,7 +30,6 @@ type LiveOptions = Pick<
   | "engines"
   | "links"
   | "arm"
-  | "rule"
   | "kafka"
   | "setting"
   | "decode"
@@ -99,7 +103,6 @@ export function liveOptions(
       { name: "API", href: "/openapi.json" },
     ],
     arm: "champion",
-    rule: { trail_ms: TRAIL_STEPS * contract.step_ms, silent_ms: SILENT_MS },
     setting: "MILLRACE_API_PORT",
   };
 }

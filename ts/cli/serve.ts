@@ -1,0 +1,144 @@
+// `millrace serve`: the HTTP API in the foreground until Ctrl-C. Also the command of the process job `<pipeline>-serve`.
+// Reads settings and flags, prints where it listens; everything else is ts/serve.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { explain, PipelineError } from "../contract/index.ts";
+import type { Settings } from "../engines/settings.ts";
+import { connectKafka } from "../kafka/client.ts";
+import { connectRegistry } from "../kafka/registry.ts";
+import { pipelineOf } from "../pipelines/index.ts";
+import type { JobView } from "../serve/jobs.ts";
+import type { StaleRule } from "../serve/latest.ts";
+import { liveOptions, ruleOf } from "../serve/live.ts";
+import { startApi } from "../serve/start.ts";
+
+export interface ServeFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly rule: StaleRule;
+  readonly json: boolean;
+}
+
+export interface ServeEffects {
+  /** The supervisor's view of the jobs. May reject: then the jobs' own reports are shown alone. */
+  jobs(): Promise<readonly JobView[]>;
+  /** Ends the server. */
+  readonly signal: AbortSignal;
+  print(line: string): void;
+  warn(line: string): void;
+}
+
+/** Heading and blank lines are the page's, not the paragraph's. */
+const body = (markdown: string): string => markdown.replace(/^# .*\n+/, "").trim();
+
+/** Serves until the signal fires. Errors: `config_invalid` for a port in use or a flag that makes no sense. */
+export async function serve(settings: Settings, flags: ServeFlags, effects: ServeEffects): Promise<void> {
+  const registered = pipelineOf(settings.pipeline);
+  const kafka = connectKafka(settings.kafka, { client_id: `${settings.pipeline}-serve` });
+  const registry = connectRegistry(settings.registryUrl);
+  const read = (path: string) => readFileSync(join(settings.root, path), "utf8");
+  const log = (error: unknown) => effects.warn(typeof error === "string" ? error : explain(error));
+  const serving = await startApi({
+    ...liveOptions(settings, registered, kafka, registry),
+    rule: flags.rule,
+    version: (JSON.parse(read("package.json")) as { version: string }).version,
+    confidence: body(read(join("docs", "confidence.md"))),
+    host: flags.host,
+    port: flags.port,
+    jobs: async () => {
+      try {
+        return await effects.jobs();
+      } catch (error) {
+        log(error);
+        return [];
+      }
+    },
+    clock: { nowMs: () => Date.now() },
+    log,
+  });
+  try {
+    const example = `curl ${serving.url}/predictions/${Object.keys(registered.contract.stations)[0] ?? "<station>"}`;
+    effects.print(
+      flags.json
+        ? JSON.stringify({ url: serving.url })
+        : `Serving ${settings.pipeline} at ${serving.url}   ${example}`,
+    );
+    await new Promise<void>((resolve) => {
+      if (effects.signal.aborted) resolve();
+      effects.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  } finally {
+    await serving.close();
+    await kafka.close();
+  }
+}
+
+/** A number from a flag. Errors: `config_invalid`, naming flag, wanted and seen. */
+function whole(flag: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot use ${flag} "${text}": expected a whole number from ${min} to ${max}`,
+  );
+}
+
+const YEAR_S = 365 * 86_400;
+
+/** `settingsOf` reads environment and global flags; `jobs` asks the supervisor. */
+export function serveCommand(
+  settingsOf: (command: Command) => Settings,
+  jobs: (settings: Settings) => Promise<readonly JobView[]>,
+): Command {
+  return new Command("serve")
+    .description("Answer forecasts, stations, jobs, health and metrics over HTTP until Ctrl-C")
+    .option("--port <number>", "port, 0 for any free one (default: MILLRACE_API_PORT or 8000)")
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option(
+      "--trail <seconds>",
+      "event time a station may fall behind the network before it is stale (default: two steps)",
+    )
+    .option(
+      "--silent <seconds>",
+      "wall time without any prediction before all stations are stale (default: 120)",
+    )
+    .addHelpText(
+      "after",
+      "\nExample:\n  millrace serve --port 8000\n  curl http://127.0.0.1:8000/predictions/new-york\n",
+    )
+    .action(async (options: Record<string, string | boolean | undefined>, command: Command) => {
+      const settings = settingsOf(command);
+      const rule = ruleOf(pipelineOf(settings.pipeline).contract);
+      const text = (name: string) => (typeof options[name] === "string" ? options[name] : null);
+      const [port, trail, silent] = [text("port"), text("trail"), text("silent")];
+      const stop = new AbortController();
+      const end = () => stop.abort();
+      process.once("SIGINT", end);
+      process.once("SIGTERM", end);
+      try {
+        await serve(
+          settings,
+          {
+            host: text("host") ?? settings.host,
+            port: port === null ? settings.ports.api : whole("--port", port, 0, 65_535),
+            rule: {
+              trail_ms: trail === null ? rule.trail_ms : 1000 * whole("--trail", trail, 1, YEAR_S),
+              silent_ms: silent === null ? rule.silent_ms : 1000 * whole("--silent", silent, 1, YEAR_S),
+            },
+            json: command.optsWithGlobals()["json"] === true,
+          },
+          {
+            jobs: () => jobs(settings),
+            signal: stop.signal,
+            print: (line) => process.stdout.write(`${line}\n`),
+            warn: (line) => process.stderr.write(`${line}\n`),
+          },
+        );
+      } finally {
+        process.off("SIGINT", end);
+        process.off("SIGTERM", end);
+      }
+    });
+}
