@@ -17,8 +17,13 @@ export interface Registry {
   readonly url: string;
   /** Sets the subject's compatibility, then registers. The same schema gives the same id again. Errors: `contract_rejected`. */
   register(subject: string, schema: string, compatibility: Compatibility): Promise<number>;
-  /** Avro JSON of an id, cached: an id never changes its meaning. Errors: `contract_rejected` for an unknown id. */
-  schemaById(id: number): Promise<string>;
+  /** Avro JSON of an id, cached: an id never changes its meaning. Null for an unknown id, which is not cached. */
+  schemaById(id: number): Promise<string | null>;
+  /**
+   * Id under which a subject holds this very schema.
+   * Errors: `contract_mismatch` when it does not; `millrace apply` registers it.
+   */
+  idOf(subject: string, schema: string): Promise<number>;
   /** Every version of a subject, oldest first; empty for an unknown subject. */
   versions(subject: string): Promise<Version[]>;
   /** Whether a schema may follow the newest of its subject by the subject's rule; true for a new subject. */
@@ -107,11 +112,28 @@ export function connectRegistry(url: string): Registry {
     async schemaById(id) {
       const known = texts.get(id);
       if (known !== undefined) return known;
-      const { schema } = (await ok(`look up schema id ${id}`, "GET", `/schemas/ids/${id}`)) as {
-        schema: string;
-      };
+      const { status, body } = await call("GET", `/schemas/ids/${id}`);
+      if (status === 404) return null;
+      const schema = (body as { schema?: unknown } | null)?.schema;
+      if (typeof schema !== "string")
+        throw new PipelineError(
+          "registry_unreachable",
+          `Cannot look up schema id ${id} at "${base}": expected a schema, got HTTP ${status}${said(body)}`,
+        );
       texts.set(id, schema);
       return schema;
+    },
+    async idOf(subject, schema) {
+      const wanted = canonical(JSON.parse(schema));
+      const versions = await this.versions(subject);
+      const found = versions.findLast((version) => canonical(JSON.parse(version.schema)) === wanted);
+      if (found !== undefined) return found.id;
+      throw new PipelineError(
+        "contract_mismatch",
+        `Cannot use subject "${subject}" at "${base}": expected this contract's schema among its versions, got ` +
+          `${versions.length === 0 ? "no version" : `${versions.length} others`}; "millrace apply" registers it`,
+        { context: { url: base, subject } },
+      );
     },
     async versions(subject) {
       const { status, body } = await call("GET", `${of(subject)}/versions`);
@@ -155,6 +177,15 @@ export function connectRegistry(url: string): Registry {
       await call("DELETE", of(subject));
     },
   };
+}
+
+/** JSON with sorted keys, so that two texts of one schema compare equal. */
+function canonical(json: unknown): string {
+  return JSON.stringify(json, (_, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
 }
 
 function said(body: unknown): string {

@@ -25,7 +25,8 @@ describe("connectRegistry()", () => {
     const id = await registry.register(subject, schema, "BACKWARD_TRANSITIVE");
     expect(await registry.register(subject, schema, "BACKWARD_TRANSITIVE")).toBe(id);
     const fresh = connectRegistry(registryUrl);
-    expect(JSON.parse(await fresh.schemaById(id))).toEqual(JSON.parse(schema));
+    expect(JSON.parse((await fresh.schemaById(id))!)).toEqual(JSON.parse(schema));
+    expect(await fresh.idOf(subject, JSON.stringify(JSON.parse(schema), null, 4))).toBe(id);
     expect((await fresh.versions(subject)).map((version) => version.id)).toEqual([id]);
   });
 
@@ -41,7 +42,10 @@ describe("connectRegistry()", () => {
   });
 
   it("says which part does not answer, and what an unknown id is", async () => {
-    await expect(registry.schemaById(2_000_000_000)).rejects.toMatchObject({ code: "contract_rejected" });
+    expect(await registry.schemaById(2_000_000_000)).toBeNull();
+    await expect(registry.idOf(`${subject}-none`, schema)).rejects.toMatchObject({
+      code: "contract_mismatch",
+    });
     await expect(connectRegistry("http://127.0.0.1:1").subjects()).rejects.toMatchObject({
       code: "registry_unreachable",
       message: expect.stringContaining("http://127.0.0.1:1"),

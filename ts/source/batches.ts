@@ -1,0 +1,153 @@
+// Groups rows into what one transaction may carry, and holds each row back until it is due.
+// Between an Input and feed.ts. Knows time and counts, nothing of Kafka.
+
+import type { Clock } from "./clock.ts";
+import type { Input, Row } from "./row.ts";
+
+export interface Limits {
+  /** Most rows a transaction carries. */
+  readonly rows_max: number;
+  /** How long a due row may wait for company, wall time. With sending and committing it stays below 50 ms. */
+  readonly linger_ms: number;
+  /** Most event time a transaction covers: far below the lateness, or a reader sees one station ahead of another. */
+  readonly span_ms: number;
+}
+
+export const ROWS_MAX = 1_000;
+export const LINGER_MS = 20;
+
+/** The share of the lateness that one transaction may cover. */
+export const SPAN_OF_LATENESS = 1 / 4;
+
+/** A place in the input: so many rows of a pass are behind it. `frontier` is the newest event time so far. */
+export interface Place {
+  readonly pass: number;
+  readonly position: number;
+  readonly frontier: number | null;
+}
+
+export interface TimedRow {
+  readonly row: Row;
+  /** Event time of this pass: the row's, shifted. */
+  readonly time: number;
+  /** Newest event time up to and with this row: the source's own clock. */
+  readonly frontier: number;
+}
+
+export interface Batch {
+  readonly rows: readonly TimedRow[];
+  readonly start: Place;
+  readonly end: Place;
+  /** When its first row was due, wall time; null at full speed. */
+  readonly due_ms: number | null;
+}
+
+export interface BatchOptions {
+  readonly from: { readonly pass: number; readonly position: number };
+  /** Event time per wall time, or as fast as it goes. */
+  readonly speed: number | "max";
+  readonly loop: boolean;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  /** When the observation of that event time is due, wall time; without it the first one sent is due at once. */
+  readonly anchor?: Anchor;
+  readonly signal?: AbortSignal;
+}
+
+export interface Anchor {
+  readonly event_ms: number;
+  readonly wall_ms: number;
+}
+
+const DAY_MS = 86_400_000;
+
+/**
+ * How far a pass is shifted against the one before: whole days, so that the hour of the day stays, and enough of them
+ * that no time of one pass comes again in the next. `last` is inclusive.
+ */
+export function period(first: number, last: number): number {
+  return Math.ceil((last - first + 1) / DAY_MS) * DAY_MS;
+}
+
+/**
+ * Batches from a place on, each when it is due. The first row sent is due at once; every other follows by its event time
+ * against that row, divided by the speed, however long sending took (open loop).
+ * Ends with the input, never when looping; an abort ends it after the rows that were already due.
+ */
+export async function* batches(input: Input, options: BatchOptions): AsyncGenerator<Batch> {
+  const { from, speed, loop, limits, clock, signal } = options;
+  let anchor: Anchor | null = options.anchor ?? null;
+  let shift_ms = 0;
+  let frontier: number | null = null;
+  if (from.pass > 0) {
+    const range = await span(input);
+    if (range === null) return;
+    shift_ms = from.pass * period(range.first, range.last);
+    frontier = range.last + shift_ms - period(range.first, range.last);
+  }
+
+  for (let pass = from.pass; ; pass++) {
+    const skip = pass === from.pass ? from.position : 0;
+    let position = 0;
+    let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    let held: TimedRow[] = [];
+    let start: Place = { pass, position: skip, frontier };
+    let due_ms: number | null = null;
+    let closes_ms = 0;
+    const taken = (): Batch => {
+      const end: Place = { pass, position, frontier };
+      const batch = { rows: held, start, end, due_ms };
+      [held, start] = [[], end];
+      return batch;
+    };
+    for await (const rows of input.rows()) {
+      for (const row of rows) {
+        first = Math.min(first, row.time);
+        last = Math.max(last, row.time);
+        const time = row.time + shift_ms;
+        if (position < skip) {
+          frontier = Math.max(frontier ?? time, time);
+          position++;
+          continue;
+        }
+        let due: number | null = null;
+        if (speed !== "max") {
+          anchor ??= { event_ms: time, wall_ms: clock.nowMs() };
+          due = anchor.wall_ms + (time - anchor.event_ms) / speed;
+        }
+        if (
+          held.length >= limits.rows_max ||
+          (held.length > 0 && Math.abs(time - held[0]!.time) > limits.span_ms) ||
+          (held.length > 0 && due !== null && due > closes_ms)
+        )
+          yield taken();
+        if (due !== null && due > clock.nowMs()) await clock.until(due, signal);
+        if (signal?.aborted) {
+          if (held.length > 0) yield taken();
+          return;
+        }
+        if (held.length === 0) {
+          due_ms = due;
+          closes_ms = due === null ? 0 : Math.max(due, clock.nowMs()) + limits.linger_ms;
+        }
+        frontier = Math.max(frontier ?? time, time);
+        held.push({ row, time, frontier });
+        position++;
+      }
+    }
+    if (held.length > 0) yield taken();
+    if (!loop || position === 0 || signal?.aborted) return;
+    shift_ms += period(first, last);
+  }
+}
+
+/** Oldest and newest event time of an input, null for an empty one. */
+async function span(input: Input): Promise<{ first: number; last: number } | null> {
+  let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for await (const rows of input.rows())
+    for (const { time } of rows) {
+      first = Math.min(first, time);
+      last = Math.max(last, time);
+    }
+  return first > last ? null : { first, last };
+}

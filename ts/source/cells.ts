@@ -1,0 +1,134 @@
+// Cells of a file into one observation by the contract: names, numbers, times, units. Pure; the only place where a
+// source's unit becomes the contract's. Ranges are not judged here: a value outside is Spark's to null and to report.
+
+import { converter, PipelineError } from "../contract/index.ts";
+import type { Contract } from "../pipelines/contract.ts";
+import type { Row } from "./row.ts";
+
+/** The part of a contract that a source needs. */
+export type SourceContract = Pick<Contract, "key" | "event_time" | "fields">;
+
+export interface BadCell {
+  readonly column: string | null;
+  readonly reason: string;
+}
+
+/** A cell as its format gives it. Text from CSV, JSON values from JSON Lines, Avro values from a container. */
+export type Cells = Readonly<Record<string, unknown>>;
+
+/** Turns cells into a row, or says what is wrong with which. */
+export type Mapper = (cells: Cells) => Row | BadCell;
+
+export function isBad(result: Row | BadCell): result is BadCell {
+  return "reason" in result;
+}
+
+/**
+ * A mapper for one input. `units` says what a column comes in where that is not the contract's unit.
+ * Missing columns become null. Errors: `config_invalid` for a unit that cannot become the contract's, or a wrong name.
+ */
+export function mapperOf(contract: SourceContract, units: Readonly<Record<string, string>>): Mapper {
+  const { key, event_time } = contract;
+  const names = contract.fields.map((field) => field.name);
+  for (const name of Object.keys(units))
+    if (!contract.fields.some((field) => field.name === name && field.unit !== null && name !== event_time))
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot convert the unit of "${name}": expected a measurement of the contract (${measured(contract).join(", ")}), got "${name}"`,
+      );
+  const measurements = contract.fields
+    .filter(({ name }) => name !== key && name !== event_time)
+    .map(({ name, unit }) => {
+      const from = units[name];
+      return { name, convert: from === undefined ? null : converter(from, unit!) };
+    });
+  const known = new Set(names);
+  return (cells) => {
+    for (const name in cells)
+      if (!known.has(name)) return { column: name, reason: `expected one of ${names.join(", ")}` };
+    const id = cells[key];
+    if (typeof id !== "string" || id === "")
+      return { column: key, reason: `expected a name, got ${shown(id)}` };
+    const time = epochMs(cells[event_time]);
+    if (typeof time === "string") return { column: event_time, reason: time };
+    const record: Record<string, string | number | null> = { [key]: id, [event_time]: time };
+    for (const { name, convert } of measurements) {
+      const value = numberOf(cells[name]);
+      if (typeof value === "string") return { column: name, reason: value };
+      record[name] = value === null || convert === null ? value : convert(value);
+    }
+    return { key: id, time, record };
+  };
+}
+
+export function measured(contract: SourceContract): string[] {
+  return contract.fields
+    .map(({ name }) => name)
+    .filter((n) => n !== contract.key && n !== contract.event_time);
+}
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
+
+/** A finite number, null for an absent one, or the reason why it is neither. */
+function numberOf(cell: unknown): number | null | string {
+  if (cell === null || cell === undefined || cell === "") return null;
+  if (typeof cell === "number") return Number.isFinite(cell) ? cell : `expected a finite number, got ${cell}`;
+  if (typeof cell === "string") {
+    const trimmed = cell.trim();
+    if (trimmed === "") return null;
+    const value = NUMBER.test(trimmed) ? Number(trimmed) : Number.NaN;
+    if (Number.isFinite(value)) return value;
+  }
+  return `expected a number or nothing, got ${shown(cell)}`;
+}
+
+const RFC_3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))$/;
+const EPOCH = /^-?\d{1,16}$/;
+const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+/** Years 1 to 9999, as far as the engines go. */
+const EARLIEST_MS = Date.parse("0001-01-01T00:00:00Z");
+const LATEST_MS = Date.parse("9999-12-31T23:59:59.999Z");
+
+let lastText = "";
+let lastMs = 0;
+
+/**
+ * UTC epoch ms of an RFC 3339 text (an offset is required; digits beyond the millisecond are cut) or of an epoch-ms
+ * number, or the reason why it is neither. A leap second is no time of ours.
+ */
+export function epochMs(cell: unknown): number | string {
+  // Stations report in step, so most rows repeat the time of the row before.
+  if (cell === lastText) return lastMs;
+  if (typeof cell === "number" || (typeof cell === "string" && EPOCH.test(cell))) {
+    const ms = Number(cell);
+    if (!Number.isSafeInteger(ms)) return `expected whole epoch milliseconds, got ${shown(cell)}`;
+    if (ms < EARLIEST_MS || ms > LATEST_MS) return `expected a time between the years 1 and 9999, got ${ms}`;
+    return ms;
+  }
+  if (typeof cell !== "string" || cell === "") return `expected a time, got ${shown(cell)}`;
+  const parts = RFC_3339.exec(cell);
+  if (parts === null) return `expected RFC 3339 with an offset or epoch milliseconds, got ${shown(cell)}`;
+  const [, y, mo, d, h, mi, s, fraction = "", , sign, oh, om] = parts;
+  const [year, month, day] = [Number(y), Number(mo), Number(d)];
+  const [hour, minute, second] = [Number(h), Number(mi), Number(s)];
+  const leap = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 1 : 0;
+  const days = (DAYS[month - 1] ?? 0) + leap;
+  if (year < 1 || day < 1 || day > days || hour > 23 || minute > 59 || second > 59)
+    return `expected a time that exists, got ${shown(cell)}`;
+  const [offsetHours, offsetMinutes] = [Number(oh ?? 0), Number(om ?? 0)];
+  if (offsetHours > 23 || offsetMinutes > 59) return `expected an offset that exists, got ${shown(cell)}`;
+  // Date.UTC takes years below 100 for 19xx; setUTCFullYear does not.
+  const date = new Date(Date.UTC(2000, 0, 1, hour, minute, second, Number(`${fraction}000`.slice(0, 3))));
+  date.setUTCFullYear(year, month - 1, day);
+  const offset_ms = (offsetHours * 60 + offsetMinutes) * 60_000;
+  const ms = date.getTime() - (sign === "-" ? -offset_ms : offset_ms);
+  [lastText, lastMs] = [cell, ms];
+  return ms;
+}
+
+function shown(cell: unknown): string {
+  if (cell === undefined || cell === null || cell === "") return "nothing";
+  const text = typeof cell === "string" ? `"${cell}"` : (JSON.stringify(cell) ?? typeof cell);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}

@@ -1,0 +1,34 @@
+// What a source yields: observations in event-time order, and the input they come from.
+// Between the file readers (csv.ts, jsonl.ts, container.ts) or the generator (synthetic.ts) and feed.ts, which sends them.
+// A row is already in the contract's names and units; nothing after this point converts.
+
+/** Measurements are in the contract's units, null when absent. `record` holds every field of the contract, nothing else. */
+export interface Row {
+  readonly key: string;
+  /** Event time, UTC epoch ms. */
+  readonly time: number;
+  readonly record: Readonly<Record<string, string | number | null>>;
+}
+
+/** One ordered pass of observations that can be read again from the start, and gives the same rows each time. */
+export interface Input {
+  /** For messages: the path, or what was generated. */
+  readonly name: string;
+  /** SHA-256 of all that decides which rows come in which order. */
+  fingerprint(): Promise<string>;
+  /** Lists of rows, so that a row costs no promise; never an empty list. */
+  rows(): AsyncIterable<readonly Row[]>;
+}
+
+/** A row that cannot be an observation, and why. Lines count from 1, in a container its records do. */
+export interface BadRow {
+  readonly file: string;
+  readonly line: number;
+  /** Null when the row as a whole is bad. */
+  readonly column: string | null;
+  readonly reason: string;
+}
+
+export function describeBad({ file, line, column, reason }: BadRow): string {
+  return `${file}:${line}${column === null ? "" : ` column "${column}"`}: ${reason}`;
+}
