@@ -1,6 +1,6 @@
 """Feature tables for the tests of training and seeding: the bundled hourly sample as the backfill would write it.
 
-Test support only. An hourly observation at 12:00 makes the one window that ends at 12:01, so no Spark is needed to make them.
+Test support only. An hourly observation at 12:00 makes the one window that ends at 12:01, so no Spark is needed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def write_sample(path: Path, contract: Contract, from_: str, to: str, cities: tu
         value = value.where((value >= field.range[0]) & (value <= field.range[1]))
         columns.setdefault(f"{feature.field}_count", value.notna().astype("int32"))
         # One observation has neither a spread nor a slope.
-        columns[feature.column] = value.where(feature.kind not in ("std", "rate"))
+        columns[feature.column] = value * float("nan") if feature.kind in ("std", "rate") else value
     write_deltalake(str(path), pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False))
 
 

@@ -68,7 +68,9 @@ def test_unknown_station_takes_the_networks_shape_and_persistence() -> None:
 
 def test_station_without_a_value_takes_the_networks_mean() -> None:
     t, x = series(1.2, 10.0, 0.9, 4)
-    found = baseline.fit(("a", "b"), np.array([0.0, 0.0]), [(t, x), (t, np.full_like(x, np.nan))], [int(6 * HOUR)], 600_000)
+    found = baseline.fit(
+        ("a", "b"), np.array([0.0, 0.0]), [(t, x), (t, np.full_like(x, np.nan))], [int(6 * HOUR)], 600_000
+    )
     assert np.array_equal(found.coefficients[0], found.coefficients[1])
     assert np.all(np.isfinite(found.spread))
 

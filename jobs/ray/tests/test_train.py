@@ -1,0 +1,324 @@
+"""A model trained on four cities of the bundled sample: it repeats, is worth having, and refuses foreign contracts."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ray_jobs import model as model_of
+from ray_jobs import samples, table, train
+from ray_jobs.baseline import Baseline
+from ray_jobs.cluster import Inline
+from ray_jobs.design import HOUR_MS, Design
+from ray_jobs.fold import Fold
+from ray_jobs.generated.job import JobError
+from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.samples import FIT, TEST, WATCH
+from tests.tables import epoch_ms, train_params, write_sample
+
+CUT = "2016-12-01"
+# Two targets and two horizons: the same code with 12 heads instead of 27.
+SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))
+FOLD = Fold(SMALL)
+
+
+@dataclass
+class Made:
+    table: Path
+    folder: Path
+    trained: train.Trained
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    root = tmp_path_factory.mktemp("train")
+    write_sample(root / "table", SMALL, "2015-01-01", "2016-12-02")
+    trained = train.train(SMALL, train_params(root / "table", CUT), Inline(), root / "model", None, quiet)
+    yield Made(root / "table", root / "model", trained)
+
+
+def quiet(_counters: dict[str, float], _message: str | None = None) -> None:
+    pass
+
+
+def load(folder: Path, contract: Any = SMALL) -> model_of.Model:
+    fold = Fold(contract)
+    return model_of.load(folder, contract, fold.input_names, fold.input_units, "1")
+
+
+def copy(made: Made, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made.folder, tmp_path / "copy"))
+
+
+# What it is worth
+
+
+def test_train_beats_persistence_and_dap_on_the_month_held_out(made: Made) -> None:
+    metrics = made.trained.metrics
+    for target in SMALL.targets:
+        for horizon in SMALL.horizons_h:
+            assert metrics[f"{target}_{horizon}h_skill_persistence"] > 0.03
+            assert metrics[f"{target}_{horizon}h_skill_dap"] > 0.0
+            assert 0.80 < metrics[f"{target}_{horizon}h_coverage"] < 0.97
+            assert metrics[f"{target}_{horizon}h_pairs"] > 2_000
+    assert metrics["temperature_6h_skill_dap"] > 0.12
+
+
+def test_train_serves_a_young_station_no_worse_than_dap(made: Made) -> None:
+    assert made.trained.metrics["young_mae_over_dap"] < 1.02
+
+
+def test_measure_agrees_with_the_definitions(made: Made) -> None:
+    test = made.trained.test
+    model = load(made.folder)
+    predicted = train.predict_test(model, test, Baseline.from_json(made.trained.manifest["baseline"]))
+    y = test.truth[:, 0, 0].astype(float)
+    now = test.test_inputs[:, FOLD.input_names.index("temperature_mean")]
+    use = ~np.isnan(y) & ~np.isnan(now) & ~np.isnan(predicted[:, 0, 0, 1])
+    found = made.trained.metrics
+    assert found["temperature_6h_mae_degC"] == pytest.approx(np.mean(np.abs(predicted[use, 0, 0, 1] - y[use])))
+    assert found["temperature_6h_persistence_mae_degC"] == pytest.approx(np.mean(np.abs(now[use] - y[use])))
+    assert found["temperature_6h_pairs"] == use.sum()
+
+
+# What it has seen
+
+
+def test_train_uses_no_truth_beyond_its_split(made: Made) -> None:
+    cut = train_params(made.table, CUT).cut_ms
+    version = table.pin(str(made.table))
+    baseline, splits, _ = train.fit_baseline(SMALL, train_params(made.table, CUT), version)
+    data = samples.of_stations(
+        SMALL, str(made.table), version, list(baseline.stations), list(range(4)), baseline, splits, 3, 7
+    )
+    limits = {FIT: splits.watch_from, WATCH: splits.test_from, TEST: cut}
+    for split, limit in limits.items():
+        rows = data.split == split
+        assert rows.any()
+        for j, horizon in enumerate(SMALL.horizons_h):
+            known = ~np.isnan(data.truth[rows, 0, j])
+            assert np.all(data.t_ms[rows][known] + horizon * HOUR_MS < limit)
+    assert splits.fit_to < splits.watch_from < splits.watch_to < splits.test_from < cut
+    assert made.trained.manifest["training"]["to_ms"] == splits.test_from
+
+
+def test_train_does_not_change_with_rows_after_the_cut(made: Made, tmp_path: Path) -> None:
+    """The table goes on for a day behind the cut; a table that ends there gives the same model."""
+    write_sample(tmp_path / "table", SMALL, "2015-01-01", CUT)
+    again = train.train(SMALL, train_params(tmp_path / "table", CUT), Inline(), tmp_path / "model", "5", quiet)
+    # Also the proof that the same data, code and seed give the same digest, whatever the parent is called.
+    assert again.manifest["digest"] == made.trained.manifest["digest"]
+    assert again.manifest["parent"] == "5"
+
+
+def test_train_depends_on_the_seed(made: Made, tmp_path: Path) -> None:
+    made_of = {
+        seed: train_params(made.table, CUT, seed=seed, trees=2, from_ms=epoch_ms("2016-09-01")) for seed in (7, 8)
+    }
+    first, second = (
+        train.train(SMALL, params, Inline(), tmp_path / str(seed), None, quiet).manifest
+        for seed, params in made_of.items()
+    )
+    assert first["digest"] != second["digest"]
+    assert first["training"]["data_sha256"] != second["training"]["data_sha256"]
+
+
+def test_train_refuses_a_table_that_is_missing_or_empty(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="run the backfill first"):
+        train.train(SMALL, train_params(tmp_path / "none", CUT), Inline(), tmp_path, None, quiet)
+    with pytest.raises(JobError, match="found none"):
+        train.train(SMALL, train_params(made.table, "2014-01-01"), Inline(), tmp_path, None, quiet)
+    with pytest.raises(JobError, match="humidity_mean"):
+        bare = tmp_path / "bare"
+        write_sample(bare, replace(SMALL, features=SMALL.features[:5]), "2016-11-01", "2016-11-03")
+        train.train(SMALL, train_params(bare, CUT), Inline(), tmp_path, None, quiet)
+
+
+# What it may be used for
+
+
+def test_load_refuses_a_model_of_another_unit_and_names_both(made: Made) -> None:
+    kelvin = tuple(replace(f, unit="K") if f.field == "temperature" and f.kind == "mean" else f for f in SMALL.features)
+    with pytest.raises(JobError) as refused:
+        load(made.folder, replace(SMALL, features=kelvin))
+    assert refused.value.code == "model_refused"
+    assert '"temperature_mean"' in str(refused.value)
+    assert '"degC"' in str(refused.value) and '"K"' in str(refused.value)
+
+
+def test_load_refuses_a_target_of_another_unit(made: Made) -> None:
+    fields = tuple(replace(f, unit="1") if f.name == "humidity" else f for f in SMALL.fields)
+    with pytest.raises(JobError, match=r'target "humidity" was trained in "%", the live contract has "1"'):
+        load(made.folder, replace(SMALL, fields=fields))
+
+
+def test_load_refuses_another_contract_and_names_both_fingerprints(made: Made) -> None:
+    other = replace(SMALL, horizons_h=(6, 12))
+    with pytest.raises(JobError) as refused:
+        load(made.folder, other)
+    here = model_of.fingerprint_of(model_of.shape_of(other, FOLD.input_names, FOLD.input_units))
+    assert refused.value.code == "model_refused"
+    assert made.trained.manifest["fingerprint"][:16] in str(refused.value)
+    assert here[:16] in str(refused.value)
+    assert "horizons_h" in str(refused.value)
+
+
+def test_load_refuses_inputs_the_model_does_not_know(made: Made) -> None:
+    with pytest.raises(JobError, match="neighbour_1"):
+        model_of.load(made.folder, SMALL, (*FOLD.input_names, "neighbour_1"), (*FOLD.input_units, "degC"))
+
+
+def test_load_takes_a_contract_that_grew_a_field_the_model_never_sees(made: Made) -> None:
+    grown = replace(SMALL, fingerprint="another", fields=(*SMALL.fields, replace(SMALL.fields[2], name="snow_depth")))
+    assert load(made.folder, grown).version == "1"
+
+
+@pytest.mark.parametrize("name", ["heads/temperature_6h_q500.txt", "manifest.json"])
+def test_load_refuses_a_changed_byte(made: Made, tmp_path: Path, name: str) -> None:
+    folder = copy(made, tmp_path)
+    text = (folder / name).read_text()
+    changed = (
+        text.replace("shrinkage", "shrinkagf", 1) if name.endswith("txt") else text.replace('"seed": 7', '"seed": 8')
+    )
+    assert changed != text
+    (folder / name).write_text(changed)
+    with pytest.raises(JobError) as refused:
+        load(folder)
+    assert refused.value.code == "model_refused"
+    assert name in str(refused.value)
+
+
+def test_load_refuses_a_missing_head_and_no_model_at_all(made: Made, tmp_path: Path) -> None:
+    folder = copy(made, tmp_path)
+    (folder / "heads/temperature_6h_q500.txt").unlink()
+    with pytest.raises(JobError, match="missing"):
+        load(folder)
+    with pytest.raises(JobError, match="cannot be read"):
+        load(tmp_path)
+
+
+# What it says
+
+
+def test_predict_equals_training_on_the_same_rows(made: Made) -> None:
+    """The columns that training saw and those that serving makes are the same numbers: no skew."""
+    test = made.trained.test
+    model = load(made.folder)
+    names = [model.manifest["baseline"]["stations"][i] for i in test.station]
+    columns, base = model.columns(names, test.t_ms, test.test_inputs)
+    assert np.array_equal(columns, test.columns, equal_nan=True)
+    assert np.array_equal(base.astype(np.float32), test.base, equal_nan=True)
+
+
+def test_predict_of_a_batch_equals_one_by_one(made: Made) -> None:
+    model = load(made.folder)
+    test = made.trained.test
+    pick = np.linspace(0, len(test.t_ms) - 1, 7).astype(int)
+    names = [model.manifest["baseline"]["stations"][i] for i in test.station[pick]]
+    together = model.predict(names, test.t_ms[pick], test.test_inputs[pick])
+    for i, row in enumerate(pick):
+        alone = model.predict([names[i]], test.t_ms[row : row + 1], test.test_inputs[row : row + 1])
+        assert np.array_equal(alone[0], together[i])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["boston", "denver", "nowhere"]),
+    st.integers(0, 2_000_000_000),
+    st.lists(
+        st.one_of(st.just(math.nan), st.floats(-1e6, 1e6), st.floats(-30, 110)),
+        min_size=len(FOLD.input_names),
+        max_size=len(FOLD.input_names),
+    ),
+)
+def test_predict_never_crosses_and_stays_in_range(made: Made, station: str, t_s: int, inputs: list[float]) -> None:
+    out = load_once(made).predict([station], np.array([t_s * 1000]), np.array([inputs]))[0]
+    for k, target in enumerate(SMALL.targets):
+        low, high = SMALL.field(target).range or (-math.inf, math.inf)
+        said = out[k][~np.isnan(out[k])]
+        assert np.all((said >= low) & (said <= high))
+        for row in out[k]:
+            assert np.isnan(row).all() or np.all(np.diff(row) >= 0)
+
+
+_loaded: dict[Path, model_of.Model] = {}
+
+
+def load_once(made: Made) -> model_of.Model:
+    if made.folder not in _loaded:
+        _loaded[made.folder] = load(made.folder)
+    return _loaded[made.folder]
+
+
+def test_predict_without_any_value(made: Made) -> None:
+    model = load_once(made)
+    nothing = np.full((2, len(FOLD.input_names)), math.nan)
+    out = model.predict(["boston", "nowhere"], np.array([1_480_000_000_000] * 2), nothing)
+    assert np.all(np.isfinite(out[0]))  # A known station is at its climatology.
+    assert np.all(np.isnan(out[1]))  # Of an unknown one nothing can be said.
+    assert model.predict([], np.array([]), nothing[:0]).shape == (0, 2, 2, 3)
+
+
+def test_predict_of_an_unknown_station_stays_near_persistence(made: Made) -> None:
+    model = load_once(made)
+    test = made.trained.test
+    pick = np.arange(0, len(test.t_ms), 97)
+    now = test.test_inputs[pick][:, FOLD.input_names.index("temperature_mean")]
+    out = model.predict(["nowhere"] * len(pick), test.t_ms[pick], test.test_inputs[pick])[:, 0, 1, 1]
+    truth = test.truth[pick, 0, 1]
+    use = ~np.isnan(truth) & ~np.isnan(out) & ~np.isnan(now)
+    assert np.mean(np.abs(out - truth)[use]) < 1.1 * np.mean(np.abs(now - truth)[use])
+
+
+def test_spread_falls_back_to_the_networks_mean(made: Made) -> None:
+    model = load_once(made)
+    own = [model.spread(s, "temperature") for s in ("boston", "denver", "miami", "seattle")]
+    assert model.spread("nowhere", "temperature") == pytest.approx(np.mean(own))
+    assert model.spread("miami", "temperature") < model.spread("denver", "temperature")
+
+
+# Its parts
+
+
+def test_forget_drops_history_of_fit_rows_only() -> None:
+    design = Design(SMALL, FOLD.input_names)
+    rng = np.random.default_rng(0)
+    inputs = np.zeros((4_000, len(FOLD.input_names)))
+    rows = np.arange(4_000) < 2_000
+    samples._forget(inputs, rows, design, rng)
+    assert not np.isnan(inputs[2_000:]).any()
+    lost = {lag: np.isnan(inputs[:2_000, positions]).all(axis=1) for lag, positions in design.lag_inputs().items()}
+    assert lost[1].mean() < lost[24].mean() < lost[48].mean()
+    assert 0.02 < lost[1].mean() < 0.10
+    assert not np.isnan(inputs[:, FOLD.input_names.index("temperature_mean")]).any()
+
+
+def test_truths_takes_the_nearest_row_within_ten_minutes() -> None:
+    t = np.array([0.0, 60.0, 360.0, 371.0]) * 60_000
+    values = np.array([[1.0], [2.0], [3.0], [4.0]])
+    faulty = np.array([[False], [False], [False], [True]])
+    found = samples.truths(t, values, faulty, [6 * HOUR_MS])[:, 0, 0]
+    assert found[0] == 3.0
+    assert np.isnan(found[1:]).all()
+    late = samples.truths(np.array([0.0, 370.0]) * 60_000, values[:2], faulty[:2], [6 * HOUR_MS])[0, 0, 0]
+    assert late == 2.0
+    assert np.isnan(samples.truths(np.array([0.0, 370.1]) * 60_000, values[:2], faulty[:2], [6 * HOUR_MS])[0, 0, 0])
+
+
+def test_manifest_says_what_the_model_was_made_of(made: Made) -> None:
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    assert manifest["shape"]["inputs"][0] == {"name": "temperature_mean", "unit": "degC"}
+    assert manifest["contract_fingerprint"] == SMALL.fingerprint
+    assert manifest["training"]["seed"] == 7
+    assert len(manifest["files"]) == 12
+    assert manifest["metrics"]["temperature_6h_mae_degC"] > 0
+    assert not list(made.folder.rglob("*.pkl"))
