@@ -12,8 +12,8 @@ import {
 import { type Contract, SCHEMA_NAMES, type SchemaName } from "../pipelines/contract.ts";
 import type { FeatureKind, Pipeline } from "../pipelines/define.ts";
 
-/** A contract before its schemas and hashes are known. */
-export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas">;
+/** A contract before its schemas and hashes are known; `event` goes into a schema only. */
+export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas"> & { readonly event: string };
 
 /** What each kind of feature asks of its field, and the unit it has. A kind that is not here is refused. */
 export const KINDS: Readonly<
@@ -133,6 +133,13 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
     need(change > 0 && within_ms > 0, place, "a change and a span above 0", { change, within_ms });
   }
 
+  need(
+    /^[a-z][a-z_]*$/.test(pipeline.anomaly.event),
+    "anomaly.event",
+    "a word in snake_case",
+    pipeline.anomaly.event,
+  );
+
   return {
     pipeline: pipeline.name,
     key: observation.key,
@@ -154,12 +161,16 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
     horizons_h: forecast.horizons_h,
     quantiles: forecast.quantiles,
     steps,
+    event: pipeline.anomaly.event,
     stations: sorted(pipeline.stations),
   };
 }
 
 /** The outline with its schemas (without docs) and the two hashes over both. */
-export function seal(outline: Outline, schemas: Readonly<Record<SchemaName, object>>): Contract {
+export function seal(
+  { event: _, ...outline }: Outline,
+  schemas: Readonly<Record<SchemaName, object>>,
+): Contract {
   const bare = Object.fromEntries(
     SCHEMA_NAMES.map((name) => [name, JSON.stringify(withoutDocs(schemas[name]))]),
   );

@@ -46,7 +46,8 @@ export const REJECT_REASONS = [
   "unscorable",
 ] as const;
 
-export const ANOMALY_TYPES = [
+/** What a verdict can say of any domain; the pipeline names the one that is no fault. */
+const FAULTS = [
   "range",
   "spike",
   "step",
@@ -58,8 +59,6 @@ export const ANOMALY_TYPES = [
   "time_shift",
   "inconsistent",
   "duplicate_station",
-  "weather_event",
-  "multivariate",
 ] as const;
 
 /** The name of a quantile in a record: q05 for 0.05. */
@@ -211,7 +210,11 @@ export function derivedSchemas(outline: Outline) {
         record("anomaly_verdict", [
           field("is_anomaly", "boolean", "Whether the window is judged abnormal."),
           share("anomaly_score", "From 0, usual, to 1."),
-          nullable("anomaly_type", enumeration("anomaly_type", ANOMALY_TYPES), "What kind; null when usual."),
+          nullable(
+            "anomaly_type",
+            enumeration("anomaly_type", [...FAULTS, outline.event, "multivariate"]),
+            "What kind; null when usual.",
+          ),
           field("evidence", { type: "array", items: "string" }, "One sentence a finding, with its numbers."),
           field("method", "string", "What judged: rules."),
         ]),

@@ -12,7 +12,7 @@ const PRIMITIVE = {
   bytes: "Buffer",
 } as const;
 
-/** `weather_features` → `WeatherFeatures`. */
+/** `job_progress` → `JobProgress`. */
 export function pascal(name: string): string {
   return name
     .split("_")

@@ -44,6 +44,8 @@ export interface Pipeline {
   };
   /** Rules that explain themselves: `step` is the largest credible change of a window mean within `within_ms`. */
   readonly anomaly: {
+    /** What a verdict calls a true happening that neighbours confirm: no fault of a sensor. */
+    readonly event: string;
     readonly steps: Readonly<Record<string, { readonly change: number; readonly within_ms: number }>>;
   };
   readonly topics: { readonly partitions: number };

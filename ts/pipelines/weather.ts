@@ -40,6 +40,7 @@ export const weather = definePipeline({
   // The largest hourly changes of a real feed: 99.9 % of temperatures stay within 10.6 K an hour
   // (shared data notes on the Kaggle set); a step rule at 12 K flags one hour in some thousands.
   anomaly: {
+    event: "weather_event",
     steps: {
       temperature: { change: 12, within_ms: HOUR_MS },
       humidity: { change: 60, within_ms: HOUR_MS },

@@ -1,0 +1,248 @@
+// What the generator refuses, what it never mentions, and that its output is what lies in the repository.
+
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import { parseObservation } from "../contract/index.ts";
+import type { Pipeline } from "../pipelines/define.ts";
+import { KINDS, outline, sha256 } from "./derive.ts";
+import { meters } from "./fixtures/meters.ts";
+import { differences, write } from "./folder.ts";
+import { FOLDERS, generate, render } from "./generate.ts";
+import { CONTRACT } from "./golden/meters.ts";
+import { pipelineFiles } from "./render.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const text = (path: string) => readFileSync(join(root, path), "utf8");
+const METER = "ts/codegen/fixtures/meter_observation.avsc";
+const observation = parseObservation(text(METER), METER);
+
+const folders: string[] = [];
+const folder = () => {
+  const made = mkdtempSync(join(tmpdir(), "codegen-"));
+  folders.push(made);
+  return made;
+};
+afterEach(() => {
+  for (const made of folders.splice(0)) rmSync(made, { recursive: true });
+});
+
+describe("generate()", () => {
+  it("finds every generated file fresh", () => expect(generate({ root, check: true })).toEqual([]));
+
+  it("renders the same twice", () => expect([...render(root)]).toEqual([...render(root)]));
+
+  it("tells what is missing, stale and left over, and mends it", () => {
+    const files = new Map([
+      ["a/x", "1\n"],
+      ["a/b/y", "2\n"],
+    ]);
+    const here = folder();
+    expect(write(here, files, ["a"]).map(({ kind }) => kind)).toEqual(["missing", "missing"]);
+    expect(differences(here, files, ["a"])).toEqual([]);
+    writeFileSync(join(here, "a/x"), "0\n");
+    writeFileSync(join(here, "a/b/z"), "");
+    rmSync(join(here, "a/b/y"));
+    expect(differences(here, files, ["a"])).toEqual([
+      { path: "a/b/y", kind: "missing" },
+      { path: "a/b/z", kind: "left over" },
+      { path: "a/x", kind: "stale" },
+    ]);
+    write(here, files, ["a"]);
+    expect(differences(here, files, ["a"])).toEqual([]);
+  });
+
+  it("renders nothing outside the folders it owns", () => {
+    for (const path of render(root).keys()) expect(FOLDERS.some((f) => path.startsWith(`${f}/`))).toBe(true);
+  });
+
+  it("refuses a parameter record without a job, and one record under two shapes", () => {
+    const here = folder();
+    for (const path of ["schemas", "ts/codegen", "ts/pipelines"])
+      cpSync(join(root, path), join(here, path), { recursive: true });
+    const params = (name: string) => join(here, "schemas/avro/params", `${name}_params.avsc`);
+    const infer = readFileSync(params("infer"), "utf8");
+    writeFileSync(params("infer"), infer.replace('"name": "bootstrap"', '"name": "brokers"'));
+    expect(() => render(here)).toThrow('"kafka_access"');
+    writeFileSync(params("infer"), infer);
+    writeFileSync(params("score"), infer);
+    expect(() => render(here)).toThrow("score_params.avsc");
+  });
+});
+
+describe("outline()", () => {
+  it("knows these kinds of features", () =>
+    expect(Object.keys(KINDS)).toEqual([
+      "mean",
+      "std",
+      "min",
+      "max",
+      "rate",
+      "sum",
+      "circular_mean",
+      "resultant",
+    ]));
+
+  it("keeps contract order whatever the order of the definition", () =>
+    expect(outline(observation, meters).features.map(({ column, unit }) => `${column} ${unit}`)).toEqual([
+      "phase_circular_mean deg",
+      "phase_resultant 1",
+      "power_mean kW",
+      "power_min kW",
+      "power_max kW",
+      "power_rate kW/h",
+      "voltage_mean V",
+      "voltage_std V",
+      "energy_sum kWh",
+    ]));
+
+  const but = (change: object): Pipeline => ({ ...meters, ...change });
+  const unknown = "median" as "mean";
+  it.each<[string, Pipeline, string]>([
+    ["a name with capitals", but({ name: "Meters" }), "lower case"],
+    ["another contract", but({ observation: "weather_observation" }), "meter_observation"],
+    ["features of an unknown field", but({ features: { current: ["mean"] } }), "features.current"],
+    ["features of the key", but({ features: { meter: ["mean"] } }), "a measured field"],
+    ["an unknown kind", but({ features: { power: [unknown] } }), '"median"'],
+    ["a kind named like a method", but({ features: { power: ["toString" as "mean"] } }), '"toString"'],
+    ["the linear mean of an angle", but({ features: { phase: ["mean"] } }), "role circular"],
+    ["the direction of a power", but({ features: { power: ["circular_mean"] } }), "role measurement"],
+    ["a sum of voltages", but({ features: { voltage: ["sum"] } }), "a unit for V"],
+    ["a kind twice", but({ features: { power: ["mean", "mean"] } }), "every kind once"],
+    ["a window of uneven slides", but({ window: { ...meters.window, size_ms: 100_000 } }), "window.size_ms"],
+    ["a cell of uneven slides", but({ history: { ...meters.history, cell_ms: 45_000 } }), "history.cell_ms"],
+    [
+      "a ring of uneven cells",
+      but({ history: { ...meters.history, depth_ms: 7_230_000 } }),
+      "history.depth_ms",
+    ],
+    [
+      "a ring too short for its lags",
+      but({ history: { ...meters.history, lags: [1, 8] } }),
+      "reach of the lags",
+    ],
+    ["lags that fall", but({ history: { ...meters.history, lags: [4, 1] } }), "history.lags"],
+    ["a history of no feature", but({ history: { ...meters.history, values: ["power_sum"] } }), "power_sum"],
+    [
+      "a target without its mean",
+      but({ forecast: { ...meters.forecast, targets: ["energy"] } }),
+      "energy_mean",
+    ],
+    ["a horizon of half an hour", but({ forecast: { ...meters.forecast, horizons_h: [0.5] } }), "horizons_h"],
+    [
+      "quantiles without the median",
+      but({ forecast: { ...meters.forecast, quantiles: [0.1, 0.9] } }),
+      "the median",
+    ],
+    [
+      "a quantile of thousandths",
+      but({ forecast: { ...meters.forecast, quantiles: [0.025, 0.5] } }),
+      "hundredths",
+    ],
+    [
+      "a step of an unknown field",
+      but({ anomaly: { event: "e", steps: { x: { change: 1, within_ms: 1 } } } }),
+      "steps.x",
+    ],
+    [
+      "a step of nothing",
+      but({ anomaly: { event: "e", steps: { power: { change: 0, within_ms: 1 } } } }),
+      "above 0",
+    ],
+  ])("refuses %s", (_, pipeline, words) => expect(() => outline(observation, pipeline)).toThrow(words));
+});
+
+describe("the hashes", () => {
+  const of = (change: (contract: string) => string, pipeline: Pipeline = meters) => {
+    const here = folder();
+    for (const path of ["schemas", "ts/codegen", "ts/pipelines"])
+      cpSync(join(root, path), join(here, path), { recursive: true });
+    writeFileSync(join(here, METER), change(text(METER)));
+    const files = pipelineFiles(
+      here,
+      { pipeline, source: "x", contract: METER },
+      { schemas: "s", typescript: "t", engine: () => "e" },
+    );
+    const [, fingerprint] = /fingerprint: "([0-9a-f]{64})"/.exec(files.get("t/meters.ts")!)!;
+    const [, plan_hash] = /plan_hash: "([0-9a-f]{64})"/.exec(files.get("t/meters.ts")!)!;
+    return { fingerprint, plan_hash };
+  };
+  const { fingerprint, plan_hash } = CONTRACT;
+
+  it("do not change with words, resources or partitions", () => {
+    expect(of((c) => c.replace("One reading", "A reading"))).toEqual({ fingerprint, plan_hash });
+    const busy = {
+      ...meters,
+      topics: { partitions: 8 },
+      resources: { ...meters.resources, infer: { actors: 2 } },
+    };
+    expect(of((c) => c, busy)).toEqual({ fingerprint, plan_hash });
+  });
+
+  it.each([
+    ["unit", '"unit": "V"', '"unit": "A"'],
+    ["quantity", '"voltage", "unit"', '"line_voltage", "unit"'],
+    ["range", "[0, 500]", "[0, 600]"],
+  ])("the fingerprint changes with a %s, the plan's does not", (_, from, to) => {
+    const changed = of((c) => c.replace(from, to));
+    expect(changed.fingerprint).not.toBe(fingerprint);
+    expect(changed.plan_hash).toBe(plan_hash);
+  });
+
+  it.each<[string, Pipeline]>([
+    ["window", { ...meters, window: { ...meters.window, size_ms: 120_000 } }],
+    ["aggregate", { ...meters, features: { ...meters.features, voltage: ["mean"] } }],
+    ["rule for repeats", { ...meters, duplicates: "source" }],
+  ])("both change with a %s", (_, pipeline) => {
+    const changed = of((c) => c, pipeline);
+    expect(changed.fingerprint).not.toBe(fingerprint);
+    expect(changed.plan_hash).not.toBe(plan_hash);
+  });
+
+  it("only the fingerprint changes with a lag", () => {
+    const changed = of((c) => c, { ...meters, history: { ...meters.history, lags: [1, 2] } });
+    expect(changed.fingerprint).not.toBe(fingerprint);
+    expect(changed.plan_hash).toBe(plan_hash);
+  });
+
+  it("do not depend on the order of keys", () => expect(sha256({ a: 1, b: 2 })).toBe(sha256({ b: 2, a: 1 })));
+});
+
+describe("one definition for every domain", () => {
+  // Words of the first pipeline. In the code that serves all of them they would be a leak.
+  const WORDS = /weather|temperature|humidity|pressure|wind_(?:speed|direction)|precipitation|station_id/i;
+  // Prose may give weather as an example, code may not.
+  const code = (path: string) =>
+    path.endsWith(".py")
+      ? text(path).replace(/"""[\s\S]*?"""|#.*$/gm, (prose) => prose.replace(/[^\n]/g, ""))
+      : text(path);
+  const mentions = (paths: string[]) =>
+    paths.flatMap((path) =>
+      code(path)
+        .split("\n")
+        .flatMap((line, i) => (WORDS.test(line) ? [`${path}:${i + 1} ${line.trim()}`] : [])),
+    );
+  const inFolder = (path: string, ending: string) =>
+    readdirSync(join(root, path))
+      .filter((name) => name.endsWith(ending))
+      .map((name) => `${path}/${name}`);
+
+  it("finds a planted word", () => expect(mentions(["ts/pipelines/weather.ts"]).length).toBeGreaterThan(5));
+
+  it("the generator does not know the weather", () => {
+    const own = inFolder("ts/codegen", ".ts").filter((path) => !path.endsWith(".test.ts"));
+    expect(mentions([...own, ...inFolder("ts/codegen/static", ".py")])).toEqual([]);
+  });
+
+  it("Spark's and Ray's code do not know the weather", () => {
+    // design.py holds the model's own columns: dew point is what the design means by a function of a domain.
+    const ray = inFolder("jobs/ray/ray_jobs", ".py").filter((path) => !path.endsWith("/design.py"));
+    expect(mentions([...inFolder("jobs/pyspark/spark_jobs", ".py"), ...ray])).toEqual([]);
+  });
+
+  it("neither do the meters' files", () => {
+    for (const [path, content] of render(root))
+      if (path.startsWith("ts/codegen/golden/")) expect(content, path).not.toMatch(WORDS);
+  });
+});
