@@ -1,12 +1,14 @@
-"""What a forecast has to beat, and what every head stands on: harmonic climatology and damped anomaly persistence (DAP).
+"""What a forecast has to beat, and what every head stands on: harmonic climatology and damped anomaly persistence
+(DAP).
 
 Fitted by train.py from plain rows, carried as numbers in a model's manifest, evaluated by design.py for every forecast.
 Pure numpy: reads nothing, knows no contract and no model. All times are UTC epoch ms.
 
   base(t, h) = clim_s(t + h) + a_s,h * (x(t) - clim_s(t))
 
-A station that was not in the training data has no climatology of its own. It gets the network's daily and yearly shape in its own
-solar time and a = 1: plain persistence that follows the day's cycle. Its level cancels, so none has to be known.
+A station that was not in the training data has no climatology of its own. It gets the network's daily and yearly
+shape in its own solar time and a = 1: plain persistence that follows the day's cycle. Its level cancels, so none has
+to be known.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ DAY_MS = 86_400_000.0
 YEAR_MS = 365.2425 * DAY_MS
 DAY_HARMONICS = 3
 YEAR_HARMONICS = 2
-# Keeps the normal equations solvable when a station misses whole seasons; at two years of hours it moves nothing by 0.01 K.
+# Keeps the normal equations solvable when a station misses whole seasons; at two years of hours it moves nothing by
+# 0.01 K.
 RIDGE_PER_ROW = 1e-4
 # A residual beyond this many robust deviations is a fault (a pressure reported in another datum), not weather.
 FAULT_DEVIATIONS = 8.0
@@ -66,9 +69,11 @@ class Baseline:
         return np.fromiter((known.get(s, self.unknown) for s in stations), dtype=np.int64, count=len(stations))
 
     def climatology(self, rows: NDArray[np.int64], longitudes: Floats, t_ms: Floats) -> Floats:
-        """Expected value of each target. [n], [n], [n] -> [n, target]. For unknown stations only differences in time mean something."""
+        """Expected value of each target. [n], [n], [n] -> [n, target]. For unknown stations only differences in time
+        mean something.
+        """
         table: Floats = self._coefficients  # type: ignore[attr-defined]
-        return np.einsum("nk,ntk->nt", harmonics(t_ms, longitudes), table[rows])
+        return np.asarray(np.einsum("nk,ntk->nt", harmonics(t_ms, longitudes), table[rows]))
 
     def damping_of(self, rows: NDArray[np.int64]) -> Floats:
         """[n] -> [n, target, horizon]."""
@@ -126,10 +131,11 @@ def fit(
 ) -> Baseline:
     """Fits climatology and damping of each station from its own rows.
 
-    `series`: for each station the times [n], ascending, and the target values [n, target] with NaN where missing; the caller hands
-    in only rows before its cut. Truth of t + h is the nearest row within `tolerance_ms`.
-    Edges: a station without a value of a target gets the network's mean; under half a year of data the year's harmonics are left
-    out, under a year only the first is kept, because waves that the data has not seen would swing freely beyond it.
+    `series`: for each station the times [n], ascending, and the target values [n, target] with NaN where missing; the
+    caller hands in only rows before its cut. Truth of t + h is the nearest row within `tolerance_ms`.
+    Edges: a station without a value of a target gets the network's mean; under half a year of data the year's
+    harmonics are left out, under a year only the first is kept, because waves that the data has not seen would swing
+    freely beyond it.
     """
     target_count = series[0][1].shape[1]
     width = (2 * DAY_HARMONICS + 1) * (2 * YEAR_HARMONICS + 1)
@@ -162,7 +168,8 @@ def fit(
 
 
 def nearest(t_ms: Floats, wanted_ms: Floats, tolerance_ms: int) -> NDArray[np.int64]:
-    """Index into `t_ms` (ascending) of the row nearest to each wanted time, -1 when none is within the tolerance (inclusive).
+    """Index into `t_ms` (ascending) of the row nearest to each wanted time, -1 when none is within the tolerance
+    (inclusive).
 
     A tie takes the earlier row.
     """
@@ -176,7 +183,9 @@ def nearest(t_ms: Floats, wanted_ms: Floats, tolerance_ms: int) -> NDArray[np.in
 
 
 def faulty(residual: Floats) -> NDArray[np.bool_]:
-    """True where a residual is further from the median than any weather: beyond 8 robust deviations. NaN is not faulty. [n] -> [n]."""
+    """True where a residual is further from the median than any weather: beyond 8 robust deviations. NaN is not
+    faulty. [n] -> [n].
+    """
     middle = np.nanmedian(residual) if np.any(~np.isnan(residual)) else 0.0
     deviation = 1.4826 * np.nanmedian(np.abs(residual - middle)) if np.any(~np.isnan(residual)) else 0.0
     if deviation == 0:
@@ -202,7 +211,9 @@ def _allowed_waves(years: float) -> NDArray[np.bool_]:
 
 
 def _solve(waves: Floats, x: Floats, allowed: NDArray[np.bool_]) -> Floats | None:
-    """Ridge least squares in two passes, the second without the faults the first one shows. None when there is nothing to fit."""
+    """Ridge least squares in two passes, the second without the faults the first one shows. None when there is
+    nothing to fit.
+    """
     use = ~np.isnan(x)
     solved = np.zeros(waves.shape[1])
     for _ in range(2):

@@ -1,7 +1,7 @@
 """Runs a function over many jobs as Ray tasks, a bounded number at once, and hands back each result as it comes.
 
-Used by train.py. Ray runs a task again when its worker dies, so a function handed in here must be pure; `Inline` runs the same in this
-process, for tests of the pure parts. Knows nothing of what is computed.
+Used by train.py. Ray runs a task again when its worker dies, so a function handed in here must be pure; `Inline` runs
+the same in this process, for tests of the pure parts. Knows nothing of what is computed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Cluster:
 
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
-        cpus = int(ray.cluster_resources().get("CPU", 1))
+        cpus = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         self._at_once = max(1, min(workers, cpus))
         self._ray = ray
 

@@ -1,8 +1,8 @@
 """From a row's input vector to the columns a head splits on, and the base its change is added to.
 
-Between the fold (which owns the inputs) and the LightGBM heads (model.py); training and serving call the same function. Uses only
-levels, differences and positions: nothing that depends on how often a station reports, so a head trained on hourly rows can serve
-five-minute windows. Pure numpy: no state, no input or output.
+Between the fold (which owns the inputs) and the LightGBM heads (model.py); training and serving call the same
+function. Uses only levels, differences and positions: nothing that depends on how often a station reports, so a head
+trained on hourly rows can serve five-minute windows. Pure numpy: no state, no input or output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ray_jobs.baseline import DAY_MS, YEAR_MS, Baseline, Floats
 from ray_jobs.generated.contract import Contract
 
 HOUR_MS = 3_600_000
-# Fields that are not forecast help by their level and a few changes; more lags of them cost time in every batch and won nothing.
+# Fields that are not forecast help by their level and a few changes; more lags of them cost time in every batch and
+# won nothing.
 SIDE_LAGS = (3, 6, 24)
 FAULT_SPREADS = 6.0
 _LAG = re.compile(r"^(?P<value>.+)_lag_(?P<lag>\d+)$")
@@ -96,10 +97,10 @@ class Design:
     ) -> tuple[NDArray[np.float32], Floats]:
         """The heads' columns and the base of every forecast.
 
-        Shapes: `rows` [n] of the baseline, `places` [n, 3] (latitude, longitude, elevation), `t_ms` [n], `inputs` [n, input]
-        -> columns [n, column], base [n, target, horizon].
-        Edges: without a credible value now (within 6 spreads of the climatology) the newest lag's anomaly stands in; without any, a known station is at its climatology and an
-        unknown one has no base (NaN).
+        Shapes: `rows` [n] of the baseline, `places` [n, 3] (latitude, longitude, elevation), `t_ms` [n], `inputs` [n,
+        input] -> columns [n, column], base [n, target, horizon].
+        Edges: without a credible value now (within 6 spreads of the climatology) the newest lag's anomaly stands in;
+        without any, a known station is at its climatology and an unknown one has no base (NaN).
         """
         contract = self.contract
         n = len(t_ms)
@@ -121,8 +122,8 @@ class Design:
             value = inputs[:, self._now[target]]
             anomaly = value - now_clim[:, k]
             past = [(lag, inputs[:, i] - lag_clim[lag][:, k]) for lag, i in self._lags.get(target, [])]
-            # A value that far from its climatology is a fault, and must not be carried forward; without a level of its own an
-            # unknown station cannot tell.
+            # A value that far from its climatology is a fault, and must not be carried forward; without a level of
+            # its own an unknown station cannot tell.
             limit = np.where(unknown, np.inf, FAULT_SPREADS * spread[:, k])
             newest[:, k] = np.nan
             for then in (anomaly, *(value for _, value in past)):
@@ -186,7 +187,9 @@ class Design:
 
 
 def dew_point(celsius: Floats, humidity: Floats) -> Floats:
-    """Dew point in degC from air temperature in degC and relative humidity in %. Magnus form, coefficients of Alduchov and Eskridge 1996."""
+    """Dew point in degC from air temperature in degC and relative humidity in %. Magnus form, coefficients of
+    Alduchov and Eskridge 1996.
+    """
     gamma = np.log(np.clip(humidity, 1.0, 105.0) / 100.0) + 17.625 * celsius / (243.04 + celsius)
     return np.asarray(243.04 * gamma / (17.625 - gamma))
 

@@ -1,12 +1,12 @@
 """A trained model: LightGBM quantile heads as text and a manifest that says what they may be used for.
 
-train.py writes one, registry.py carries it, the actor loads it and asks for whole batches. Each head predicts the change against the
-damped anomaly of baseline.py; nothing here is pickled, so a model folder can be read with a text editor and by other languages.
-Does not fetch, train or choose a model.
+train.py writes one, registry.py carries it, the actor loads it and asks for whole batches. Each head predicts the
+change against the damped anomaly of baseline.py; nothing here is pickled, so a model folder can be read with a text
+editor and by other languages. Does not fetch, train or choose a model.
 
-A folder holds `manifest.json` and `heads/<target>_<horizon>h_q<quantile>.txt`. The manifest names every head's SHA-256 and carries a
-digest of itself, so a changed byte anywhere is found. The digest leaves out `parent`, which says where a model came from and not what
-it is: the same data, code and seed give the same digest.
+A folder holds `manifest.json` and `heads/<target>_<horizon>h_q<quantile>.txt`. The manifest names every head's
+SHA-256 and carries a digest of itself, so a changed byte anywhere is found. The digest leaves out `parent`, which
+says where a model came from and not what it is: the same data, code and seed give the same digest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ MANIFEST = "manifest.json"
 
 
 def shape_of(contract: Contract, input_names: tuple[str, ...], input_units: tuple[str, ...]) -> dict[str, Any]:
-    """All that has to be equal for a model to be used: names, units, ranges and spans. A field the model never sees is not in it."""
+    """All that has to be equal for a model to be used: names, units, ranges and spans. A field the model never sees
+    is not in it.
+    """
     fields = [contract.field(t) for t in contract.targets]
     return {
         "pipeline": contract.pipeline,
@@ -57,7 +59,9 @@ def head_file(target: str, horizon_h: int, quantile: float) -> str:
 
 
 def write(folder: Path, manifest: dict[str, Any], heads: dict[str, str]) -> dict[str, Any]:
-    """Writes a model folder and returns the manifest with head digests and its own. `heads` is file name -> LightGBM text."""
+    """Writes a model folder and returns the manifest with head digests and its own. `heads` is file name -> LightGBM
+    text.
+    """
     for name, text in heads.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
@@ -69,12 +73,16 @@ def write(folder: Path, manifest: dict[str, Any], heads: dict[str, str]) -> dict
 
 
 def digest_of(manifest: dict[str, Any]) -> str:
-    """SHA-256 over everything a manifest says but its own digest and its parent; head files are in it by their digests."""
+    """SHA-256 over everything a manifest says but its own digest and its parent; head files are in it by their
+    digests.
+    """
     return hashlib.sha256(_canonical({k: v for k, v in manifest.items() if k not in ("digest", "parent")})).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder whose files are all as it says. Errors: `model_refused` when one is missing or was changed."""
+    """The manifest of a folder whose files are all as it says. Errors: `model_refused` when one is missing or was
+    changed.
+    """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -102,7 +110,8 @@ def load(
 ) -> Model:
     """Loads a model folder, checks every digest, and refuses a model made for other inputs, units or spans.
 
-    `version` is what the registry calls it; without one the folder's name up to its first hyphen, as registry.py names folders.
+    `version` is what the registry calls it; without one the folder's name up to its first hyphen, as registry.py
+    names folders.
     Errors: `model_refused`, naming both units, both inputs or both fingerprints.
     """
     folder = Path(path)
@@ -128,7 +137,8 @@ def check_shape(what: str, trained: dict[str, Any], live: dict[str, Any]) -> Non
         if there.keys() != here.keys():
             raise JobError(
                 "model_refused",
-                f"Cannot use {what}: it was trained with {kind} {sorted(there.keys() - here.keys())} that the live contract lacks, "
+                f"Cannot use {what}: it was trained with {kind} {sorted(there.keys() - here.keys())} "
+                "that the live contract lacks, "
                 f"and lacks {sorted(here.keys() - there.keys())}",
             )
     if trained != live:
@@ -141,7 +151,9 @@ def check_shape(what: str, trained: dict[str, Any], live: dict[str, Any]) -> Non
 
 
 class Model:
-    """A loaded model. `train_from_ms` (inclusive) to `train_to_ms` (exclusive) are the window ends and truths it has seen."""
+    """A loaded model. `train_from_ms` (inclusive) to `train_to_ms` (exclusive) are the window ends and truths it has
+    seen.
+    """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], contract: Contract, version: str) -> None:
         self.manifest = manifest
@@ -155,7 +167,8 @@ class Model:
         if list(self._design.columns) != manifest["columns"]:
             raise JobError(
                 "model_refused",
-                f'Cannot use model "{contract.pipeline}" version {version}: its heads split on other columns than this code makes',
+                f'Cannot use model "{contract.pipeline}" version {version}: its heads split on other '
+                "columns than this code makes",
             )
         self._baseline = Baseline.from_json(manifest["baseline"])
         self._margins: Floats = np.array(manifest["margins"], dtype=np.float64)
@@ -171,9 +184,10 @@ class Model:
     def predict(self, stations: list[str], t_ms: NDArray[Any], inputs: NDArray[Any]) -> Floats:
         """Quantiles of every target and horizon for a whole batch.
 
-        Shapes: `stations` [n], `t_ms` [n] (window ends), `inputs` [n, input] -> [n, target, horizon, quantile] in the target's unit.
-        Edges: quantiles ascend and stay in the contract's range; NaN where nothing can be said (an unknown station without a value
-        of the target now or in its lags). An empty batch gives an empty array.
+        Shapes: `stations` [n], `t_ms` [n] (window ends), `inputs` [n, input] -> [n, target, horizon, quantile] in the
+        target's unit.
+        Edges: quantiles ascend and stay in the contract's range; NaN where nothing can be said (an unknown station
+        without a value of the target now or in its lags). An empty batch gives an empty array.
         """
         contract = self._contract
         shape = (len(stations), len(contract.targets), len(contract.horizons_h), len(contract.quantiles))
@@ -204,7 +218,9 @@ class Model:
         )
 
     def spread(self, station: str, target: str) -> float:
-        """Standard deviation of the station's anomaly in the target's unit; the network's mean for an unknown station."""
+        """Standard deviation of the station's anomaly in the target's unit; the network's mean for an unknown
+        station.
+        """
         return float(self._baseline.spread_of(self._baseline.rows([station]))[0, self._contract.targets.index(target)])
 
 
@@ -219,7 +235,8 @@ def finish(
 ) -> Floats:
     """Base plus change, widened by the conformal margins, put in order and held within the contract's range.
 
-    Shapes: `base` [n, target, horizon], `changes` [n, target, horizon, quantile], `margins` [target, horizon, quantile].
+    Shapes: `base` [n, target, horizon], `changes` [n, target, horizon, quantile], `margins` [target, horizon,
+    quantile].
     """
     values = base[..., None] + changes + margins
     return np.asarray(np.clip(np.sort(values, axis=-1), low[None, :, None, None], high[None, :, None, None]))

@@ -1,8 +1,8 @@
 """MLflow from Python: what training publishes and what an actor fetches.
 
-Sits between train.py / infer.py and one tracking server. Reading goes over plain REST, because importing MLflow's client costs an actor
-200 MB and three seconds for three requests; publishing uses the client. Announces nothing and judges no model: model.py checks shapes.
-REST: https://mlflow.org/docs/latest/rest-api.html
+Sits between train.py / infer.py and one tracking server. Reading goes over plain REST, because importing MLflow's
+client costs an actor 200 MB and three seconds for three requests; publishing uses the client. Announces nothing and
+judges no model: model.py checks shapes. REST: https://mlflow.org/docs/latest/rest-api.html
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _PROXIED = "mlflow-artifacts:/"
 
 
 def find(mlflow_uri: str, model_name: str, alias: str = CHAMPION) -> str | None:
-    """The version an alias names; None when there is no such model or alias. Errors: `job_failed` when the server does not answer."""
+    """The version an alias names; None when there is no such model or alias. Errors: `store_unreachable` when the
+    server does not answer.
+    """
     found = _get(mlflow_uri, "registered-models/alias", {"name": model_name, "alias": alias})
     return None if found is None else str(found["model_version"]["version"])
 
@@ -33,7 +35,8 @@ def champion(mlflow_uri: str, model_name: str, cache_dir: str) -> tuple[str, str
     """(version, folder) of the model the alias `champion` names, fetched once and kept in `cache_dir`.
 
     Every byte is checked against the manifest, and the manifest's digest against the one the registry holds.
-    Errors: `model_refused` when there is no champion or a digest differs; `job_failed` when the server does not answer.
+    Errors: `model_refused` when there is no champion or a digest differs; `store_unreachable` when the server does
+    not answer.
     """
     found = _get(mlflow_uri, "registered-models/alias", {"name": model_name, "alias": CHAMPION})
     if found is None:
@@ -107,7 +110,8 @@ def _fetch(mlflow_uri: str, model_name: str, version: dict[str, Any], cache: Pat
         raise JobError(
             "model_refused", f'Cannot load model "{model_name}" version {number}: the registry holds no digest of it'
         )
-    # The digest is part of the folder's name: a registry that was wiped and counts from 1 again must not find an old model here.
+    # The digest is part of the folder's name: a registry that was wiped and counts from 1 again must not find an old
+    # model here.
     folder = cache / model_name / f"{number}-{wanted[:16]}"
     if not (folder / MANIFEST).exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +136,8 @@ def _check(model_name: str, number: str, wanted: str, folder: Path) -> None:
     if seen != wanted:
         raise JobError(
             "model_refused",
-            f'Cannot load model "{model_name}" version {number}: its digest is {seen[:16]}, the registry holds {wanted[:16]}',
+            f'Cannot load model "{model_name}" version {number}: its digest is {seen[:16]}, the '
+            f"registry holds {wanted[:16]}",
         )
 
 
@@ -165,7 +170,7 @@ def _bytes(mlflow_uri: str, path: str) -> bytes:
     try:
         response = requests.get(url, timeout=TIMEOUT_S)
     except requests.RequestException as error:
-        raise JobError("job_failed", f'Cannot reach MLflow at "{mlflow_uri}"') from error
+        raise JobError("store_unreachable", f'Cannot reach MLflow at "{mlflow_uri}"') from error
     if response.status_code == 404:
         raise JobError("model_refused", f'Cannot load model from "{url}": expected an artifact, got HTTP 404')
     if not response.ok:
@@ -184,11 +189,12 @@ def _answer(mlflow_uri: str, call: Any, path: str, **request: Any) -> dict[str, 
         response = call(url, timeout=TIMEOUT_S, **request)
         body: dict[str, Any] = response.json()
     except (requests.RequestException, ValueError) as error:
-        raise JobError("job_failed", f'Cannot reach MLflow at "{mlflow_uri}"') from error
+        raise JobError("store_unreachable", f'Cannot reach MLflow at "{mlflow_uri}"') from error
     if response.ok:
         return body
     missing = f"{body.get('message', '')}".lower()
-    # An alias that is not set is INVALID_PARAMETER_VALUE with this text in 3.x, a missing model RESOURCE_DOES_NOT_EXIST.
+    # An alias that is not set is INVALID_PARAMETER_VALUE with this text in 3.x, a missing model
+    # RESOURCE_DOES_NOT_EXIST.
     if body.get("error_code") == "RESOURCE_DOES_NOT_EXIST" or ("alias" in missing and "not found" in missing):
         return None
     raise JobError(

@@ -1,7 +1,8 @@
-"""From feature rows to training samples: the fold over a station's rows, its truths, its splits, and a forgetful history.
+"""From feature rows to training samples: the fold over a station's rows, its truths, its splits, and a forgetful
+history.
 
-The part of train.py that runs as one Ray task a group of stations. Every random choice comes from the seed and the station's own
-number, so groups and retries change nothing. Knows no LightGBM and no registry.
+The part of train.py that runs as one Ray task a group of stations. Every random choice comes from the seed and the
+station's own number, so groups and retries change nothing. Knows no LightGBM and no registry.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from ray_jobs.design import HOUR_MS, Design, place_of
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 
-# Hourly rows seldom stand exactly h apart; the evaluation counts a pair within ten minutes of the valid time, inclusive.
+# Hourly rows seldom stand exactly h apart; the evaluation counts a pair within ten minutes of the valid time,
+# inclusive.
 TRUTH_TOLERANCE_MS = 600_000
 # Between two splits: what one of them saw must not tell the other of its weather.
 GAP_MS = 72 * HOUR_MS
 FIT, WATCH, TEST = 0, 1, 2
-# Share of training rows that forget everything older than a random lag, that miss single lags, and that do not know their station.
+# Share of training rows that forget everything older than a random lag, that miss single lags, and that do not know
+# their station.
 YOUNG_SHARE = 0.15
 LOST_LAG_SHARE = 0.03
 STRANGER_SHARE = 0.10
@@ -31,8 +34,10 @@ STRANGER_SHARE = 0.10
 
 @dataclass(frozen=True)
 class Splits:
-    """Three spans of issue times, UTC epoch ms: fit [from, fit_to), watch [watch_from, watch_to) for early stopping and margins,
-    test [test_from, cut). A truth belongs to a split only when it lies before the split's own end plus the gap, and before the cut."""
+    """Three spans of issue times, UTC epoch ms: fit [from, fit_to), watch [watch_from, watch_to) for early stopping
+    and margins, test [test_from, cut). A truth belongs to a split only when it lies before the split's own end plus
+    the gap, and before the cut.
+    """
 
     from_ms: int
     fit_to: int
@@ -43,7 +48,8 @@ class Splits:
 
 
 class Samples(NamedTuple):
-    """Rows of several stations. `columns` [n, column], `base` and `truth` [n, target, horizon], `split` [n], `station` [n] (number),
+    """Rows of several stations. `columns` [n, column], `base` and `truth` [n, target, horizon], `split` [n],
+    `station` [n] (number),
     `t_ms` [n]; `test_inputs` [test rows, input] are the raw inputs of the test rows alone, in the same order."""
 
     columns: NDArray[np.float32]
@@ -69,7 +75,8 @@ def splits_of(first_ms: int, cut_ms: int) -> Splits:
 
 
 def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms: list[int]) -> Floats:
-    """What was measured at t + h: the nearest row within ten minutes. [n], [n, target] twice -> [n, target, horizon], NaN without.
+    """What was measured at t + h: the nearest row within ten minutes. [n], [n, target] twice -> [n, target, horizon],
+    NaN without.
 
     A value that is a fault by the station's own climatology is no truth.
     """
@@ -94,8 +101,8 @@ def of_stations(
 ) -> Samples:
     """Folds each station's rows in order and keeps what is trained, watched and tested on.
 
-    `numbers` are the stations' rows in the baseline. Of fit and watch rows one in `sample_every` is drawn at random (a fixed step
-    would see the same hours of the day only); test rows are all kept. Only fit rows forget.
+    `numbers` are the stations' rows in the baseline. Of fit and watch rows one in `sample_every` is drawn at random
+    (a fixed step would see the same hours of the day only); test rows are all kept. Only fit rows forget.
     """
     fold = Fold(contract)
     design = Design(contract, fold.input_names)
@@ -179,7 +186,9 @@ def join(parts: list[Samples], design: Design, fold: Fold) -> Samples:
 
 
 def _splits(t_ms: Floats, horizons_ms: list[int], truth: Floats, splits: Splits) -> NDArray[np.int8]:
-    """Which split each issue time belongs to, -1 for none; takes truths out of `truth` that lie beyond what the split may know."""
+    """Which split each issue time belongs to, -1 for none; takes truths out of `truth` that lie beyond what the split
+    may know.
+    """
     split = np.full(len(t_ms), -1, dtype=np.int8)
     limit = np.full(len(t_ms), -np.inf)
     for name, start, end, known_to in (
@@ -204,4 +213,4 @@ def _forget(inputs: Floats, rows: NDArray[np.bool_], design: Design, rng: np.ran
     young = rows & (rng.random(n) < YOUNG_SHARE)
     for lag, positions in sorted(lags.items()):
         lost = (young & (oldest < lag)) | (rows & (rng.random(n) < LOST_LAG_SHARE))
-        inputs[np.ix_(lost, positions)] = np.nan
+        inputs[np.ix_(lost, np.array(positions))] = np.nan

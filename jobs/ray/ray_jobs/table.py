@@ -1,7 +1,8 @@
 """Feature rows out of the Delta table that the backfill wrote, station by station, as the fold wants them.
 
-Used by train.py and seed.py, in the driver and in Ray tasks alike: each task reads its own stations from one pinned table version, so
-rows never travel through the object store and a task that is run again sees the same rows. Writes nothing and folds nothing.
+Used by train.py and seed.py, in the driver and in Ray tasks alike: each task reads its own stations from one pinned
+table version, so rows never travel through the object store and a task that is run again sees the same rows. Writes
+nothing and folds nothing.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The batch job <pipeline>-train: Delta feature table in, a registered model out.
 
-baseline (driver) -> fold and samples (a task a group of stations) -> one LightGBM head a task -> margins, test metrics through the
-very Model that serves, MLflow. Does not announce the alias move on model-events: TypeScript owns that topic and reads the alias after
-this job ends.
+baseline (driver) -> fold and samples (a task a group of stations) -> one LightGBM head a task -> margins, test
+metrics through the very Model that serves, MLflow. Does not announce the alias move on model-events: TypeScript owns
+that topic and reads the alias after this job ends.
 
-The test month is the last month before the cut and is used once, for the metrics and the promotion; early stopping and the conformal
-margins use the eight weeks before it.
+The test month is the last month before the cut and is used once, for the metrics and the promotion; early stopping
+and the conformal margins use the eight weeks before it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ PREDICT_CHUNK = 4_000
 
 
 class Head(NamedTuple):
-    """One trained head: its text, the rounds it kept, its loss on the watched rows and its change there [watch row] (NaN where no truth)."""
+    """One trained head: its text, the rounds it kept, its loss on the watched rows and its change there [watch row]
+    (NaN where no truth).
+    """
 
     text: str
     rounds: int
@@ -57,9 +59,10 @@ class Trained(NamedTuple):
     test: Samples
 
 
-def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str, Any]:
+def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str, float]:
     """Trains, measures, registers, and moves the alias `champion` when there is none or this one is not worse.
 
+    Returns the job's last counters; `promoted` is 1 when the alias moved and 0 when it stayed.
     Errors: `job_failed` for a table that is missing or too short; whatever the registry raises.
     """
     started = time.monotonic()
@@ -82,12 +85,21 @@ def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str
             f"{'champion' if promoted else 'not promoted'}"
         )
         print(message, flush=True)
-        reporter.progress({"seconds": seconds, "promoted": float(promoted)}, message=message)
-        return {"version": version, "promoted": promoted, "digest": trained.manifest["digest"], "metrics": metrics}
+        counters = {
+            "version": float(version),
+            "promoted": float(promoted),
+            "seconds": seconds,
+            "mae_over_dap": trained.metrics["mae_over_dap"],
+            "predict_ms_per_100_rows": metrics["predict_ms_per_100_rows"],
+        }
+        reporter.progress(counters, message=message)
+        return counters
 
 
 def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, parent: str | None, say: Any) -> Trained:
-    """Everything but the registry: writes the model into `folder`. Same table, code and parameters -> the same digest."""
+    """Everything but the registry: writes the model into `folder`. Same table, code and parameters -> the same
+    digest.
+    """
     version = table.pin(params.table_path)
     clock = time.monotonic()
     baseline, splits, counted = fit_baseline(contract, params, version)
@@ -201,7 +213,9 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
 
 
 def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple[Baseline, Splits, int]:
-    """Climatology and damping from the rows before the test month; also the splits and the number of rows before the cut."""
+    """Climatology and damping from the rows before the test month; also the splits and the number of rows before the
+    cut.
+    """
     targets = [contract.target_column(t) for t in contract.targets]
     found = table.read(
         params.table_path, version, contract, [contract.key, "window_end", *targets], params.from_ms, params.cut_ms
@@ -238,8 +252,8 @@ def fit_head(
 ) -> Head:
     """One quantile of one target and horizon. Pure: a task that is run again gives the same text.
 
-    Stations whose damped forecast errs by more than twice the median station's weigh less: a sensor full of faults must not decide
-    when the network's heads stop.
+    Stations whose damped forecast errs by more than twice the median station's weigh less: a sensor full of faults
+    must not decide when the network's heads stop.
     """
     change = truth[:, target, horizon] - base[:, target, horizon]
     usable = ~np.isnan(change)
@@ -276,7 +290,8 @@ def _booster_settings(params: TrainParams) -> dict[str, Any]:
         "max_bin": 127,
         "bin_construct_sample_cnt": 50_000,
         "seed": params.seed,
-        # All four together make a head a function of its data: https://lightgbm.readthedocs.io/en/latest/Parameters.html#deterministic
+        # All four together make a head a function of its data:
+        # https://lightgbm.readthedocs.io/en/latest/Parameters.html#deterministic
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": 1,
@@ -287,8 +302,8 @@ def _booster_settings(params: TrainParams) -> dict[str, Any]:
 def _margins(contract: Contract, data: Samples, heads: list[Head]) -> Floats:
     """How far each quantile moves outwards so that the bands cover what they say on the watched weeks.
 
-    Conformalised quantile regression, one margin for each pair (q, 1 - q): Romano, Patterson, Candes 2019, equation 6. The median stays.
-    -> [target, horizon, quantile].
+    Conformalised quantile regression, one margin for each pair (q, 1 - q): Romano, Patterson, Candes 2019, equation
+    6. The median stays. -> [target, horizon, quantile].
     """
     quantiles = contract.quantiles
     shape = (len(contract.targets), len(contract.horizons_h), len(quantiles))
@@ -312,7 +327,9 @@ def _margins(contract: Contract, data: Samples, heads: list[Head]) -> Floats:
 
 
 def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, inputs: Floats | None = None) -> Floats:
-    """The model's quantiles for the test rows, through the same call that serves. -> [row, target, horizon, quantile]."""
+    """The model's quantiles for the test rows, through the same call that serves. -> [row, target, horizon,
+    quantile].
+    """
     inputs = test.test_inputs if inputs is None else inputs
     names = [baseline.stations[i] for i in test.station]
     chunks = [
@@ -325,7 +342,8 @@ def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, input
 def measure(contract: Contract, test: Samples, predicted: Floats, input_names: tuple[str, ...]) -> dict[str, float]:
     """Errors against the truth, the damped anomaly (DAP) and persistence, on rows that have all three.
 
-    Names carry the unit: `temperature_6h_mae_degC`. Coverage is the share within the outermost quantiles, pinball the mean over all.
+    Names carry the unit: `temperature_6h_mae_degC`. Coverage is the share within the outermost quantiles, pinball the
+    mean over all.
     `mae_over_dap` is the mean of MAE / DAP's MAE over targets and horizons.
     """
     out: dict[str, float] = {}
