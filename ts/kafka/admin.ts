@@ -1,12 +1,15 @@
 // Topics as declared data against topics as they are: create, alter, describe, offsets, lag.
 // Sits between `millrace apply`, the supervisor's metrics and one cluster. Declares nothing itself.
 
-import { ConfigResourceTypes, type Kafka as Kafkajs } from "kafkajs";
+import kafkajs, { type Kafka as Kafkajs } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
 import { isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
 import { type Cluster, clusterOf } from "./internals.ts";
 import type { Admin, PartitionLag, PartitionOffsets, TopicChange, TopicSpec } from "./kafka.ts";
 import { listOffsets, PartitionReader } from "./reader.ts";
+
+// Node finds the names of a CommonJS module by reading it, and stops before this one.
+const { ConfigResourceTypes } = kafkajs;
 
 /** Kafka's number for a setting of the topic itself, as opposed to a default. Source: `DescribeConfigsResponse`. */
 const TOPIC_CONFIG = 1;

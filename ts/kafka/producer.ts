@@ -2,19 +2,15 @@
 // Knows nothing of records' meaning, and never decides to try a failed transaction again: after an error its outcome is
 // unknown, so the caller opens a new producer, which settles the old transaction, and looks at what was committed.
 
-import {
-  CompressionCodecs,
-  CompressionTypes,
-  type Kafka as Kafkajs,
-  type Message,
-  type Transaction as Raw,
-} from "kafkajs";
+import kafkajs, { type Kafka as Kafkajs, type Message, type Transaction as Raw } from "kafkajs";
 import snappy from "kafkajs-snappy";
 import { PipelineError } from "../contract/errors.ts";
 import { isFenced, isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
 import type { OutRecord, Producer, ProducerOptions, Transaction } from "./kafka.ts";
 import { partitionOf } from "./partition.ts";
 
+// Node finds the names of a CommonJS module by reading it, and stops before these two.
+const { CompressionCodecs, CompressionTypes } = kafkajs;
 CompressionCodecs[CompressionTypes.Snappy] = snappy;
 
 export const TRANSACTION_TIMEOUT_MS = 10_000;
