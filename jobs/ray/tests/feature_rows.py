@@ -6,13 +6,16 @@ fold.py.
 
 from __future__ import annotations
 
+import importlib.util
 import math
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 from ray_jobs.generated.contract import Contract
 
 HOUR_MS = 3_600_000
+METERS = Path(__file__).resolve().parents[3] / "ts/codegen/golden/meters/ray/meters_contract.py"
 Row = dict[str, Any]
 
 
@@ -118,3 +121,13 @@ def number(value: float | None) -> float:
 def same(a: list[float], b: list[float]) -> bool:
     """Equal bit for bit, NaN equal to NaN."""
     return [x.hex() for x in a] == [x.hex() for x in b]
+
+
+def meters() -> Contract:
+    """The generator's second domain: electricity meters, with another key, another slide and nothing of the weather."""
+    spec = importlib.util.spec_from_file_location("meters_contract", METERS)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    contract: Contract = module.CONTRACT
+    return contract

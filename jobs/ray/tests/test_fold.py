@@ -14,7 +14,7 @@ from ray_jobs.fold import APPLIED, EXPIRED, SKIPPED, Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.ring import StationState
-from tests.feature_rows import HOUR_MS, Oracle, row, same, streams
+from tests.feature_rows import HOUR_MS, Oracle, meters, row, same, streams
 
 # A ring of five hours instead of ten days: the same code, and random streams run around it several times.
 SHORT = replace(CONTRACT, lags=(1, 2, 4), depth_ms=5 * HOUR_MS, ring_cells=30)
@@ -28,18 +28,7 @@ DEEP = replace(
     depth_ms=100 * HOUR_MS,
     ring_cells=100,
 )
-# Another domain's numbers: cells of one slide, steps that are no hours, a depth barely above the longest lag.
-OTHER = replace(
-    CONTRACT,
-    key="device",
-    slide_ms=30_000,
-    window_ms=90_000,
-    cell_ms=30_000,
-    step_ms=90_000,
-    lags=(1, 3),
-    depth_ms=450_000,
-    ring_cells=15,
-)
+OTHER = meters()
 T0 = 1_700_000_000_000 // (6 * HOUR_MS) * 6 * HOUR_MS
 T = "temperature_mean"
 

@@ -17,7 +17,7 @@ from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.history import GlobalTable, Restoration
 from ray_jobs.io import BadRecord, Decoder, Encoder
 from ray_jobs.predict import Codecs, Incoming, Names, Outcome, Scorer
-from tests.feature_rows import HOUR_MS, row
+from tests.feature_rows import HOUR_MS, meters, row
 from tests.scores import FakeModel
 
 T0 = 1_480_550_400_000
@@ -128,6 +128,28 @@ def test_prediction_says_what_it_is_and_where_it_came_from() -> None:
         "evidence": [],
         "method": "rules",
     }
+
+
+def test_another_domain_goes_through_with_its_own_names() -> None:
+    contract = meters()
+    schemas = contract.schemas
+    codecs = Codecs(
+        features=Decoder({"7": schemas["features"]}, schemas["features"]),
+        predictions=Encoder(schemas["predictions"], 8),
+        history=Encoder(schemas["history"], 9),
+        rejects=Encoder(schemas["rejects"], 10),
+    )
+    subject = Scorer(contract, Names("", "meters-features", "champion"), codecs, lambda: NOW)
+    end = T0 + contract.slide_ms
+    values: dict[str, float | None] = {"power_mean": 4.0, "power_min": -60.0, "power_max": 4.0}
+    good = Encoder(schemas["features"], 7)(row(contract, "m-1", end, 1, 3, values))
+    out = subject.score([incoming(0, good, key=b"m-1"), incoming(1, b"", key=b"m-1")], FakeModel(contract, "1"), [0])
+    (only,) = (Decoder({"8": schemas["predictions"]}, schemas["predictions"])(value) for _, value in out.predictions)
+    assert only["meter"] == "m-1" and only["quantiles"]["power_1h"].keys() == {"q10", "q50", "q90"}
+    assert only["confidence"].keys() == {"power_confidence", "overall_confidence", "completeness"}
+    assert only["anomaly"]["evidence"] == ["power from -60 to 4 leaves [-50, 100] kW"]
+    (refused,) = (Decoder({"10": schemas["rejects"]}, schemas["rejects"])(value) for _, value in out.rejects)
+    assert refused["meter"] == "m-1" and refused["reason"] == "bad_framing"
 
 
 def test_a_forecast_nobody_can_make_is_null_and_its_confidence_zero() -> None:
