@@ -1,0 +1,19 @@
+// One runner of each engine for the given settings.
+
+import { join } from "node:path";
+import type { EngineKind, JobRunner } from "./job.ts";
+import { processRunner } from "./process.ts";
+import { rayRunner } from "./ray.ts";
+import { type Settings, stateDir } from "./settings.ts";
+import { sparkRunner } from "./spark.ts";
+
+export type Runners = Readonly<Record<EngineKind, JobRunner>>;
+
+/** Opens nothing yet. */
+export function runnersOf(settings: Settings): Runners {
+  return {
+    spark: sparkRunner(settings),
+    ray: rayRunner(settings),
+    process: processRunner({ folder: join(stateDir(settings), "processes"), cwd: settings.root }),
+  };
+}

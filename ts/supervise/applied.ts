@@ -1,0 +1,39 @@
+// What `apply` has put in force: which schema ids readers must know and which one writers use. Written by apply, read by the
+// plan and by sources. In an evolution the readers' tables grow first and the writers' ids move when the readers run.
+
+import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import type { TopicName } from "../pipelines/index.ts";
+import { keep, kept } from "./keep.ts";
+
+export interface Applied {
+  readonly pipeline: string;
+  readonly fingerprint: string;
+  /** Every schema a record of the topic may carry: registry id (decimal text) to Avro JSON. */
+  readonly tables: Readonly<Record<TopicName, Readonly<Record<string, string>>>>;
+  /** The id new records of the topic are written with. */
+  readonly writers: Readonly<Record<TopicName, number>>;
+}
+
+const path = (settings: Settings) => join(stateDir(settings), `applied-${settings.pipeline}.json`);
+
+export function readApplied(settings: Settings): Applied | null {
+  return kept<Applied>(path(settings));
+}
+
+export function writeApplied(settings: Settings, applied: Applied): void {
+  keep(path(settings), applied);
+}
+
+/** Errors: `contract_mismatch` when nothing or another contract was applied in this namespace. */
+export function requireApplied(settings: Settings, fingerprint: string): Applied {
+  const applied = readApplied(settings);
+  if (applied?.fingerprint === fingerprint) return applied;
+  throw new PipelineError(
+    "contract_mismatch",
+    `Cannot use pipeline "${settings.pipeline}" in namespace "${settings.namespace}": expected contract ${fingerprint} to be applied, ${
+      applied ? `${applied.fingerprint} is` : "none is"
+    }; run "millrace apply"`,
+  );
+}

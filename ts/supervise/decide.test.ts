@@ -1,0 +1,351 @@
+// decide() case by case, and the whole supervisor against fake engines that lose answers, jobs and memory, with the
+// supervisor itself killed at any effect: never two submissions of one job, and running again once the trouble ends.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type FakeRunner, fakeRunner } from "../engines/fake.ts";
+import type { JobStatus } from "../engines/job.ts";
+import { decide, type JobView, LIMITS, nextAttemptMs, type SubmissionView } from "./decide.ts";
+import type { Desired, DesiredJob } from "./desired.ts";
+import { type Effects, type Records, Supervisor } from "./supervisor.ts";
+
+const NOW = 1_000_000_000;
+const running: JobStatus = { state: "running" };
+
+function submission(change: Partial<SubmissionView> = {}): SubmissionView {
+  return {
+    submission: "a-1",
+    hash: "h",
+    taken: true,
+    submitted_ms: NOW - 60_000,
+    running_ms: NOW - 50_000,
+    status: running,
+    unknown_ms: null,
+    heartbeat_ms: NOW - 1_000,
+    ending: null,
+    ...change,
+  };
+}
+const job = (change: Partial<JobView> = {}): JobView => ({
+  submission: null,
+  failures: [],
+  gave_up: null,
+  busy: false,
+  ...change,
+});
+const want = new Map([["a", { hash: "h", heartbeat_ms: 30_000 }]]);
+const judge = (view: JobView, wanted = want) => decide(wanted, new Map([["a", view]]), NOW)[0] ?? null;
+const judged = (change: Partial<SubmissionView>, wanted = want) =>
+  judge(job({ submission: submission(change) }), wanted);
+
+describe("decide()", () => {
+  it("submits what is wanted and not there, and leaves what runs alone", () => {
+    expect(decide(want, new Map(), NOW)).toEqual([{ kind: "submit", job: "a" }]);
+    expect(judged({})).toBeNull();
+    expect(judge(job({ busy: true }))).toBeNull();
+  });
+  it("does nothing about a job whose engine does not answer", () => {
+    expect(judged({ status: null, heartbeat_ms: null })).toBeNull();
+  });
+  it("looks for a submission nobody knows to be taken, after its request cannot be on its way any more", () => {
+    expect(judged({ taken: false, submitted_ms: NOW - 10 })).toBeNull();
+    expect(judged({ taken: false, submitted_ms: NOW - LIMITS.settle_ms })).toEqual({
+      kind: "find",
+      job: "a",
+    });
+  });
+  it("stops what is not wanted or runs another way", () => {
+    expect(judged({}, new Map())).toEqual({ kind: "stop", job: "a", reason: "not wanted", kill: false });
+    expect(judged({ hash: "old" })).toEqual({ kind: "stop", job: "a", reason: "changed", kill: false });
+  });
+  it("kills what is silent longer than its limit: exactly at the limit it still lives", () => {
+    expect(judged({ heartbeat_ms: NOW - 30_000 })).toBeNull();
+    expect(judged({ heartbeat_ms: NOW - 30_001 })).toEqual({
+      kind: "stop",
+      job: "a",
+      reason: "silent",
+      kill: true,
+    });
+    expect(judged({ heartbeat_ms: null, running_ms: NOW - 29_000 })).toBeNull();
+  });
+  it("never calls a job silent that sends no heartbeats", () => {
+    expect(
+      judged({ heartbeat_ms: null }, new Map([["a", { hash: "h", heartbeat_ms: null as never }]])),
+    ).toBeNull();
+  });
+  it("ends a submission that never gets to run", () => {
+    const status: JobStatus = { state: "waiting", reason: "no cores" };
+    expect(judged({ status, submitted_ms: NOW - LIMITS.start_ms })).toBeNull();
+    expect(judged({ status, submitted_ms: NOW - LIMITS.start_ms - 1 })).toMatchObject({
+      reason: "never ran",
+    });
+  });
+  it("counts an end nobody asked for as a failure, and one we asked for not", () => {
+    const failed: JobStatus = { state: "failed", reason: "exit code 1" };
+    expect(judged({ status: failed })).toEqual({ kind: "close", job: "a", failure: "exit code 1" });
+    expect(judged({ status: failed, ending: "changed" })).toEqual({ kind: "close", job: "a", failure: null });
+    expect(judged({ status: { state: "succeeded" } })).toMatchObject({
+      failure: expect.stringMatching(/by itself/),
+    });
+    expect(judged({ status: { state: "stopped" }, ending: "silent" })).toMatchObject({
+      failure: expect.any(String),
+    });
+  });
+  it("gives a job that its engine forgot no successor while it shows signs of life", () => {
+    const status: JobStatus = { state: "unknown", reason: "?" };
+    expect(judged({ status, unknown_ms: NOW - 5_000, heartbeat_ms: null })).toBeNull();
+    expect(judged({ status, unknown_ms: NOW - 20_000, heartbeat_ms: NOW - 500 })).toBeNull();
+    expect(judged({ status, unknown_ms: NOW - 20_000, heartbeat_ms: NOW - 15_000 })).toMatchObject({
+      kind: "close",
+    });
+  });
+  it("waits twice as long after each failure and gives up after five in ten minutes", () => {
+    const gaps = [1, 2, 3, 4].map((n) => {
+      const failures = Array.from({ length: n }, () => NOW);
+      return nextAttemptMs(failures, NOW, LIMITS) - NOW;
+    });
+    expect(gaps).toEqual([1_000, 2_000, 4_000, 8_000]);
+    const five = [4, 3, 2, 1, 0].map((minutes) => NOW - minutes * 60_000);
+    expect(judge(job({ failures: five }))).toEqual({ kind: "give_up", job: "a" });
+    expect(judge(job({ failures: five, gave_up: "h" }))).toBeNull();
+    expect(judge(job({ failures: five, gave_up: "another" }))).toEqual({ kind: "submit", job: "a" });
+    const old = five.map((at) => at - LIMITS.failures_window_ms);
+    expect(judge(job({ failures: old }))).toEqual({ kind: "submit", job: "a" });
+  });
+});
+
+/** Thrown at an effect to kill a supervisor in the middle of what it does; everything it still tries fails too. */
+class Killed extends Error {}
+
+class World {
+  now_ms = NOW;
+  readonly engine: FakeRunner = fakeRunner("spark");
+  desired: Desired = {};
+  records: Records | null = null;
+  names = 0;
+  supervisor: Supervisor | null = null;
+  /** Effects until the next kill; null for none. */
+  fuse: number | null = null;
+  violations: string[] = [];
+  /** True: a killed supervisor's records are lost with it, and only the engine knows what runs. */
+  forgetful = false;
+
+  start(): Supervisor {
+    let dead = false;
+    const effect = <T>(work: () => T): T => {
+      if (dead) throw new Killed();
+      if (this.fuse !== null && this.fuse-- <= 0) {
+        dead = true;
+        this.fuse = null;
+        this.supervisor = null;
+        if (this.forgetful) this.records = null;
+        throw new Killed();
+      }
+      return work();
+    };
+    const runner = new Proxy(this.engine, {
+      get: (target, key) => {
+        const value: unknown = Reflect.get(target, key);
+        if (typeof value !== "function") return value;
+        return async (...given: unknown[]) => {
+          const result = await effect(() => Reflect.apply(value, target, given) as Promise<unknown>);
+          // The engine has done it, and we may be dead before the answer.
+          return effect(() => result);
+        };
+      },
+    });
+    const effects: Effects = {
+      runners: { spark: runner, ray: runner, process: runner },
+      heartbeats: { of: () => null, caughtUp: async () => true },
+      clock: { nowMs: () => this.now_ms },
+      desired: () => this.desired,
+      store: {
+        load: () => this.records,
+        save: (records) =>
+          effect(() => {
+            this.records = structuredClone(records);
+          }),
+      },
+      params: { path: (name) => `/p/${name}`, write: () => effect(() => {}), remove: () => {} },
+      log: () => {},
+      prefix: "ns-",
+      unique: () => `u${(this.names++).toString(36)}`,
+    };
+    this.supervisor = new Supervisor(effects);
+    return this.supervisor;
+  }
+
+  async step(): Promise<void> {
+    const supervisor = this.supervisor ?? this.start();
+    try {
+      await supervisor.tick();
+      await supervisor.settled();
+    } catch (error) {
+      if (!(error instanceof Killed)) throw error;
+    }
+    const alive = new Map<string, number>();
+    for (const { spec } of this.engine.alive()) alive.set(spec.name, (alive.get(spec.name) ?? 0) + 1);
+    for (const [name, count] of alive) if (count > 1) this.violations.push(`${count} of ${name}`);
+  }
+}
+
+const desiredJob = (name: string, attempt = 0): DesiredJob => ({
+  name,
+  attempt,
+  launch: {
+    engine: "spark",
+    entrypoint: "/x",
+    cores: 1,
+    driver_memory: "1",
+    executor_memory: "1",
+    properties: {},
+  },
+  params: { a: 1 },
+  code: "c",
+  heartbeat_ms: null,
+  stop_ms: 1_000,
+});
+
+type Trouble =
+  | {
+      kind:
+        | "tick"
+        | "crash job"
+        | "forget job"
+        | "engine down"
+        | "engine up"
+        | "lose answer"
+        | "toggle b"
+        | "change a";
+    }
+  | { kind: "kill supervisor"; after: number }
+  | { kind: "time"; ms: number };
+
+const trouble: fc.Arbitrary<Trouble> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant<Trouble>({ kind: "tick" }) },
+  {
+    weight: 5,
+    arbitrary: fc.constantFrom<Trouble>(
+      { kind: "crash job" },
+      { kind: "forget job" },
+      { kind: "engine down" },
+      { kind: "engine up" },
+      { kind: "lose answer" },
+      { kind: "toggle b" },
+      { kind: "change a" },
+    ),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("kill supervisor" as const), after: fc.nat(8) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant("time" as const), ms: fc.integer({ min: 1, max: 60_000 }) }),
+  },
+);
+
+async function live(world: World, events: readonly Trouble[]): Promise<void> {
+  let attempt = 0;
+  for (const event of events) {
+    const victim = world.engine.alive()[0]?.handle.submission;
+    switch (event.kind) {
+      case "tick":
+        break;
+      case "crash job":
+        if (victim) world.engine.set(victim, { state: "failed", reason: "killed" });
+        break;
+      case "forget job":
+        if (victim) world.engine.forget(victim);
+        break;
+      case "engine down":
+      case "engine up":
+        world.engine.unreachable = event.kind === "engine down";
+        break;
+      case "lose answer":
+        world.engine.loseNextAnswer = true;
+        break;
+      case "toggle b": {
+        const { "job-b": b, ...rest } = world.desired;
+        world.desired = b ? rest : { ...rest, "job-b": desiredJob("job-b") };
+        break;
+      }
+      case "change a":
+        world.desired = { ...world.desired, "job-a": desiredJob("job-a", ++attempt) };
+        break;
+      case "kill supervisor":
+        world.fuse = event.after;
+        break;
+      case "time":
+        world.now_ms += event.ms;
+        break;
+    }
+    await world.step();
+    world.now_ms += 500;
+  }
+}
+
+describe("Supervisor", () => {
+  it("never has two of one job, and runs what is wanted once the trouble ends", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(trouble, { maxLength: 60 }), fc.boolean(), async (events, forgetful) => {
+        const world = new World();
+        world.forgetful = forgetful;
+        world.desired = { "job-a": desiredJob("job-a") };
+        await live(world, events);
+        world.engine.unreachable = false;
+        world.engine.loseNextAnswer = false;
+        world.fuse = null;
+        // A fresh attempt, as `submit` makes for a job that was given up meanwhile.
+        const again = { ...desiredJob("job-a", 1_000) };
+        world.desired = { ...world.desired, "job-a": again };
+        if (world.desired["job-b"]) world.desired = { ...world.desired, "job-b": desiredJob("job-b", 1_000) };
+        for (let i = 0; i < 60; i++) {
+          await world.step();
+          world.now_ms += 5_000;
+        }
+        expect(world.violations).toEqual([]);
+        expect(
+          world.engine
+            .alive()
+            .map(({ spec }) => spec.name)
+            .sort(),
+        ).toEqual(Object.keys(world.desired).sort());
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("gives up after five failures, says so, and tries again when submitted anew", async () => {
+    const world = new World();
+    world.desired = { "job-a": desiredJob("job-a") };
+    for (let i = 0; i < 200; i++) {
+      const victim = world.engine.alive()[0];
+      if (victim) world.engine.set(victim.handle.submission, { state: "failed", reason: "exit code 1" });
+      await world.step();
+      world.now_ms += 1_000;
+    }
+    expect(world.engine.submissions).toHaveLength(LIMITS.failures_max);
+    expect(world.records?.["job-a"]).toMatchObject({
+      gave_up: expect.any(String),
+      last: { reason: "exit code 1" },
+      restarts: LIMITS.failures_max - 1,
+    });
+    world.desired = { "job-a": desiredJob("job-a", 1) };
+    await world.step();
+    await world.step();
+    expect(world.engine.alive()).toHaveLength(1);
+    expect(world.records?.["job-a"]).toMatchObject({ gave_up: null, status: { state: "running" } });
+  });
+
+  it("adopts a job that runs without any record of it, and stops its twin", async () => {
+    const world = new World();
+    world.desired = { "job-a": desiredJob("job-a") };
+    await world.step();
+    const first = world.engine.alive()[0]!;
+    const twin = `${first.handle.submission}x`;
+    await world.engine.submit({ ...first.spec, submission: twin, params_path: `/p/${twin}` });
+    world.records = null;
+    world.supervisor = null;
+    await world.step();
+    expect(world.engine.alive().map(({ handle }) => handle.submission)).toEqual([first.handle.submission]);
+    expect(world.records).toMatchObject({ "job-a": { submission: { submission: first.handle.submission } } });
+  });
+});

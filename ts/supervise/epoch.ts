@@ -1,0 +1,125 @@
+// Which checkpoint a stateful stream runs on. Another plan means a new checkpoint under the next epoch, and that one starts at
+// the offsets that cover the last (window + lateness) of event time: plain earliest would repeat a week, plain latest
+// would lose the windows that are open. Reads the raw topic's ends; starts nothing.
+
+import { join } from "node:path";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
+import { keep, kept } from "./keep.ts";
+
+export interface Epoch {
+  readonly plan_hash: string;
+  /** From 1, and one more with every new checkpoint; first part of a feature row's version. */
+  readonly plan_epoch: number;
+  /** `earliest`, or Spark's JSON by topic and partition, inclusive. */
+  readonly starting_offsets: string;
+}
+
+type Epochs = Readonly<Record<string, Epoch>>;
+
+const path = (settings: Settings) => join(stateDir(settings), "epochs.json");
+
+export function readEpoch(settings: Settings, job: string): Epoch | null {
+  return kept<Epochs>(path(settings))?.[job] ?? null;
+}
+
+/** The epoch of a plan: the one written down, or the next one, with offsets from `cover` unless it is the first. */
+export async function epochOf(
+  settings: Settings,
+  job: string,
+  plan_hash: string,
+  cover: () => Promise<string>,
+): Promise<Epoch> {
+  const before = readEpoch(settings, job);
+  if (before?.plan_hash === plan_hash) return before;
+  const epoch: Epoch = before
+    ? { plan_hash, plan_epoch: before.plan_epoch + 1, starting_offsets: await cover() }
+    : { plan_hash, plan_epoch: 1, starting_offsets: "earliest" };
+  keep(path(settings), { ...kept<Epochs>(path(settings)), [job]: epoch });
+  return epoch;
+}
+
+/** The source's own clock, else the time the broker appended it; epoch ms. */
+export function clockOf(record: Pick<KafkaRecord, "headers" | "timestamp">): number {
+  const text = record.headers["clock"]?.toString("utf8");
+  const clock = text === undefined || text === "" ? Number.NaN : Number(text);
+  return Number.isSafeInteger(clock) ? clock : record.timestamp;
+}
+
+/**
+ * Spark's JSON of the first offset of each partition whose clock is within `span_ms` of the newest clock of the topic.
+ * Found by bisection: a source's clock never runs backwards within a partition. An empty partition starts at its end.
+ */
+export async function covering(kafka: Kafka, topic: string, span_ms: number): Promise<string> {
+  const partitions = await kafka.admin.offsets(topic);
+  const newest = new Map<number, number>();
+  for (const { partition, start, stable } of partitions) {
+    const last = await lastClock(kafka, topic, partition, start, stable);
+    if (last !== null) newest.set(partition, last);
+  }
+  const frontier = Math.max(...newest.values());
+  const found: Record<string, number> = {};
+  for (const { partition, start, stable } of partitions) {
+    let [low, high] = [start, stable];
+    if (!newest.has(partition)) low = high;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const record = await firstFrom(kafka, topic, partition, middle, high);
+      // Only markers and aborted records from the middle on: the answer lies before it.
+      if (record === null) high = middle;
+      else if (clockOf(record) >= frontier - span_ms) high = middle;
+      else low = record.offset + 1;
+    }
+    found[String(partition)] = low;
+  }
+  return JSON.stringify({ [topic]: found });
+}
+
+/** The clock of the last committed record; looks at ever larger tails, because the end may be markers only. */
+async function lastClock(
+  kafka: Kafka,
+  topic: string,
+  partition: number,
+  start: number,
+  end: number,
+): Promise<number | null> {
+  for (let tail = 64; ; tail *= 8) {
+    const from = Math.max(start, end - tail);
+    let last: KafkaRecord | null = null;
+    const reader = kafka.read(topic, {
+      from: new Map([[partition, from]]),
+      until: "stable",
+      partitions: [partition],
+    });
+    try {
+      for await (const records of reader) last = records.at(-1) ?? last;
+    } finally {
+      await reader.close();
+    }
+    if (last) return clockOf(last);
+    if (from === start) return null;
+  }
+}
+
+async function firstFrom(
+  kafka: Kafka,
+  topic: string,
+  partition: number,
+  offset: number,
+  end: number,
+): Promise<KafkaRecord | null> {
+  const reader = kafka.read(topic, {
+    from: new Map([[partition, offset]]),
+    until: "stable",
+    partitions: [partition],
+  });
+  try {
+    for await (const records of reader) {
+      const first = records[0];
+      if (first) return first.offset < end ? first : null;
+    }
+    return null;
+  } finally {
+    await reader.close();
+  }
+}

@@ -1,0 +1,45 @@
+// Small JSON files that are the truth across kills: written beside and renamed, so a reader sees the old or the new one, never
+// half of either. For a handful of files of a few kilobytes; knows nothing of what is in them.
+
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+
+/** Readable by the owner only: parameters name addresses and where secrets lie. */
+const MODE = 0o600;
+
+export function keep(path: string, value: unknown): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const beside = `${path}.${process.pid}.new`;
+  const fd = openSync(beside, "w", MODE);
+  try {
+    writeSync(fd, `${JSON.stringify(value, null, 2)}\n`);
+    // Before the rename: a crash of the machine must not leave an empty file under the name.
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(beside, path);
+}
+
+/** Null when there is no such file. Errors: `config_invalid` for one that is not JSON. */
+export function kept<T>(path: string): T | null {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    throw error;
+  }
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot read "${path}": expected JSON; move it away to begin anew`,
+      {
+        cause,
+      },
+    );
+  }
+}

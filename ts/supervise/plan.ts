@@ -1,0 +1,317 @@
+// The plan: which jobs a pipeline has, what runs each, and its parameters. A new job is an entry here.
+// Pure: addresses come with the settings, ids with what was applied, offsets with the epoch. Submits nothing.
+
+import { join } from "node:path";
+import type {
+  BackfillParams,
+  FeaturesParams,
+  InferParams,
+  KafkaAccess,
+  SeedParams,
+  TrainParams,
+} from "../contract/index.ts";
+import type { Launch } from "../engines/job.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import { type Contract, type JobName, type Names, namesOf, type Pipeline } from "../pipelines/index.ts";
+import type { Applied } from "./applied.ts";
+import type { Epoch } from "./epoch.ts";
+
+/** Parameters before a submission has a name. */
+type Before<P> = Omit<P, "submission">;
+
+/** One job as it should run. */
+export interface Planned {
+  readonly name: string;
+  readonly launch: Launch;
+  /** Null for a process, which takes plain arguments. */
+  readonly params: Readonly<Record<string, unknown>> | null;
+  /** Digest of the code that runs; another one restarts the job. */
+  readonly code: string;
+  /** Longest silence of a running job before it counts as dead; null for one that sends no heartbeats. */
+  readonly heartbeat_ms: number | null;
+  /** Time to end by itself after its current batch when asked to, before it is killed. */
+  readonly stop_ms: number;
+}
+
+export interface Setting {
+  readonly settings: Settings;
+  readonly pipeline: Pipeline;
+  readonly contract: Contract;
+  readonly applied: Applied;
+  /** Digests of jobs/pyspark and jobs/ray. */
+  readonly code: { readonly spark: string; readonly ray: string };
+}
+
+/** Long-running jobs of a pipeline, in the order they are started. */
+export const STREAMS = ["features", "infer", "serve"] as const satisfies readonly JobName[];
+
+// A micro-batch in a catch-up may take tens of seconds on a small machine, and reports come between batches as well.
+const HEARTBEAT_MS = 90_000;
+const STOP_MS = 30_000;
+
+const pyspark = (settings: Settings, file: string) =>
+  join(settings.root, "jobs", "pyspark", "spark_jobs", "generated", `${file}.py`);
+const rayCode = (settings: Settings) => join(settings.root, "jobs", "ray");
+
+// One collector thread: a second one competes with the executor for the same two cores.
+const JVM = "-XX:+UseSerialGC -XX:-UsePerfData -Xss512k";
+const LAUNCH_PROPERTIES = {
+  "spark.driver.extraJavaOptions": JVM,
+  "spark.executor.extraJavaOptions": JVM,
+};
+
+function access({ kafka }: Settings): KafkaAccess {
+  return { bootstrap: kafka.bootstrap, properties: kafka.properties, secrets_path: kafka.secrets_path };
+}
+
+function shared({ settings, contract, applied }: Setting, names: Names, job: JobName) {
+  return {
+    namespace: settings.namespace,
+    job: names.jobs[job],
+    fingerprint: contract.fingerprint,
+    kafka: access(settings),
+    progress_topic: names.topics.progress.topic,
+    progress_schema_id: applied.writers.progress,
+  };
+}
+
+export function planFeatures(setting: Setting, epoch: Epoch): Planned {
+  const { settings, pipeline, applied, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const { features } = pipeline.resources;
+  const params: Before<FeaturesParams> = {
+    ...shared(setting, names, "features"),
+    raw_topic: names.topics.raw.topic,
+    features_topic: names.topics.features.topic,
+    rejects_topic: names.topics.rejects.topic,
+    raw_schemas: applied.tables.raw,
+    features_schema_id: applied.writers.features,
+    rejects_schema_id: applied.writers.rejects,
+    checkpoint_path: join(
+      stateDir(settings),
+      names.checkpoint(names.jobs.features, epoch.plan_hash, epoch.plan_epoch),
+    ),
+    starting_offsets: epoch.starting_offsets,
+    plan_epoch: epoch.plan_epoch,
+    trigger_ms: features.trigger_ms,
+    rejects_trigger_ms: features.rejects_trigger_ms,
+    state_store: features.state_store,
+    shuffle_partitions: features.shuffle_partitions,
+  };
+  return {
+    name: names.jobs.features,
+    launch: {
+      engine: "spark",
+      entrypoint: pyspark(settings, `${pipeline.name}_features`),
+      cores: features.cores,
+      driver_memory: features.driver_memory,
+      executor_memory: features.executor_memory,
+      properties: LAUNCH_PROPERTIES,
+    },
+    params,
+    code: code.spark,
+    heartbeat_ms: HEARTBEAT_MS,
+    stop_ms: STOP_MS,
+  };
+}
+
+export function planInfer(setting: Setting): Planned {
+  const { settings, pipeline, applied, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const params: Before<InferParams> = {
+    ...shared(setting, names, "infer"),
+    features_topic: names.topics.features.topic,
+    history_topic: names.topics.history.topic,
+    predictions_topic: names.topics.predictions.topic,
+    rejects_topic: names.topics.rejects.topic,
+    model_events_topic: names.topics.model_events.topic,
+    features_schemas: applied.tables.features,
+    history_schemas: applied.tables.history,
+    model_events_schemas: applied.tables.model_events,
+    history_schema_id: applied.writers.history,
+    predictions_schema_id: applied.writers.predictions,
+    rejects_schema_id: applied.writers.rejects,
+    group_id: names.groups.ray,
+    transactional_id: `${names.prefix}${names.jobs.infer}`,
+    mlflow_uri: settings.mlflowUrl,
+    model_name: names.model,
+    model_cache: join(stateDir(settings), "models"),
+    actors: pipeline.resources.infer.actors,
+    // Shorter than a micro-batch: an actor is back at its poll before the next rows come.
+    poll_ms: 200,
+    // A transaction of this many rows stays well below its ten seconds.
+    batch_rows: 2_000,
+    arm: "champion",
+  };
+  return {
+    name: names.jobs.infer,
+    launch: {
+      engine: "ray",
+      entrypoint: `ray_jobs.generated.${pipeline.name}_infer`,
+      code: rayCode(settings),
+    },
+    params,
+    code: code.ray,
+    heartbeat_ms: HEARTBEAT_MS,
+    stop_ms: STOP_MS,
+  };
+}
+
+/** The HTTP API, a process of this machine. `arguments` are those of the command line that repeat our settings. */
+export function planServe({ settings, pipeline }: Pick<Setting, "settings" | "pipeline">): Planned {
+  const names = namesOf(pipeline, settings.namespace);
+  return {
+    name: names.jobs.serve,
+    launch: cli(settings, ["serve"]),
+    params: null,
+    code: "",
+    heartbeat_ms: null,
+    stop_ms: 10_000,
+  };
+}
+
+/** A source that reads files and goes on from its cursor after a restart. */
+export function planReplay(
+  { settings, pipeline }: Pick<Setting, "settings" | "pipeline">,
+  replay_arguments: readonly string[],
+): Planned {
+  const names = namesOf(pipeline, settings.namespace);
+  return {
+    name: names.jobs.replay,
+    launch: cli(settings, ["replay", ...replay_arguments]),
+    params: null,
+    code: "",
+    heartbeat_ms: null,
+    stop_ms: 15_000,
+  };
+}
+
+/** A command of our own with the same settings, whatever environment the supervisor was started from. */
+export function cli(settings: Settings, words: readonly string[]): Extract<Launch, { engine: "process" }> {
+  return {
+    engine: "process",
+    command: join(settings.root, "bin", "millrace"),
+    arguments: [...words, "--settings", join(stateDir(settings), "settings.json")],
+  };
+}
+
+/** Where a batch of observations comes from: staged files, or a range of the raw topic (Spark JSON; end exclusive). */
+export type BackfillFrom =
+  | { readonly files: readonly string[] }
+  | { readonly starting_offsets: string; readonly ending_offsets: string };
+
+export interface BackfillChoice {
+  readonly from: BackfillFrom;
+  /** Only windows that end in [from_ms, to_ms); null for all. */
+  readonly from_ms: number | null;
+  readonly to_ms: number | null;
+}
+
+/** Delta tables of a namespace. */
+export function tables(settings: Settings): { readonly features: string; readonly rejects: string } {
+  const folder = join(stateDir(settings), "tables");
+  return {
+    features: join(folder, `${settings.pipeline}-features`),
+    rejects: join(folder, `${settings.pipeline}-rejects`),
+  };
+}
+
+export function planBackfill(setting: Setting, { from, from_ms, to_ms }: BackfillChoice): Planned {
+  const { settings, pipeline, applied, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const topic = "files" in from ? null : from;
+  const params: Before<BackfillParams> = {
+    ...shared(setting, names, "backfill"),
+    raw_topic: topic ? names.topics.raw.topic : null,
+    starting_offsets: topic?.starting_offsets ?? null,
+    ending_offsets: topic?.ending_offsets ?? null,
+    raw_schemas: applied.tables.raw,
+    files: "files" in from ? from.files : [],
+    from_ms,
+    to_ms,
+    table_path: tables(settings).features,
+    rejects_path: tables(settings).rejects,
+    shuffle_partitions: 4,
+  };
+  const { features } = pipeline.resources;
+  return {
+    name: names.jobs.backfill,
+    launch: {
+      engine: "spark",
+      entrypoint: pyspark(settings, `${pipeline.name}_backfill`),
+      cores: features.cores,
+      driver_memory: features.driver_memory,
+      executor_memory: "1200m",
+      properties: LAUNCH_PROPERTIES,
+    },
+    params,
+    code: code.spark,
+    heartbeat_ms: null,
+    stop_ms: STOP_MS,
+  };
+}
+
+/** `cutover_ms`: the last window_end that is seeded; the stream begins after it. */
+export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms: number }): Planned {
+  const { settings, pipeline, applied, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const params: Before<SeedParams> = {
+    ...shared(setting, names, "seed"),
+    table_path: tables(settings).features,
+    history_topic: names.topics.history.topic,
+    history_schema_id: applied.writers.history,
+    partitions: pipeline.topics.partitions,
+    cutover_ms,
+  };
+  return ray(setting, "seed", names, params, code.ray);
+}
+
+export type TrainChoice = Pick<
+  TrainParams,
+  "from_ms" | "cut_ms" | "trees" | "leaves" | "learning_rate" | "sample_every" | "workers" | "seed"
+>;
+
+/** What `train` takes when nothing is said: the full model. */
+export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
+  from_ms: null,
+  trees: 300,
+  leaves: 63,
+  learning_rate: 0.05,
+  sample_every: 1,
+  workers: 2,
+  seed: 1,
+};
+
+export function planTrain(setting: Setting, choice: TrainChoice): Planned {
+  const { settings, pipeline, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const params: Before<TrainParams> = {
+    ...shared(setting, names, "train"),
+    table_path: tables(settings).features,
+    mlflow_uri: settings.mlflowUrl,
+    model_name: names.model,
+    ...choice,
+  };
+  return ray(setting, "train", names, params, code.ray);
+}
+
+function ray(
+  { settings, pipeline }: Setting,
+  job: "seed" | "train",
+  names: Names,
+  params: Readonly<Record<string, unknown>>,
+  code: string,
+): Planned {
+  return {
+    name: names.jobs[job],
+    launch: {
+      engine: "ray",
+      entrypoint: `ray_jobs.generated.${pipeline.name}_${job}`,
+      code: rayCode(settings),
+    },
+    params,
+    code,
+    heartbeat_ms: null,
+    stop_ms: STOP_MS,
+  };
+}

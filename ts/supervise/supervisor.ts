@@ -1,0 +1,383 @@
+// Makes what runs equal what should run: looks, lets decide() judge, and carries out its actions, one a job at a time.
+// Everything it must not forget is written down before and after it acts, so a supervisor killed anywhere is replaced by
+// one that adopts what runs. Knows no pipeline: the desired state says what to launch with which parameters.
+
+import { PipelineError } from "../contract/index.ts";
+import type { EngineKind, JobHandle, JobRunner, JobStatus } from "../engines/job.ts";
+import {
+  type Action,
+  decide,
+  type EndReason,
+  type JobView,
+  LIMITS,
+  type Limits,
+  recent,
+  type WantedView,
+} from "./decide.ts";
+import { type Desired, type DesiredJob, hashOf } from "./desired.ts";
+
+export interface Submission {
+  readonly submission: string;
+  readonly hash: string;
+  readonly engine: EngineKind;
+  readonly params_path: string;
+  /** Null while nobody knows whether the engine took it. */
+  readonly handle: JobHandle | null;
+  readonly submitted_ms: number;
+  readonly running_ms: number | null;
+  readonly ending: EndReason | null;
+  readonly stop_ms: number;
+}
+
+/** How an earlier submission ended. */
+export interface Ending {
+  readonly submission: string;
+  readonly at_ms: number;
+  readonly reason: string;
+}
+
+export interface JobRecord {
+  readonly engine: EngineKind;
+  readonly submission: Submission | null;
+  /** Last seen state; null when the engine did not answer. */
+  readonly status: JobStatus | null;
+  readonly failures: readonly number[];
+  readonly gave_up: string | null;
+  /** Submissions after the first one. */
+  readonly restarts: number;
+  readonly last: Ending | null;
+}
+
+export type Records = Readonly<Record<string, JobRecord>>;
+
+/** What a job said of itself last. */
+export interface Heartbeat {
+  readonly submission: string;
+  readonly at_ms: number;
+  readonly state: string;
+  readonly error_code: string | null;
+  readonly message: string | null;
+}
+
+export interface Heartbeats {
+  of(job: string): Heartbeat | null;
+  /** Whether silence means anything now: Kafka answers and all reports are read. */
+  caughtUp(): Promise<boolean>;
+}
+
+export interface Effects {
+  readonly runners: Readonly<Record<EngineKind, JobRunner>>;
+  readonly heartbeats: Heartbeats;
+  readonly clock: { nowMs(): number };
+  readonly desired: () => Desired;
+  readonly store: { load(): Records | null; save(records: Records): void };
+  /** Files of one submission: parameters are written before the engine is asked, and removed after the end. */
+  readonly params: {
+    path(submission: string): string;
+    write(path: string, params: object): void;
+    remove(path: string): void;
+  };
+  readonly log: (line: string) => void;
+  /** Start of every submission's name: the namespace's. */
+  readonly prefix: string;
+  /** Characters that make a submission's name unique for all time. */
+  readonly unique: () => string;
+}
+
+const EMPTY = (engine: EngineKind): JobRecord => ({
+  engine,
+  submission: null,
+  status: null,
+  failures: [],
+  gave_up: null,
+  restarts: 0,
+  last: null,
+});
+
+/** Errors after which it is certain that the engine runs nothing. */
+const REFUSED = new Set(["spark_rejected", "ray_rejected", "job_failed", "config_invalid"]);
+
+export class Supervisor {
+  readonly #effects: Effects;
+  readonly #limits: Limits;
+  readonly #records = new Map<string, JobRecord>();
+  readonly #unknown_ms = new Map<string, number>();
+  readonly #busy = new Map<string, Promise<void>>();
+  #saved = "";
+  #fatal: unknown = null;
+
+  constructor(effects: Effects, limits: Limits = LIMITS) {
+    this.#effects = effects;
+    this.#limits = limits;
+    for (const [job, record] of Object.entries(effects.store.load() ?? {})) this.#records.set(job, record);
+  }
+
+  get records(): Records {
+    return Object.fromEntries(this.#records);
+  }
+
+  /** One look and one decision; actions go on in the background. Rejects only when the records cannot be kept, never for an engine that is down. */
+  async tick(): Promise<void> {
+    if (this.#fatal !== null) throw this.#fatal;
+    const desired = this.#effects.desired();
+    await Promise.all([...this.#records.keys()].map((job) => this.#look(job)));
+    const now_ms = this.#effects.clock.nowMs();
+    const wanted = new Map<string, WantedView>();
+    for (const [job, want] of Object.entries(desired))
+      wanted.set(job, { hash: hashOf(want), heartbeat_ms: want.heartbeat_ms });
+    const actual = new Map<string, JobView>();
+    for (const job of this.#records.keys()) actual.set(job, this.#view(job));
+    for (const action of decide(wanted, actual, now_ms, this.#limits)) {
+      if (
+        action.kind === "stop" &&
+        action.reason === "silent" &&
+        !(await this.#effects.heartbeats.caughtUp())
+      )
+        continue;
+      this.#start(action, desired[action.job] ?? null);
+    }
+    this.#save();
+  }
+
+  /** Resolves once no action is under way. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#busy.values());
+  }
+
+  #record(job: string): JobRecord {
+    const record = this.#records.get(job);
+    if (!record) throw new Error(`no record of job "${job}"`);
+    return record;
+  }
+
+  #change(job: string, change: Partial<JobRecord>): void {
+    this.#records.set(job, { ...this.#record(job), ...change });
+  }
+
+  #save(): void {
+    const text = JSON.stringify(this.records);
+    if (text === this.#saved) return;
+    this.#effects.store.save(this.records);
+    this.#saved = text;
+  }
+
+  async #look(job: string): Promise<void> {
+    const { submission, status: before } = this.#record(job);
+    if (!submission?.handle) return;
+    let status: JobStatus | null;
+    try {
+      status = await this.#effects.runners[submission.engine].status(submission.handle);
+    } catch (error) {
+      status = null;
+      if (before !== null) this.#effects.log(`${job}: cannot see it: ${(error as Error).message}`);
+    }
+    // An action may have closed the submission while the engine was asked.
+    const { submission: now } = this.#record(job);
+    if (now?.submission !== submission.submission) return;
+    if (status?.state !== "unknown") this.#unknown_ms.delete(job);
+    else if (!this.#unknown_ms.has(job)) this.#unknown_ms.set(job, this.#effects.clock.nowMs());
+    if (status && status.state !== before?.state) this.#effects.log(`${job}: ${said(status)}`);
+    const running_ms = now.running_ms ?? (status?.state === "running" ? this.#effects.clock.nowMs() : null);
+    this.#change(job, { status, submission: { ...now, running_ms } });
+  }
+
+  #view(job: string): JobView {
+    const { submission, status, failures, gave_up } = this.#record(job);
+    const heartbeat = this.#effects.heartbeats.of(job);
+    return {
+      submission: submission && {
+        submission: submission.submission,
+        hash: submission.hash,
+        taken: submission.handle !== null,
+        submitted_ms: submission.submitted_ms,
+        running_ms: submission.running_ms,
+        status,
+        unknown_ms: this.#unknown_ms.get(job) ?? null,
+        heartbeat_ms: heartbeat?.submission === submission.submission ? heartbeat.at_ms : null,
+        ending: submission.ending,
+      },
+      failures,
+      gave_up,
+      busy: this.#busy.has(job),
+    };
+  }
+
+  #start(action: Action, want: DesiredJob | null): void {
+    const { job } = action;
+    if (action.kind === "submit" && want && !this.#records.has(job))
+      this.#records.set(job, EMPTY(want.launch.engine));
+    const work = this.#carryOut(action, want)
+      .catch((error: unknown) => this.#effects.log(`${job}: ${action.kind} did not work: ${String(error)}`))
+      .then(() => {
+        this.#busy.delete(job);
+        this.#save();
+      })
+      // Who cannot write down what it does must not go on.
+      .catch((error: unknown) => {
+        this.#fatal = error;
+      });
+    this.#busy.set(job, work);
+  }
+
+  async #carryOut(action: Action, want: DesiredJob | null): Promise<void> {
+    switch (action.kind) {
+      case "submit":
+        if (want) await this.#submit(action.job, want);
+        return;
+      case "find":
+        return this.#find(action.job);
+      case "stop":
+        return this.#stop(action.job, action.reason, action.kill);
+      case "close":
+        return this.#close(action.job, action.failure);
+      case "give_up":
+        if (!want) return;
+        this.#change(action.job, { gave_up: hashOf(want) });
+        this.#effects.log(`${action.job}: given up after ${this.#limits.failures_max} failures`);
+        return;
+    }
+  }
+
+  async #submit(job: string, want: DesiredJob): Promise<void> {
+    const { runners, params, clock, log, unique } = this.#effects;
+    const engine = want.launch.engine;
+    const runner = runners[engine];
+    const hash = hashOf(want);
+    let running: Awaited<ReturnType<typeof this.adoptable>>;
+    try {
+      running = await this.adoptable(job, runner);
+    } catch (error) {
+      // Who cannot be asked what runs is not asked to run more.
+      this.#change(job, { engine, status: null });
+      log(`${job}: not submitted: ${(error as Error).message}`);
+      return;
+    }
+    const [first, ...twins] = running;
+    for (const twin of twins) {
+      log(`${job}: stops ${twin.handle.submission}, which runs beside ${first?.handle.submission}`);
+      await runner.stop(twin.handle, { deadline_ms: want.stop_ms });
+    }
+    const record = this.#record(job);
+    if (first) {
+      this.#change(job, {
+        engine,
+        gave_up: null,
+        submission: {
+          submission: first.handle.submission,
+          hash: first.hash,
+          engine,
+          params_path: first.handle.params_path,
+          handle: first.handle,
+          submitted_ms: clock.nowMs(),
+          running_ms: null,
+          ending: null,
+          stop_ms: want.stop_ms,
+        },
+      });
+      log(`${job}: adopts ${first.handle.submission}`);
+      this.#save();
+      return;
+    }
+    const submission = `${this.#effects.prefix}${job}-${hash}-${unique()}`;
+    const params_path = params.path(submission);
+    const intended: Submission = {
+      submission,
+      hash,
+      engine,
+      params_path,
+      handle: null,
+      submitted_ms: clock.nowMs(),
+      running_ms: null,
+      ending: null,
+      stop_ms: want.stop_ms,
+    };
+    this.#change(job, {
+      engine,
+      status: null,
+      submission: intended,
+      failures: record.gave_up === null ? record.failures : [],
+      gave_up: null,
+      restarts: record.last === null ? record.restarts : record.restarts + 1,
+    });
+    // Written down first: whoever comes after a kill between here and the answer looks before submitting again.
+    this.#save();
+    try {
+      params.write(params_path, { ...want.params, ...(want.params ? { submission } : {}) });
+      const handle = await runner.submit({ name: job, submission, params_path, launch: want.launch });
+      this.#change(job, { submission: { ...intended, handle } });
+      this.#save();
+      log(`${job}: submitted as ${submission}`);
+    } catch (error) {
+      log(`${job}: ${(error as Error).message}`);
+      if (error instanceof PipelineError && REFUSED.has(error.code)) this.#close(job, error.message);
+    }
+  }
+
+  /** Live submissions of a job in this namespace, whoever made them. Their names carry their hash. */
+  async adoptable(
+    job: string,
+    runner: JobRunner,
+  ): Promise<{ readonly handle: JobHandle; readonly hash: string }[]> {
+    const start = `${this.#effects.prefix}${job}-`;
+    return (await runner.list()).flatMap(({ handle }) => {
+      if (!handle.submission.startsWith(start)) return [];
+      const found = /^([0-9a-f]{8})-[0-9a-z]+$/.exec(handle.submission.slice(start.length));
+      return found ? [{ handle, hash: found[1]! }] : [];
+    });
+  }
+
+  async #find(job: string): Promise<void> {
+    const { submission } = this.#record(job);
+    if (!submission) return;
+    const handle = await this.#effects.runners[submission.engine].find(submission.submission);
+    if (handle) {
+      this.#change(job, {
+        submission: { ...submission, handle: { ...handle, params_path: submission.params_path } },
+      });
+      this.#effects.log(`${job}: adopts ${submission.submission}`);
+    } else this.#close(job, "the engine has not taken it");
+  }
+
+  async #stop(job: string, reason: EndReason, kill: boolean): Promise<void> {
+    const { submission } = this.#record(job);
+    if (!submission?.handle) return;
+    if (submission.ending === null) {
+      this.#change(job, { submission: { ...submission, ending: reason } });
+      this.#save();
+      this.#effects.log(`${job}: asks ${submission.submission} to end: ${reason}`);
+    }
+    await this.#effects.runners[submission.engine].stop(submission.handle, {
+      deadline_ms: kill ? 0 : submission.stop_ms,
+    });
+  }
+
+  #close(job: string, failure: string | null): void {
+    const record = this.#record(job);
+    const { submission } = record;
+    if (!submission) return;
+    const at_ms = this.#effects.clock.nowMs();
+    const heartbeat = this.#effects.heartbeats.of(job);
+    // The job's own last words say more than its engine's.
+    const own =
+      heartbeat?.submission === submission.submission && heartbeat.state === "failed" && heartbeat.message
+        ? `${heartbeat.message} (${heartbeat.error_code ?? "job_failed"})`
+        : null;
+    const reason =
+      failure === null
+        ? (submission.ending ?? "ended")
+        : (own ?? (submission.ending ? `${submission.ending}: ${failure}` : failure));
+    this.#effects.params.remove(submission.params_path);
+    this.#unknown_ms.delete(job);
+    this.#change(job, {
+      submission: null,
+      status: record.status,
+      failures: failure === null ? record.failures : [...recent(record.failures, at_ms, this.#limits), at_ms],
+      last: { submission: submission.submission, at_ms, reason },
+    });
+    this.#effects.log(`${job}: ${submission.submission} has ended: ${reason}`);
+  }
+}
+
+export function said(status: JobStatus): string {
+  return "reason" in status ? `${status.state}: ${status.reason}` : status.state;
+}
