@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { type Port, PORTS, type Ports } from "../settings.ts";
+import { PORTS, type Port, type Ports } from "../settings.ts";
 
 /** True if nobody listens on the port, on this address or on all of them. */
 export function free(port: number, host = "127.0.0.1"): Promise<boolean> {
@@ -23,7 +23,8 @@ export function holder(port: number): string | null {
       for (const line of readFileSync(table, "utf8").split("\n").slice(1)) {
         const field = line.trim().split(/\s+/);
         // 0A is LISTEN. Source: include/net/tcp_states.h.
-        if (field[3] === "0A" && Number.parseInt(field[1]!.split(":")[1]!, 16) === port) inodes.add(field[9]!);
+        if (field[3] === "0A" && Number.parseInt(field[1]!.split(":")[1]!, 16) === port)
+          inodes.add(field[9]!);
       }
     } catch {
       // No such table: an address family the kernel does not have.

@@ -1,9 +1,9 @@
 // Processes that outlive this one: started in a session of their own, recognised later by pid and start time, and ended
 // with everything they started. Reads /proc, so Linux only. Does not know what an engine is.
 
+import { spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { execa } from "execa";
 import { PipelineError } from "../../contract/errors.ts";
 import { until } from "./until.ts";
 
@@ -122,18 +122,19 @@ export function launch({ command, args, env, cwd, log, mark }: Launch): Identity
   } catch {
     // No log yet.
   }
-  // A descriptor, not a path: execa would copy a path's bytes through this process, which is about to leave.
+  // A descriptor, not a pipe, and spawn itself, not execa: nothing of this process may stay between the child and its
+  // log, because this process is about to leave.
   const out = openSync(log, "a");
   try {
-    const child = execa(command, args, {
+    // Through env(1), which replaces itself: the rest of the environment is passed on without being read here.
+    const variables = Object.entries({ ...env, ENGINE_RUN: mark }).map(([key, value]) => `${key}=${value}`);
+    const child = spawn("env", [...variables, command, ...args], {
       cwd,
-      env: { ...env, ENGINE_RUN: mark },
       stdio: ["ignore", out, out],
       detached: true,
-      cleanup: false,
-      reject: false,
-      buffer: false,
     });
+    // Without a listener a missing command would stop this process; it shows as a missing pid below.
+    child.once("error", () => {});
     child.unref();
     const identity = child.pid === undefined ? null : identify(child.pid);
     if (!identity)
