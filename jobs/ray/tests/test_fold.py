@@ -170,6 +170,18 @@ def test_lag_bounds() -> None:
         assert step.inputs[age] == distance_ms / HOUR_MS if seen else math.isnan(step.inputs[age])
 
 
+def test_a_cell_that_left_the_ring_is_no_lag_even_where_its_slot_still_holds_it() -> None:
+    fold = Fold(SHORT)
+    lag = fold.input_names.index(f"{T}_lag_4")
+    for first, seen in [(T0, False), (T0 + 60_000, True)]:
+        state = fold.new_state()
+        fold.step(state, row(SHORT, "a", first, 1, 1, values(**{T: 5.0})))
+        later = T0 - SHORT.cell_ms + SHORT.depth_ms + 60_000
+        step = fold.step(state, row(SHORT, "a", later, 1, 2, values(**{T: 6.0})))
+        assert first > later - 5 * HOUR_MS, "young enough by its time"
+        assert (step.inputs[lag] == 5.0) is seen
+
+
 def test_versions_decide_what_is_applied() -> None:
     fold = Fold(SHORT)
     state = fold.new_state()
