@@ -241,7 +241,7 @@ describe("GET /health", () => {
       job: "weather-infer",
       submission: "weather-infer-1",
       state: "running",
-      timestamp: NOW_MS - 61_000,
+      timestamp: NOW_MS - 91_000,
       error_code: null,
       message: null,
       counters: {},
@@ -253,7 +253,7 @@ describe("GET /health", () => {
       {
         name: "weather-infer",
         status: "down",
-        detail: "no heartbeat for 61 s",
+        detail: "no heartbeat for 91 s",
         next: "Run: millrace logs weather-infer",
       },
     ]);

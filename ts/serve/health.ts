@@ -56,8 +56,8 @@ export interface Health {
   readonly feed: FeedState;
 }
 
-/** A running job that has said nothing for longer than this is not believed: after a restart Ray still calls the dead RUNNING. */
-export const HEARTBEAT_SILENT_S = 60;
+/** A running job that has said nothing for longer than this is not believed: after a restart Ray still calls the dead RUNNING. The supervisor restarts it after the same time. */
+export const HEARTBEAT_SILENT_S = 90;
 
 interface JobVerdict {
   readonly up: boolean;
