@@ -297,7 +297,10 @@ export class Supervisor {
       submission: intended,
       failures: record.gave_up === null ? record.failures : [],
       gave_up: null,
-      restarts: record.last === null ? record.restarts : record.restarts + 1,
+      restarts:
+        record.last === null || record.last.reason === ("not wanted" satisfies EndReason)
+          ? 0
+          : record.restarts + 1,
     });
     // Written down first: whoever comes after a kill between here and the answer looks before submitting again.
     this.#save();

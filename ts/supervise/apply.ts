@@ -1,0 +1,202 @@
+// Puts a pipeline's contract in force: schemas in the registry, topics in Kafka, and the ids that readers and writers use.
+// A compatible change goes in three steps, so that no record is ever unreadable: register it, restart the readers with the
+// longer table of ids, and only when they run let the writers use it. Idempotent; with `dry_run` it only says.
+
+import { join } from "node:path";
+import { assertCompatible, PipelineError } from "../contract/index.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import type { Kafka, TopicChange } from "../kafka/kafka.ts";
+import type { Registry } from "../kafka/registry.ts";
+import { namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
+import { type Applied, readApplied, writeApplied } from "./applied.ts";
+import { changeDesired, type Desired, hashOf, readDesired } from "./desired.ts";
+import { readEpoch } from "./epoch.ts";
+import { keep } from "./keep.ts";
+import { lockWithin } from "./lock.ts";
+import { planFeatures, planInfer, type Setting } from "./plan.ts";
+import { settingsPath, supervisorOf } from "./run.ts";
+import { codeOf, planHash, untilRunning } from "./submit.ts";
+
+export interface SubjectChange {
+  readonly subject: string;
+  readonly change: "new" | "evolved" | "same";
+  /** Null when it was not registered (dry run). */
+  readonly id: number | null;
+}
+
+export interface ApplyReport {
+  readonly subjects: readonly SubjectChange[];
+  readonly topics: readonly TopicChange[];
+  /** Jobs that were restarted with longer tables, then those restarted to write with new ids. */
+  readonly restarted: { readonly readers: readonly string[]; readonly writers: readonly string[] };
+  readonly dry_run: boolean;
+}
+
+export interface ApplyOptions {
+  readonly settings: Settings;
+  readonly kafka: Kafka;
+  readonly registry: Registry;
+  /** Observation contract to apply instead of the generated one, as Avro JSON. */
+  readonly observation?: string;
+  readonly dry_run?: boolean;
+  /** Wall time for the readers to run again. */
+  readonly deadline_ms?: number;
+  readonly signal?: AbortSignal;
+  readonly onStep?: (line: string) => void;
+}
+
+const DEADLINE_MS = 300_000;
+
+/**
+ * Errors: `contract_rejected` for a change that breaks readers or changes a meaning, naming the field and, for a unit, both;
+ * nothing has been changed then. `kafka_unreachable`, `registry_unreachable`; `job_timed_out` when readers do not come back,
+ * which leaves the writers on the old ids and can be repeated.
+ */
+export async function apply(options: ApplyOptions): Promise<ApplyReport> {
+  const { settings, kafka, registry, dry_run = false, onStep = () => {} } = options;
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const schemas = {
+    ...contract.schemas,
+    ...(options.observation ? { observation: bare(options.observation) } : {}),
+  };
+  const wanted = subjectsOf(names, { schemas });
+
+  // All checks before the first change: a refusal leaves everything as it was.
+  const plans: { what: TopicName; subject: string; schema: string; change: SubjectChange["change"] }[] = [];
+  for (const { what, subject, schema } of wanted) {
+    const versions = await registry.versions(subject);
+    const newest = versions.at(-1);
+    if (newest) assertCompatible(subject, newest.schema, schema);
+    const held = versions.some((version) => sameSchema(version.schema, schema));
+    if (!held) {
+      const { compatible, messages } = await registry.check(subject, schema);
+      if (!compatible)
+        throw new PipelineError(
+          "contract_rejected",
+          `Cannot change "${subject}": expected a change its readers can follow, the registry at "${registry.url}" says ${messages.join("; ") || "it is none"}`,
+        );
+    }
+    plans.push({ what, subject, schema, change: held ? "same" : newest ? "evolved" : "new" });
+  }
+  const specs = TOPICS.map((what) => names.topics[what]);
+  if (dry_run)
+    return {
+      subjects: plans.map(({ subject, change }) => ({ subject, change, id: null })),
+      topics: await kafka.admin.plan(specs),
+      restarted: { readers: [], writers: [] },
+      dry_run,
+    };
+
+  const turn = await lockWithin(
+    join(stateDir(settings), "locks", "apply"),
+    options.deadline_ms ?? DEADLINE_MS,
+  );
+  if (!turn)
+    throw new PipelineError(
+      "job_timed_out",
+      'Cannot apply: expected another "millrace apply" to end in time',
+    );
+  try {
+    keep(settingsPath(settings), settings);
+    const topics = await kafka.admin.ensure(specs);
+    for (const change of topics) onStep(describeTopic(change));
+
+    const subjects: SubjectChange[] = [];
+    const newest = {} as Record<TopicName, number>;
+    const tables = {} as Record<TopicName, Record<string, string>>;
+    for (const { what, subject, schema, change } of plans) {
+      const id = await registry.register(subject, schema, "BACKWARD_TRANSITIVE");
+      if (change !== "same") onStep(`${subject}: ${change}, id ${id}`);
+      subjects.push({ subject, change, id });
+      newest[what] = id;
+      const versions = await registry.versions(subject);
+      tables[what] = Object.fromEntries(versions.map((version) => [String(version.id), version.schema]));
+    }
+
+    const before = readApplied(settings);
+    const common = { pipeline: pipeline.name, fingerprint: contract.fingerprint, tables };
+    // Writers stay on their ids, unless there was nothing before that anybody reads.
+    const readers = await enforce(
+      options,
+      { ...common, writers: { ...newest, ...before?.writers } },
+      "readers",
+    );
+    const writers = await enforce(options, { ...common, writers: newest }, "writers");
+    return { subjects, topics, restarted: { readers, writers }, dry_run };
+  } finally {
+    turn.release();
+  }
+}
+
+/** Writes down what is applied, brings the desired jobs in line with it, and waits until the changed ones run. */
+async function enforce(
+  options: ApplyOptions,
+  applied: Applied,
+  who: "readers" | "writers",
+): Promise<string[]> {
+  const { settings, onStep = () => {}, deadline_ms = DEADLINE_MS, signal } = options;
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const setting: Setting = { settings, pipeline, contract, applied, code: codeOf(settings) };
+  const before = readDesired(settings);
+  // Readers before writers: a writer that starts in between finds the old ids. The record of what is applied is theirs.
+  writeApplied(settings, applied);
+  const epoch = readEpoch(settings, names.jobs.features);
+  const after = await changeDesired(settings, (desired) => {
+    const changed: Record<string, Desired[string]> = { ...desired };
+    const features = desired[names.jobs.features];
+    // Another stateful plan is not a matter of ids: the next submit opens its checkpoint.
+    if (features && epoch?.plan_hash === planHash(setting))
+      changed[names.jobs.features] = { ...planFeatures(setting, epoch), attempt: features.attempt };
+    const infer = desired[names.jobs.infer];
+    if (infer) changed[names.jobs.infer] = { ...planInfer(setting), attempt: infer.attempt };
+    return changed;
+  });
+  const restarted = Object.entries(after).filter(([job, now]) => {
+    const was = before[job];
+    return was !== undefined && hashOf(was) !== hashOf(now);
+  });
+  if (restarted.length === 0) return [];
+  const list = restarted.map(([job]) => job).sort();
+  onStep(`${who}: ${list.join(", ")} restart`);
+  if (supervisorOf(settings))
+    await untilRunning(settings, Object.fromEntries(restarted), {
+      deadline_ms,
+      ...(signal ? { signal } : {}),
+      onState: (job, state) => onStep(`${job}: ${state}`),
+    });
+  return list;
+}
+
+/** The schema without its docs: a better sentence is no new version. */
+function bare(text: string): string {
+  return JSON.stringify(
+    JSON.parse(text, function (this: unknown, key, value: unknown) {
+      return key === "doc" && typeof value === "string" ? undefined : value;
+    }),
+  );
+}
+
+/** Registries may write the same JSON with other spaces or key order. */
+function sameSchema(a: string, b: string): boolean {
+  return sorted(JSON.parse(a)) === sorted(JSON.parse(b));
+}
+
+function sorted(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(sorted).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${sorted(v)}`).join(",")}}`;
+}
+
+export function describeTopic(change: TopicChange): string {
+  switch (change.kind) {
+    case "create":
+      return `${change.topic}: new, ${change.partitions} partitions`;
+    case "partitions":
+      return `${change.topic}: ${change.from} → ${change.to} partitions`;
+    case "config":
+      return `${change.topic}: ${change.name} ${change.from ?? "unset"} → ${change.to}`;
+  }
+}

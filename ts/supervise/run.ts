@@ -1,0 +1,163 @@
+// The supervisor of one namespace with its real effects: engines, Kafka, files, clock. One at a time, guarded by a lock that
+// survives kill -9. When it ends, the jobs go on; the next one adopts them.
+
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+import { stopMarker } from "../engines/job.ts";
+import { type Identity, launch } from "../engines/local/process.ts";
+import { runnersOf } from "../engines/runners.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import { connectKafka } from "../kafka/client.ts";
+import { connectRegistry } from "../kafka/registry.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { LIMITS, type Limits } from "./decide.ts";
+import { readDesired } from "./desired.ts";
+import { keep, kept } from "./keep.ts";
+import { holderOf, tryLock } from "./lock.ts";
+import { logTo } from "./log.ts";
+import { followProgress, pause } from "./progress.ts";
+import { type Effects, type Records, Supervisor } from "./supervisor.ts";
+
+/** What the supervisor leaves for others to read. */
+export interface StatusFile {
+  /** Process id of the supervisor that wrote it: what another one saw may be long past. */
+  readonly by: number;
+  readonly records: Records;
+}
+
+const lockPath = (settings: Settings) => join(stateDir(settings), "locks", "supervisor");
+const statusPath = (settings: Settings) => join(stateDir(settings), "supervisor.json");
+export const settingsPath = (settings: Settings) => join(stateDir(settings), "settings.json");
+export const supervisorLog = (settings: Settings) => join(stateDir(settings), "supervisor.log");
+
+export function readRecords(settings: Settings): Records {
+  return kept<StatusFile>(statusPath(settings))?.records ?? {};
+}
+
+export function writeRecords(settings: Settings, records: Records): void {
+  keep(statusPath(settings), { by: process.pid, records } satisfies StatusFile);
+}
+
+/** What the supervisor that runs now has written down; null when none runs or it has not looked yet. */
+export function currentRecords(settings: Settings): Records | null {
+  const file = kept<StatusFile>(statusPath(settings));
+  return file && file.by === supervisorOf(settings)?.pid ? file.records : null;
+}
+
+/** The process that supervises a namespace now; null for none. */
+export function supervisorOf(settings: Settings): Identity | null {
+  return existsSync(stateDir(settings)) ? holderOf(lockPath(settings)) : null;
+}
+
+/** Six base36 digits of time would wrap in 25 days; eight last until 2059. The rest keeps two of one millisecond apart. */
+export const unique = () => `${Date.now().toString(36)}${randomBytes(3).toString("hex")}`;
+
+/** Parameter files of submissions, below the state folder. */
+export function paramsIn(folder: string): Effects["params"] {
+  return {
+    path: (submission) => join(folder, `${submission}.json`),
+    write: (path, params) => keep(path, params),
+    remove(path) {
+      // Only what lies here: an adopted submission may have its parameters in another place, or none.
+      if (!path.startsWith(folder)) return;
+      rmSync(path, { force: true });
+      rmSync(stopMarker(path), { force: true });
+    },
+  };
+}
+
+/** Looks twice a second: a dead job is seen at once next to the seconds its restart takes. */
+const LOOK_MS = 500;
+/** Logs of ended processes that stay. */
+const PROCESS_LOGS = 20;
+
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  readonly limits?: Limits;
+  /** Each line of the log as it is written. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** Supervises until the signal fires. Errors: `config_invalid` when somebody else does. */
+export async function supervise(
+  settings: Settings,
+  { signal, limits = LIMITS, onLine }: RunOptions,
+): Promise<void> {
+  const taken = tryLock(lockPath(settings));
+  if ("holder" in taken)
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot supervise namespace "${settings.namespace}": expected no other supervisor, process ${taken.holder.pid} is one`,
+    );
+  keep(settingsPath(settings), settings);
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}supervisor` });
+  const progress = followProgress({
+    kafka,
+    registry: connectRegistry(settings.registryUrl),
+    topic: names.topics.progress.topic,
+    schema: contract.schemas.progress,
+  });
+  const clock = { nowMs: () => Date.now() };
+  const write = logTo(supervisorLog(settings), clock.nowMs);
+  const log = (line: string) => {
+    write(line);
+    onLine?.(line);
+  };
+  try {
+    log(`supervisor ${process.pid} starts`);
+    const supervisor = new Supervisor(
+      {
+        runners: runnersOf(settings),
+        heartbeats: progress,
+        clock,
+        desired: () => readDesired(settings),
+        store: {
+          load: () => kept<StatusFile>(statusPath(settings))?.records ?? null,
+          save: (r) => writeRecords(settings, r),
+        },
+        params: paramsIn(join(stateDir(settings), "jobs")),
+        log,
+        prefix: names.prefix,
+        unique,
+      },
+      limits,
+    );
+    clearProcessLogs(join(stateDir(settings), "processes"));
+    while (!signal.aborted) {
+      await supervisor.tick();
+      await pause(LOOK_MS, signal);
+    }
+    await supervisor.settled();
+    log(`supervisor ${process.pid} ends; the jobs go on`);
+  } finally {
+    await progress.close();
+    await kafka.close();
+    taken.lock.release();
+  }
+}
+
+function clearProcessLogs(folder: string): void {
+  if (!existsSync(folder)) return;
+  // Names end in their time, so the oldest of each job sort first; which job does not matter for a bound.
+  const age = (file: string) => file.split("-").at(-1)!;
+  const logs = readdirSync(folder).sort((a, b) => (age(a) < age(b) ? 1 : -1));
+  for (const file of logs.slice(PROCESS_LOGS * 2)) rmSync(join(folder, file), { force: true });
+}
+
+/** Starts `millrace run` as a process of its own, unless the namespace has a supervisor. Its output goes beside its log. */
+export function startSupervisor(settings: Settings): void {
+  if (supervisorOf(settings)) return;
+  keep(settingsPath(settings), settings);
+  launch({
+    command: join(settings.root, "bin", "millrace"),
+    args: ["run", "--settings", settingsPath(settings)],
+    env: {},
+    cwd: settings.root,
+    log: join(stateDir(settings), "supervisor.out"),
+    mark: `supervisor=${stateDir(settings)};`,
+  });
+}

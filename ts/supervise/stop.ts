@@ -1,0 +1,101 @@
+// Ends all of Millrace that is not an engine: supervisors first, so that nothing is started again, then the jobs they kept
+// running. For `down` and for a demo that is interrupted; knows only what was written down below the home folder.
+
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { explain, PipelineError } from "../contract/index.ts";
+import { alive, type Identity } from "../engines/local/process.ts";
+import { until } from "../engines/local/until.ts";
+import { runnersOf } from "../engines/runners.ts";
+import type { Settings } from "../engines/settings.ts";
+import { readBatches } from "./batch.ts";
+import { changeDesired } from "./desired.ts";
+import { kept } from "./keep.ts";
+import { readRecords, supervisorOf, writeRecords } from "./run.ts";
+
+export interface Stopped {
+  readonly namespace: string;
+  /** Submissions that were ended. */
+  readonly jobs: readonly string[];
+  /** What could not be ended, and why. */
+  readonly problems: readonly string[];
+}
+
+/** A supervisor ends between two looks; one that waits for a stop of its own may take longer. */
+const SUPERVISOR_MS = 5_000;
+
+/** Settings of every namespace that has state below a home folder. */
+export function namespacesOf(home: string): Settings[] {
+  if (!existsSync(home)) return [];
+  return readdirSync(home)
+    .sort()
+    .flatMap((folder) => kept<Settings>(join(home, folder, "settings.json")) ?? [])
+    .filter((settings) => settings.home === home && "pipeline" in settings);
+}
+
+/** Ends supervisors and jobs of all namespaces below a home folder and empties their desired state. */
+export async function stopEverything(
+  home: string,
+  log: (line: string) => void = () => {},
+): Promise<Stopped[]> {
+  const stopped: Stopped[] = [];
+  for (const settings of namespacesOf(home)) stopped.push(await stopNamespace(settings, log));
+  return stopped;
+}
+
+/** The same for one namespace. Engines that do not answer are reported, not waited for. */
+export async function stopNamespace(
+  settings: Settings,
+  log: (line: string) => void = () => {},
+): Promise<Stopped> {
+  await changeDesired(settings, () => ({}));
+  const supervisor = supervisorOf(settings);
+  if (supervisor) await endSupervisor(supervisor, settings);
+  const runners = runnersOf(settings);
+  const records = readRecords(settings);
+  const jobs: string[] = [];
+  const problems: string[] = [];
+  const left = [
+    ...Object.values(records).flatMap(({ submission }) =>
+      submission?.handle
+        ? [{ engine: submission.engine, handle: submission.handle, stop_ms: submission.stop_ms }]
+        : [],
+    ),
+    ...Object.values(readBatches(settings)).map(({ engine, handle }) => ({ engine, handle, stop_ms: 0 })),
+  ];
+  await Promise.all(
+    left.map(async ({ engine, handle, stop_ms }) => {
+      try {
+        await runners[engine].stop(handle, { deadline_ms: stop_ms });
+        jobs.push(handle.submission);
+        log(`stopped ${handle.submission}`);
+      } catch (error) {
+        problems.push(explain(error));
+        log(explain(error));
+      }
+    }),
+  );
+  // Engines about to go down take their jobs with them; what could not be reached is not to be adopted later.
+  writeRecords(
+    settings,
+    Object.fromEntries(
+      Object.entries(records).map(([job, record]) => [
+        job,
+        { ...record, submission: null, failures: [], gave_up: null },
+      ]),
+    ),
+  );
+  return { namespace: settings.namespace, jobs: jobs.sort(), problems };
+}
+
+async function endSupervisor(supervisor: Identity, settings: Settings): Promise<void> {
+  process.kill(supervisor.pid, "SIGTERM");
+  const gone = () => ({ done: !alive(supervisor), seen: null });
+  if ((await until(gone, { deadline_ms: SUPERVISOR_MS })).done) return;
+  if (alive(supervisor)) process.kill(supervisor.pid, "SIGKILL");
+  if (!(await until(gone, { deadline_ms: SUPERVISOR_MS })).done)
+    throw new PipelineError(
+      "job_timed_out",
+      `Cannot stop the supervisor of namespace "${settings.namespace}": expected process ${supervisor.pid} to end, it lives`,
+    );
+}

@@ -1,0 +1,192 @@
+// Puts jobs into the desired state or takes them out, and follows them until they run or have ended. The work itself is the
+// supervisor's; this only waits for what it writes down.
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+import { digestOf } from "../engines/package.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import type { Kafka } from "../kafka/kafka.ts";
+import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { requireApplied } from "./applied.ts";
+import { changeDesired, type Desired, hashOf, readDesired } from "./desired.ts";
+import { covering, epochOf } from "./epoch.ts";
+import { type Planned, planFeatures, planInfer, planReplay, planServe, type Setting } from "./plan.ts";
+import { pause } from "./progress.ts";
+import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
+import { said } from "./supervisor.ts";
+
+/** Digests of the code both engines run. */
+export function codeOf(settings: Settings): Setting["code"] {
+  return {
+    spark: digestOf(join(settings.root, "jobs", "pyspark")),
+    ray: digestOf(join(settings.root, "jobs", "ray")),
+  };
+}
+
+/** Everything a plan needs. Errors: `contract_mismatch` before `apply`. */
+export function settingOf(settings: Settings): Setting {
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  return {
+    settings,
+    pipeline,
+    contract,
+    applied: requireApplied(settings, contract.fingerprint),
+    code: codeOf(settings),
+  };
+}
+
+/** What a checkpoint depends on beyond the contract's plan: both are pinned by its first start. */
+export function planHash({ contract, pipeline }: Pick<Setting, "contract" | "pipeline">): string {
+  const { state_store, shuffle_partitions } = pipeline.resources.features;
+  return createHash("sha256")
+    .update(JSON.stringify([contract.plan_hash, state_store, shuffle_partitions]))
+    .digest("hex");
+}
+
+export interface Choice {
+  /** Command line of `millrace replay` after its name; for job `replay` only. */
+  readonly replay?: readonly string[];
+}
+
+/** The plan of one long-running job. A changed stateful plan opens the next epoch. */
+export async function planOf(setting: Setting, kafka: Kafka, job: JobName, choice: Choice): Promise<Planned> {
+  const { settings, pipeline, contract } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  switch (job) {
+    case "features": {
+      const span_ms = contract.window_ms + contract.lateness_ms;
+      const epoch = await epochOf(settings, names.jobs.features, planHash(setting), () =>
+        covering(kafka, names.topics.raw.topic, span_ms),
+      );
+      return planFeatures(setting, epoch);
+    }
+    case "infer":
+      return planInfer(setting);
+    case "serve":
+      return planServe(setting);
+    case "replay":
+      return planReplay(setting, choice.replay ?? []);
+    case "backfill":
+    case "seed":
+    case "train":
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot submit "${names.jobs[job]}": expected a long-running job, it is a batch; run "millrace ${job}"`,
+      );
+  }
+}
+
+/**
+ * Adds jobs to the desired state and starts a supervisor if none runs. A job that was given up is tried again.
+ * Errors: `config_invalid` for a job the pipeline does not have, `contract_mismatch` before `apply`.
+ */
+export async function submitJobs(
+  settings: Settings,
+  kafka: Kafka,
+  jobs: readonly JobName[],
+  choice: Choice = {},
+): Promise<Desired> {
+  const setting = settingOf(settings);
+  const planned: Planned[] = [];
+  for (const job of jobs) planned.push(await planOf(setting, kafka, job, choice));
+  const records = readRecords(settings);
+  const desired = await changeDesired(settings, (before) => {
+    const after: Record<string, Desired[string]> = { ...before };
+    for (const plan of planned) {
+      const attempt = before[plan.name]?.attempt ?? 0;
+      const again = { ...plan, attempt };
+      after[plan.name] =
+        records[plan.name]?.gave_up === hashOf(again) ? { ...plan, attempt: attempt + 1 } : again;
+    }
+    return after;
+  });
+  startSupervisor(settings);
+  return Object.fromEntries(planned.map(({ name }) => [name, desired[name]!]));
+}
+
+/** Takes jobs out of the desired state; the supervisor ends them. */
+export async function withdrawJobs(settings: Settings, jobs: readonly string[]): Promise<void> {
+  await changeDesired(settings, (before) =>
+    Object.fromEntries(Object.entries(before).filter(([name]) => !jobs.includes(name))),
+  );
+}
+
+export interface Watch {
+  readonly deadline_ms: number;
+  readonly signal?: AbortSignal;
+  /** Each new thing there is to say about a job. */
+  readonly onState?: (job: string, state: string) => void;
+}
+
+const LOOK_MS = 250;
+
+/**
+ * Resolves once every job runs the way it is desired. Errors: `job_failed` when the supervisor gives one up, `job_timed_out`.
+ */
+export async function untilRunning(settings: Settings, desired: Desired, watch: Watch): Promise<void> {
+  const waiting = new Set(Object.keys(desired));
+  await follow(settings, watch, waiting, (job) => {
+    const want = desired[job]!;
+    const records = currentRecords(settings);
+    if (!records) return { done: false, state: "waits for the supervisor" };
+    const record = records[job];
+    const hash = hashOf(want);
+    if (record?.gave_up === hash)
+      throw new PipelineError("job_failed", `Cannot keep job "${job}" running: it was given up`, {
+        cause: new Error(record.last?.reason ?? "no reason known"),
+        context: { log: supervisorLog(settings) },
+      });
+    const current = record?.submission;
+    if (current?.hash === hash && current.ending === null && record?.status)
+      return { done: record.status.state === "running", state: said(record.status) };
+    const state = current
+      ? current.hash === hash
+        ? "submitted"
+        : `the one before is asked to end (${current.hash})`
+      : record?.last
+        ? `starts again after: ${record.last.reason}`
+        : "waits for the supervisor";
+    return { done: false, state };
+  });
+}
+
+/** Resolves once none of the jobs has a submission any more. Errors: `job_timed_out`. */
+export async function untilEnded(settings: Settings, jobs: readonly string[], watch: Watch): Promise<void> {
+  await follow(settings, watch, new Set(jobs), (job) => {
+    const record = readRecords(settings)[job];
+    const gone = !record?.submission && readDesired(settings)[job] === undefined;
+    return { done: gone, state: gone ? "ended" : "ends after its current batch" };
+  });
+}
+
+async function follow(
+  settings: Settings,
+  { deadline_ms, signal = new AbortController().signal, onState }: Watch,
+  waiting: Set<string>,
+  look: (job: string) => { done: boolean; state: string },
+): Promise<void> {
+  const end_ms = performance.now() + deadline_ms;
+  const said = new Map<string, string>();
+  for (;;) {
+    for (const job of waiting) {
+      const { done, state } = look(job);
+      if (said.get(job) !== state) onState?.(job, state);
+      said.set(job, state);
+      if (done) waiting.delete(job);
+    }
+    if (waiting.size === 0) return;
+    signal.throwIfAborted();
+    if (performance.now() > end_ms) {
+      const list = [...waiting].map((job) => `"${job}" ${said.get(job)}`).join(", ");
+      throw new PipelineError(
+        "job_timed_out",
+        `Cannot see all jobs where they should be: expected it within ${deadline_ms / 1000} s, got ${list}${
+          supervisorOf(settings) ? "" : "; no supervisor runs"
+        }`,
+        { context: { log: supervisorLog(settings), state: stateDir(settings) } },
+      );
+    }
+    await pause(LOOK_MS, signal);
+  }
+}
