@@ -246,7 +246,9 @@ class Worker:
         restored = restore(
             self._contract,
             self._history,
-            lambda: self._consumer("restore", {"enable.partition.eof": True, "auto.offset.reset": "earliest"}),
+            lambda: self._consumer(
+                "restore", {"enable.partition.eof": True, "auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
+            ),
             lambda: self._committed(consumer, partitions),
             self._params.history_topic,
             partitions,
@@ -437,7 +439,9 @@ def restore(
     deadline = time.monotonic() + deadline_s
     consumer = make_consumer()
     try:
-        consumer.assign([TopicPartition(topic, p, kafka.OFFSET_BEGINNING) for p in found])
+        # Offset 0, not "the beginning": librdkafka looks that up half a second later. Compaction never moves the start,
+        # and where something did, auto.offset.reset finds it.
+        consumer.assign([TopicPartition(topic, p, 0) for p in found])
         while len(done) < len(found):
             if time.monotonic() > deadline:
                 late = [
