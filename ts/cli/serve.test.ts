@@ -11,19 +11,14 @@ const root = join(import.meta.dirname, "..", "..");
 
 async function run(...args: string[]): Promise<void> {
   const program = new Command("millrace").exitOverride();
-  program.addCommand(
-    serveCommand(
-      () => settingsOf(root),
-      async () => [],
-    ),
-  );
+  program.addCommand(serveCommand(() => settingsOf(root)));
   await program.parseAsync(["serve", ...args], { from: "user" });
 }
 
 describe("millrace serve", () => {
   // The test runner resolves names of CommonJS modules that Node does not: only Node itself can tell.
   it("loads on Node itself", () => {
-    const script = `const { serveCommand } = await import(${JSON.stringify(file)}); let help = ""; serveCommand(() => ({}), async () => []).configureOutput({ writeOut: (text) => { help += text; } }).outputHelp(); console.log(help);`;
+    const script = `const { serveCommand } = await import(${JSON.stringify(file)}); let help = ""; serveCommand(() => ({})).configureOutput({ writeOut: (text) => { help += text; } }).outputHelp(); console.log(help);`;
     const help = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
     expect(help).toContain("Example:");
     expect(help).toContain("--port");

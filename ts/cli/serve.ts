@@ -13,6 +13,7 @@ import type { JobView } from "../serve/jobs.ts";
 import type { StaleRule } from "../serve/latest.ts";
 import { liveOptions, ruleOf } from "../serve/live.ts";
 import { startApi } from "../serve/start.ts";
+import { jobViews } from "../supervise/views.ts";
 
 export interface ServeFlags {
   readonly port: number;
@@ -87,11 +88,7 @@ function whole(flag: string, text: string, min: number, max: number): number {
 
 const YEAR_S = 365 * 86_400;
 
-/** `settingsOf` reads environment and global flags; `jobs` asks the supervisor. */
-export function serveCommand(
-  settingsOf: (command: Command) => Settings,
-  jobs: (settings: Settings) => Promise<readonly JobView[]>,
-): Command {
+export function serveCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("serve")
     .description("Answer forecasts, stations, jobs, health and metrics over HTTP until Ctrl-C")
     .option("--port <number>", "port, 0 for any free one (default: MILLRACE_API_PORT or 8000)")
@@ -104,6 +101,7 @@ export function serveCommand(
       "--silent <seconds>",
       "wall time without any prediction before all stations are stale (default: 120)",
     )
+    .option("--json", "print where it listens as JSON")
     .addHelpText(
       "after",
       "\nExample:\n  millrace serve --port 8000\n  curl http://127.0.0.1:8000/predictions/new-york\n",
@@ -127,10 +125,10 @@ export function serveCommand(
               trail_ms: trail === null ? rule.trail_ms : 1000 * whole("--trail", trail, 1, YEAR_S),
               silent_ms: silent === null ? rule.silent_ms : 1000 * whole("--silent", silent, 1, YEAR_S),
             },
-            json: command.optsWithGlobals()["json"] === true,
+            json: options["json"] === true,
           },
           {
-            jobs: () => jobs(settings),
+            jobs: () => jobViews(settings),
             signal: stop.signal,
             print: (line) => process.stdout.write(`${line}\n`),
             warn: (line) => process.stderr.write(`${line}\n`),
