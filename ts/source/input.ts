@@ -30,6 +30,7 @@ export interface FileOptions {
   readonly to_ms?: number | null;
   /** `time`: a row older than the one above it is bad. `file`: rows come as they stand, late ones too. */
   readonly order?: "time" | "file";
+  /** Each bad row once, however often the rows are read. */
   readonly onBad?: (bad: BadRow) => void;
 }
 
@@ -59,6 +60,13 @@ export function fileInput(options: FileOptions): Input {
   const fields = contract.fields.map((field) => field.name);
   const required = [contract.key, contract.event_time];
   const file = basename(path);
+  // A looping feed reads the file again and again; each bad row is told once.
+  let told_line = 0;
+  const tell = (bad: BadRow): void => {
+    if (bad.line <= told_line) return;
+    told_line = bad.line;
+    onBad(bad);
+  };
 
   async function* rows(): AsyncGenerator<readonly Row[]> {
     const stream = await opened(path);
@@ -68,12 +76,12 @@ export function fileInput(options: FileOptions): Input {
       for await (const { line, cells, bad } of recordsOf(format, stream, path, fields, required)) {
         const row = cells === null ? bad! : mapper(cells);
         if (isBad(row)) {
-          onBad({ file, line, ...row });
+          tell({ file, line, ...row });
           continue;
         }
         if (order === "time" && row.time < newest) {
           const reason = `expected rows in time order, got ${new Date(row.time).toISOString()} after ${new Date(newest).toISOString()}`;
-          onBad({ file, line, column: contract.event_time, reason });
+          tell({ file, line, column: contract.event_time, reason });
           continue;
         }
         newest = Math.max(newest, row.time);
