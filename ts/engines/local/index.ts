@@ -71,6 +71,8 @@ export interface EngineStatus {
 
 const given = (settings: Settings, engine: Engine) => settings.external.includes(engine.cluster);
 const ours = (settings: Settings) => ENGINES.filter((engine) => !given(settings, engine));
+/** Engines that `up` starts: all but those of clusters given by address. */
+export const engineNames = (settings: Settings): EngineName[] => ours(settings).map(({ name }) => name);
 const folder = (settings: Settings, engine: Engine) => join(enginesDir(settings), engine.name);
 
 /** Looks at every engine once. */
@@ -155,26 +157,41 @@ async function clear(settings: Settings, effects: Effects): Promise<Engine[]> {
 }
 
 async function claimPorts(settings: Settings, engines: readonly Engine[]): Promise<void> {
+  const taken = await collisions(settings, engines);
+  if (taken.length > 0)
+    throw new PipelineError("config_invalid", `Cannot start the engines: ${taken.join("; ")}`, {
+      context: { ports: taken },
+    });
+}
+
+/** One line for each port that an engine could not open: who holds it, and the setting that moves it. */
+async function collisions(settings: Settings, engines: readonly Engine[]): Promise<string[]> {
   const claims = engines.flatMap((engine) => engine.ports.map((port) => ({ engine, port })));
-  const taken: string[] = [];
+  const found: string[] = [];
   for (const { engine, port } of claims) {
     const number = settings.ports[port];
     const twin = claims.find((other) => other.port !== port && settings.ports[other.port] === number);
-    if (twin) {
-      taken.push(
-        `port ${number} of "${engine.name}" is also ${PORT_SETTING[twin.port]}; set ${PORT_SETTING[port]}`,
+    if (twin)
+      found.push(
+        `port ${number} for "${engine.name}" is also that of "${twin.engine.name}", set ${PORT_SETTING[port]} to move it`,
       );
-    } else if (!(await free(number, settings.host))) {
+    else if (!(await free(number, settings.host))) {
       const by = holder(number);
-      taken.push(
-        `port ${number} for "${engine.name}" is in use${by ? ` by ${by}` : ""}; set ${PORT_SETTING[port]} to move it`,
+      found.push(
+        `port ${number} for "${engine.name}" is in use${by === null ? "" : ` by ${by}`}, set ${PORT_SETTING[port]} to move it`,
       );
     }
   }
-  if (taken.length > 0)
-    throw new PipelineError("config_invalid", `Cannot start the engines: ${taken.join(". ")}`, {
-      context: { ports: taken },
-    });
+  return found;
+}
+
+/** What stands in the way of the engines that are not running; empty when nothing does. */
+export function portsInUse(settings: Settings): Promise<string[]> {
+  const idle = ours(settings).filter((engine) => {
+    const started = readRecord(settings, engine.name);
+    return !started || !alive(started);
+  });
+  return collisions(settings, idle);
 }
 
 async function startAll(

@@ -1,0 +1,126 @@
+// Settings from the environment and the flags of one command. Read once, checked here, frozen, passed down: nothing
+// below ts/cli looks at the environment. Every variable is a row of a table; docs/settings.md says them all.
+
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { PipelineError } from "../contract/errors.ts";
+import {
+  type Cluster,
+  PORT_SETTING,
+  PORTS,
+  type Port,
+  type Ports,
+  type Settings,
+  settingsOf,
+} from "../engines/settings.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Flags {
+  readonly namespace?: string | undefined;
+  /** JSON file of complete settings; wins over the environment, so that a child holds its parent's addresses. */
+  readonly settings?: string | undefined;
+}
+
+/** Variables that take one setting each, beside the ports. */
+const TEXT = {
+  MILLRACE_NAMESPACE: "namespace",
+  MILLRACE_PIPELINE: "pipeline",
+  MILLRACE_JOB_PYTHON: "pythonPath",
+  MILLRACE_SPARK_REST_URL: "sparkRestUrl",
+  MILLRACE_SPARK_UI_URL: "sparkUiUrl",
+} as const satisfies Record<string, keyof Settings>;
+
+/** Variables whose presence means that the cluster exists already and is not started here. */
+const EXTERNAL = {
+  MILLRACE_REGISTRY_URL: ["registry", "registryUrl"],
+  MILLRACE_SPARK_MASTER_URL: ["spark", "sparkMasterUrl"],
+  MILLRACE_RAY_URL: ["ray", "rayUrl"],
+  MILLRACE_MLFLOW_URL: ["mlflow", "mlflowUrl"],
+} as const satisfies Record<string, readonly [Cluster, keyof Settings]>;
+
+function invalid(name: string, value: string, wanted: string): PipelineError {
+  return new PipelineError("config_invalid", `Cannot use setting ${name}="${value}": expected ${wanted}`);
+}
+
+/** Kafka topic names, Spark paths and URLs all hold the namespace. */
+const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
+
+/** Reads a set of ports. Errors: `config_invalid` for no port number, and for a port among those of Ray's workers. */
+export function portsFrom(env: Environment): Ports {
+  const ports = { ...PORTS } as Record<Port, number>;
+  for (const [port, name] of Object.entries(PORT_SETTING) as [Port, string][]) {
+    const value = env[name];
+    if (value === undefined || value === "") continue;
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < 1024 || number > 65_535)
+      throw invalid(name, value, "a port from 1024 to 65535");
+    ports[port] = number;
+  }
+  const { rayWorkerMin: first, rayWorkerMax: last } = ports;
+  if (last - first < 10)
+    throw invalid(PORT_SETTING.rayWorkerMax, String(last), `at least ten ports from ${first} on`);
+  for (const [port, number] of Object.entries(ports) as [Port, number][])
+    if (port !== "rayWorkerMin" && port !== "rayWorkerMax" && number >= first && number <= last)
+      throw invalid(
+        PORT_SETTING[port],
+        String(number),
+        `a port outside ${first} to ${last}, which are Ray's workers' (${PORT_SETTING.rayWorkerMin}, ${PORT_SETTING.rayWorkerMax})`,
+      );
+  return ports;
+}
+
+function json(name: string, path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new PipelineError("config_invalid", `Cannot read ${name} "${path}": expected a JSON file`, {
+      cause,
+    });
+  }
+}
+
+/** Settings for one command. Errors: `config_invalid`, naming the variable or flag, what was wanted and what was seen. */
+export function settingsFrom(root: string, env: Environment, flags: Flags = {}): Settings {
+  if (flags.settings !== undefined) return Object.freeze(json("--settings", flags.settings) as Settings);
+  const text: Partial<
+    Record<(typeof TEXT)[keyof typeof TEXT] | (typeof EXTERNAL)[keyof typeof EXTERNAL][1], string>
+  > = {};
+  for (const [name, key] of Object.entries(TEXT)) if (env[name]) text[key] = env[name];
+  const external: Cluster[] = [];
+  for (const [name, [cluster, key]] of Object.entries(EXTERNAL)) {
+    const value = env[name];
+    if (!value) continue;
+    external.push(cluster);
+    text[key] = value.replace(/\/+$/, "");
+  }
+  if (external.includes("spark"))
+    for (const name of ["MILLRACE_SPARK_REST_URL", "MILLRACE_SPARK_UI_URL"])
+      if (!env[name]) throw invalid(name, "", "an address, because MILLRACE_SPARK_MASTER_URL is set");
+  if (env["MILLRACE_KAFKA_BOOTSTRAP"]) external.push("kafka");
+
+  const namespace = flags.namespace ?? text.namespace ?? "";
+  if (namespace !== "" && !NAMESPACE.test(namespace))
+    throw invalid(
+      flags.namespace === undefined ? "MILLRACE_NAMESPACE" : "--namespace",
+      namespace,
+      "lower-case letters, digits and hyphens, at most 32",
+    );
+  const secrets = env["MILLRACE_SECRETS"];
+  const properties = env["MILLRACE_KAFKA_PROPERTIES"];
+  return settingsOf(root, {
+    ...text,
+    home: resolve(env["MILLRACE_HOME"] || join(root, ".millrace")),
+    namespace,
+    external,
+    ports: portsFrom(env),
+    javaPath: env["JAVA_HOME"] ? join(env["JAVA_HOME"], "bin", "java") : "java",
+    kafka: {
+      ...(env["MILLRACE_KAFKA_BOOTSTRAP"] ? { bootstrap: env["MILLRACE_KAFKA_BOOTSTRAP"] } : {}),
+      ...(properties
+        ? { properties: json("MILLRACE_KAFKA_PROPERTIES", properties) as Record<string, string> }
+        : {}),
+      secrets_path: secrets ? resolve(secrets) : null,
+    },
+  });
+}

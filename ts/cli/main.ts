@@ -1,0 +1,105 @@
+// The `millrace` command: finds the one file of the command asked for, loads only that, and turns what it throws into
+// one explained message and an exit code. Knows no command's options.
+
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command, CommanderError, Option } from "commander";
+import { type ErrorCode, explain, PipelineError } from "../contract/errors.ts";
+import type { Settings } from "../engines/settings.ts";
+import { type Flags, settingsFrom } from "./config.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+/** Settings of a command from the environment and its flags; every command's first step. */
+export type SettingsOf = (command: Command) => Settings;
+const settingsOf: SettingsOf = (command) => settingsFrom(root, process.env, command.optsWithGlobals<Flags>());
+
+interface Row {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** Every command, in the order of help. A new one is a row here and a file beside this one. */
+const COMMANDS: Readonly<Record<string, Row>> = {
+  doctor: {
+    summary: "checks what the machine needs, and says what to do about what is missing",
+    load: async () => (await import("./doctor.ts")).doctorCommand(settingsOf),
+  },
+  up: {
+    summary: "starts the engines: Kafka, schema registry, Spark, Ray, MLflow",
+    load: async () => (await import("./up.ts")).upCommand(settingsOf),
+  },
+  down: {
+    summary: "stops supervisor, jobs and engines",
+    load: async () => (await import("./down.ts")).downCommand(settingsOf),
+  },
+  status: {
+    summary: "says how each engine is",
+    load: async () => (await import("./status.ts")).statusCommand(settingsOf),
+  },
+  generate: {
+    summary: "writes schemas, TypeScript and Python from the contracts and pipelines",
+    load: async () => (await import("./generate.ts")).generateCommand(root),
+  },
+  serve: {
+    summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
+    load: async () => (await import("./serve.ts")).serveCommand(settingsOf),
+  },
+  replay: {
+    summary: "sends a file of observations, each once, from where it stopped",
+    load: async () => (await import("./replay.ts")).replayCommand(settingsOf),
+  },
+  tail: {
+    summary: "prints the decoded records of a topic",
+    load: async () => (await import("./tail.ts")).tailCommand(settingsOf),
+  },
+  rejects: {
+    summary: "lists what could not be used, and sends mended records again",
+    load: async () => (await import("./rejects.ts")).rejectsCommand(settingsOf),
+  },
+};
+
+/** Exit codes: 0 done, 1 failed, 2 asked for something that cannot be, 3 something does not answer. */
+function exitCode(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const code: ErrorCode | null = error instanceof PipelineError ? error.code : null;
+  if (code === "config_invalid") return 2;
+  return code?.endsWith("_unreachable") ? 3 : 1;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const program = new Command("millrace")
+    .description("Forecasts from streams: TypeScript over real Kafka, Spark and Ray")
+    .helpOption("-h, --help", "shows this")
+    .addHelpText("after", "\nEach command has its own --help with an example. Settings: docs/settings.md")
+    .exitOverride();
+  const asked = args.find((arg) => !arg.startsWith("-")) ?? "";
+  const row = Object.hasOwn(COMMANDS, asked) ? COMMANDS[asked] : undefined;
+  if (row) program.addCommand(withShared(await row.load()));
+  else for (const [name, { summary }] of Object.entries(COMMANDS)) program.command(name).description(summary);
+  try {
+    // No command and nothing asked is a question for help.
+    if (args.length === 0) program.outputHelp();
+    else if (!row && asked !== "" && asked !== "help")
+      program.error(`unknown command "${asked}"; see millrace --help`);
+    else await program.parseAsync(args, { from: "user" });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) console.error(explain(error));
+    return exitCode(error);
+  }
+}
+
+/** What every command takes, unless it has its own. */
+function withShared(command: Command): Command {
+  const has = (flag: string) => command.options.some((option) => option.long === flag);
+  if (!has("--namespace"))
+    command.option("--namespace <name>", "namespace of topics, jobs and state (MILLRACE_NAMESPACE)");
+  if (!has("--settings"))
+    command.addOption(
+      new Option("--settings <file>", "complete settings as JSON, instead of the environment").hideHelp(),
+    );
+  return command.exitOverride();
+}
+
+process.exitCode = await main(process.argv.slice(2));
