@@ -4,6 +4,7 @@
 import { Command } from "commander";
 import { down } from "../engines/local/index.ts";
 import type { Settings } from "../engines/settings.ts";
+import { stopEverything } from "../supervise/stop.ts";
 
 export function downCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("down")
@@ -13,15 +14,26 @@ export function downCommand(settingsOf: (command: Command) => Settings): Command
     .action(async ({ json }: { json: boolean }, command: Command) => {
       const stopped = await stopAll(settingsOf(command), json ? () => {} : (line) => console.log(line));
       if (json) console.log(JSON.stringify(stopped));
-      else if (stopped.length === 0) console.log("Nothing of ours was running");
+      else if (stopped.jobs.length + stopped.engines.length === 0) console.log("Nothing of ours was running");
     });
 }
 
-/** Ends the jobs of all namespaces of this home and their supervisors, then the engines. */
-export async function stopAll(settings: Settings, say: (line: string) => void): Promise<string[]> {
-  return down(settings, {
+export interface Stopped {
+  readonly jobs: readonly string[];
+  readonly engines: readonly string[];
+}
+
+/**
+ * Ends the supervisors and jobs of all namespaces of this home, then the engines. A job that cannot be ended is said and
+ * not waited for: on a local engine it ends with it.
+ */
+export async function stopAll(settings: Settings, say: (line: string) => void): Promise<Stopped> {
+  const ended = await stopEverything(settings.home, say);
+  for (const { problems } of ended) for (const problem of problems) say(problem);
+  const engines = await down(settings, {
     on: ({ engine, state, elapsed_ms }) => {
       if (state === "stopped") say(`${engine.padEnd(13)}stopped  ${(elapsed_ms / 1000).toFixed(1)} s`);
     },
   });
+  return { jobs: ended.flatMap(({ jobs }) => jobs), engines };
 }

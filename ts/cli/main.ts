@@ -21,6 +21,10 @@ interface Row {
 
 /** Every command, in the order of help. A new one is a row here and a file beside this one. */
 const COMMANDS: Readonly<Record<string, Row>> = {
+  demo: {
+    summary: "runs the whole line on a bundled sample",
+    load: async () => (await import("./demo.ts")).demoCommand(settingsOf),
+  },
   doctor: {
     summary: "checks what the machine needs, and says what to do about what is missing",
     load: async () => (await import("./doctor.ts")).doctorCommand(settingsOf),
@@ -37,25 +41,37 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "says how each engine is",
     load: async () => (await import("./status.ts")).statusCommand(settingsOf),
   },
+  apply: {
+    summary: "registers schemas, creates topics, writes the desired state",
+    load: async () => (await import("./apply.ts")).applyCommand(settingsOf),
+  },
+  run: {
+    summary: "supervises the desired jobs in the foreground",
+    load: async () => (await import("./run.ts")).runCommand(settingsOf),
+  },
+  submit: {
+    summary: "starts the pipeline's long-running jobs, or one, under supervision",
+    load: async () => (await import("./submit.ts")).submitCommand(settingsOf),
+  },
+  jobs: {
+    summary: "lists the jobs and their state",
+    load: async () => (await import("./jobs.ts")).jobsCommand(settingsOf),
+  },
+  logs: {
+    summary: "prints the end of a job's log",
+    load: async () => (await import("./logs.ts")).logsCommand(settingsOf),
+  },
+  stop: {
+    summary: "takes a job out of the desired state and ends it",
+    load: async () => (await import("./stop.ts")).stopCommand(settingsOf),
+  },
   generate: {
     summary: "writes schemas, TypeScript and Python from the contracts and pipelines",
     load: async () => (await import("./generate.ts")).generateCommand(root),
   },
-  serve: {
-    summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
-    load: async () => (await import("./serve.ts")).serveCommand(settingsOf),
-  },
-  replay: {
-    summary: "sends a file of observations, each once, from where it stopped",
-    load: async () => (await import("./replay.ts")).replayCommand(settingsOf),
-  },
-  tail: {
-    summary: "prints the decoded records of a topic",
-    load: async () => (await import("./tail.ts")).tailCommand(settingsOf),
-  },
-  rejects: {
-    summary: "lists what could not be used, and sends mended records again",
-    load: async () => (await import("./rejects.ts")).rejectsCommand(settingsOf),
+  models: {
+    summary: "lists the models, and which is champion",
+    load: async () => (await import("./models.ts")).modelsCommand(settingsOf),
   },
 };
 
