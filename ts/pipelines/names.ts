@@ -59,8 +59,9 @@ const kept = (days: number) => ({
   "retention.ms": String(days * DAY_MS),
 });
 const compacted = { ...ALWAYS, "cleanup.policy": "compact" };
-// Small segments and a low dirty ratio, or compaction never reaches the ring's changelog.
-const ring = {
+// Small segments and a low dirty ratio, or compaction never reaches the ring's changelog, nor the cursors, of which a source
+// writes dozens a second, nor the heartbeats.
+const busy = {
   ...compacted,
   "segment.bytes": String(1024 * 1024),
   "segment.ms": "60000",
@@ -96,13 +97,13 @@ export function namesOf(pipeline: Pick<Pipeline, "name" | "topics">, namespace: 
     prefix,
     topics: {
       raw: topic(own("raw"), partitions, kept(7), "observation"),
-      cursors: topic(own("cursors"), 1, compacted, "cursors"),
+      cursors: topic(own("cursors"), 1, busy, "cursors"),
       features: topic(own("features"), partitions, kept(1), "features"),
-      history: topic(own("history"), partitions, ring, "history"),
+      history: topic(own("history"), partitions, busy, "history"),
       predictions: topic(own("predictions"), partitions, kept(30), "predictions"),
       rejects: topic(own("rejects"), partitions, kept(30), "rejects"),
       model_events: topic("model-events", 1, compacted, "model_events"),
-      progress: topic("job-progress", 1, compacted, "progress"),
+      progress: topic("job-progress", 1, busy, "progress"),
     },
     jobs: Object.fromEntries(JOBS.map((job) => [job, own(job)])) as Record<JobName, string>,
     groups: {
