@@ -9,6 +9,7 @@ here.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add, and_, or_
@@ -56,13 +57,10 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
     """Kafka records with what they say beside them (`said_<field>`), and `fault` where nothing can be understood."""
     body = F.substring("value", PREFIX_BYTES + 1, 2_147_483_647)
     head = F.substring("value", 1, PREFIX_BYTES)
-    # Nondeterministic on purpose: Spark would otherwise push the filters below through this projection and decode every
-    # record once more for each of them.
     opened = [
-        F.when(
-            (F.spark_partition_id() >= 0) & (head == F.lit(prefix(schema_id))),
-            from_avro(body, schema, {"mode": "PERMISSIVE"}),
-        ).alias(branch(schema_id))
+        fenced(F.when(head == F.lit(prefix(schema_id)), from_avro(body, schema, {"mode": "PERMISSIVE"}))).alias(
+            branch(schema_id)
+        )
         for schema_id, schema in sorted(schemas.items())
     ]
     # get() is null where there is no such header; an array index would end the query.
@@ -93,12 +91,12 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
     )
     clock = F.col("clock")
     shape = wide.schema
-    said = [
-        first_of([(is_writer, as_contract(branch(i), shape, field)) for i, is_writer in by_writer.items()])
-        .cast(said_type(field))
-        .alias(f"said_{field.name}")
-        for field in contract.fields
-    ]
+    # A record has one writer, and what the others' columns say of it is null.
+    said = []
+    for field in contract.fields:
+        nothing = F.lit(None).cast(said_type(field))
+        value = F.coalesce(*(as_contract(branch(i), shape, field) for i in by_writer), nothing)
+        said.append(value.alias(f"said_{field.name}"))
     return wide.select(
         "topic",
         "partition",
@@ -111,7 +109,7 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
         F.coalesce(F.when(clock.between(TIME_MIN_MS, TIME_MAX_MS), clock), F.unix_millis("append_time")).alias(
             CLOCK_MS
         ),
-        fault.alias("fault"),
+        fenced(fault).alias("fault"),
         *said,
     )
 
@@ -152,7 +150,7 @@ def judge(parsed: DataFrame, contract: Contract) -> DataFrame:
         .when(time < TIME_MIN_MS, "undecodable")
         .when(time - F.col(CLOCK_MS) > contract.lead_ms, "time_jump")
     )
-    return parsed.withColumn("reason", reason)
+    return parsed.withColumn("reason", fenced(reason))
 
 
 def observations(judged: DataFrame, contract: Contract) -> DataFrame:
@@ -160,7 +158,7 @@ def observations(judged: DataFrame, contract: Contract) -> DataFrame:
     return judged.where(F.col("reason").isNull()).select(
         said(contract.key).alias(contract.key),
         F.timestamp_millis(said(contract.event_time)).alias(EVENT_TIME),
-        *(F.when(~is_out_of_range(f), said(f.name)).alias(f.name) for f in contract.measured),
+        *(F.when(said(f.name).between(*bounds(f)), said(f.name)).alias(f.name) for f in contract.measured),
         F.col("partition").alias("raw_partition"),
         F.col("offset").alias("raw_offset"),
         "append_time",
@@ -221,6 +219,15 @@ def prefix(schema_id: int) -> bytes:
     return b"\x00" + schema_id.to_bytes(4, "big")
 
 
+def fenced(column: Column) -> Column:
+    """The same value, nondeterministic on purpose: Spark pushes no filter through a projection that holds it.
+
+    Otherwise it repeats the expression in each filter above, decodes every record several times, and plans and ships a
+    query many times its size in every micro-batch.
+    """
+    return F.when(F.spark_partition_id() >= 0, column)
+
+
 def branch(schema_id: int) -> str:
     return f"written_{schema_id}"
 
@@ -239,10 +246,12 @@ def first_of(choices: Sequence[tuple[Column, Column]]) -> Column:
 
 def is_out_of_range(field: Field) -> Column:
     """True for a value outside its range (inclusive on both ends), NaN and infinities; false for null."""
-    value = said(field.name)
-    low, high = field.range or (-1.7976931348623157e308, 1.7976931348623157e308)
-    # NaN is above every number in Spark.
-    return F.coalesce((value < low) | (value > high), F.lit(False))
+    return F.coalesce(~said(field.name).between(*bounds(field)), F.lit(False))
+
+
+def bounds(field: Field) -> tuple[float, float]:
+    """The range of a field, inclusive, or all finite numbers. NaN is above every number in Spark."""
+    return field.range or (-sys.float_info.max, sys.float_info.max)
 
 
 def range_detail(field: Field) -> Column:
@@ -352,8 +361,8 @@ def is_intact(schema_id: int, schema: str, contract: Contract) -> Column:
     return key_is_text & (expected == F.length("value"))
 
 
-def encoded_length(value: Column, avro: Any) -> Column | None:
-    """Bytes of a value in Avro's binary encoding; null for a null that the type does not allow, None without a rule.
+def encoded_length(value: Column, avro: Any, required: bool = True) -> Column | None:
+    """Bytes of a value in Avro's binary encoding; null for a `required` value that is not there, None without a rule.
 
     Source: Avro 1.12 specification, "Binary Encoding".
     """
@@ -361,10 +370,10 @@ def encoded_length(value: Column, avro: Any) -> Column | None:
         others = [option for option in avro if option != "null"]
         if len(others) != 1 or len(avro) > 2:
             return None
-        inner = encoded_length(value, others[0])
+        inner = encoded_length(value, others[0], required=False)
         if inner is None:
             return None
-        return F.lit(1) + (F.when(value.isNull(), 0).otherwise(inner) if "null" in avro else inner)
+        return F.when(value.isNull(), 1).otherwise(inner + 1) if "null" in avro else inner + 1
     logical = avro.get("logicalType") if isinstance(avro, dict) else None
     kind = avro.get("type") if isinstance(avro, dict) else avro
     if kind == "long" and logical in ("timestamp-millis", "timestamp-micros"):
@@ -377,14 +386,12 @@ def encoded_length(value: Column, avro: Any) -> Column | None:
         return varint_length(F.octet_length(value)) + F.octet_length(value)
     fixed = {"null": 0, "boolean": 1, "float": 4, "double": 8}
     if kind in fixed:
-        return F.when(value.isNotNull(), fixed[kind]) if kind != "null" else F.lit(0)
+        return F.when(value.isNotNull(), fixed[kind]) if required and kind != "null" else F.lit(fixed[kind])
     return None
 
 
 def varint_length(value: Column) -> Column:
-    """Bytes of a zigzag varint: k bytes hold -2^(7k-1) to 2^(7k-1) - 1."""
-    column: Column = F.when(value.isNotNull(), 10)
-    for size in range(9, 0, -1):
-        bound = 1 << (7 * size - 1)
-        column = F.when(value.between(-bound, bound - 1), size).otherwise(column)
-    return column
+    """Bytes of a zigzag varint: seven bits in each. Counts the digits of the binary text, which is exact up to 2^63."""
+    number = value.cast("bigint")
+    zigzag = F.shiftleft(number, 1).bitwiseXOR(F.shiftright(number, 63))
+    return F.floor((F.length(F.bin(zigzag)) + 6) / 7)

@@ -64,10 +64,7 @@ def session(params: FeaturesParams) -> SparkSession:
     settings["spark.sql.shuffle.partitions"] = str(params.shuffle_partitions)
     spark = io.configure(SparkSession.builder, io.APP_CONF, settings)
     # A trigger shorter than a batch means back to back; Spark would warn of it three times a second.
-    log4j = spark.sparkContext._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
-    log4j.core.config.Configurator.setLevel(
-        "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor", log4j.Level.ERROR
-    )
+    io.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
     return spark
 
 
@@ -80,7 +77,10 @@ def start(
     dashed = f"{params.namespace}-" if params.namespace else ""
     group = f"{dashed}spark-{contract.pipeline}-processors"
     raw = io.read_stream(spark, client, params.raw_topic, params.starting_offsets, group)
-    observations, rejects = decode.decode(raw, contract, schemas)
+    # One task a core and batch instead of one a partition: starting a task costs more than its rows do.
+    cores = int(spark.sparkContext.getConf().get("spark.cores.max", "2"))
+    observations, _ = decode.decode(raw.coalesce(cores), contract, schemas)
+    _, rejects = decode.decode(raw.coalesce(1), contract, schemas)
     rows = io.framed_rows(
         feature_rows(observations, contract, params.plan_epoch).observe("published", F.count(F.lit(1)).alias("rows")),
         contract.key,

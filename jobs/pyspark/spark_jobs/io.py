@@ -71,7 +71,19 @@ def configure(builder: SparkSession.Builder, app_conf: Mapping[str, str], sql_co
             builder = builder.config(key, value)
     for key, value in sql_conf.items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    spark = builder.getOrCreate()
+    # A plan is cut on purpose, see above.
+    quiet(spark, "org.apache.spark.sql.catalyst.util.StringUtils", "org.apache.spark.util.SparkStringUtils")
+    return spark
+
+
+def quiet(spark: SparkSession, *loggers: str) -> None:
+    """Keeps the driver's log free of warnings of these classes that come with every micro-batch."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    log4j = jvm.org.apache.logging.log4j
+    for logger in loggers:
+        log4j.core.config.Configurator.setLevel(logger, log4j.Level.ERROR)
 
 
 def read_stream(
