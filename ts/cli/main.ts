@@ -69,6 +69,22 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "writes schemas, TypeScript and Python from the contracts and pipelines",
     load: async () => (await import("./generate.ts")).generateCommand(root),
   },
+  replay: {
+    summary: "sends a file of observations, each once, from where it stopped",
+    load: async () => (await import("./replay.ts")).replayCommand(settingsOf),
+  },
+  tail: {
+    summary: "prints the decoded records of a topic",
+    load: async () => (await import("./tail.ts")).tailCommand(settingsOf),
+  },
+  rejects: {
+    summary: "lists what could not be used, and sends mended records again",
+    load: async () => (await import("./rejects.ts")).rejectsCommand(settingsOf),
+  },
+  serve: {
+    summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
+    load: async () => (await import("./serve.ts")).serveCommand(settingsOf),
+  },
   models: {
     summary: "lists the models, and which is champion",
     load: async () => (await import("./models.ts")).modelsCommand(settingsOf),
