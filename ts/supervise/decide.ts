@@ -34,6 +34,8 @@ export interface JobView {
   readonly failures: readonly number[];
   /** The hash that was given up; another one is tried again. */
   readonly gave_up: string | null;
+  /** The hash that succeeded as a finite job. */
+  readonly done: string | null;
   /** An action of this job is under way. */
   readonly busy: boolean;
 }
@@ -42,6 +44,8 @@ export interface WantedView {
   readonly hash: string;
   /** Null for a job without heartbeats. */
   readonly heartbeat_ms: number | null;
+  /** May succeed and is done then. */
+  readonly finite: boolean;
 }
 
 export type Action =
@@ -50,7 +54,7 @@ export type Action =
   | { readonly kind: "find"; readonly job: string }
   | { readonly kind: "stop"; readonly job: string; readonly reason: EndReason; readonly kill: boolean }
   /** Take note that the submission has ended. */
-  | { readonly kind: "close"; readonly job: string; readonly failure: string | null }
+  | { readonly kind: "close"; readonly job: string; readonly failure: string | null; readonly done: boolean }
   | { readonly kind: "give_up"; readonly job: string };
 
 export interface Limits {
@@ -103,18 +107,18 @@ export function decide(
   });
 }
 
-const NOTHING: JobView = { submission: null, failures: [], gave_up: null, busy: false };
+const NOTHING: JobView = { submission: null, failures: [], gave_up: null, done: null, busy: false };
 
 function next(
   job: string,
   want: WantedView | null,
-  { submission, failures, gave_up, busy }: JobView,
+  { submission, failures, gave_up, done, busy }: JobView,
   now_ms: number,
   limits: Limits,
 ): Action | null {
   if (busy) return null;
   if (submission) return follow(job, want, submission, now_ms, limits);
-  if (!want || gave_up === want.hash) return null;
+  if (!want || gave_up === want.hash || done === want.hash) return null;
   // Another way to run it starts with a clean sheet.
   const counted = gave_up === null ? recent(failures, now_ms, limits) : [];
   if (counted.length >= limits.failures_max) return { kind: "give_up", job };
@@ -136,16 +140,20 @@ function follow(
       if (s.unknown_ms === null || now_ms - s.unknown_ms < limits.unknown_ms) return null;
       // It may be cut off from its engine and still at work: while it gives signs of life it has no successor.
       if (s.heartbeat_ms !== null && now_ms - s.heartbeat_ms < limits.unknown_ms) return null;
-      return { kind: "close", job, failure: counts(asked) ? s.status.reason : null };
+      return { kind: "close", job, failure: counts(asked) ? s.status.reason : null, done: false };
     case "failed":
-      return { kind: "close", job, failure: counts(asked) ? s.status.reason : null };
+      return { kind: "close", job, failure: counts(asked) ? s.status.reason : null, done: false };
     case "succeeded":
-    case "stopped":
+    case "stopped": {
+      const done = s.status.state === "succeeded" && asked === null && want?.finite === true;
+      const failed = !done && counts(asked);
       return {
         kind: "close",
         job,
-        failure: counts(asked) ? `it ended by itself (${s.status.state})` : null,
+        failure: failed ? `it ended by itself (${s.status.state})` : null,
+        done,
       };
+    }
     case "waiting":
     case "running":
       break;

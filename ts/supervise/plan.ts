@@ -10,7 +10,7 @@ import type {
   SeedParams,
   TrainParams,
 } from "../contract/index.ts";
-import type { Launch } from "../engines/job.ts";
+import type { EngineKind, Launch } from "../engines/job.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { type Contract, type JobName, type Names, namesOf, type Pipeline } from "../pipelines/index.ts";
 import type { Applied } from "./applied.ts";
@@ -31,6 +31,8 @@ export interface Planned {
   readonly heartbeat_ms: number | null;
   /** Time to end by itself after its current batch when asked to, before it is killed. */
   readonly stop_ms: number;
+  /** Whether it may succeed and is done then: the replay of a file. Any other job that ends by itself has failed. */
+  readonly finite: boolean;
 }
 
 export interface Setting {
@@ -44,6 +46,17 @@ export interface Setting {
 
 /** Long-running jobs of a pipeline, in the order they are started. */
 export const STREAMS = ["features", "infer", "serve"] as const satisfies readonly JobName[];
+
+/** Where each job runs. */
+export const ENGINE_OF: Readonly<Record<JobName, EngineKind>> = {
+  features: "spark",
+  backfill: "spark",
+  infer: "ray",
+  seed: "ray",
+  train: "ray",
+  replay: "process",
+  serve: "process",
+};
 
 // A micro-batch in a catch-up may take tens of seconds on a small machine, and reports come between batches as well.
 const HEARTBEAT_MS = 90_000;
@@ -112,6 +125,7 @@ export function planFeatures(setting: Setting, epoch: Epoch): Planned {
     code: code.spark,
     heartbeat_ms: HEARTBEAT_MS,
     stop_ms: STOP_MS,
+    finite: false,
   };
 }
 
@@ -154,6 +168,7 @@ export function planInfer(setting: Setting): Planned {
     code: code.ray,
     heartbeat_ms: HEARTBEAT_MS,
     stop_ms: STOP_MS,
+    finite: false,
   };
 }
 
@@ -167,6 +182,7 @@ export function planServe({ settings, pipeline }: Pick<Setting, "settings" | "pi
     code: "",
     heartbeat_ms: null,
     stop_ms: 10_000,
+    finite: false,
   };
 }
 
@@ -183,6 +199,7 @@ export function planReplay(
     code: "",
     heartbeat_ms: null,
     stop_ms: 15_000,
+    finite: true,
   };
 }
 
@@ -248,6 +265,7 @@ export function planBackfill(setting: Setting, { from, from_ms, to_ms }: Backfil
     code: code.spark,
     heartbeat_ms: null,
     stop_ms: STOP_MS,
+    finite: false,
   };
 }
 
@@ -313,5 +331,6 @@ function ray(
     code,
     heartbeat_ms: null,
     stop_ms: STOP_MS,
+    finite: false,
   };
 }

@@ -32,6 +32,8 @@ export interface Submission {
 /** How an earlier submission ended. */
 export interface Ending {
   readonly submission: string;
+  /** Of the engine, for its log; empty when the engine never took it. */
+  readonly id: string;
   readonly at_ms: number;
   readonly reason: string;
 }
@@ -43,6 +45,8 @@ export interface JobRecord {
   readonly status: JobStatus | null;
   readonly failures: readonly number[];
   readonly gave_up: string | null;
+  /** Hash that has succeeded, for a job that may. */
+  readonly done: string | null;
   /** Submissions after the first one. */
   readonly restarts: number;
   readonly last: Ending | null;
@@ -90,6 +94,7 @@ const EMPTY = (engine: EngineKind): JobRecord => ({
   status: null,
   failures: [],
   gave_up: null,
+  done: null,
   restarts: 0,
   last: null,
 });
@@ -124,7 +129,7 @@ export class Supervisor {
     const now_ms = this.#effects.clock.nowMs();
     const wanted = new Map<string, WantedView>();
     for (const [job, want] of Object.entries(desired))
-      wanted.set(job, { hash: hashOf(want), heartbeat_ms: want.heartbeat_ms });
+      wanted.set(job, { hash: hashOf(want), heartbeat_ms: want.heartbeat_ms, finite: want.finite });
     const actual = new Map<string, JobView>();
     for (const job of this.#records.keys()) actual.set(job, this.#view(job));
     for (const action of decide(wanted, actual, now_ms, this.#limits)) {
@@ -182,7 +187,7 @@ export class Supervisor {
   }
 
   #view(job: string): JobView {
-    const { submission, status, failures, gave_up } = this.#record(job);
+    const { submission, status, failures, gave_up, done } = this.#record(job);
     const heartbeat = this.#effects.heartbeats.of(job);
     return {
       submission: submission && {
@@ -198,6 +203,7 @@ export class Supervisor {
       },
       failures,
       gave_up,
+      done,
       busy: this.#busy.has(job),
     };
   }
@@ -229,7 +235,7 @@ export class Supervisor {
       case "stop":
         return this.#stop(action.job, action.reason, action.kill);
       case "close":
-        return this.#close(action.job, action.failure);
+        return this.#close(action.job, action.failure, action.done);
       case "give_up":
         if (!want) return;
         this.#change(action.job, { gave_up: hashOf(want) });
@@ -354,7 +360,7 @@ export class Supervisor {
     });
   }
 
-  #close(job: string, failure: string | null): void {
+  #close(job: string, failure: string | null, done = false): void {
     const record = this.#record(job);
     const { submission } = record;
     if (!submission) return;
@@ -367,15 +373,16 @@ export class Supervisor {
         : null;
     const reason =
       failure === null
-        ? (submission.ending ?? "ended")
+        ? (submission.ending ?? (done ? "done" : "ended"))
         : (own ?? (submission.ending ? `${submission.ending}: ${failure}` : failure));
     this.#effects.params.remove(submission.params_path);
     this.#unknown_ms.delete(job);
     this.#change(job, {
       submission: null,
       status: record.status,
+      done: done ? submission.hash : null,
       failures: failure === null ? record.failures : [...recent(record.failures, at_ms, this.#limits), at_ms],
-      last: { submission: submission.submission, at_ms, reason },
+      last: { submission: submission.submission, id: submission.handle?.id ?? "", at_ms, reason },
     });
     this.#effects.log(`${job}: ${submission.submission} has ended: ${reason}`);
   }

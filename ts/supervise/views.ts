@@ -39,6 +39,7 @@ export function jobRows(settings: Settings): JobRow[] {
     if (!watched && wanted)
       return { ...row, state: "unknown", reason: 'no supervisor runs; start it with "millrace run"' };
     if (!record?.submission) {
+      if (record?.done != null) return { ...row, state: "succeeded", reason: null };
       if (!wanted) return { ...row, state: "stopped", reason: record?.last?.reason ?? null };
       return {
         ...row,

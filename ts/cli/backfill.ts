@@ -1,0 +1,164 @@
+// `millrace backfill`: feature rows of the past into the feature table, from a file or from what the raw topic still holds.
+// Stages the file, submits the Spark batch job and shows how it goes; computes nothing.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { PipelineError } from "../contract/index.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import { connectKafka } from "../kafka/client.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { epochMs } from "../source/cells.ts";
+import { fileInput } from "../source/input.ts";
+import { describeBad } from "../source/row.ts";
+import { stage } from "../source/stage.ts";
+import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
+import { type BackfillFrom, planBackfill } from "../supervise/plan.ts";
+import { settingOf } from "../supervise/submit.ts";
+import { batchLine } from "./batch.ts";
+import { unitsOf } from "./replay.ts";
+
+export interface BackfillFlags {
+  /** Null: the raw topic. */
+  readonly file: string | null;
+  readonly units: Readonly<Record<string, string>>;
+  /** Only windows that end at or after, and before; epoch ms of event time. */
+  readonly from_ms: number | null;
+  readonly to_ms: number | null;
+  /** Spark's JSON by topic and partition; null for all that the topic holds. */
+  readonly starting_offsets: string | null;
+  readonly ending_offsets: string | null;
+}
+
+export interface BackfillEffects extends Pick<BatchOptions, "signal" | "onReport" | "onState"> {
+  readonly warn: (line: string) => void;
+  /** The file has been staged. */
+  readonly onStaged?: (rows: number, bad: number) => void;
+}
+
+/** Staging is minutes of disk work at most; a batch over years of one-minute data is an hour's. */
+const DEADLINE_MS = 2 * 3_600_000;
+const BAD_SHOWN_MAX = 20;
+
+/** Errors: those of the file and of the job; `contract_mismatch` before `apply`. */
+export async function backfill(
+  settings: Settings,
+  flags: BackfillFlags,
+  { warn, onStaged, ...effects }: BackfillEffects,
+): Promise<Finished> {
+  const setting = settingOf(settings);
+  const { contract } = setting;
+  const { from_ms, to_ms } = flags;
+  let from: BackfillFrom;
+  if (flags.file === null) from = await rangeOf(settings, flags);
+  else {
+    let bad = 0;
+    const input = fileInput({
+      path: flags.file,
+      contract,
+      units: flags.units,
+      // A window that ends at from_ms holds rows of one window's length before it; one that ends before to_ms none after.
+      from_ms: from_ms === null ? null : from_ms - contract.window_ms,
+      to_ms,
+      onBad(row) {
+        if (bad++ < BAD_SHOWN_MAX) warn(describeBad(row));
+      },
+    });
+    const folder = join(stateDir(settings), "staged");
+    mkdirSync(folder, { recursive: true });
+    const path = join(folder, `${(await input.fingerprint()).slice(0, 16)}.avro`);
+    const staged = await stage(input, path, contract.schemas.observation);
+    onStaged?.(staged.rows, bad);
+    from = { files: [staged.path] };
+  }
+  return runBatch(settings, planBackfill(setting, { from, from_ms, to_ms }), {
+    deadline_ms: DEADLINE_MS,
+    ...effects,
+  });
+}
+
+/** What was asked for, else everything decided so far: a fixed end, so that a second run reads the same. */
+async function rangeOf(
+  settings: Settings,
+  { starting_offsets, ending_offsets }: BackfillFlags,
+): Promise<BackfillFrom> {
+  if (starting_offsets !== null && ending_offsets !== null) return { starting_offsets, ending_offsets };
+  const { topic } = namesOf(settingOf(settings).pipeline, settings.namespace).topics.raw;
+  const kafka = connectKafka(settings.kafka);
+  try {
+    const offsets = await kafka.admin.offsets(topic);
+    const all = (what: "start" | "stable") =>
+      JSON.stringify({ [topic]: Object.fromEntries(offsets.map((o) => [String(o.partition), o[what]])) });
+    return {
+      starting_offsets: starting_offsets ?? all("start"),
+      ending_offsets: ending_offsets ?? all("stable"),
+    };
+  } finally {
+    await kafka.close();
+  }
+}
+
+export function timeOf(flag: string, word: string | undefined): number | null {
+  if (word === undefined) return null;
+  const time = epochMs(word);
+  if (typeof time === "number") return time;
+  throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": ${time}`);
+}
+
+interface Options {
+  readonly file?: string;
+  readonly unit: string[];
+  readonly from?: string;
+  readonly to?: string;
+  readonly startOffsets?: string;
+  readonly endOffsets?: string;
+  readonly json: boolean;
+}
+
+export function backfillCommand(settingsOf: (command: Command) => Settings): Command {
+  return new Command("backfill")
+    .description("Computes the feature rows of the past into the feature table, from a file or the raw topic")
+    .option(
+      "--file <path>",
+      "observations (CSV, JSON Lines, Avro; also .gz); without it the raw topic is read",
+    )
+    .option(
+      "--unit <field=unit>",
+      "unit a column comes in, where it is not the contract's; repeatable",
+      (word: string, words: string[]) => [...words, word],
+      [],
+    )
+    .option("--from <time>", "first window end, inclusive")
+    .option("--to <time>", "last window end, exclusive")
+    .option("--start-offsets <json>", 'of the raw topic, inclusive: {"weather-raw":{"0":12}}')
+    .option("--end-offsets <json>", "of the raw topic, exclusive")
+    .option("--json", "print the result as JSON", false)
+    .addHelpText(
+      "after",
+      "\nExample:\n  millrace backfill --file samples/us-cities-hourly.csv.gz --to 2016-12-01T00:00:00Z",
+    )
+    .action(async (options: Options, command: Command) => {
+      const settings = settingsOf(command);
+      const flags: BackfillFlags = {
+        file: options.file ?? null,
+        units: unitsOf(options.unit),
+        from_ms: timeOf("--from", options.from),
+        to_ms: timeOf("--to", options.to),
+        starting_offsets: options.startOffsets ?? null,
+        ending_offsets: options.endOffsets ?? null,
+      };
+      const line = batchLine(
+        namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).jobs.backfill,
+        options.json,
+      );
+      await line.run(({ signal, onReport, onState, say }) =>
+        backfill(settings, flags, {
+          signal,
+          onReport,
+          onState,
+          warn: (text) => console.error(text),
+          onStaged: (rows, bad) => say(`staged ${rows} observations, ${bad} bad rows left out`),
+        }),
+      );
+    });
+}

@@ -1,0 +1,63 @@
+// What a terminal shows while a batch job runs, for backfill, seed and train: its states, its counters as they change, the
+// result. Ctrl-C stops the job.
+
+import type { BatchOptions, Finished } from "../supervise/batch.ts";
+import type { Report } from "../supervise/progress.ts";
+
+export interface BatchView extends Required<Pick<BatchOptions, "signal" | "onReport" | "onState">> {
+  say(line: string): void;
+}
+
+/** How often counters are printed, wall time. */
+const PRINT_MS = 2_000;
+
+const number = (value: number): string =>
+  Number.isInteger(value) ? value.toLocaleString("en-US") : value.toPrecision(4);
+
+/** Counters in one line, by name. */
+export function countersLine(counters: Readonly<Record<string, number>>): string {
+  return Object.entries(counters)
+    .filter(([, value]) => Number.isFinite(value))
+    .map(([name, value]) => `${name} ${number(value)}`)
+    .join(" · ");
+}
+
+export function batchLine(job: string, json: boolean) {
+  return {
+    async run(work: (view: BatchView) => Promise<Finished>): Promise<Finished> {
+      const stop = new AbortController();
+      const interrupt = () => stop.abort();
+      process.once("SIGINT", interrupt);
+      process.once("SIGTERM", interrupt);
+      const say = (line: string) => {
+        if (!json) console.log(line);
+      };
+      let printed_ms = Number.NEGATIVE_INFINITY;
+      let before = "";
+      try {
+        const finished = await work({
+          signal: stop.signal,
+          say,
+          onState: (state) => say(`${job}: ${state}`),
+          onReport(report: Report) {
+            const line = [report.message ?? "", countersLine(report.counters)].filter(Boolean).join(" · ");
+            const now_ms = performance.now();
+            if (line === "" || line === before || now_ms - printed_ms < PRINT_MS) return;
+            printed_ms = now_ms;
+            before = line;
+            say(`${job}: ${line}`);
+          },
+        });
+        if (json) console.log(JSON.stringify(finished));
+        else
+          say(
+            `${job}: done${finished.message ? ` · ${finished.message}` : ""} · ${countersLine(finished.counters)}`,
+          );
+        return finished;
+      } finally {
+        process.off("SIGINT", interrupt);
+        process.off("SIGTERM", interrupt);
+      }
+    },
+  };
+}

@@ -1,0 +1,54 @@
+// `millrace jobs`: what should run and what does, as the supervisor has written it down, beside every job there is.
+
+import { Command } from "commander";
+import type { Settings } from "../engines/settings.ts";
+import { JOBS, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { ENGINE_OF } from "../supervise/plan.ts";
+import { supervisorOf } from "../supervise/run.ts";
+import { type JobRow, jobRows } from "../supervise/views.ts";
+
+/** Rows of all jobs of the pipeline, those nobody asked for too. */
+export function allJobs(settings: Settings): JobRow[] {
+  const known = new Map(jobRows(settings).map((row) => [row.name, row]));
+  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
+  return JOBS.map(
+    (job) =>
+      known.get(names.jobs[job]) ?? {
+        name: names.jobs[job],
+        engine: ENGINE_OF[job],
+        desired: false,
+        state: "stopped",
+        reason: null,
+        submission: null,
+        restarts: null,
+        gave_up: false,
+      },
+  );
+}
+
+export function printJobs(settings: Settings, json: boolean): void {
+  const rows = allJobs(settings);
+  if (json) {
+    console.log(JSON.stringify(rows));
+    return;
+  }
+  const supervisor = supervisorOf(settings);
+  for (const { name, engine, desired, state, reason, restarts } of rows) {
+    const wanted = desired ? "wanted" : "";
+    const again = restarts ? `${restarts} restarts` : "";
+    console.log(
+      [name.padEnd(20), engine.padEnd(8), state.padEnd(10), wanted.padEnd(7), again, reason ?? ""]
+        .join(" ")
+        .trimEnd(),
+    );
+  }
+  console.log(supervisor ? `supervisor: process ${supervisor.pid}` : "supervisor: none");
+}
+
+export function jobsCommand(settingsOf: (command: Command) => Settings): Command {
+  return new Command("jobs")
+    .description("Lists the jobs: which are wanted, which run, what they were restarted or given up for")
+    .option("--json", "print them as JSON", false)
+    .addHelpText("after", "\nExample:\n  millrace jobs --json")
+    .action(({ json }: { json: boolean }, command: Command) => printJobs(settingsOf(command), json));
+}

@@ -1,0 +1,119 @@
+// `millrace train`: trains a model on the feature table, and says so on model-events when it became the champion.
+
+import { Command } from "commander";
+import { PipelineError } from "../contract/index.ts";
+import { mlflowOf } from "../engines/mlflow.ts";
+import type { Settings } from "../engines/settings.ts";
+import { announce } from "../kafka/announce.ts";
+import { connectKafka } from "../kafka/client.ts";
+import { connectRegistry } from "../kafka/registry.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
+import { planTrain, TRAIN, type TrainChoice } from "../supervise/plan.ts";
+import { settingOf } from "../supervise/submit.ts";
+import { timeOf } from "./backfill.ts";
+import { batchLine } from "./batch.ts";
+
+const DEADLINE_MS = 6 * 3_600_000;
+
+export interface Trained extends Finished {
+  /** Version the alias champion names now; null without one. */
+  readonly champion: string | null;
+  /** Whether this run moved it. */
+  readonly promoted: boolean;
+}
+
+/** Errors: those of the job; `store_unreachable` for MLflow. */
+export async function train(
+  settings: Settings,
+  choice: TrainChoice,
+  effects: Pick<BatchOptions, "signal" | "onReport" | "onState">,
+): Promise<Trained> {
+  const setting = settingOf(settings);
+  const names = namesOf(setting.pipeline, settings.namespace);
+  const mlflow = mlflowOf(settings);
+  const before = await mlflow.byAlias(names.model, "champion");
+  const finished = await runBatch(settings, planTrain(setting, choice), {
+    deadline_ms: DEADLINE_MS,
+    ...effects,
+  });
+  const after = await mlflow.byAlias(names.model, "champion");
+  const promoted = after !== null && after.version !== before?.version;
+  if (promoted) {
+    const kafka = connectKafka(settings.kafka);
+    try {
+      await announce({ kafka, registry: connectRegistry(settings.registryUrl) }, names, setting.contract, {
+        alias: "champion",
+        version: after.version,
+        now_ms: Date.now(),
+      });
+    } finally {
+      await kafka.close();
+    }
+  }
+  return { ...finished, champion: after?.version ?? null, promoted };
+}
+
+function whole(flag: string, word: string): number {
+  const value = Number(word);
+  if (Number.isInteger(value) && value >= 0) return value;
+  throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": expected a whole number`);
+}
+
+export function trainCommand(settingsOf: (command: Command) => Settings): Command {
+  return new Command("train")
+    .description(
+      "Trains the quantile heads on the feature table and registers the model; the better one is champion",
+    )
+    .requiredOption(
+      "--cut <time>",
+      "only rows and truths before this time; the last month before it is the test month",
+    )
+    .option("--from <time>", "first window end used")
+    .option("--trees <number>", "most boosting rounds a head", String(TRAIN.trees))
+    .option("--leaves <number>", "leaves a tree", String(TRAIN.leaves))
+    .option("--learning-rate <number>", "shrinkage a round", String(TRAIN.learning_rate))
+    .option("--sample-every <number>", "train on every how many-th row", String(TRAIN.sample_every))
+    .option("--workers <number>", "Ray tasks at once", String(TRAIN.workers))
+    .option("--seed <number>", "seed of every random choice", String(TRAIN.seed))
+    .option("--json", "print the result as JSON", false)
+    .addHelpText(
+      "after",
+      "\nExample:\n  millrace train --cut 2016-12-01T00:00:00Z --trees 100 --sample-every 4",
+    )
+    .action(async (options: Record<string, string> & { json: boolean }, command: Command) => {
+      const settings = settingsOf(command);
+      const cut_ms = timeOf("--cut", options["cut"]);
+      if (cut_ms === null)
+        throw new PipelineError("config_invalid", "Cannot train: expected --cut, got nothing");
+      const learning_rate = Number(options["learningRate"]);
+      if (!(learning_rate > 0 && learning_rate <= 1))
+        throw new PipelineError(
+          "config_invalid",
+          `Cannot use --learning-rate "${options["learningRate"]}": expected a number above 0, at most 1`,
+        );
+      const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).jobs.train;
+      await batchLine(job, options.json).run(async ({ signal, onReport, onState, say }) => {
+        const trained = await train(
+          settings,
+          {
+            cut_ms,
+            from_ms: timeOf("--from", options["from"]),
+            trees: whole("--trees", options["trees"]!),
+            leaves: whole("--leaves", options["leaves"]!),
+            learning_rate,
+            sample_every: whole("--sample-every", options["sampleEvery"]!),
+            workers: whole("--workers", options["workers"]!),
+            seed: whole("--seed", options["seed"]!),
+          },
+          { signal, onReport, onState },
+        );
+        say(
+          trained.promoted
+            ? `champion is now version ${trained.champion}; announced on model-events`
+            : `champion stays version ${trained.champion ?? "none"}`,
+        );
+        return trained;
+      });
+    });
+}
