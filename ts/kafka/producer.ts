@@ -2,8 +2,8 @@
 // Knows nothing of records' meaning, and never decides to try a failed transaction again: after an error its outcome is
 // unknown, so the caller opens a new producer, which settles the old transaction, and looks at what was committed.
 
+import { createRequire } from "node:module";
 import kafkajs, { type Kafka as Kafkajs, type Message, type Transaction as Raw } from "kafkajs";
-import snappy from "kafkajs-snappy";
 import { PipelineError } from "../contract/errors.ts";
 import { isFenced, isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
 import type { OutRecord, Producer, ProducerOptions, Transaction } from "./kafka.ts";
@@ -11,7 +11,10 @@ import { partitionOf } from "./partition.ts";
 
 // Node finds the names of a CommonJS module by reading it, and stops before these two.
 const { CompressionCodecs, CompressionTypes } = kafkajs;
-CompressionCodecs[CompressionTypes.Snappy] = snappy;
+// Required, not imported: the package has no types of its own.
+CompressionCodecs[CompressionTypes.Snappy] = createRequire(import.meta.url)(
+  "kafkajs-snappy",
+) as () => unknown;
 
 export const TRANSACTION_TIMEOUT_MS = 10_000;
 
