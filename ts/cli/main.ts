@@ -85,6 +85,18 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
     load: async () => (await import("./serve.ts")).serveCommand(settingsOf),
   },
+  backfill: {
+    summary: "computes features of a file or a Kafka range into the feature table",
+    load: async () => (await import("./backfill.ts")).backfillCommand(settingsOf),
+  },
+  seed: {
+    summary: "fills the history topic from the feature table",
+    load: async () => (await import("./seed.ts")).seedCommand(settingsOf),
+  },
+  train: {
+    summary: "trains a model from the feature table",
+    load: async () => (await import("./train.ts")).trainCommand(settingsOf),
+  },
   models: {
     summary: "lists the models, and which is champion",
     load: async () => (await import("./models.ts")).modelsCommand(settingsOf),
