@@ -39,6 +39,8 @@ RESTORE_S = 120.0
 LOOK_S = 2.0
 # Rows of one Spark micro-batch arrive within a few ms of each other; waiting for them saves a transaction each.
 GATHER_S = 0.004
+# Aborted transactions in a row before the slot gives up its process: the same batch would be aborted for ever.
+ABORTS = 20
 # Bound on what is read of other tables between two batches.
 FOLLOW_ROWS = 2_000
 # librdkafka's word for "by the key": RD_KAFKA_PARTITION_UA.
@@ -104,6 +106,7 @@ class Worker:
         self._next: dict[int, int] = {}
         self._generation = 0
         self._failure: BaseException | None = None
+        self._aborts_in_a_row = 0
         self._worst_ms = {"batch_ms": 0.0, "feature_to_commit_ms": 0.0}
         self._worst_since = time.monotonic()
 
@@ -303,9 +306,13 @@ class Worker:
                 raise Failed(f"cannot commit a batch of {outcome.rows} rows: {reason}") from error
             self._patiently(lambda: producer.abort_transaction(TRANSACTION_MS / 1000))
             self._status.add("aborts", 1)
+            self._aborts_in_a_row += 1
+            if self._aborts_in_a_row > ABORTS:
+                raise Failed(f"{self._aborts_in_a_row} transactions in a row were aborted: {reason}") from error
             self._restore(consumer, sorted(self._next))
             self._read_from_next(consumer)
             return
+        self._aborts_in_a_row = 0
         self._next.update(outcome.next_offsets)
         self._count(outcome, began, batch)
 

@@ -138,6 +138,69 @@ def test_killed_workers_cover_every_feature_once(
 
 
 @pytest.mark.cluster
+def test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other(addresses: dict[str, Any], tmp_path: Path) -> None:
+    """Its session runs out, its open transaction is aborted, and the other slot restores what it had not read
+    itself.
+    """
+    topics = Topics(CONTRACT, addresses["bootstrap"])
+    params = tmp_path / "params.json"
+    params.write_text(json.dumps(topics.params(tmp_path, actors=2, batch_rows=40)), encoding="utf-8")
+    stream = Stream(topics, traffic(CONTRACT, 2_000, 3, T0))
+    workers = [start(params, slot) for slot in range(2)]
+    deadline = time.monotonic() + 120
+    try:
+        while topics.shares(f"{topics.namespace}-ray-ml-inference") != [2, 2]:
+            assert time.monotonic() < deadline
+        while stream.turn():
+            assert time.monotonic() < deadline, str(stream)
+            if stream.seen == 300:
+                workers[0].kill()
+        workers[1].send_signal(signal.SIGTERM)
+        end = json.loads(workers[1].communicate(timeout=30)[0])
+    finally:
+        stream.close()
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    assert end["counters"]["partitions"] == 4 and end["counters"]["restores"] >= 2, end
+    check(topics)
+
+
+@pytest.mark.cluster
+def test_aborted_transactions_are_restored_and_done_again(addresses: dict[str, Any], tmp_path: Path) -> None:
+    """While the predictions topic refuses every record as too large nothing is committed; afterwards nothing is
+    missing.
+    """
+    topics = Topics(CONTRACT, addresses["bootstrap"])
+    params = tmp_path / "params.json"
+    params.write_text(json.dumps(topics.params(tmp_path, batch_rows=40)), encoding="utf-8")
+    topics.produce(traffic(CONTRACT, 600, 4, T0))
+    wanted = len(expected(topics, CONTRACT)[0])
+    # Above the size of a transaction marker, or the broker could not even end an aborted one.
+    topics.limit("predictions", 1_000)
+    worker = start(params, 0)
+    followed = topics.follow("predictions")
+    deadline = time.monotonic() + 120
+    seen = 0
+    try:
+        # Aborts show as records that only readers of uncommitted records could see: the history's.
+        while not topics.read("history", committed=False):
+            assert time.monotonic() < deadline and worker.poll() is None
+        topics.limit("predictions", 1_048_588)
+        while seen < wanted:
+            assert time.monotonic() < deadline and worker.poll() is None, f"{seen} of {wanted}"
+            seen += next(followed) is not None
+        worker.send_signal(signal.SIGTERM)
+        end = json.loads(worker.communicate(timeout=30)[0])
+    finally:
+        followed.close()
+        worker.kill()
+        worker.wait()
+    assert end["counters"]["aborts"] >= 1 and end["counters"]["restores"] >= 2
+    check(topics)
+
+
+@pytest.mark.cluster
 def test_killed_actor_and_killed_driver_cover_every_feature_once(
     addresses: dict[str, Any], kills: int, tmp_path: Path
 ) -> None:

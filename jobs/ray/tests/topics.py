@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.params import InferParams
 from ray_jobs.io import Decoder, Encoder
@@ -123,6 +130,20 @@ class Topics:
                     ended.add(message.partition() or 0)
         consumer.close()
         return out
+
+    def limit(self, what: str, largest_bytes: int) -> None:
+        """Sets the largest record a topic takes."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        entry = ConfigEntry("max.message.bytes", str(largest_bytes), incremental_operation=AlterConfigOpType.SET)
+        topic = ConfigResource(ResourceType.TOPIC, self.names[what], incremental_configs=[entry])
+        for future in admin.incremental_alter_configs([topic]).values():
+            future.result(timeout=30)
+
+    def shares(self, group: str) -> list[int]:
+        """How many partitions each member of a consumer group has."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        described = admin.describe_consumer_groups([group], request_timeout=10)[group].result()
+        return [len(member.assignment.topic_partitions) for member in described.members]
 
     def follow(self, what: str) -> Iterator[Message | None]:
         """Committed records of a topic as they come; None when nothing came for a moment. Close the generator when
