@@ -1,0 +1,125 @@
+// The engines themselves: a private set on ports of its own comes up, each answers through its own API, a killed one is
+// named and comes back, and nothing is left after `down`. Uses no shared set, because it kills.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import axios from "axios";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { unwell } from "../../cli/status.ts";
+import { PipelineError } from "../../contract/errors.ts";
+import {
+  down,
+  type EngineEvent,
+  freePorts,
+  startEngines,
+  startedSettings,
+  status,
+  up,
+} from "../../engines/local/index.ts";
+import { alive, members } from "../../engines/local/process.ts";
+import { readRecord } from "../../engines/local/record.ts";
+import type { Settings } from "../../engines/settings.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const NAMES = ["kafka", "registry", "spark-master", "spark-worker", "ray", "mlflow"] as const;
+
+const get = async <T>(url: string): Promise<T> => (await axios.get<T>(url, { proxy: false })).data;
+
+describe("a private set of engines", () => {
+  const home = mkdtempSync(join(tmpdir(), "mr-"));
+  const events: EngineEvent[] = [];
+  let settings: Settings;
+
+  beforeAll(async () => {
+    settings = await startEngines({ root, home, ports: await freePorts() }, { on: (e) => events.push(e) });
+  });
+  afterAll(async () => {
+    if (settings) await down(settings);
+    rmSync(home, { recursive: true, force: true });
+  });
+
+  it("tells each engine's start and when it is ready, the worker after its master", () => {
+    const order = events.map(({ engine, state }) => `${engine} ${state}`);
+    for (const name of NAMES)
+      expect(order.indexOf(`${name} ready`)).toBeGreaterThan(order.indexOf(`${name} starting`));
+    expect(order.indexOf("spark-worker starting")).toBeGreaterThan(order.indexOf("spark-master ready"));
+  });
+
+  it("answers through each engine's own API", async () => {
+    expect((await status(settings)).map(({ name, state }) => [name, state])).toEqual(
+      NAMES.map((name) => [name, "up"]),
+    );
+    expect(await get(`${settings.registryUrl}/subjects`)).toEqual([]);
+    const master = await get<{ workers: { cores: number }[]; status: string }>(
+      `${settings.sparkUiUrl}/json/`,
+    );
+    expect(master).toMatchObject({ status: "ALIVE", workers: [{ cores: 8 }] });
+    expect(await get(`${settings.rayUrl}/api/jobs/`)).toEqual([]);
+    expect(await get(`${settings.mlflowUrl}/api/2.0/mlflow/experiments/search?max_results=1`)).toMatchObject({
+      experiments: [{ artifact_location: expect.stringMatching(/^mlflow-artifacts:/) }],
+    });
+  });
+
+  it("opens every fixed port on loopback only", () => {
+    const open = readFileSync("/proc/net/tcp", "utf8") + readFileSync("/proc/net/tcp6", "utf8");
+    const ours = new Set(Object.values(settings.ports));
+    const wide = open
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .filter((field) => field[3] === "0A" && /^0+:/.test(field[1]!))
+      .map((field) => Number.parseInt(field[1]!.split(":")[1]!, 16))
+      .filter((port) => ours.has(port));
+    expect(wide).toEqual([]);
+  });
+
+  it("leaves settings from which another process can use the set", () => {
+    expect(startedSettings(home)).toEqual(settings);
+  });
+
+  it("refuses a second set on the same ports, naming holder and setting", async () => {
+    const other = mkdtempSync(join(tmpdir(), "mr-"));
+    try {
+      const error = await up({ ...settings, home: other }).catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(PipelineError);
+      expect((error as PipelineError).code).toBe("config_invalid");
+      expect((error as Error).message).toMatch(
+        new RegExp(
+          `port ${settings.ports.kafka} for "kafka" is in use by java \\(pid \\d+\\), set MILLRACE_KAFKA_PORT`,
+        ),
+      );
+    } finally {
+      rmSync(other, { recursive: true, force: true });
+    }
+  });
+
+  it("names an engine that was killed, and up starts that one alone", async () => {
+    const registry = readRecord(settings, "registry")!;
+    process.kill(registry.pid, "SIGKILL");
+    const killed = await expect
+      .poll(() => status(settings), { timeout: 10_000 })
+      .toSatisfy((rows: Awaited<ReturnType<typeof status>>) => rows.some(({ state }) => state === "died"))
+      .then(() => status(settings));
+    const broken = killed.filter(({ state }) => state !== "up");
+    expect(broken.map(({ name, state }) => [name, state])).toEqual([["registry", "died"]]);
+    expect(unwell(broken)).toMatchObject({
+      code: "registry_unreachable",
+      message: `Cannot use the engines: "registry" at "${settings.registryUrl}" is died; start the engines with "millrace up"`,
+    });
+    const again: string[] = [];
+    await up(settings, { on: ({ engine, state }) => state === "starting" && again.push(engine) });
+    expect(again).toEqual(["registry"]);
+    expect((await status(settings)).every(({ state }) => state === "up")).toBe(true);
+  });
+
+  it("leaves no process, and only stops what it started", async () => {
+    const records = NAMES.map((name) => readRecord(settings, name)!);
+    const all = records.flatMap((record) => members(record));
+    expect(all.length).toBeGreaterThan(NAMES.length);
+    expect(await down(settings)).toHaveLength(NAMES.length);
+    expect(all.filter(alive)).toEqual([]);
+    expect(records.flatMap((record) => members(record))).toEqual([]);
+    expect((await status(settings)).map(({ state }) => state)).toEqual(NAMES.map(() => "stopped"));
+    expect(await down(settings)).toEqual([]);
+  });
+});
