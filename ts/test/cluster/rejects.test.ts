@@ -7,6 +7,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { encoder } from "../../contract/index.ts";
 import { readAll, sendOnce } from "../../kafka/kafka.ts";
+import { resend } from "../../source/rejects.ts";
 import { type Ground, namespace } from "./namespace.ts";
 
 const engines = inject("engines");
@@ -120,20 +121,24 @@ describe("millrace rejects and tail", () => {
 
   it("replay refuses what would be refused again, and sends nothing", async () => {
     const id = `${raw}/1/7/temperature`;
-    for (const [args, message] of [
-      [[id], /"temperature" from -90 to 60 degC, got 480/],
-      [[id, "--set", "temperature=99"], /got 99/],
-      [[id, "--set", "temperature="], /a value for "temperature"/],
-      [[id, "--set", "temp=1"], /"temp" expected one of/],
-      [[`${raw}/1/8`], /--value/],
-      [[`${raw}/1/9`], /ms ahead of its clock/],
-      [[`${ground.names.topics.features.topic}/1/10`], /expected one of topic/],
-      [[`${raw}/1/9`, id, "--set", `timestamp=${CLOCK}`], /got 480/],
-    ] as const) {
-      const { code, err } = await millrace("rejects", "replay", ...args);
-      expect(code, err).toBe(2);
-      expect(err).toMatch(message);
-    }
+    const refused: readonly (readonly [readonly string[], Record<string, unknown>, RegExp])[] = [
+      [[id], {}, /"temperature" from -90 to 60 degC, got 480/],
+      [[id], { temperature: "99" }, /got 99/],
+      [[id], { temperature: "" }, /a value for "temperature"/],
+      [[id], { temp: "1" }, /"temp" expected one of/],
+      [[`${raw}/1/8`], {}, /--value/],
+      [[`${raw}/1/9`], {}, /ms ahead of its clock/],
+      [[`${ground.names.topics.features.topic}/1/10`], {}, /expected one of topic/],
+      [[`${raw}/1/9`, id], { timestamp: CLOCK }, /got 480/],
+    ];
+    for (const [ids, changes, message] of refused)
+      await expect(resend(ground, ids, changes)).rejects.toMatchObject({
+        code: "config_invalid",
+        message: expect.stringMatching(message),
+      });
+    const { code, err } = await millrace("rejects", "replay", id, "--set", "temperature=99");
+    expect(code).toBe(2);
+    expect(err).toContain("got 99");
     expect(await readAll(ground.kafka, raw)).toEqual([]);
   });
 

@@ -169,10 +169,10 @@ describe("millrace replay", () => {
     expect(String(unreachable.stderr)).not.toContain("    at ");
   });
 
-  it("feeds more than 20,000 observations a second when their times are dense", async () => {
+  it("fills its transactions when times are dense", async () => {
     const { kafka, registry, names, contract } = ground;
     const target = await targetOf({ kafka, registry, names, contract, source: "dense" });
-    const count = 200_000;
+    const count = 40_000;
     const input = syntheticInput({
       contract,
       stations: 1_000,
@@ -180,18 +180,18 @@ describe("millrace replay", () => {
       count,
       start_ms: Date.UTC(2018, 0, 1),
     });
-    const start = wallClock.nowMs();
+    const start_ms = wallClock.nowMs();
+    let commits = 0;
     const { sent } = await feed(input, target, {
       speed: "max",
       loop: false,
       span_ms: spanOf(contract),
       clock: wallClock,
+      onProgress: () => commits++,
     });
-    const rate = Math.round(count / ((wallClock.nowMs() - start) / 1000));
-    console.log(`feed() ${rate} observations/s`);
-    expect(sent).toBe(count);
+    // The rate is for the eye: this machine runs a whole test suite. `make bench` judges it.
+    console.log(`feed() ${Math.round(count / ((wallClock.nowMs() - start_ms) / 1000))} observations/s`);
+    expect({ sent, commits }).toEqual({ sent: count, commits: count / 1_000 });
     expect(await readCursor(target)).toMatchObject({ position: count });
-    // The figure is the bench's to judge; a machine shared by a whole test run only shows that nothing is quadratic.
-    expect(rate).toBeGreaterThan(5_000);
   });
 });
