@@ -22,6 +22,7 @@ function submission(change: Partial<SubmissionView> = {}): SubmissionView {
     status: running,
     unknown_ms: null,
     heartbeat_ms: NOW - 1_000,
+    warm: true,
     ending: null,
     ...change,
   };
@@ -67,7 +68,11 @@ describe("decide()", () => {
       reason: "silent",
       kill: true,
     });
-    expect(judged({ heartbeat_ms: null, running_ms: NOW - 29_000 })).toBeNull();
+    const running_ms = NOW - LIMITS.start_ms;
+    expect(judged({ heartbeat_ms: null, warm: false, running_ms })).toBeNull();
+    expect(judged({ heartbeat_ms: null, warm: false, running_ms: running_ms - 1 })).toMatchObject({
+      reason: "silent",
+    });
   });
   it("never calls a job silent that sends no heartbeats", () => {
     expect(

@@ -24,6 +24,8 @@ export interface SubmissionView {
   readonly unknown_ms: number | null;
   /** Last sign of life the job itself gave; null for none. */
   readonly heartbeat_ms: number | null;
+  /** Whether the job itself has ever said that it is at work. */
+  readonly warm: boolean;
   /** Set once it was asked to end. */
   readonly ending: EndReason | null;
 }
@@ -77,7 +79,8 @@ export const LIMITS: Limits = {
   back_off_ms_max: 60_000,
   failures_max: 5,
   failures_window_ms: 600_000,
-  start_ms: 180_000,
+  // A cluster of one machine that is busy has been seen to take 90 s.
+  start_ms: 300_000,
   unknown_ms: 10_000,
   settle_ms: 3_000,
 };
@@ -164,7 +167,9 @@ function follow(
     return now_ms - s.submitted_ms > limits.start_ms ? stop(job, "never ran") : null;
   if (want.heartbeat_ms === null || s.running_ms === null) return null;
   const last = Math.max(s.heartbeat_ms ?? 0, s.running_ms);
-  return now_ms - last > want.heartbeat_ms ? stop(job, "silent") : null;
+  // Until its first report a job loads, plans and restores.
+  const patience_ms = s.warm ? want.heartbeat_ms : Math.max(want.heartbeat_ms, limits.start_ms);
+  return now_ms - last > patience_ms ? stop(job, "silent") : null;
 }
 
 /** A submission that was asked to end for reasons of ours has not failed. */

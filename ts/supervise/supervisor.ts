@@ -188,7 +188,8 @@ export class Supervisor {
 
   #view(job: string): JobView {
     const { submission, status, failures, gave_up, done } = this.#record(job);
-    const heartbeat = this.#effects.heartbeats.of(job);
+    const latest = this.#effects.heartbeats.of(job);
+    const heartbeat = latest?.submission === submission?.submission ? latest : null;
     return {
       submission: submission && {
         submission: submission.submission,
@@ -198,7 +199,8 @@ export class Supervisor {
         running_ms: submission.running_ms,
         status,
         unknown_ms: this.#unknown_ms.get(job) ?? null,
-        heartbeat_ms: heartbeat?.submission === submission.submission ? heartbeat.at_ms : null,
+        heartbeat_ms: heartbeat?.at_ms ?? null,
+        warm: heartbeat !== null && heartbeat.state !== "starting",
         ending: submission.ending,
       },
       failures,
