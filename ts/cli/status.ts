@@ -40,10 +40,20 @@ const CODE = {
   mlflow: "store_unreachable",
 } as const;
 
+const SAID: Readonly<Record<EngineStatus["state"], string>> = {
+  up: "works",
+  unwell: "does not answer",
+  died: "has died",
+  stopped: "is not running",
+  unreachable: "does not answer",
+};
+
 /** What a command says that finds an engine down: the engine, its address, the next step. */
 export function unwell(broken: readonly EngineStatus[]): PipelineError {
   const [first] = broken;
-  const names = broken.map(({ name, address, state }) => `"${name}" at "${address}" is ${state}`).join(", ");
+  const names = broken
+    .map(({ name, address, state }) => `"${name}" at "${address}" ${SAID[state]}`)
+    .join(", ");
   const next = broken.every(({ external }) => external)
     ? "start it, or correct its address"
     : 'start the engines with "millrace up"';

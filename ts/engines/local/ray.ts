@@ -32,7 +32,8 @@ export const ray: Engine = {
   after: [],
   ports: ["rayGcs", "rayDashboard", "rayDashboardMetrics", "rayAgent", "rayClient", "rayMetrics"],
   start_ms: 120_000,
-  stop_ms: 15_000,
+  // The head keeps nothing on disk, and its server waits ten seconds for its agents for nothing. Jobs have ended before.
+  stop_ms: 4_000,
   address: ({ rayUrl }) => rayUrl,
   async prepare({ host, ports, pythonPath }, dir) {
     const folder = rayFolder(dir);

@@ -104,7 +104,7 @@ describe("a private set of engines", () => {
     expect(broken.map(({ name, state }) => [name, state])).toEqual([["registry", "died"]]);
     expect(unwell(broken)).toMatchObject({
       code: "registry_unreachable",
-      message: `Cannot use the engines: "registry" at "${settings.registryUrl}" is died; start the engines with "millrace up"`,
+      message: `Cannot use the engines: "registry" at "${settings.registryUrl}" has died; start the engines with "millrace up"`,
     });
     const again: string[] = [];
     await up(settings, { on: ({ engine, state }) => state === "starting" && again.push(engine) });

@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePorts } from "../engines/local/index.ts";
+import { type Settings, settingsOf } from "../engines/settings.ts";
+import { examine, type Finding, type Machine, report } from "./doctor.ts";
+
+const home = mkdtempSync(join(tmpdir(), "doctor-"));
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+const root = "/repo";
+let settings: Settings;
+beforeAll(async () => {
+  settings = settingsOf(root, { home, ports: await freePorts() });
+});
+
+const OUTPUT: Readonly<Record<string, string>> = {
+  java: 'openjdk version "17.0.15" 2025-04-15',
+  mvn: "Apache Maven 3.8.7\nJava version: 17.0.15",
+  [join(root, "infra", "local", "python.sh")]: "/usr/bin/python3.12\n",
+  "/usr/bin/python3.12": "Python 3.12.1",
+  ldconfig: "libgomp.so.1 (libc6,x86-64) => /lib/libgomp.so.1",
+};
+
+/** A machine with everything, and what differs. */
+function machine(
+  differs: Partial<Machine> = {},
+  output: Readonly<Record<string, string | null>> = {},
+): Machine {
+  const all: Readonly<Record<string, string | null>> = { ...OUTPUT, ...output };
+  return {
+    run: async (command) => all[command] ?? null,
+    exists: () => true,
+    diskFree: async () => 50e9,
+    memory: () => ({ available: 16e9, total: 24e9 }),
+    nodeVersion: "24.21.0",
+    ...differs,
+  };
+}
+
+async function troubles(of: Machine): Promise<Finding[]> {
+  return (await examine(settings, of)).filter(({ state }) => state !== "ok");
+}
+
+describe("examine()", () => {
+  it("finds nothing to do on a machine with everything, and says the versions", async () => {
+    expect(await troubles(machine())).toEqual([]);
+    const text = report(await examine(settings, machine()));
+    for (const version of ["24.21.0", "3.12.1", "17.0.15", "3.8.7", "libgomp.so.1", "50.0 GB free"])
+      expect(text).toContain(version);
+  });
+
+  it.each<[string, Machine, string, RegExp]>([
+    ["no Java", machine({}, { java: null }), "missing", /install Java 17/],
+    ["an old Java", machine({}, { java: 'openjdk version "11.0.2"' }), "missing", /install Java 17/],
+    ["a very new Java", machine({}, { java: 'openjdk version "25"' }), "warn", /tested on Java 17 and 21/],
+    ["no Maven", machine({}, { mvn: null }), "missing", /install Maven/],
+    [
+      "no Python",
+      machine({}, { [join(root, "infra", "local", "python.sh")]: null }),
+      "missing",
+      /python3-venv/,
+    ],
+    ["no libgomp", machine({}, { ldconfig: "libc.so.6" }), "missing", /install libgomp1/],
+    ["an old Node", machine({ nodeVersion: "20.1.0" }), "missing", /bin\/millrace/],
+    ["no setup", machine({ exists: (path) => !path.includes("target") }), "missing", /make setup/],
+    ["little disk", machine({ diskFree: async () => 5e9 }), "warn", /make clean/],
+    ["no disk", machine({ diskFree: async () => 1e9 }), "missing", /make clean/],
+    ["little memory", machine({ memory: () => ({ available: 5e9, total: 8e9 }) }), "warn", /4\.8 GB/],
+    ["no memory", machine({ memory: () => ({ available: 2e9, total: 8e9 }) }), "missing", /4\.8 GB/],
+  ])("says what to do about %s", async (_, of, state, advice) => {
+    const found = await troubles(of);
+    expect(found).toHaveLength(1);
+    expect(found[0]!.state).toBe(state);
+    expect(found[0]!.advice).toMatch(advice);
+  });
+});

@@ -1,0 +1,47 @@
+import { describe, expect, it } from "vitest";
+import { brokerCount, metadataRequest } from "./kafka.ts";
+import { rayFolder } from "./ray.ts";
+import { until } from "./until.ts";
+
+describe("the Kafka check", () => {
+  it("writes a metadata request as long as it says", () => {
+    const request = metadataRequest();
+    expect(request.readInt32BE(0)).toBe(request.length - 4);
+    expect([request.readInt16BE(4), request.readInt16BE(6)]).toEqual([3, 5]);
+  });
+  it("reads the number of brokers, and waits for more bytes before", () => {
+    const response = Buffer.from("0000001000000001000000000000000200", "hex");
+    expect(brokerCount(response)).toBe(2);
+    expect(brokerCount(response.subarray(0, 15))).toBe(null);
+  });
+});
+
+describe("rayFolder()", () => {
+  it("stays below the engines' folder while sockets fit", () => {
+    expect(rayFolder("/repo/.millrace/engines/ray")).toBe("/repo/.millrace/engines/ray/t");
+  });
+  it("moves to the temporary folder when they would not, one folder a home", () => {
+    const deep = `/a/${"deep/".repeat(10)}ray`;
+    expect(rayFolder(deep, "/tmp")).toMatch(/^\/tmp\/millrace-ray-[0-9a-f]{8}$/);
+    expect(rayFolder(deep, "/tmp")).not.toBe(rayFolder(`${deep}2`, "/tmp"));
+  });
+});
+
+describe("until()", () => {
+  it("looks once even when the deadline has passed, and hands back what it saw", async () => {
+    expect(await until(() => ({ done: false, seen: "closed" }), { deadline_ms: 0 })).toEqual({
+      done: false,
+      seen: "closed",
+    });
+  });
+  it("stops when the signal fires", async () => {
+    const stop = new AbortController();
+    const waiting = until(() => ({ done: false, seen: 0 }), {
+      deadline_ms: 60_000,
+      interval_ms: 1,
+      signal: stop.signal,
+    });
+    stop.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+  });
+});

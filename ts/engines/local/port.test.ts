@@ -1,0 +1,59 @@
+import { createServer, type Server } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { free, freePorts, holder } from "./port.ts";
+
+let server: Server | null = null;
+afterEach(async () => {
+  await new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
+  server = null;
+});
+
+async function listen(host: string): Promise<number> {
+  const opened = createServer();
+  server = opened;
+  await new Promise<void>((resolve) => opened.listen({ port: 0, host }, resolve));
+  const address = opened.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+describe("free()", () => {
+  it("sees a listener on the same address, and on all addresses", async () => {
+    expect(await free(await listen("127.0.0.1"))).toBe(false);
+    server?.close();
+    expect(await free(await listen("0.0.0.0"))).toBe(false);
+  });
+
+  it("leaves the port as it was", async () => {
+    const ports = await freePorts();
+    expect(await free(ports.kafka)).toBe(true);
+    expect(await free(ports.kafka)).toBe(true);
+  });
+});
+
+describe("holder()", () => {
+  it("names the process that listens, and nobody for a free port", async () => {
+    expect(holder(await listen("127.0.0.1"))).toMatch(new RegExp(`\\(pid ${process.pid}\\)$`));
+    expect(holder((await freePorts()).kafka)).toBe(null);
+  });
+});
+
+describe("freePorts()", () => {
+  it("gives distinct ports, none among Ray's workers", async () => {
+    const { rayWorkerMin, rayWorkerMax, ...named } = await freePorts();
+    const numbers = Object.values(named);
+    expect(new Set(numbers).size).toBe(numbers.length);
+    expect(numbers.filter((n) => n >= rayWorkerMin && n <= rayWorkerMax)).toEqual([]);
+    expect(rayWorkerMax - rayWorkerMin).toBe(99);
+  });
+
+  it("passes over a block in which a port is taken", async () => {
+    const first = await freePorts(() => 0.5);
+    const taken = createServer();
+    server = taken;
+    await new Promise<void>((resolve) => taken.listen({ port: first.kafka, host: "127.0.0.1" }, resolve));
+    const picks = [0.5, 0.25];
+    const second = await freePorts(() => picks.shift() ?? 0.75);
+    expect(second.kafka).not.toBe(first.kafka);
+  });
+});

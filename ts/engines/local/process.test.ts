@@ -1,0 +1,96 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { alive, end, identify, launch, members } from "./process.ts";
+import { until } from "./until.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "process-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+let count = 0;
+/** Starts a shell script and waits until it has said "ready". */
+async function script(text: string) {
+  const mark = `test-${process.pid}-${count++}`;
+  const log = join(folder, `${mark}.log`);
+  const identity = launch({
+    command: "sh",
+    args: ["-c", text],
+    env: { GREETING: "hello" },
+    cwd: folder,
+    log,
+    mark,
+  });
+  await until(() => ({ done: readFileSync(log, "utf8").includes("ready"), seen: "" }), {
+    deadline_ms: 10_000,
+  });
+  return { ...identity, mark, log };
+}
+
+describe("identify()", () => {
+  it("tells this process from a later one of the same pid", () => {
+    const me = identify(process.pid)!;
+    expect(alive(me)).toBe(true);
+    expect(alive({ ...me, start: "another boot 1" })).toBe(false);
+  });
+  it("knows no process of a pid that cannot be", () => expect(identify(2 ** 30)).toBe(null));
+});
+
+describe("launch()", () => {
+  it("hands over the variables and writes both streams to the log", async () => {
+    const started = await script('echo "$GREETING"; echo trouble >&2; echo ready; exec sleep 60');
+    expect(readFileSync(started.log, "utf8")).toBe("hello\ntrouble\nready\n");
+    await end("test", started, { deadline_ms: 5_000 });
+  });
+  it("leaves the reason of a missing command in the log", async () => {
+    const log = join(folder, "missing.log");
+    const identity = launch({
+      command: "no-such-command",
+      args: [],
+      env: {},
+      cwd: folder,
+      log,
+      mark: "test-none",
+    });
+    await until(() => ({ done: !alive(identity), seen: "" }), { deadline_ms: 5_000 });
+    expect(readFileSync(log, "utf8")).toContain("no-such-command");
+  });
+});
+
+describe("end()", () => {
+  it("ends children, and grandchildren in a session of their own", async () => {
+    const started = await script("sleep 61 & setsid sleep 62 & sleep 0.1; echo ready; wait");
+    const family = await until(
+      () => {
+        const seen = members(started);
+        return { done: seen.some((m) => m.command === "sleep 62"), seen };
+      },
+      { deadline_ms: 5_000 },
+    );
+    expect(family.seen.map((m) => m.command)).toEqual(expect.arrayContaining(["sleep 61", "sleep 62"]));
+    await end("test", started, { deadline_ms: 5_000 });
+    expect(family.seen.filter(alive)).toEqual([]);
+  });
+
+  it("ends what a dead leader left behind", async () => {
+    const started = await script("sleep 63 & echo ready; exec sleep 64");
+    process.kill(started.pid, "SIGKILL");
+    await until(() => ({ done: !alive(started), seen: "" }), { deadline_ms: 5_000 });
+    expect(members(started).map((m) => m.command)).toEqual(["sleep 63"]);
+    await end("test", started, { deadline_ms: 5_000 });
+    expect(members(started)).toEqual([]);
+  });
+
+  it("kills at the deadline what does not listen", async () => {
+    const started = await script('trap "" TERM; echo ready; while true; do sleep 0.2; done');
+    await end("test", started, { deadline_ms: 500 });
+    expect(alive(started)).toBe(false);
+  });
+
+  it("leaves a stranger alone whose pid is the one written down", async () => {
+    const stranger = await script("echo ready; exec sleep 65");
+    await end("test", { pid: stranger.pid, mark: "an earlier one" }, { deadline_ms: 500 });
+    expect(alive(stranger)).toBe(true);
+    await end("test", stranger, { deadline_ms: 5_000 });
+  });
+});
