@@ -17,7 +17,7 @@ maven_poms := $(shell find infra/local/maven -name pom.xml)
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: $(stamps)/node $(stamps)/python $(stamps)/mlflow $(stamps)/jars ## Installs what is missing or has changed: Node packages, Python environments, engine jars
+setup: $(stamps)/node $(stamps)/machine $(stamps)/python $(stamps)/mlflow $(stamps)/jars ## Installs what is missing or has changed: Node packages, Python environments, engine jars
 
 # No package here needs its install scripts: what could run code at install time does not.
 $(stamps)/node: package.json package-lock.json
@@ -25,7 +25,12 @@ $(stamps)/node: package.json package-lock.json
 	@npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	@mkdir -p $(@D) && touch $@
 
-target/uv/bin/uv: infra/local/uv.txt infra/local/python.sh
+# Asks once for what only the machine can bring, before anything fails for the lack of it with a worse message.
+$(stamps)/machine: $(stamps)/node
+	@bin/millrace doctor --before-setup
+	@mkdir -p $(@D) && touch $@
+
+target/uv/bin/uv: infra/local/uv.txt infra/local/python.sh | $(stamps)/machine
 	@echo "setup: uv"
 	@rm -rf target/uv && python=$$(infra/local/python.sh) && "$$python" -m venv target/uv
 	@target/uv/bin/python -m pip install --quiet --disable-pip-version-check --requirement infra/local/uv.txt
@@ -43,7 +48,7 @@ $(stamps)/mlflow: infra/local/mlflow/requirements.txt | target/uv/bin/uv
 	@mkdir -p $(@D) && touch $@
 
 # From scratch each time a pom changes: a jar left over from another version would be on the class path.
-$(stamps)/jars: $(maven_poms)
+$(stamps)/jars: $(maven_poms) | $(stamps)/machine
 	@echo "setup: engine jars (Maven)"
 	@rm -rf target/engines && mvn --batch-mode --quiet --no-transfer-progress --threads 4 --file infra/local/maven package
 	@mkdir -p $(@D) && touch $@

@@ -51,6 +51,12 @@ describe("examine()", () => {
       expect(text).toContain(version);
   });
 
+  it("does not ask before setup for what setup installs", async () => {
+    const bare = machine({ exists: () => false });
+    const found = await examine(settings, bare, { beforeSetup: true });
+    expect(found.filter(({ state }) => state !== "ok")).toEqual([]);
+  });
+
   it.each<[string, Machine, string, RegExp]>([
     ["no Java", machine({}, { java: null }), "missing", /install Java 17/],
     ["an old Java", machine({}, { java: 'openjdk version "11.0.2"' }), "missing", /install Java 17/],

@@ -140,20 +140,27 @@ function installed(machine: Machine, settings: Settings): Finding {
     : missing("setup", `no "${lacking[0]}"`, 'run "make setup"');
 }
 
-/** All findings, in the order of reading. Ports of engines that already run are fine. */
-export async function examine(settings: Settings, machine: Machine): Promise<Finding[]> {
-  const engines = await status(settings);
-  const running = engines.some(({ state }) => state === "up");
-  const taken = await portsInUse(settings);
-  return [
+/** All findings, in the order of reading; before setup, without what it installs and what passes (memory, ports). Ports of engines that already run are fine. */
+export async function examine(
+  settings: Settings,
+  machine: Machine,
+  { beforeSetup = false }: { readonly beforeSetup?: boolean } = {},
+): Promise<Finding[]> {
+  const lasting = [
     node(machine),
     ...(await python(machine, settings)),
     await java(machine, settings),
     await maven(machine),
     await openmp(machine),
-    installed(machine, settings),
     await disk(machine, settings),
+  ];
+  if (beforeSetup) return lasting;
+  const running = (await status(settings)).some(({ state }) => state === "up");
+  const taken = await portsInUse(settings);
+  return [
+    ...lasting,
     memory(machine, running),
+    installed(machine, settings),
     taken.length === 0
       ? ok("ports", running ? "free or our engines'" : "free")
       : missing("ports", taken.join("; "), "end what holds them, or move ours with the setting named"),
@@ -213,10 +220,14 @@ export function doctorCommand(settingsOf: (command: Command) => Settings): Comma
   return new Command("doctor")
     .description("Checks what the machine must bring; fails when something is missing")
     .option("--json", "print as JSON", false)
+    .option("--before-setup", "only what setup needs and is not fine", false)
     .addHelpText("after", "\nExample:\n  millrace doctor --json")
-    .action(async ({ json }: { json: boolean }, command: Command) => {
-      const findings = await examine(settingsOf(command), machine);
-      console.log(json ? JSON.stringify(findings) : report(findings));
+    .action(async ({ json, beforeSetup }: { json: boolean; beforeSetup: boolean }, command: Command) => {
+      const findings = await examine(settingsOf(command), machine, { beforeSetup });
+      // Before setup nobody has asked: only what is wrong is worth a line.
+      const shown = beforeSetup ? findings.filter(({ state }) => state !== "ok") : findings;
+      if (json) console.log(JSON.stringify(shown));
+      else if (shown.length > 0) console.log(report(shown));
       refuse(findings);
     });
 }
