@@ -25,6 +25,7 @@ TRUTH_TOLERANCE_MS = 600_000
 # Between two splits: what one of them saw must not tell the other of its weather.
 GAP_MS = 72 * HOUR_MS
 FIT, WATCH, TEST = 0, 1, 2
+WATCH_DENSITY = 3.0
 # Share of training rows that forget everything older than a random lag, that miss single lags, and that do not know
 # their station.
 YOUNG_SHARE = 0.15
@@ -121,8 +122,9 @@ def of_stations(
         faulty = np.stack([base_of.faulty(values[:, k] - expected[:, k]) for k in range(len(targets))], axis=1)
         truth = truths(t_all, values, faulty, horizons_ms)
         split = _splits(t_all, horizons_ms, truth, splits)
-        drawn = rng.random(len(t_all)) * sample_every < 1.0
-        keep = (split == TEST) | ((split >= 0) & drawn)
+        # Watched rows are few and decide when a head stops: thinned less.
+        share = np.where(split == WATCH, WATCH_DENSITY, 1.0) / sample_every
+        keep = (split == TEST) | ((split >= 0) & (rng.random(len(t_all)) < share))
 
         state = fold.new_state()
         inputs = np.full((int(keep.sum()), len(fold.input_names)), np.nan)
