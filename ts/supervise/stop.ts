@@ -4,10 +4,11 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { explain, PipelineError } from "../contract/index.ts";
+import { ended } from "../engines/job.ts";
 import { alive, type Identity } from "../engines/local/process.ts";
 import { until } from "../engines/local/until.ts";
 import { runnersOf } from "../engines/runners.ts";
-import type { Settings } from "../engines/settings.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
 import { readBatches } from "./batch.ts";
 import { changeDesired } from "./desired.ts";
 import { kept } from "./keep.ts";
@@ -27,10 +28,15 @@ const SUPERVISOR_MS = 5_000;
 /** Settings of every namespace that has state below a home folder. */
 export function namespacesOf(home: string): Settings[] {
   if (!existsSync(home)) return [];
-  return readdirSync(home)
-    .sort()
-    .flatMap((folder) => kept<Settings>(join(home, folder, "settings.json")) ?? [])
-    .filter((settings) => settings.home === home && "pipeline" in settings);
+  return (
+    readdirSync(home)
+      .sort()
+      .map((folder) => ({ folder, settings: kept<Settings>(join(home, folder, "settings.json")) }))
+      // The engines' folder has settings too: those of whoever started them, whose own folder this is not.
+      .flatMap(({ folder, settings }) =>
+        settings && stateDir(settings) === join(home, folder) ? [settings] : [],
+      )
+  );
 }
 
 /** Ends supervisors and jobs of all namespaces below a home folder and empties their desired state. */
@@ -66,6 +72,7 @@ export async function stopNamespace(
   await Promise.all(
     left.map(async ({ engine, handle, stop_ms }) => {
       try {
+        if (ended(await runners[engine].status(handle))) return;
         await runners[engine].stop(handle, { deadline_ms: stop_ms });
         jobs.push(handle.submission);
         log(`stopped ${handle.submission}`);

@@ -1,0 +1,298 @@
+// `millrace demo`: the whole line once, on real data: engines, contract, backfill, training, seeded history, stream, API.
+// Strings the other commands' functions together and says how far it is; computes and decides nothing of its own.
+// A second run takes the champion it finds if contract and code still match, and goes on from the source's cursor.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { Listr, type ListrTask } from "listr2";
+import { PipelineError } from "../contract/index.ts";
+import { until } from "../engines/local/until.ts";
+import { mlflowOf } from "../engines/mlflow.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import { announce } from "../kafka/announce.ts";
+import { connectKafka } from "../kafka/client.ts";
+import type { Kafka } from "../kafka/kafka.ts";
+import { connectRegistry, type Registry } from "../kafka/registry.ts";
+import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { fileInput } from "../source/input.ts";
+import { stage } from "../source/stage.ts";
+import { apply } from "../supervise/apply.ts";
+import { runBatch } from "../supervise/batch.ts";
+import { keep, kept } from "../supervise/keep.ts";
+import { type Planned, planBackfill, planSeed, planTrain, type TrainChoice } from "../supervise/plan.ts";
+import type { Report } from "../supervise/progress.ts";
+import { settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
+import { jobRows } from "../supervise/views.ts";
+import { doctor } from "./doctor.ts";
+import { stopAll } from "./down.ts";
+import { startShown } from "./up.ts";
+
+/** What the demo trains on ends here, and its stream begins here: nothing it forecasts was seen in training. */
+const CUT_MS = Date.UTC(2016, 11, 1);
+const SAMPLE = "samples/us-cities-hourly.csv.gz";
+/** An hour a second. */
+const SPEED = "3600";
+const STATION = "new-york";
+
+/** Fewer and smaller trees over every third row, the same code: what fits into two minutes on two cores. */
+const TRAIN: TrainChoice = {
+  from_ms: null,
+  cut_ms: CUT_MS,
+  trees: 120,
+  leaves: 31,
+  learning_rate: 0.1,
+  sample_every: 3,
+  workers: 2,
+  seed: 1,
+};
+
+/** Longest a step may take on a slow machine before something is wrong, wall time. */
+const BATCH_MS = 900_000;
+const RUNNING_MS = 180_000;
+const FIRST_MS = 180_000;
+
+interface Trained {
+  readonly fingerprint: string;
+  readonly code: { readonly spark: string; readonly ray: string };
+  readonly version: string;
+}
+
+const trainedPath = (settings: Settings) => join(stateDir(settings), "demo.json");
+
+export function demoCommand(settingsOf: (command: Command) => Settings): Command {
+  return new Command("demo")
+    .description(
+      "Runs the whole line on a bundled sample: trains on 2015-01 … 2016-11, streams from 2016-12-01",
+    )
+    .option("--detach", "return once the first forecast is served and leave everything running", false)
+    .addHelpText(
+      "after",
+      "\nExample:\n  millrace demo --detach\n  curl http://127.0.0.1:8000/predictions/new-york\n  millrace down",
+    )
+    .action(async ({ detach }: { detach: boolean }, command: Command) => {
+      const settings = settingsOf(command);
+      const stop = new AbortController();
+      const interrupt = () => stop.abort(new PipelineError("job_timed_out", "The demo was interrupted"));
+      process.on("SIGINT", interrupt);
+      process.on("SIGTERM", interrupt);
+      try {
+        await demo(settings, stop.signal);
+        if (detach) return;
+        console.log("\nCtrl-C stops everything.");
+        await watch(settings, stop.signal);
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+      } finally {
+        if (stop.signal.aborted) await stopAll(settings, (line) => console.log(line));
+        process.off("SIGINT", interrupt);
+        process.off("SIGTERM", interrupt);
+      }
+    });
+}
+
+async function demo(settings: Settings, signal: AbortSignal): Promise<void> {
+  const begin_ms = performance.now();
+  await doctor(settings, (line) => console.log(line));
+  await startShown(settings, { quiet: false });
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}demo` });
+  const registry = connectRegistry(settings.registryUrl);
+  try {
+    await steps(settings, kafka, registry, signal).run();
+    const forecast = await served(settings, signal);
+    const seconds = ((performance.now() - begin_ms) / 1000).toFixed(0);
+    console.log(`
+First forecast served after ${seconds} s: ${forecast}
+
+  API       ${settings.apiUrl}/            (the page; /docs of the API at ${settings.apiUrl}/openapi.json)
+  Spark     ${settings.sparkUiUrl}
+  Ray       ${settings.rayUrl}
+  MLflow    ${settings.mlflowUrl}   model "${names.model}", ${contract.stations[STATION]?.name ?? STATION} and ${Object.keys(contract.stations).length - 1} more stations
+
+  curl ${settings.apiUrl}/predictions/${STATION}`);
+  } finally {
+    await kafka.close();
+  }
+}
+
+type Step = ListrTask;
+
+function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: AbortSignal): Listr {
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const mlflow = mlflowOf(settings);
+  const table = { ready: false };
+  const job = (title: string, plan: () => Planned, more?: (version: string) => Promise<void>): Step => ({
+    title,
+    skip: () => table.ready && "the champion matches contract and code",
+    task: async (_, task) => {
+      const { message, counters } = await runBatch(settings, plan(), {
+        signal,
+        deadline_ms: BATCH_MS,
+        onState: (state) => {
+          task.output = state;
+        },
+        onReport: (report) => {
+          task.output = described(report);
+        },
+      });
+      await more?.(String(counters["version"] ?? ""));
+      task.title = message ? `${title}: ${message}` : title;
+    },
+  });
+
+  const staged = () => join(stateDir(settings), "staged", `${pipeline.name}.avro`);
+  const tasks: Step[] = [
+    {
+      title: "Contract: schemas and topics",
+      task: async (_, task) => {
+        const { subjects, topics } = await apply({
+          settings,
+          kafka,
+          registry,
+          signal,
+          onStep: (line) => (task.output = line),
+        });
+        task.title += `: ${subjects.length} schemas, ${topics.filter(({ kind }) => kind === "create").length} new topics`;
+        const trained = kept<Trained>(trainedPath(settings));
+        const champion = await mlflow.byAlias(names.model, "champion");
+        const { code } = settingOf(settings);
+        table.ready =
+          trained !== null &&
+          champion?.version === trained.version &&
+          trained.fingerprint === contract.fingerprint &&
+          trained.code.ray === code.ray &&
+          trained.code.spark === code.spark;
+      },
+    },
+    {
+      title: `Observations before ${new Date(CUT_MS).toISOString().slice(0, 10)} from ${SAMPLE}`,
+      skip: () => table.ready && "the champion matches contract and code",
+      task: async (_, task) => {
+        mkdirSync(join(stateDir(settings), "staged"), { recursive: true });
+        const input = fileInput({ path: join(settings.root, SAMPLE), contract, units: {}, to_ms: CUT_MS });
+        const { rows } = await stage(input, staged(), contract.schemas.observation);
+        task.title += `: ${rows.toLocaleString("en")}`;
+      },
+    },
+    job("Backfill on Spark", () =>
+      planBackfill(settingOf(settings), { from: { files: [staged()] }, from_ms: null, to_ms: null }),
+    ),
+    {
+      title: "Model, history and stream",
+      task: (_, task) =>
+        task.newListr(
+          [
+            job(
+              "Training on Ray",
+              () => planTrain(settingOf(settings), TRAIN),
+              async (trained) => {
+                const { code } = settingOf(settings);
+                const champion = await mlflow.byAlias(names.model, "champion");
+                const version = champion?.version ?? trained;
+                keep(trainedPath(settings), {
+                  fingerprint: contract.fingerprint,
+                  code,
+                  version,
+                } satisfies Trained);
+                await announce({ kafka, registry }, names, contract, {
+                  alias: "champion",
+                  version,
+                  now_ms: Date.now(),
+                });
+              },
+            ),
+            job("Seed: ten days of history before the cut", () =>
+              planSeed(settingOf(settings), { cutover_ms: CUT_MS }),
+            ),
+            running("Features on Spark, API", ["features", "serve"]),
+          ],
+          { concurrent: true },
+        ),
+    },
+    running("Inference on Ray", ["infer"]),
+    running(`Replay from ${new Date(CUT_MS).toISOString().slice(0, 10)} on, an hour a second`, ["replay"]),
+  ];
+  return new Listr(tasks, {
+    // Ours stop what was started; listr2's would leave at once.
+    registerSignalListeners: false,
+    fallbackRenderer: "simple",
+    rendererOptions: { collapseSubtasks: false },
+  });
+
+  function running(title: string, jobs: readonly JobName[]): Step {
+    return {
+      title,
+      task: async (_, task) => {
+        const from = new Date(CUT_MS).toISOString();
+        const replay = [join(settings.root, SAMPLE), "--from", from, "--speed", SPEED];
+        const desired = await submitJobs(settings, kafka, jobs, { replay });
+        await untilRunning(settings, desired, {
+          deadline_ms: RUNNING_MS,
+          signal,
+          onState: (name, state) => {
+            task.output = `${name}: ${state}`;
+          },
+        });
+      },
+    };
+  }
+}
+
+/** A job's own words, or its counters. */
+function described({ message, counters }: Report): string {
+  if (message) return message;
+  return Object.entries(counters)
+    .map(
+      ([name, value]) => `${name} ${Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(2)}`,
+    )
+    .join(", ");
+}
+
+/** Waits for the first forecast and says it in one line. Errors: `job_timed_out` with what was last seen. */
+async function served(settings: Settings, signal: AbortSignal): Promise<string> {
+  const url = `${settings.apiUrl}/predictions/${STATION}`;
+  const { done, seen } = await until(
+    async () => {
+      try {
+        const answer = await fetch(url, { signal });
+        const text = await answer.text();
+        if (answer.status !== 200) return { done: false, seen: `HTTP ${answer.status}` };
+        const { timestamp, predictions } = JSON.parse(text) as {
+          timestamp: string;
+          predictions: Record<string, number | null>;
+        };
+        const [name, value] = Object.entries(predictions)[0] ?? ["nothing", null];
+        return { done: true, seen: `${STATION} at ${timestamp}, ${name} ${value}` };
+      } catch (error) {
+        signal.throwIfAborted();
+        return { done: false, seen: String(error) };
+      }
+    },
+    { deadline_ms: FIRST_MS, interval_ms: 250, signal },
+  );
+  if (done) return seen;
+  const jobs = jobRows(settings).map(({ name, state, reason }) => `${name} ${reason ?? state}`);
+  throw new PipelineError(
+    "job_timed_out",
+    `Cannot see a forecast at "${url}": expected one within ${FIRST_MS / 1000} s, last seen: ${seen}; jobs: ${jobs.join("; ")}`,
+  );
+}
+
+/** Prints each change of a job's state until the signal fires. */
+async function watch(settings: Settings, signal: AbortSignal): Promise<void> {
+  const before = new Map(jobRows(settings).map(({ name, state }) => [name, state]));
+  await until(
+    () => {
+      for (const { name, state, reason } of jobRows(settings)) {
+        if (before.get(name) !== state)
+          console.log(`${name}: ${state}${reason === null ? "" : ` (${reason})`}`);
+        before.set(name, state);
+      }
+      return { done: signal.aborted, seen: null };
+    },
+    { deadline_ms: Number.POSITIVE_INFINITY, interval_ms: 1_000, signal },
+  );
+}
