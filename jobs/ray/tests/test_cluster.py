@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
+    # As the local engines run it: with its tokens Ray would leave a file in the home folder of whoever runs the tests.
+    before = os.environ.get("RAY_AUTH_MODE")
+    os.environ["RAY_AUTH_MODE"] = "disabled"
     ray.init(
         num_cpus=2,
         object_store_memory=80_000_000,
@@ -28,6 +31,10 @@ def cluster() -> Iterator[Cluster]:
     )
     yield Cluster(workers=2)
     ray.shutdown()
+    if before is None:
+        del os.environ["RAY_AUTH_MODE"]
+    else:
+        os.environ["RAY_AUTH_MODE"] = before
 
 
 def square_but_die_once(value: int, marker: str) -> int:
