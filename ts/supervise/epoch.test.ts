@@ -1,0 +1,97 @@
+// Where a new checkpoint starts: at the offsets that cover the last span of the sources' clock, whatever the append times.
+
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { settingsOf } from "../engines/settings.ts";
+import { fakeKafka } from "../kafka/fake.ts";
+import { sendOnce } from "../kafka/kafka.ts";
+import { clockOf, covering, epochOf } from "./epoch.ts";
+
+const settings = () => settingsOf("/nowhere", { home: mkdtempSync(join(tmpdir(), "millrace-epoch-")) });
+
+describe("epochOf()", () => {
+  it("begins at earliest, stays while the plan does, and opens the next epoch at covering offsets", async () => {
+    const own = settings();
+    const never = async () => expect.fail("nothing to cover");
+    expect(await epochOf(own, "weather-features", "a", never)).toEqual({
+      plan_hash: "a",
+      plan_epoch: 1,
+      starting_offsets: "earliest",
+    });
+    expect((await epochOf(own, "weather-features", "a", never)).plan_epoch).toBe(1);
+    const next = { plan_hash: "b", plan_epoch: 2, starting_offsets: '{"t":{"0":5}}' };
+    expect(await epochOf(own, "weather-features", "b", async () => '{"t":{"0":5}}')).toEqual(next);
+    expect(await epochOf(own, "weather-features", "b", never)).toEqual(next);
+    expect((await epochOf(own, "weather-other", "b", never)).plan_epoch).toBe(1);
+  });
+});
+
+describe("clockOf()", () => {
+  it("is the source's clock, else the append time", () => {
+    expect(clockOf({ headers: { clock: Buffer.from("1700") }, timestamp: 9 })).toBe(1700);
+    expect(clockOf({ headers: {}, timestamp: 9 })).toBe(9);
+    expect(clockOf({ headers: { clock: Buffer.from("soon") }, timestamp: 9 })).toBe(9);
+  });
+});
+
+describe("covering()", () => {
+  it("finds the first offset of each partition within the span, as a slow search does", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(fc.nat(50), { maxLength: 40 }), { minLength: 1, maxLength: 3 }),
+        fc.nat(400),
+        async (steps, span_ms) => {
+          const kafka = fakeKafka();
+          const topic = "weather-raw";
+          await kafka.admin.ensure([{ topic, partitions: steps.length, config: {} }]);
+          const clocks = steps.map((list) => {
+            let clock = 1_000;
+            return list.map((step) => {
+              clock += step;
+              return clock;
+            });
+          });
+          for (const [partition, list] of clocks.entries())
+            for (const clock of list)
+              await sendOnce(kafka, "t", [
+                { topic, partition, key: "a", value: Buffer.from("x"), headers: { clock: String(clock) } },
+              ]);
+          const frontier = Math.max(...clocks.flat());
+          const found = JSON.parse(await covering(kafka, topic, span_ms)) as Record<
+            string,
+            Record<string, number>
+          >;
+          for (const { partition, stable } of await kafka.admin.offsets(topic)) {
+            const offset = found[topic]![String(partition)]!;
+            const reader = kafka.read(topic, { from: "beginning", until: "stable", partitions: [partition] });
+            let first: number | null = null;
+            for await (const records of reader)
+              for (const record of records)
+                if (first === null && clockOf(record) >= frontier - span_ms) first = record.offset;
+            await reader.close();
+            if (first === null)
+              expect(offset).toBeGreaterThanOrEqual(clocks[partition]!.length === 0 ? stable : 0);
+            else {
+              // Markers may lie between: what matters is which record is the first one read.
+              expect(offset).toBeLessThanOrEqual(first);
+              const before = kafka.read(topic, {
+                from: new Map([[partition, offset]]),
+                until: "stable",
+                partitions: [partition],
+              });
+              for await (const [record] of before) {
+                expect(record!.offset).toBe(first);
+                break;
+              }
+              await before.close();
+            }
+          }
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+});

@@ -1,0 +1,108 @@
+// The plan sends every key its jobs ask for and nothing else, and keeps namespaces apart.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parseRecord } from "../contract/index.ts";
+import { settingsOf } from "../engines/settings.ts";
+import { pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
+import type { Applied } from "./applied.ts";
+import { type DesiredJob, hashOf } from "./desired.ts";
+import {
+  planBackfill,
+  planFeatures,
+  planInfer,
+  planReplay,
+  planSeed,
+  planServe,
+  planTrain,
+  type Setting,
+  TRAIN,
+} from "./plan.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const { pipeline, contract } = pipelineOf("weather");
+const ids = Object.fromEntries(TOPICS.map((what, i) => [what, i + 1])) as Record<TopicName, number>;
+const applied: Applied = {
+  pipeline: "weather",
+  fingerprint: contract.fingerprint,
+  tables: Object.fromEntries(
+    TOPICS.map((what) => [what, { [ids[what]]: "{}" }]),
+  ) as unknown as Applied["tables"],
+  writers: ids,
+};
+const setting = (namespace: string): Setting => ({
+  settings: settingsOf(root, { namespace }),
+  pipeline,
+  contract,
+  applied,
+  code: { spark: "s", ray: "r" },
+});
+const epoch = { plan_hash: "0123456789abcdef", plan_epoch: 3, starting_offsets: "earliest" };
+const plans = (namespace: string) => {
+  const of = setting(namespace);
+  return {
+    features: planFeatures(of, epoch),
+    infer: planInfer(of),
+    backfill: planBackfill(of, { from: { files: ["/a.avro"] }, from_ms: null, to_ms: 5 }),
+    seed: planSeed(of, { cutover_ms: 7 }),
+    train: planTrain(of, { ...TRAIN, cut_ms: 9 }),
+  };
+};
+
+describe.each(Object.entries(plans("x")))("%s", (job, plan) => {
+  it("sends exactly the keys of its parameter record, null where there is nothing", () => {
+    const path = join(root, "schemas", "avro", "params", `${job}_params.avsc`);
+    const wanted = parseRecord(readFileSync(path, "utf8"), path).fields.map(({ name }) => name);
+    expect(Object.keys({ ...plan.params, submission: "" }).sort()).toEqual([...wanted].sort());
+    expect(Object.values(plan.params!)).not.toContain(undefined);
+  });
+});
+
+it("nothing of one namespace is another's", () => {
+  for (const { params } of Object.values(plans("blue")))
+    for (const [key, value] of Object.entries(params!))
+      if (/_topic$|_id$|_name$|_path$|_cache$/.test(key) && typeof value === "string")
+        expect(`${key} ${value}`).toMatch(/blue/);
+});
+
+it("a checkpoint's folder carries plan and epoch", () => {
+  expect(plans("x").features.params).toMatchObject({
+    checkpoint_path: join(root, ".millrace", "x", "checkpoints", "weather-features-0123456789ab-e3"),
+    plan_epoch: 3,
+  });
+});
+
+it("processes are told where the settings are, and only a replay may be done", () => {
+  const { settings } = setting("x");
+  const replay = planReplay({ settings, pipeline }, ["a.csv", "--speed", "60"]);
+  expect(replay.launch).toMatchObject({
+    command: join(root, "bin", "millrace"),
+    arguments: [
+      "replay",
+      "a.csv",
+      "--speed",
+      "60",
+      "--settings",
+      join(root, ".millrace", "x", "settings.json"),
+    ],
+  });
+  expect(replay.finite).toBe(true);
+  expect(planServe({ settings, pipeline }).finite).toBe(false);
+});
+
+it("hashOf() changes with parameters, code and attempt, and with nothing else", () => {
+  const job: DesiredJob = { ...plans("x").features, attempt: 0 };
+  const same: DesiredJob = {
+    ...job,
+    stop_ms: 1,
+    params: Object.fromEntries(Object.entries(job.params!).reverse()),
+  };
+  expect(hashOf(same)).toBe(hashOf(job));
+  for (const other of [
+    { ...job, attempt: 1 },
+    { ...job, code: "t" },
+    { ...job, params: { ...job.params, trigger_ms: 1 } },
+  ])
+    expect(hashOf(other)).not.toBe(hashOf(job));
+});
