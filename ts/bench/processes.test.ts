@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { costs, descendants, parseStat } from "./processes.ts";
+import { belonging, costs, descendants, parseStat } from "./processes.ts";
 
 describe("parseStat()", () => {
   it("splits after the last bracket of the name", () => {
@@ -17,6 +17,13 @@ describe("descendants()", () => {
       { pid: 4, ppid: 1 },
     ];
     expect([...descendants(all, [2, 99])].sort()).toEqual([2, 3]);
+  });
+});
+
+describe("belonging()", () => {
+  it("finds a process by a folder in its command line, and not by another", () => {
+    expect(belonging(process.execPath)).toContain(process.pid);
+    expect(belonging("/no/such/folder/of/ours")).not.toContain(process.pid);
   });
 });
 

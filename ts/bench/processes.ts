@@ -58,6 +58,18 @@ function attempt<T>(read: () => T): T | null {
   }
 }
 
+/** Processes that carry a folder in their command line or environment: all that was started for that home. */
+export function belonging(home: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) =>
+      ["cmdline", "environ"].some((file) =>
+        attempt(() => readFileSync(`/proc/${pid}/${file}`, "utf8").includes(home)),
+      ),
+    )
+    .map(Number);
+}
+
 /** Costs of the roots and their children now, largest first. */
 export function costs(roots: readonly number[], except: ReadonlySet<number> = new Set()): ProcessCost[] {
   const stats = readdirSync("/proc")

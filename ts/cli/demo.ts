@@ -10,7 +10,6 @@ import { PipelineError } from "../contract/index.ts";
 import { until } from "../engines/local/until.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
-import { announce } from "../kafka/announce.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
@@ -18,14 +17,16 @@ import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
 import { fileInput } from "../source/input.ts";
 import { stage } from "../source/stage.ts";
 import { apply } from "../supervise/apply.ts";
-import { runBatch } from "../supervise/batch.ts";
+import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { keep, kept } from "../supervise/keep.ts";
-import { type Planned, planBackfill, planSeed, planTrain, type TrainChoice } from "../supervise/plan.ts";
+import { planBackfill, planSeed, type TrainChoice } from "../supervise/plan.ts";
 import type { Report } from "../supervise/progress.ts";
 import { settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
 import { jobRows } from "../supervise/views.ts";
+import { countersLine } from "./batch.ts";
 import { doctor } from "./doctor.ts";
 import { stopAll } from "./down.ts";
+import { train } from "./train.ts";
 import { startShown } from "./up.ts";
 
 /** What the demo trains on ends here, and its stream begins here: nothing it forecasts was seen in training. */
@@ -118,27 +119,23 @@ First forecast served after ${seconds} s: ${forecast}
 }
 
 type Step = ListrTask;
+type Follow = Required<Pick<BatchOptions, "signal" | "onReport" | "onState">>;
 
 function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: AbortSignal): Listr {
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const mlflow = mlflowOf(settings);
   const table = { ready: false };
-  const job = (title: string, plan: () => Planned, more?: (version: string) => Promise<void>): Step => ({
+  const matching = () => table.ready && "the champion matches contract and code";
+  const step = (title: string, work: (follow: Follow) => Promise<Finished>): Step => ({
     title,
-    skip: () => table.ready && "the champion matches contract and code",
+    skip: matching,
     task: async (_, task) => {
-      const { message, counters } = await runBatch(settings, plan(), {
-        signal,
-        deadline_ms: BATCH_MS,
-        onState: (state) => {
-          task.output = state;
-        },
-        onReport: (report) => {
-          task.output = described(report);
-        },
-      });
-      await more?.(String(counters["version"] ?? ""));
+      const say = (line: string) => {
+        task.output = line;
+      };
+      const onReport = ({ message, counters }: Report) => say(message ?? countersLine(counters));
+      const { message } = await work({ signal, onState: say, onReport });
       task.title = message ? `${title}: ${message}` : title;
     },
   });
@@ -169,7 +166,7 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
     },
     {
       title: `Observations before ${new Date(CUT_MS).toISOString().slice(0, 10)} from ${SAMPLE}`,
-      skip: () => table.ready && "the champion matches contract and code",
+      skip: matching,
       task: async (_, task) => {
         mkdirSync(join(stateDir(settings), "staged"), { recursive: true });
         const input = fileInput({ path: join(settings.root, SAMPLE), contract, units: {}, to_ms: CUT_MS });
@@ -177,35 +174,35 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
         task.title += `: ${rows.toLocaleString("en")}`;
       },
     },
-    job("Backfill on Spark", () =>
-      planBackfill(settingOf(settings), { from: { files: [staged()] }, from_ms: null, to_ms: null }),
-    ),
+    step("Backfill on Spark", (follow) => {
+      const plan = planBackfill(settingOf(settings), {
+        from: { files: [staged()] },
+        from_ms: null,
+        to_ms: null,
+      });
+      return runBatch(settings, plan, { ...follow, deadline_ms: BATCH_MS });
+    }),
     {
       title: "Model, history and stream",
       task: (_, task) =>
         task.newListr(
           [
-            job(
-              "Training on Ray",
-              () => planTrain(settingOf(settings), TRAIN),
-              async (trained) => {
-                const { code } = settingOf(settings);
-                const champion = await mlflow.byAlias(names.model, "champion");
-                const version = champion?.version ?? trained;
-                keep(trainedPath(settings), {
-                  fingerprint: contract.fingerprint,
-                  code,
-                  version,
-                } satisfies Trained);
-                await announce({ kafka, registry }, names, contract, {
-                  alias: "champion",
-                  version,
-                  now_ms: Date.now(),
-                });
-              },
-            ),
-            job("Seed: ten days of history before the cut", () =>
-              planSeed(settingOf(settings), { cutover_ms: CUT_MS }),
+            step("Training on Ray", async (follow) => {
+              const trained = await train(settings, TRAIN, follow);
+              const { code } = settingOf(settings);
+              const version = trained.champion ?? "";
+              keep(trainedPath(settings), {
+                fingerprint: contract.fingerprint,
+                code,
+                version,
+              } satisfies Trained);
+              return trained;
+            }),
+            step("Seed: ten days of history before the cut", (follow) =>
+              runBatch(settings, planSeed(settingOf(settings), { cutover_ms: CUT_MS }), {
+                ...follow,
+                deadline_ms: BATCH_MS,
+              }),
             ),
             running("Features on Spark, API", ["features", "serve"]),
           ],
@@ -239,16 +236,6 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
       },
     };
   }
-}
-
-/** A job's own words, or its counters. */
-function described({ message, counters }: Report): string {
-  if (message) return message;
-  return Object.entries(counters)
-    .map(
-      ([name, value]) => `${name} ${Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(2)}`,
-    )
-    .join(", ");
 }
 
 /** Waits for the first forecast and says it in one line. Errors: `job_timed_out` with what was last seen. */

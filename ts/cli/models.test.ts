@@ -26,6 +26,7 @@ function registry(held: readonly ModelVersion[]) {
     version: async (_, number) => by(number),
     versions: async () => [...held],
     setAlias: async (_, alias, number) => void aliases.set(alias, number),
+    copy: async () => "1",
     metrics: async () => ({}),
   };
   return { mlflow, aliases };

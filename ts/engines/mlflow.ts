@@ -34,6 +34,8 @@ export interface Mlflow {
   versions(model: string): Promise<ModelVersion[]>;
   /** Moves an alias, or sets it. Errors: `model_refused` when there is no such version. */
   setAlias(model: string, alias: string, version: string): Promise<void>;
+  /** Registers the files of a version under another model as well; its new version there. Errors: `model_refused`. */
+  copy(from: { readonly model: string; readonly version: string }, to: string): Promise<string>;
   /** Metrics of a training run by name; a name ends in its unit where it has one. */
   metrics(run_id: string): Promise<Record<string, number>>;
 }
@@ -142,6 +144,29 @@ export function mlflowOf(
           "model_refused",
           `Cannot ${action} at "${url}": expected a version that exists, got none`,
         );
+    },
+    copy: async ({ model, version }, to) => {
+      const action = `register version ${version} of model "${model}" as model "${to}"`;
+      const found = await ask<{ model_version: Sent & { readonly source: string } }>(
+        action,
+        "model-versions/get",
+        { name: model, version },
+      );
+      if (found === null)
+        throw new PipelineError(
+          "model_refused",
+          `Cannot ${action} at "${url}": expected a version that exists, got none`,
+        );
+      const { source, run_id, tags } = found.model_version;
+      if ((await ask(action, "registered-models/get", { name: to })) === null)
+        await ask(action, "registered-models/create", {}, { name: to });
+      const made = await ask<{ model_version: Sent }>(
+        action,
+        "model-versions/create",
+        {},
+        { name: to, source, run_id, tags },
+      );
+      return String(made!.model_version.version);
     },
     metrics: async (run_id) => {
       const found = await ask<{ run: { data: { metrics?: { key: string; value: number }[] } } }>(
