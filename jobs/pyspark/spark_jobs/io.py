@@ -43,6 +43,8 @@ DELTA_CONF: Mapping[str, str] = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     # Readers without Spark (deltalake) do not know deletion vectors.
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    # A table's log is read with 50 tasks by default; ours has a few dozen lines.
+    "spark.databricks.delta.snapshotPartitions": "1",
 }
 
 # Session settings of every job. The last group is latency: what a micro-batch spends beside its rows.

@@ -1,4 +1,4 @@
-"""The features job as `duplicates: engine` has it, for the cluster proof: the weather contract reads from one source only.
+"""The features job as `duplicates: engine` has it, for the cluster proof: weather itself trusts its source.
 
 An entrypoint like the generated ones, submitted in their place with the same parameters.
 """

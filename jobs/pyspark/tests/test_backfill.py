@@ -1,0 +1,135 @@
+"""backfill.py on staged files: rows and rejects in Delta, ranges replaced whole, a second run the same as the first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import fastavro
+import pytest
+from pyspark.sql import SparkSession
+from spark_jobs import backfill
+from spark_jobs.generated.job import JobError
+from spark_jobs.generated.params import BackfillParams
+from tests import oracle, streams
+from tests.contracts import WEATHER
+
+T = streams.START_MS
+SLIDE = WEATHER.slide_ms
+
+
+def staged(path: Path, offset: int, readings: list[dict[str, Any]]) -> list[oracle.Observation]:
+    """Writes a container file as the source stages it; returns the same as observations for the oracle."""
+    schema = json.loads(WEATHER.schemas["observation"])
+    schema["fields"] += [{"name": "offset", "type": "long"}, {"name": "clock", "type": ["null", "long"]}]
+    rows = []
+    for i, reading in enumerate(readings):
+        row: dict[str, Any] = {f["name"]: None for f in schema["fields"]} | {"offset": offset + i, "clock": None}
+        rows.append(row | reading)
+    with path.open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(schema), rows)
+    at = {"raw_partition": 0}
+    return [
+        row
+        | at
+        | {"event_time": row["timestamp"], "raw_offset": row["offset"], "append_time": row["clock"] or row["timestamp"]}
+        for row in rows
+    ]
+
+
+def params(tmp_path: Path, files: list[Path], from_ms: int | None = None, to_ms: int | None = None) -> BackfillParams:
+    return BackfillParams(
+        namespace="",
+        job="weather-backfill",
+        submission="test",
+        fingerprint=WEATHER.fingerprint,
+        kafka=None,
+        progress_schema_id=1,
+        progress_topic=None,
+        raw_topic=None,
+        starting_offsets=None,
+        ending_offsets=None,
+        raw_schemas={},
+        files=tuple(str(f) for f in files),
+        from_ms=from_ms,
+        to_ms=to_ms,
+        table_path=str(tmp_path / "features"),
+        rejects_path=str(tmp_path / "rejects"),
+        shuffle_partitions=2,
+    )
+
+
+def rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    found = deltalake.DeltaTable(str(path)).to_pyarrow_table().to_pylist()
+    times = ("window_start", "window_end", "max_event_time", "raw_append_time", "processing_time")
+    for row in found:
+        row |= {name: round(row[name].timestamp() * 1000) for name in times}
+    keyed = {(row["station_id"], row["window_end"]): row for row in found}
+    assert len(keyed) == len(found)
+    return keyed
+
+
+def test_staged_files_become_the_oracles_rows_and_a_second_run_changes_nothing(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    good = [
+        {"station_id": f"s{i % 3}", "timestamp": T + i * 20_000, "temperature": 20 + i / 10, "clock": T + i * 20_000}
+        for i in range(60)
+    ]
+    late = {"station_id": "s0", "timestamp": T, "temperature": 1.0, "clock": T + WEATHER.lateness_ms + 1}
+    wrong = {"station_id": "s1", "timestamp": T, "temperature": 99.0, "clock": T}
+    ahead = {"station_id": "s1", "timestamp": T + WEATHER.lead_ms + 1, "clock": T}
+    first = staged(tmp_path / "a.avro", 0, [*good[:30], wrong])
+    second = staged(tmp_path / "b.avro", 31, [*good[30:], late, ahead])
+    kept = [o for o in first + second if o["raw_offset"] != 62]
+    run = params(tmp_path, [tmp_path / "a.avro", tmp_path / "b.avro"])
+
+    counters = backfill.write(spark, WEATHER, run)
+    assert oracle.differences(rows(tmp_path / "features"), oracle.feature_rows(kept, WEATHER)) == []
+    assert {row["plan_epoch"] for row in rows(tmp_path / "features").values()} == {0}
+    found = deltalake.DeltaTable(run.rejects_path).to_pyarrow_table().to_pylist()
+    assert sorted((r["topic"], r["offset"], r["field"], r["reason"]) for r in found) == [
+        ("a.avro", 30, "temperature", "out_of_range"),
+        ("a.avro", 62, None, "time_jump"),
+    ]
+    assert counters == {"input_rows": 62.0, "late_rows": 1.0, "rejected_rows": 2.0} | {
+        "published_rows": float(len(rows(tmp_path / "features")))
+    }
+
+    before = rows(tmp_path / "features")
+    assert backfill.write(spark, WEATHER, run) == counters
+    after = rows(tmp_path / "features")
+    assert {at: row | {"processing_time": 0} for at, row in after.items()} == {
+        at: row | {"processing_time": 0} for at, row in before.items()
+    }
+    assert len(deltalake.DeltaTable(run.rejects_path).to_pyarrow_table()) == 2
+
+    # A range replaces its windows only: those at and after `from`, before `to`.
+    cut = T + 5 * SLIDE
+    again = staged(tmp_path / "a.avro", 0, [reading | {"temperature": 0.5} for reading in good])
+    backfill.write(spark, WEATHER, params(tmp_path, [tmp_path / "a.avro"], cut, cut + 3 * SLIDE))
+    mixed = {at: row for at, row in oracle.feature_rows(kept, WEATHER).items() if not cut <= at[1] < cut + 3 * SLIDE}
+    mixed |= {at: row for at, row in oracle.feature_rows(again, WEATHER).items() if cut <= at[1] < cut + 3 * SLIDE}
+    assert oracle.differences(rows(tmp_path / "features"), mixed) == []
+    assert deltalake.DeltaTable(run.table_path).version() == 2
+
+
+def test_without_an_input_the_configuration_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        backfill.write(spark, WEATHER, params(tmp_path, []))
+    assert caught.value.code == "config_invalid"
+
+
+def test_of_input_names_exactly_the_offsets_read(tmp_path: Path) -> None:
+    offsets = {
+        "raw_topic": "r",
+        "starting_offsets": '{"r": {"0": 5, "1": -2}}',
+        "ending_offsets": '{"r": {"0": 9, "1": 7}}',
+    }
+    kafka = params(tmp_path, []).__class__(**(params(tmp_path, []).__dict__ | offsets))
+    assert backfill.of_input(kafka) == (
+        "topic = 'r' AND ((partition = 0 AND offset >= 5 AND offset < 9) OR (partition = 1 AND offset < 7))"
+    )
+    assert backfill.of_input(params(tmp_path, [Path("/x/it's.avro")])) == "topic = 'it\\'s.avro'"
