@@ -101,6 +101,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "lists the models, and which is champion",
     load: async () => (await import("./models.ts")).modelsCommand(settingsOf),
   },
+  prove: {
+    summary: "proves at full count: kill -9 of every part, nothing lost, nothing doubled",
+    load: async () => (await import("./prove.ts")).proveCommand(settingsOf),
+  },
 };
 
 /** Exit codes: 0 done, 1 failed, 2 asked for something that cannot be, 3 something does not answer. */

@@ -14,7 +14,7 @@ export interface Reply {
 export interface Exchange {
   /** "Cannot <action>" opens every message. */
   readonly action: string;
-  readonly method?: "GET" | "POST" | "PUT";
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
   readonly url: string;
   readonly body?: unknown;
 }

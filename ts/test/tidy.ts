@@ -13,6 +13,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: [],
   serve: ["contract", "pipelines", "kafka", "engines", "supervise", "web"],
   bench: ["contract", "pipelines", "kafka", "engines", "supervise", "source"],
+  prove: ["contract", "pipelines", "kafka", "engines", "supervise"],
   cli: [
     "contract",
     "pipelines",
@@ -24,6 +25,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "serve",
     "web",
     "bench",
+    "prove",
   ],
 };
 

@@ -1,0 +1,222 @@
+// The proof that nothing is lost or doubled: a whole line on real engines, its processes killed with SIGKILL in mid-stream in
+// a seeded order, and afterwards everything that was committed compared with the file sent, with the oracle and with a run
+// without kills (tests.line_check). One call is one round in a namespace of its own.
+
+import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+import { until } from "../engines/local/until.ts";
+import type { Settings } from "../engines/settings.ts";
+import { requireApplied } from "../supervise/applied.ts";
+import { currentRecords, readRecords, startSupervisor } from "../supervise/run.ts";
+import { Committed, type Seen } from "./committed.ts";
+import {
+  closeLine,
+  cutSample,
+  finishReplay,
+  type Line,
+  openLine,
+  publishChampion,
+  python,
+  start,
+} from "./line.ts";
+import { KINDS, type Kill, type Kind, scheduleOf } from "./schedule.ts";
+import { kill, type Victim, victimOf } from "./victims.ts";
+
+export interface KillsOptions {
+  readonly engines: Settings;
+  readonly seed: number;
+  /** Kills of each kind. */
+  readonly count: number;
+  readonly kinds?: readonly Kind[];
+  /** Folder that keeps the small model between rounds. */
+  readonly champion: string;
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+export interface Killed {
+  readonly kind: Kind;
+  readonly what: string;
+  /** Predictions committed before it. */
+  readonly at: number;
+  /** From the kill to the first commit that needed the successor; for the supervisor until it has adopted all jobs. Wall time. */
+  readonly recovery_ms: number;
+}
+
+/** What tests.line_check says. */
+export interface Checked {
+  readonly observations: number;
+  readonly windows: number;
+  /** Records of the feature topic, and how one run without kills covers them. */
+  readonly features: number;
+  readonly predicted: number;
+  readonly skipped: number;
+  readonly expired: number;
+  readonly rejected: number;
+  readonly history_keys: number;
+  readonly restored_cells: number;
+  readonly rejects_repeated: number;
+  readonly wrong: number;
+  readonly first_wrong: readonly string[];
+}
+
+export interface KillsRound {
+  readonly seed: number;
+  readonly kills: readonly Killed[];
+  readonly checked: Checked;
+  readonly seconds: number;
+}
+
+const SAMPLE = "samples/singapore-1min-3days.csv.gz";
+const SAMPLE_FROM_MS = Date.UTC(2017, 2, 7);
+const SAMPLE_HOURS = 72;
+/** Event time per wall time: about sixty observations a second from twenty stations. */
+const SPEED = 180;
+/** Event time for each kill; a stream that would end before its kills are done is too short. */
+const HOURS_PER_KILL = 1.5;
+const DEADLINE_MS = 300_000;
+
+/** One round. Errors: `job_timed_out` when the line does not go on after a kill; whatever its parts raise. */
+export async function proveKills(options: KillsOptions): Promise<KillsRound> {
+  const { engines, seed, count, kinds = KINDS, champion, signal, log } = options;
+  const begin_ms = performance.now();
+  const line = await openLine(engines, { what: "kills", signal, log });
+  let committed: Committed | null = null;
+  let fine = false;
+  try {
+    const kills = scheduleOf(seed, count, kinds);
+    const sample = join(line.folder, "sample.csv");
+    const hours = Math.min(SAMPLE_HOURS, Math.ceil(4 + kills.length * HOURS_PER_KILL));
+    const to = new Date(SAMPLE_FROM_MS + hours * 3_600_000).toISOString();
+    const rows = await cutSample(join(engines.root, SAMPLE), to, sample);
+    log(`${line.settings.namespace}: ${rows} observations, ${kills.length} kills, seed ${seed}`);
+    const replay = [sample, "--source", "proof", "--json", "--speed"];
+    // The jobs come up while the model is made: the actor waits for its champion.
+    await Promise.all([
+      publishChampion(line, champion),
+      start(line, ["features", "infer", "replay"], [...replay, String(SPEED)]),
+    ]);
+    committed = new Committed(line.kafka, line.registry, line.names, line.contract);
+    await committed.more(1, { deadline_ms: DEADLINE_MS, signal });
+    const done: Killed[] = [];
+    for (const next of kills) done.push(await strike(line, committed, next));
+    await finishReplay(line, [...replay, "max"], DEADLINE_MS);
+    log("all observations are sent");
+    const checked = await check(line, sample);
+    fine = checked.wrong === 0;
+    const seconds = Math.round((performance.now() - begin_ms) / 1000);
+    log(`${checked.wrong} wrong, ${seconds} s`);
+    return { seed, kills: done, checked, seconds };
+  } finally {
+    await committed?.close();
+    await closeLine(line, { keep: !fine && !signal.aborted });
+  }
+}
+
+/** Waits for its time, kills, and waits until the line has gone on by itself. */
+async function strike(line: Line, committed: Committed, { kind, after, aim }: Kill): Promise<Killed> {
+  const { settings, names, signal, log } = line;
+  await committed.more(after, { deadline_ms: DEADLINE_MS, signal });
+  if (readRecords(settings)[names.jobs.replay]?.done)
+    throw new PipelineError(
+      "job_failed",
+      `Cannot kill the ${kind} in mid-stream: the source has sent everything`,
+    );
+  const victim = await found(line, kind, aim);
+  const at = committed.count;
+  const before = submissions(line);
+  const kill_ms = Date.now();
+  await kill(victim);
+  const dead_ms = Date.now();
+  if (kind === "supervisor") {
+    // What `millrace run` or the next `submit` would do.
+    startSupervisor(settings);
+    await adopted(line, before);
+  }
+  const recovered_ms = kind === "supervisor" ? Date.now() : null;
+  const back_ms = await committed.until((seen) => needs(kind, seen) > dead_ms, {
+    what: `a prediction after the kill of the ${kind} (${victim.what})`,
+    deadline_ms: DEADLINE_MS,
+    signal,
+  });
+  const recovery_ms = (recovered_ms ?? back_ms) - kill_ms;
+  log(
+    `${kind} (${victim.what}) killed at ${at} predictions, back after ${(recovery_ms / 1000).toFixed(1)} s`,
+  );
+  return { kind, what: victim.what, at, recovery_ms };
+}
+
+/** The stage of a prediction that only the successor of a killed process can have written. */
+function needs(kind: Kind, { stages }: Seen): number {
+  switch (kind) {
+    case "source":
+      return stages.raw_append_time;
+    case "spark":
+      return stages.feature_processing_time;
+    case "actor":
+    case "driver":
+    case "supervisor":
+      return stages.predict_time;
+  }
+}
+
+async function found({ settings, names, signal }: Line, kind: Kind, aim: number): Promise<Victim> {
+  const look = await until(
+    async () => {
+      const seen = await victimOf(settings, names, kind, aim);
+      return { done: seen !== null, seen };
+    },
+    { deadline_ms: DEADLINE_MS, interval_ms: 50, signal },
+  );
+  if (look.seen) return look.seen;
+  throw new PipelineError(
+    "job_timed_out",
+    `Cannot kill the ${kind}: expected to find its process, found none`,
+  );
+}
+
+const submissions = ({ settings }: Line) =>
+  Object.values(readRecords(settings))
+    .map(({ submission }) => submission?.submission ?? "none")
+    .sort()
+    .join(" ");
+
+/** Resolves once a new supervisor has seen every job running, and that it started none again. */
+async function adopted(line: Line, before: string): Promise<void> {
+  const { settings, signal } = line;
+  const look = await until(
+    () => {
+      const records = Object.values(currentRecords(settings) ?? {});
+      const running = records.length > 0 && records.every(({ status }) => status?.state === "running");
+      return { done: running, seen: submissions(line) };
+    },
+    { deadline_ms: DEADLINE_MS, interval_ms: 50, signal },
+  );
+  if (!look.done) throw new PipelineError("job_timed_out", "Cannot see the new supervisor adopt the jobs");
+  if (look.seen !== before)
+    throw new PipelineError(
+      "job_failed",
+      `Cannot accept the new supervisor: expected it to adopt ${before}, it has ${look.seen}`,
+    );
+}
+
+async function check(line: Line, sample: string): Promise<Checked> {
+  const { settings, names, contract } = line;
+  const applied = requireApplied(settings, contract.fingerprint);
+  const topics = ["raw", "features", "history", "predictions", "rejects"] as const;
+  const { said } = await python<Checked>(line, "line_check", {
+    bootstrap: settings.kafka.bootstrap,
+    mlflow: settings.mlflowUrl,
+    model: names.model,
+    model_cache: join(line.folder, "models"),
+    namespace: settings.namespace,
+    topics: Object.fromEntries(topics.map((what) => [what, names.topics[what].topic])),
+    tables: Object.fromEntries(topics.map((what) => [what, applied.tables[what]])),
+    writers: applied.writers,
+    group: names.groups.ray,
+    arm: "champion",
+    sample,
+    deadline_s: DEADLINE_MS / 1000,
+  });
+  return said;
+}

@@ -1,0 +1,57 @@
+// What the rounds of a proof come to, as it is written to docs/proof: counts, recovery times, and what was compared.
+
+import type { Checked, KillsRound } from "./kills.ts";
+import { KINDS, type Kind } from "./schedule.ts";
+
+export interface Recovery {
+  readonly kills: number;
+  readonly median_ms: number;
+  readonly max_ms: number;
+}
+
+export interface KillsSummary {
+  readonly proof: "kills";
+  readonly seed: number;
+  readonly kills_of_each_kind: number;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly recovery: Readonly<Partial<Record<Kind, Recovery>>>;
+  /** Sums over the rounds; `wrong` is 0 when all is proved. */
+  readonly compared: Readonly<Omit<Checked, "first_wrong">>;
+  readonly first_wrong: readonly string[];
+}
+
+/** Median of a list that is not empty; of two in the middle the mean. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export function summaryOf(seed: number, count: number, rounds: readonly KillsRound[]): KillsSummary {
+  const kills = rounds.flatMap((round) => round.kills);
+  const recovery: Partial<Record<Kind, Recovery>> = {};
+  for (const kind of KINDS) {
+    const times = kills.filter((kill) => kill.kind === kind).map(({ recovery_ms }) => recovery_ms);
+    if (times.length > 0)
+      recovery[kind] = {
+        kills: times.length,
+        median_ms: Math.round(median(times)),
+        max_ms: Math.max(...times),
+      };
+  }
+  const compared: Record<string, number> = {};
+  for (const { checked } of rounds)
+    for (const [name, value] of Object.entries(checked))
+      if (typeof value === "number") compared[name] = (compared[name] ?? 0) + value;
+  return {
+    proof: "kills",
+    seed,
+    kills_of_each_kind: count,
+    rounds: rounds.length,
+    seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
+    recovery,
+    compared: compared as unknown as KillsSummary["compared"],
+    first_wrong: rounds.flatMap(({ checked }) => checked.first_wrong),
+  };
+}
