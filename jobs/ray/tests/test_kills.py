@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ from tests.topics import Topics, expected, traffic
 T0 = 1_480_550_400_000
 HERE = Path(__file__).resolve().parent
 TRANSIENT = ("stages", "provenance")
+
+
+@pytest.fixture
+def topics(addresses: dict[str, Any]) -> Iterator[Topics]:
+    made = Topics(CONTRACT, addresses["bootstrap"])
+    yield made
+    made.clear()
 
 
 def start(params: Path, slot: int) -> subprocess.Popen[str]:
@@ -100,12 +108,9 @@ class Stream:
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("slots", [1, 2])
-def test_killed_workers_cover_every_feature_once(
-    addresses: dict[str, Any], kills: int, tmp_path: Path, slots: int
-) -> None:
+def test_killed_workers_cover_every_feature_once(topics: Topics, kills: int, tmp_path: Path, slots: int) -> None:
     """kill -9 at random numbers of committed predictions, with records still coming in."""
     rng = np.random.default_rng(slots)
-    topics = Topics(CONTRACT, addresses["bootstrap"])
     params = tmp_path / "params.json"
     # Small batches: the kills have to meet open transactions.
     params.write_text(json.dumps(topics.params(tmp_path, actors=slots, batch_rows=40)), encoding="utf-8")
@@ -138,11 +143,10 @@ def test_killed_workers_cover_every_feature_once(
 
 
 @pytest.mark.cluster
-def test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other(addresses: dict[str, Any], tmp_path: Path) -> None:
+def test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other(topics: Topics, tmp_path: Path) -> None:
     """Its session runs out, its open transaction is aborted, and the other slot restores what it had not read
     itself.
     """
-    topics = Topics(CONTRACT, addresses["bootstrap"])
     params = tmp_path / "params.json"
     params.write_text(json.dumps(topics.params(tmp_path, actors=2, batch_rows=40)), encoding="utf-8")
     stream = Stream(topics, traffic(CONTRACT, 2_000, 3, T0))
@@ -167,11 +171,10 @@ def test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other(addresses: di
 
 
 @pytest.mark.cluster
-def test_aborted_transactions_are_restored_and_done_again(addresses: dict[str, Any], tmp_path: Path) -> None:
+def test_aborted_transactions_are_restored_and_done_again(topics: Topics, tmp_path: Path) -> None:
     """While the predictions topic refuses every record as too large nothing is committed; afterwards nothing is
     missing.
     """
-    topics = Topics(CONTRACT, addresses["bootstrap"])
     params = tmp_path / "params.json"
     params.write_text(json.dumps(topics.params(tmp_path, batch_rows=40)), encoding="utf-8")
     topics.produce(traffic(CONTRACT, 600, 4, T0))
@@ -202,7 +205,7 @@ def test_aborted_transactions_are_restored_and_done_again(addresses: dict[str, A
 
 @pytest.mark.cluster
 def test_killed_actor_and_killed_driver_cover_every_feature_once(
-    addresses: dict[str, Any], kills: int, tmp_path: Path
+    addresses: dict[str, Any], topics: Topics, kills: int, tmp_path: Path
 ) -> None:
     """kill -9 of the actor's process (Ray and the driver bring it back) and of the driver (whoever supervises it
     does).
@@ -210,7 +213,6 @@ def test_killed_actor_and_killed_driver_cover_every_feature_once(
     if addresses.get("ray") is None:
         pytest.skip("needs a Ray head: no address of one was given")
     rng = np.random.default_rng(9)
-    topics = Topics(CONTRACT, addresses["bootstrap"])
     params = tmp_path / "params.json"
     told = tmp_path / "told"
     told.mkdir()
@@ -219,15 +221,15 @@ def test_killed_actor_and_killed_driver_cover_every_feature_once(
 
     def start_driver() -> subprocess.Popen[str]:
         command = [sys.executable, str(HERE / "infer_job.py"), str(params), addresses["ray"]]
-        # Ray asks for a token as soon as one lies in the home folder; this head is on loopback and has none.
-        without_token = os.environ | {"RAY_AUTH_MODE": "disabled"}
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, env=without_token)
+        # As the head was started: no token although one may lie in the home folder, and loopback stays loopback.
+        env = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True, env=env)
 
     def actor() -> int:
         newest = max(told.iterdir(), key=lambda f: f.stat().st_mtime_ns)
         return int(newest.name.removeprefix("actor-"))
 
-    stream = Stream(topics, traffic(CONTRACT, 1_500 * (2 * kills + 1), 9, T0))
+    stream = Stream(topics, traffic(CONTRACT, 900 * (2 * kills + 1), 9, T0))
     driver = start_driver()
     killed, due = 0, 200
     deadline = time.monotonic() + 90 * (2 * kills + 2)

@@ -59,6 +59,11 @@ class Topics:
         schemas = contract.schemas
         self.decoders = {what: Decoder({str(IDS[what]): schemas[what]}, schemas[what]) for what in IDS}
 
+    def clear(self) -> None:
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        for future in admin.delete_topics(list(self.names.values())).values():
+            future.result(timeout=30)
+
     def params(self, cache: Path, **changes: Any) -> dict[str, Any]:
         """Parameters of the job as the supervisor would write them."""
         names, schemas = self.names, self.contract.schemas
