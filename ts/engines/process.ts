@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
 import { alive, end, type Identity, launch, members } from "./local/process.ts";
+import { until } from "./local/until.ts";
 import { wrongEngine } from "./spark.ts";
 
 export interface ProcessPlace {
@@ -22,6 +23,9 @@ trap 'kill -TERM $child 2>/dev/null' TERM INT
 wait $child; code=$?
 while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
 echo $code > "$note.new" && mv "$note.new" "$note"`;
+
+/** An exec takes milliseconds; on a machine that swaps, seconds. */
+const MARK_MS = 5_000;
 
 const SIGKILL_CODE = 128 + 9;
 
@@ -90,6 +94,11 @@ export function processRunner({ folder, cwd }: ProcessPlace): JobRunner {
         cwd,
         log: logPath(submission),
         mark: markOf(submission),
+      });
+      // Between fork and exec it does not carry its mark yet, and a stop at once would find nobody to end.
+      await until(() => ({ done: find(submission) !== null || !alive({ pid, start }), seen: null }), {
+        deadline_ms: MARK_MS,
+        interval_ms: 5,
       });
       return { id: `${pid} ${start}`, submission, params_path };
     },
