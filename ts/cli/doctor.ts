@@ -212,7 +212,7 @@ function refuse(findings: readonly Finding[]): void {
   if (lacking.length > 0)
     throw new PipelineError(
       "job_failed",
-      `Cannot run here: ${lacking.map(({ name, found }) => `${name} (${found})`).join(", ")}`,
+      `Cannot run here: expected all of the above, missing ${lacking.map(({ name }) => name).join(", ")}`,
     );
 }
 

@@ -28,7 +28,7 @@ export interface Engine {
   address(settings: Settings): string;
   /** Writes configuration, prepares data folders below `dir`, and says what to run. */
   prepare(settings: Settings, dir: string): Promise<Command>;
-  /** Looks once whether the engine does its work, within a second or two; `seen` says what it answered, in few words. */
+  /** Looks once whether the engine does its work, within seconds; `seen` says what it answered, in few words. */
   check(settings: Settings): Promise<Look<string>>;
   /** Run once after the first good check. */
   settle?(members: readonly { readonly pid: number; readonly command: string }[]): void;
@@ -63,7 +63,7 @@ async function get(
 export async function answers(
   url: string,
   good: (text: string) => string | null = () => null,
-  deadline_ms = 2_000,
+  deadline_ms = 5_000,
 ): Promise<Look<string>> {
   const reply = await get(url, deadline_ms);
   if ("error" in reply) return { done: false, seen: `${url}: ${reply.error}` };

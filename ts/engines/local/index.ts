@@ -99,8 +99,8 @@ async function look(settings: Settings, engine: Engine): Promise<EngineStatus> {
   return { ...row, state: external ? "unreachable" : "unwell", seen };
 }
 
-/** How long a process that lives but does not answer may take to come round before it is started anew. */
-const PATIENCE_MS = 15_000;
+/** How long a process that lives but does not answer may take to come round before it is started anew: a busy machine is no reason. */
+const PATIENCE_MS = 45_000;
 
 /**
  * Starts every engine that is not running and resolves once all work, independent ones side by side.

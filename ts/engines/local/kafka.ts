@@ -51,7 +51,7 @@ function check({ kafka }: Settings): Promise<Look<string>> {
     const socket = connect({
       host: address.slice(0, colon),
       port: Number(address.slice(colon + 1)),
-      timeout: 2_000,
+      timeout: 5_000,
     });
     const finish = (done: boolean, seen: string) => {
       socket.destroy();
