@@ -13,16 +13,16 @@ incarnation fences the old one.
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
-from ray_jobs import model as models
-from ray_jobs import registry
 from ray_jobs.champion import Champion
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
@@ -93,24 +93,68 @@ def load_champion(contract: Contract, params: InferParams, current: str | None) 
     """Fetches, checks and warms the champion; None when `current` is it. Errors: JobError with `model_refused` or
     `job_failed`.
     """
+    # Here, not above: the driver never loads a model.
+    with _absent("sklearn", "pandas", "pyarrow", "dask", "matplotlib", "cffi"):
+        from ray_jobs import model, registry
     version, folder = registry.champion(params.mlflow_uri, params.model_name, params.model_cache)
     if version == current:
         return None
     fold = Fold(contract)
-    found = models.load(folder, contract, fold.input_names, fold.input_units, version)
+    found = model.load(folder, contract, fold.input_names, fold.input_units, version)
     # The first call builds LightGBM's predictors; no row of the stream should pay for that.
     found.predict([""], np.zeros(1, dtype=np.int64), np.full((1, len(fold.input_names)), np.nan))
     return found
 
 
-class _Slot:
-    """One actor as the driver sees it: its handle, the call that runs its loop, and its totals over all
-    incarnations.
-    """
+@contextmanager
+def _absent(*names: str) -> Iterator[None]:
+    """Lets imports inside find none of these packages, unless they are loaded already.
 
-    def __init__(self, index: int, actor: Any) -> None:
+    LightGBM imports what it could convert from: 135 MB and more than a second in every actor, for types that never
+    reach it.
+    """
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+class Calls(Protocol):
+    """What a slot needs of Ray, so that its decisions can be shown without one."""
+
+    def ready(self, reference: Any) -> bool: ...
+
+    def result(self, reference: Any) -> Any:
+        """Errors: whatever the call raised, RayActorError when its process is gone."""
+        ...
+
+    def replace(self, actor: Any) -> None:
+        """Ends the actor's process; Ray starts another."""
+        ...
+
+
+class RayCalls:
+    def ready(self, reference: Any) -> bool:
+        return bool(ray.wait([reference], timeout=0)[0])
+
+    def result(self, reference: Any) -> Any:
+        return ray.get(reference)
+
+    def replace(self, actor: Any) -> None:
+        ray.kill(actor, no_restart=False)
+
+
+class Slot:
+    """One actor as the driver sees it: its handle, the call that runs its loop, its totals over all incarnations."""
+
+    def __init__(self, index: int, actor: Any, calls: Calls, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.index = index
         self.actor = actor
+        self._calls = calls
+        self._clock_s = clock_s
         self.running: Any = actor.run.remote()
         self.asking: Any = None
         self.failures = 0
@@ -127,11 +171,11 @@ class _Slot:
 
     def hear(self) -> None:
         """Takes the answer if there is one; a dead or restarting actor gives none and its heartbeat grows old."""
-        if self.asking is None or not ray.wait([self.asking], timeout=0)[0]:
+        if self.asking is None or not self._calls.ready(self.asking):
             return
         reference, self.asking = self.asking, None
         try:
-            answer = ray.get(reference)
+            answer = self._calls.result(reference)
         except RayError:
             return
         if self._seen and answer["incarnation"] != self._seen["incarnation"]:
@@ -163,19 +207,19 @@ class _Slot:
         is hopeless.
         """
         if self.running is None:
-            if time.monotonic() >= self.start_at:
+            if self._clock_s() >= self.start_at:
                 self.running = self.actor.run.remote()
             return
-        if not ray.wait([self.running], timeout=0)[0]:
+        if not self._calls.ready(self.running):
             return
         reference, self.running = self.running, None
         try:
-            ray.get(reference)
+            self._calls.result(reference)
             self.last_error = "the loop returned without being asked to"
         except RayTaskError as error:
             self.last_error = str(error.cause) if error.cause is not None else str(error)
             # Whatever went wrong inside, the process is not trusted any more; Ray starts a new one.
-            ray.kill(self.actor, no_restart=False)
+            self._calls.replace(self.actor)
         except RayActorError as error:
             self.last_error = str(error).splitlines()[0]
         batches = self.counters().get("batches", 0.0)
@@ -190,7 +234,7 @@ class _Slot:
             )
         # The first time at once: a process that was killed costs no more than its own start.
         pause = 0.0 if self.failures == 1 else min(BACK_OFF_S * 2.0 ** (self.failures - 2), BACK_OFF_S_MAX)
-        self.start_at = time.monotonic() + pause
+        self.start_at = self._clock_s() + pause
         print(f"actor {self.index} stopped: {self.last_error}; starting its loop again in {pause:g} s", flush=True)
 
 
@@ -214,7 +258,8 @@ def run(
     # groups.
     remote: Any = ray.remote
     actor = remote(max_restarts=-1, max_task_retries=0, num_cpus=0, concurrency_groups={"control": 1})(Infer)
-    slots = [_Slot(i, actor.remote(contract, params, i, load)) for i in range(params.actors)]
+    calls = RayCalls()
+    slots = [Slot(i, actor.remote(contract, params, i, load), calls) for i in range(params.actors)]
     try:
         while not signalled.is_set() and not reporter.stop_requested():
             for slot in slots:
@@ -233,7 +278,7 @@ def run(
     return counters
 
 
-def _counters(slots: list[_Slot]) -> dict[str, float]:
+def _counters(slots: list[Slot]) -> dict[str, float]:
     counters: dict[str, float] = {}
     for slot in slots:
         for name, value in slot.counters().items():
@@ -248,12 +293,12 @@ def _counters(slots: list[_Slot]) -> dict[str, float]:
     return counters
 
 
-def _said(slots: list[_Slot]) -> tuple[str, str | None]:
+def _said(slots: list[Slot]) -> tuple[str, str | None]:
     said = [f"actor {s.index}: {s.message}" for s in slots if s.message]
     return "running" if all(s.state == "running" for s in slots) else "starting", "; ".join(said) or None
 
 
-def _stop(slots: list[_Slot]) -> None:
+def _stop(slots: list[Slot]) -> None:
     """Ends every loop after its batch and hears its last counters; what takes longer than STOP_S dies with the
     driver.
     """

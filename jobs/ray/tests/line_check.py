@@ -50,7 +50,7 @@ SHOWN = 40
 @dataclass(frozen=True)
 class Arguments:
     """From a JSON file with all keys. `tables`: topic -> schema id -> Avro JSON; `writers`: topic -> schema id.
-    `sample` is the file that was sent, whole.
+    `sample` is the file that was sent, `sent` how many of its rows by the source's cursor.
     """
 
     bootstrap: str
@@ -64,6 +64,7 @@ class Arguments:
     group: str
     arm: str
     sample: str
+    sent: int
     deadline_s: float
 
 
@@ -163,13 +164,14 @@ def observations(line: Line) -> list[oracle.Observation]:
 
 
 def check_raw(line: Line, raw: list[oracle.Observation]) -> Iterator[str]:
-    """The raw topic holds every observation of the file once, with its values."""
+    """The raw topic holds every row of the file up to the source's cursor once, with its values, and no other."""
     contract = line.contract
 
     def identity(o: oracle.Observation) -> tuple[Any, ...]:
         return (o[contract.key], o["event_time"], *(o[f.name] for f in contract.measured))
 
-    wanted = Counter(map(identity, sent(Path(line.arguments.sample), contract)))
+    rows = sent(Path(line.arguments.sample), contract)[: line.arguments.sent]
+    wanted = Counter(map(identity, rows))
     got = Counter(map(identity, raw))
     yield from (f"raw: lost {n} of {i}" for i, n in (wanted - got).items())
     yield from (f"raw: {n} too many of {i}" for i, n in (got - wanted).items())
