@@ -4,7 +4,6 @@
 import type { Settings } from "../engines/settings.ts";
 import { readDesired } from "./desired.ts";
 import { readRecords, supervisorOf } from "./run.ts";
-import { said } from "./supervisor.ts";
 
 export interface JobRow {
   readonly name: string;
@@ -52,7 +51,7 @@ export function jobRows(settings: Settings): JobRow[] {
     const { status } = record;
     if (!record.submission.handle) return { ...row, state: "waiting", reason: "is being submitted" };
     if (!status) return { ...row, state: "unknown", reason: "the engine does not answer" };
-    return { ...row, state: status.state, reason: "reason" in status ? said(status) : null };
+    return { ...row, state: status.state, reason: "reason" in status ? status.reason : null };
   });
 }
 
