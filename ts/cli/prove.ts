@@ -11,7 +11,8 @@ import type { Settings } from "../engines/settings.ts";
 import { type KillsRound, proveKills } from "../prove/kills.ts";
 import { runRounds } from "../prove/rounds.ts";
 import { roundsOf } from "../prove/schedule.ts";
-import { type KillsSummary, summaryOf } from "../prove/summary.ts";
+import { killsLines, killsSummary, windowsLines, windowsSummary, windowsWrong } from "../prove/summary.ts";
+import { proveWindows, type WindowsRound } from "../prove/windows.ts";
 
 interface Options {
   readonly count: string;
@@ -22,20 +23,17 @@ interface Options {
   readonly out?: string;
 }
 
-const PROOFS = ["kills"] as const;
-type Proof = (typeof PROOFS)[number];
-
 /** Kills of each kind in one round: a job that fails five times within ten minutes is given up, rightly. */
 const ROUND_MOST = 2;
 
 export function proveCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("prove")
     .description(
-      "Proves at full count what the tests prove in small: kill -9 of every part in mid-stream, nothing lost, nothing doubled",
+      "Proves at full count what the tests prove in small: every window right, nothing lost or doubled across kill -9 of every part",
     )
     .option("--count <number>", "kills of each kind: actor, Ray job, Spark driver, source, supervisor", "20")
     .option("--seed <number>", "order and times of the kills; another seed is another proof", "1")
-    .option("--only <proof>", `one of: ${PROOFS.join(", ")}`)
+    .option("--only <proof>", `one of: ${Object.keys(PROOFS).join(", ")}`)
     .option("--running", "use the running engines instead of a set of its own", false)
     .option("--out <folder>", "where the results go (docs/proof)")
     .option("--json", "print the results as JSON", false)
@@ -47,11 +45,11 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
       const settings = settingsOf(command);
       const count = wholeNumber("--count", options.count, 1);
       const seed = wholeNumber("--seed", options.seed, 0);
-      const proofs = PROOFS.filter((proof) => options.only === undefined || proof === options.only);
-      if (proofs.length === 0)
+      const { only } = options;
+      if (only !== undefined && !Object.hasOwn(PROOFS, only))
         throw new PipelineError(
           "config_invalid",
-          `Cannot prove "${options.only}": expected one of ${PROOFS.join(", ")}`,
+          `Cannot prove "${only}": expected one of ${Object.keys(PROOFS).join(", ")}`,
         );
       const say = (line: string) => (options.json ? console.error(line) : console.log(line));
       const stop = new AbortController();
@@ -62,13 +60,21 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
       process.on("SIGINT", interrupt);
       process.on("SIGTERM", interrupt);
       try {
-        const results = await withEngines(settings, options.running, say, (engines) =>
-          prove({ engines, settings, proofs, count, seed, signal: stop.signal, say, out: options.out }),
-        );
-        if (options.json) console.log(JSON.stringify(results));
-        const wrong = results.flatMap(({ first_wrong }) => first_wrong);
-        for (const line of wrong) say(line);
-        if (results.some(({ compared }) => compared.wrong > 0)) process.exitCode = 1;
+        const results: Result[] = [];
+        await withEngines(settings, options.running, say, async (engines) => {
+          for (const [name, prove] of Object.entries(PROOFS)) {
+            if (only !== undefined && name !== only) continue;
+            const result = await prove({ engines, settings, count, seed, signal: stop.signal, say });
+            results.push(result);
+            const folder = options.out ?? join(settings.root, "docs", "proof");
+            mkdirSync(folder, { recursive: true });
+            const path = join(folder, `${name}.json`);
+            writeFileSync(path, `${JSON.stringify(result.summary, null, 2)}\n`);
+            for (const line of [...result.lines, path]) say(line);
+          }
+        });
+        if (options.json) console.log(JSON.stringify(results.map(({ summary }) => summary)));
+        if (results.some(({ wrong }) => wrong > 0)) process.exitCode = 1;
       } finally {
         process.off("SIGINT", interrupt);
         process.off("SIGTERM", interrupt);
@@ -110,61 +116,67 @@ async function withEngines<T>(
 interface Work {
   readonly engines: Settings;
   readonly settings: Settings;
-  readonly proofs: readonly Proof[];
   readonly count: number;
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
-  readonly out: string | undefined;
 }
 
-async function prove({
-  engines,
-  settings,
-  proofs,
-  count,
-  seed,
-  signal,
-  say,
-  out,
-}: Work): Promise<KillsSummary[]> {
-  const results: KillsSummary[] = [];
-  const folder = out ?? join(settings.root, "docs", "proof");
-  for (const proof of proofs) {
+/** Every proof: what it writes, and in words. A new one is an entry here. */
+const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
+  async kills({ count, seed, ...work }) {
     const sizes = roundsOf(count, ROUND_MOST);
     const rounds = await runRounds<KillsRound>({
-      folder: join(settings.root, "out", "prove", `${proof}-${count}-seed-${seed}`),
+      folder: roundsFolder(work, `kills-${count}-seed-${seed}`),
       count: sizes.length,
-      log: say,
+      log: work.say,
       fine: ({ checked }) => checked.wrong === 0,
       run: (round) =>
         proveKills({
-          engines,
+          engines: work.engines,
           // Rounds of one proof differ, and those of the next seed are others.
           seed: seed * 1_000 + round,
           count: sizes[round]!,
-          champion: join(settings.root, "out", "prove", "champion"),
-          signal,
-          log: say,
+          champion: join(work.settings.root, "out", "prove", "champion"),
+          signal: work.signal,
+          log: work.say,
         }),
     });
-    const summary = summaryOf(seed, count, rounds);
-    results.push(summary);
-    mkdirSync(folder, { recursive: true });
-    const path = join(folder, `${proof}.json`);
-    writeFileSync(path, `${JSON.stringify(summary, null, 2)}\n`);
-    for (const line of said(summary)) say(line);
-    say(path);
-  }
-  return results;
+    const summary = killsSummary(seed, count, rounds);
+    return { wrong: summary.compared.wrong, summary, lines: killsLines(summary) };
+  },
+
+  async windows({ seed, ...work }) {
+    const rounds = await runRounds<WindowsRound>({
+      folder: roundsFolder(work, `windows-seed-${seed}`),
+      count: WINDOWS_ROUNDS.length,
+      log: work.say,
+      fine: (round) => windowsWrong(round) === 0,
+      run: (round) =>
+        proveWindows({
+          engines: work.engines,
+          seed: seed * 1_000 + round,
+          ...WINDOWS_ROUNDS[round]!,
+          signal: work.signal,
+          log: work.say,
+        }),
+    });
+    const summary = windowsSummary(seed, rounds);
+    return { wrong: summary.wrong, summary, lines: [...windowsLines(summary), ...summary.first_wrong] };
+  },
+};
+
+const WINDOWS_ROUNDS = [
+  { duplicates: "source", days: 2 },
+  { duplicates: "engine", days: 2 },
+  { duplicates: "source", days: 3 },
+] as const;
+
+interface Result {
+  readonly wrong: number;
+  readonly summary: object;
+  readonly lines: readonly string[];
 }
 
-function said({ recovery, compared, rounds }: KillsSummary): string[] {
-  return [
-    `${compared.features} feature records of ${compared.observations} observations in ${rounds} rounds, ${compared.wrong} wrong`,
-    ...Object.entries(recovery).map(
-      ([kind, { kills, median_ms, max_ms }]) =>
-        `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${(median_ms / 1000).toFixed(1)} s (median), ${(max_ms / 1000).toFixed(1)} s (most)`,
-    ),
-  ];
-}
+const roundsFolder = ({ settings }: Pick<Work, "settings">, name: string) =>
+  join(settings.root, "out", "prove", name);

@@ -9,16 +9,7 @@ import type { Settings } from "../engines/settings.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { currentRecords, readRecords, startSupervisor } from "../supervise/run.ts";
 import { Committed, type Seen } from "./committed.ts";
-import {
-  closeLine,
-  cutSample,
-  finishReplay,
-  type Line,
-  openLine,
-  publishChampion,
-  python,
-  start,
-} from "./line.ts";
+import { closeLine, type Line, openLine, publishChampion, python, start, stopReplay } from "./line.ts";
 import { KINDS, type Kill, type Kind, scheduleOf } from "./schedule.ts";
 import { kill, type Victim, victimOf } from "./victims.ts";
 
@@ -68,12 +59,9 @@ export interface KillsRound {
 }
 
 const SAMPLE = "samples/singapore-1min-3days.csv.gz";
-const SAMPLE_FROM_MS = Date.UTC(2017, 2, 7);
-const SAMPLE_HOURS = 72;
-/** Event time per wall time: about sixty observations a second from twenty stations. */
-const SPEED = 180;
-/** Event time for each kill; a stream that would end before its kills are done is too short. */
-const HOURS_PER_KILL = 1.5;
+/** Event time per wall time: forty observations a second from twenty stations, for 36 minutes. */
+const SPEED = 120;
+const SOURCE = "proof";
 const DEADLINE_MS = 300_000;
 
 /** One round. Errors: `job_timed_out` when the line does not go on after a kill; whatever its parts raise. */
@@ -85,24 +73,18 @@ export async function proveKills(options: KillsOptions): Promise<KillsRound> {
   let fine = false;
   try {
     const kills = scheduleOf(seed, count, kinds);
-    const sample = join(line.folder, "sample.csv");
-    const hours = Math.min(SAMPLE_HOURS, Math.ceil(4 + kills.length * HOURS_PER_KILL));
-    const to = new Date(SAMPLE_FROM_MS + hours * 3_600_000).toISOString();
-    const rows = await cutSample(join(engines.root, SAMPLE), to, sample);
-    log(`${line.settings.namespace}: ${rows} observations, ${kills.length} kills, seed ${seed}`);
-    const replay = [sample, "--source", "proof", "--json", "--speed"];
+    const sample = join(engines.root, SAMPLE);
+    log(`${line.settings.namespace}: ${kills.length} kills, seed ${seed}`);
     // The jobs come up while the model is made: the actor waits for its champion.
-    await Promise.all([
-      publishChampion(line, champion),
-      start(line, ["features", "infer", "replay"], [...replay, String(SPEED)]),
-    ]);
+    await Promise.all([publishChampion(line, champion), start(line, ["features", "infer"])]);
+    await start(line, ["replay"], [sample, "--source", SOURCE, "--json", "--speed", String(SPEED)]);
     committed = new Committed(line.kafka, line.registry, line.names, line.contract);
     await committed.more(1, { deadline_ms: DEADLINE_MS, signal });
     const done: Killed[] = [];
     for (const next of kills) done.push(await strike(line, committed, next));
-    await finishReplay(line, [...replay, "max"], DEADLINE_MS);
-    log("all observations are sent");
-    const checked = await check(line, sample);
+    const sent = await stopReplay(line, SOURCE);
+    log(`${sent} observations sent`);
+    const checked = await check(line, sample, sent);
     fine = checked.wrong === 0;
     const seconds = Math.round((performance.now() - begin_ms) / 1000);
     log(`${checked.wrong} wrong, ${seconds} s`);
@@ -200,7 +182,7 @@ async function adopted(line: Line, before: string): Promise<void> {
     );
 }
 
-async function check(line: Line, sample: string): Promise<Checked> {
+async function check(line: Line, sample: string, sent: number): Promise<Checked> {
   const { settings, names, contract } = line;
   const applied = requireApplied(settings, contract.fingerprint);
   const topics = ["raw", "features", "history", "predictions", "rejects"] as const;
@@ -216,6 +198,7 @@ async function check(line: Line, sample: string): Promise<Checked> {
     group: names.groups.ray,
     arm: "champion",
     sample,
+    sent,
     deadline_s: DEADLINE_MS / 1000,
   });
   return said;

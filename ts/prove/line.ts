@@ -2,24 +2,21 @@
 // supervisor, and a file of observations on its way. Taken down without a trace. Judges nothing.
 
 import { randomUUID } from "node:crypto";
-import { createReadStream, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { createGunzip } from "node:zlib";
 import { execa } from "execa";
 import { explain, PipelineError } from "../contract/index.ts";
 import { httpOf } from "../engines/http.ts";
-import { until } from "../engines/local/until.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
 import { type Contract, type JobName, type Names, namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
+import { readCursor } from "../source/feed.ts";
+import { targetOf } from "../source/target.ts";
 import { apply } from "../supervise/apply.ts";
-import { hashOf } from "../supervise/desired.ts";
-import { currentRecords } from "../supervise/run.ts";
 import { stopNamespace } from "../supervise/stop.ts";
-import { submitJobs, untilRunning } from "../supervise/submit.ts";
+import { submitJobs, untilEnded, untilRunning, withdrawJobs } from "../supervise/submit.ts";
 
 export interface Line {
   /** Of the engines, with the namespace of this line. */
@@ -67,16 +64,26 @@ export async function openLine(engines: Settings, { what, signal, log }: LineOpt
   return line;
 }
 
-/** Runs a Python module of the Ray jobs' tests with a JSON file of arguments; its last line of output is JSON. */
+export interface Said<T> {
+  /** Whether it left with 0: nothing was wrong. */
+  readonly ok: boolean;
+  /** Its last line of output. */
+  readonly said: T;
+  /** What it wrote to its error output. */
+  readonly errors: readonly string[];
+}
+
+/** Runs a Python module of the tests of one engine's jobs with a JSON file of arguments; its last line of output is JSON. */
 export async function python<T>(
   { settings, folder, signal }: Line,
   module: string,
   args: object,
-): Promise<{ readonly ok: boolean; readonly said: T }> {
+  engine: "ray" | "pyspark" = "ray",
+): Promise<Said<T>> {
   const path = join(folder, `${module}.json`);
   writeFileSync(path, JSON.stringify(args));
   const done = await execa(settings.pythonPath, ["-m", `tests.${module}`, path], {
-    cwd: join(settings.root, "jobs", "ray"),
+    cwd: join(settings.root, "jobs", engine),
     reject: false,
     cancelSignal: signal,
   });
@@ -90,27 +97,17 @@ export async function python<T>(
         cause: new Error(done.stderr.slice(-3000)),
       },
     );
-  return { ok: done.exitCode === 0, said: JSON.parse(last) as T };
+  return {
+    ok: done.exitCode === 0,
+    said: JSON.parse(last) as T,
+    errors: done.stderr.split("\n").filter((text) => text !== ""),
+  };
 }
 
 /** Publishes the small champion for this namespace; `kept` is the folder where its one training is kept. */
 export async function publishChampion(line: Line, kept: string): Promise<void> {
   const { settings, names } = line;
   await python(line, "small_champion", { mlflow: settings.mlflowUrl, model: names.model, folder: kept });
-}
-
-/** The rows of a bundled sample before a time, as a CSV file of their own. Resolves to the number of rows. */
-export async function cutSample(sample: string, to: string, path: string): Promise<number> {
-  const lines: string[] = [];
-  const from = createReadStream(sample).pipe(createGunzip());
-  for await (const text of createInterface({ input: from })) {
-    // Rows are in time order and RFC 3339 in UTC sorts as text.
-    if (lines.length > 0 && (text.split(",")[1] ?? "") >= to) break;
-    lines.push(text);
-  }
-  from.destroy();
-  writeFileSync(path, `${lines.join("\n")}\n`);
-  return lines.length - 1;
 }
 
 /** Submits jobs and resolves once they run. */
@@ -128,29 +125,13 @@ export async function start(
   });
 }
 
-/** Sends what the replay has left at full speed and resolves once all of it is sent. */
-export async function finishReplay(
-  line: Line,
-  replay: readonly string[],
-  deadline_ms: number,
-): Promise<void> {
-  const { settings, kafka, names, signal } = line;
-  const job = names.jobs.replay;
-  const desired = await submitJobs(settings, kafka, ["replay"], { replay });
-  const hash = hashOf(desired[job]!);
-  const look = await until(
-    () => {
-      const seen = currentRecords(settings)?.[job];
-      return { done: seen?.done === hash, seen };
-    },
-    { deadline_ms, interval_ms: 200, signal },
-  );
-  if (!look.done)
-    throw new PipelineError(
-      "job_timed_out",
-      `Cannot finish "${job}": expected it to be done within ${deadline_ms / 1000} s, its state is ${look.seen?.status?.state ?? "unknown"}`,
-      { cause: new Error(look.seen?.last?.reason ?? "no reason known") },
-    );
+/** Ends the source after its transaction and resolves to the number of observations it has sent, by its own cursor. */
+export async function stopReplay(line: Line, source: string): Promise<number> {
+  const { settings, kafka, registry, names, contract, signal } = line;
+  await withdrawJobs(settings, [names.jobs.replay]);
+  await untilEnded(settings, [names.jobs.replay], { deadline_ms: START_MS, signal });
+  const cursor = await readCursor(await targetOf({ kafka, registry, names, contract, source }));
+  return cursor?.position ?? 0;
 }
 
 /** Ends jobs and supervisor and removes topics, subjects, model and state. What cannot be removed is said, not thrown. */

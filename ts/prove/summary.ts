@@ -2,6 +2,7 @@
 
 import type { Checked, KillsRound } from "./kills.ts";
 import { KINDS, type Kind } from "./schedule.ts";
+import type { WindowsRound } from "./windows.ts";
 
 export interface Recovery {
   readonly kills: number;
@@ -28,7 +29,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-export function summaryOf(seed: number, count: number, rounds: readonly KillsRound[]): KillsSummary {
+export function killsSummary(seed: number, count: number, rounds: readonly KillsRound[]): KillsSummary {
   const kills = rounds.flatMap((round) => round.kills);
   const recovery: Partial<Record<Kind, Recovery>> = {};
   for (const kind of KINDS) {
@@ -54,4 +55,54 @@ export function summaryOf(seed: number, count: number, rounds: readonly KillsRou
     compared: compared as unknown as KillsSummary["compared"],
     first_wrong: rounds.flatMap(({ checked }) => checked.first_wrong),
   };
+}
+
+/** What a person reads of it. */
+export function killsLines({ recovery, compared, rounds, first_wrong }: KillsSummary): string[] {
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+  return [
+    `${compared.features} feature records of ${compared.observations} observations in ${rounds} rounds, ${compared.wrong} wrong`,
+    ...Object.entries(recovery).map(
+      ([kind, { kills, median_ms, max_ms }]) =>
+        `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${seconds(median_ms)} (median), ${seconds(max_ms)} (most)`,
+    ),
+    ...first_wrong,
+  ];
+}
+
+export interface WindowsSummary {
+  readonly proof: "windows";
+  readonly seed: number;
+  readonly seconds: number;
+  /** 0 when all is proved. */
+  readonly wrong: number;
+  readonly rounds: readonly Omit<WindowsRound, "first_wrong">[];
+  readonly first_wrong: readonly string[];
+}
+
+export function windowsWrong({ stream, backfill }: WindowsRound): number {
+  return stream.wrong + (backfill?.wrong ?? 0);
+}
+
+export function windowsSummary(seed: number, rounds: readonly WindowsRound[]): WindowsSummary {
+  return {
+    proof: "windows",
+    seed,
+    seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
+    wrong: rounds.reduce((sum, round) => sum + windowsWrong(round), 0),
+    rounds: rounds.map(({ first_wrong, ...round }) => round),
+    first_wrong: rounds.flatMap(({ first_wrong }) => first_wrong),
+  };
+}
+
+export function windowsLines({ rounds, wrong }: WindowsSummary): string[] {
+  return [
+    ...rounds.map(
+      ({ days, duplicates, stream, backfill }) =>
+        `${days} days, duplicates "${duplicates}": ${stream.windows} windows and ${stream.rejects} rejects in the stream${
+          backfill ? `, ${backfill.windows} and ${backfill.rejects} in the backfill` : ""
+        }`,
+    ),
+    `${wrong} wrong`,
+  ];
 }

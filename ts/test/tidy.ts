@@ -13,7 +13,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: [],
   serve: ["contract", "pipelines", "kafka", "engines", "supervise", "web"],
   bench: ["contract", "pipelines", "kafka", "engines", "supervise", "source"],
-  prove: ["contract", "pipelines", "kafka", "engines", "supervise"],
+  prove: ["contract", "pipelines", "kafka", "source", "engines", "supervise"],
   cli: [
     "contract",
     "pipelines",
