@@ -101,6 +101,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "lists the models, and which is champion",
     load: async () => (await import("./models.ts")).modelsCommand(settingsOf),
   },
+  bench: {
+    summary: "measures latency, throughput, memory and start-up",
+    load: async () => (await import("./bench.ts")).benchCommand(settingsOf),
+  },
   prove: {
     summary: "proves at full count: kill -9 of every part, nothing lost, nothing doubled",
     load: async () => (await import("./prove.ts")).proveCommand(settingsOf),
