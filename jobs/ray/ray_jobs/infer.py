@@ -39,6 +39,10 @@ BACK_OFF_S_MAX = 10.0
 # In a row, without a batch between them: then it is not bad luck, and whoever supervises the job decides.
 FAILURES = 8
 
+# Every call of the loop has a limit, the longest being a restore's; a loop silent for longer than that hangs where none
+# was meant.
+STALE_MS = 240_000
+
 # Counters that only grow, and go on growing over an actor's restart; the rest are gauges of the moment.
 TOTALS = (
     "rows",
@@ -211,6 +215,10 @@ class Slot:
                 self.running = self.actor.run.remote()
             return
         if not self._calls.ready(self.running):
+            if self._seen.get("beat_ms") and now_ms() - self._seen["beat_ms"] > STALE_MS:
+                print(f"actor {self.index} has been silent for {STALE_MS // 1000} s; replacing its process", flush=True)
+                self._seen["beat_ms"] = now_ms()
+                self._calls.replace(self.actor)
             return
         reference, self.running = self.running, None
         try:

@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from ray_jobs import infer
 from ray_jobs.generated.job import JobError
 from ray_jobs.infer import Slot
-from ray_jobs.worker import Failed
+from ray_jobs.worker import Failed, now_ms
 
 
 class Method:
@@ -57,7 +57,13 @@ def raised(cause: Exception) -> RayTaskError:
 
 
 def answer(incarnation: int, **counters: float) -> dict[str, Any]:
-    return {"state": "running", "message": None, "beat_ms": 1, "incarnation": incarnation, "counters": counters}
+    return {
+        "state": "running",
+        "message": None,
+        "beat_ms": now_ms() - 1,
+        "incarnation": incarnation,
+        "counters": counters,
+    }
 
 
 class Stage:
@@ -138,6 +144,17 @@ def test_a_dead_actor_that_does_not_answer_keeps_what_it_said_last() -> None:
     stage.says(answer(1, rows=10.0))
     stage.says(RayActorError())  # type: ignore[arg-type]
     assert stage.slot.counters()["rows"] == 10.0
+
+
+def test_a_loop_that_hangs_has_its_process_replaced_once() -> None:
+    stage = Stage()
+    stage.says(answer(1, rows=10.0) | {"beat_ms": now_ms() - infer.STALE_MS + 60_000})
+    stage.slot.tend()
+    assert stage.outcomes.replaced == 0
+    stage.says(answer(1, rows=10.0) | {"beat_ms": now_ms() - infer.STALE_MS - 1})
+    stage.slot.tend()
+    stage.slot.tend()
+    assert stage.outcomes.replaced == 1
 
 
 def test_absent_hides_packages_only_while_it_lasts() -> None:
