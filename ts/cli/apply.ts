@@ -59,7 +59,7 @@ function summary({ subjects, topics, restarted, dry_run }: ApplyReport): string[
       ...topics.map(describeTopic),
       changed.length + topics.length === 0 ? "Nothing would change" : "Nothing was changed (--dry-run)",
     ];
-  const restarts = new Set([...restarted.readers, ...restarted.writers]).size;
+  const restarts = restarted.length;
   return changed.length + topics.length + restarts === 0
     ? ["Nothing to change"]
     : [`Applied: ${changed.length} schemas, ${topics.length} topic changes, ${restarts} jobs restarted`];

@@ -13,6 +13,7 @@ import { type FeedReport, feed, type Progress } from "../source/feed.ts";
 import { type Format, fileInput } from "../source/input.ts";
 import { describeBad } from "../source/row.ts";
 import { spanOf, targetOf } from "../source/target.ts";
+import { untilReadable } from "../supervise/applied.ts";
 
 export interface ReplayFlags {
   readonly path: string;
@@ -65,11 +66,16 @@ export async function replay(
     },
   });
   const kafka = connectKafka(settings.kafka, { client_id: `${pipeline.name}-${flags.source}` });
+  const registry = connectRegistry(settings.registryUrl);
+  const names = namesOf(pipeline, settings.namespace);
   try {
+    // While a new contract is being applied, its readers restart first.
+    const raw_id = await registry.idOf(names.topics.raw.subject, contract.schemas.observation);
+    await untilReadable(settings, raw_id, { signal: effects.signal });
     const target = await targetOf({
       kafka,
-      registry: connectRegistry(settings.registryUrl),
-      names: namesOf(pipeline, settings.namespace),
+      registry,
+      names,
       contract,
       source: flags.source,
       slot: flags.slot,

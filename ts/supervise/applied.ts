@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
+import { until } from "../engines/local/until.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import type { TopicName } from "../pipelines/index.ts";
 import { keep, kept } from "./keep.ts";
@@ -14,6 +15,8 @@ export interface Applied {
   readonly tables: Readonly<Record<TopicName, Readonly<Record<string, string>>>>;
   /** The id new records of the topic are written with. */
   readonly writers: Readonly<Record<TopicName, number>>;
+  /** Ids a source may write with: those that every running reader of the raw topic knows. */
+  readonly readable: readonly number[];
 }
 
 const path = (settings: Settings) => join(stateDir(settings), `applied-${settings.pipeline}.json`);
@@ -24,6 +27,36 @@ export function readApplied(settings: Settings): Applied | null {
 
 export function writeApplied(settings: Settings, applied: Applied): void {
   keep(path(settings), applied);
+}
+
+/** In an evolution the readers restart one after the other; on a slow machine each takes a minute. */
+const READABLE_MS = 600_000;
+const LOOK_MS = 500;
+
+/**
+ * Resolves once the readers know the id a source wants to write with. A namespace without `apply` has no readers of ours.
+ * Errors: `contract_mismatch` when they do not get to know it.
+ */
+export async function untilReadable(
+  settings: Settings,
+  id: number,
+  {
+    signal,
+    deadline_ms = READABLE_MS,
+  }: { readonly signal?: AbortSignal; readonly deadline_ms?: number } = {},
+): Promise<void> {
+  const look = await until(
+    () => {
+      const applied = readApplied(settings);
+      return { done: applied === null || applied.readable.includes(id), seen: null };
+    },
+    { deadline_ms, interval_ms: LOOK_MS, signal },
+  );
+  if (!look.done)
+    throw new PipelineError(
+      "contract_mismatch",
+      `Cannot write with schema id ${id}: expected the readers in namespace "${settings.namespace}" to know it; run "millrace apply"`,
+    );
 }
 
 /** Errors: `contract_mismatch` when nothing or another contract was applied in this namespace. */

@@ -7,13 +7,13 @@ import { assertCompatible, PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
+import { type JobName, namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { type Applied, readApplied, writeApplied } from "./applied.ts";
-import { changeDesired, type Desired, hashOf, readDesired } from "./desired.ts";
+import { changeDesired, hashOf, readDesired } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
 import { keep } from "./keep.ts";
 import { lockWithin } from "./lock.ts";
-import { planFeatures, planInfer, type Setting } from "./plan.ts";
+import { type Planned, planFeatures, planInfer, type Setting } from "./plan.ts";
 import { settingsPath, supervisorOf } from "./run.ts";
 import { codeOf, planHash, untilRunning } from "./submit.ts";
 
@@ -27,8 +27,8 @@ export interface SubjectChange {
 export interface ApplyReport {
   readonly subjects: readonly SubjectChange[];
   readonly topics: readonly TopicChange[];
-  /** Jobs that were restarted with longer tables, then those restarted to write with new ids. */
-  readonly restarted: { readonly readers: readonly string[]; readonly writers: readonly string[] };
+  /** Jobs that were restarted to know the new ids, in that order; only then sources were given theirs. */
+  readonly restarted: readonly string[];
   readonly dry_run: boolean;
 }
 
@@ -84,7 +84,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     return {
       subjects: plans.map(({ subject, change }) => ({ subject, change, id: null })),
       topics: await kafka.admin.plan(specs),
-      restarted: { readers: [], writers: [] },
+      restarted: [],
       dry_run,
     };
 
@@ -114,59 +114,64 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
       tables[what] = Object.fromEntries(versions.map((version) => [String(version.id), version.schema]));
     }
 
+    // A job always writes by the contract it was generated from, so its ids are the newest ones from its restart on, and who
+    // reads it restarts first. Sources alone may lag behind: theirs move when all readers know them.
     const before = readApplied(settings);
-    const common = { pipeline: pipeline.name, fingerprint: contract.fingerprint, tables };
-    // Writers stay on their ids, unless there was nothing before that anybody reads.
-    const readers = await enforce(
-      options,
-      { ...common, writers: { ...newest, ...before?.writers } },
-      "readers",
-    );
-    const writers = await enforce(options, { ...common, writers: newest }, "writers");
-    return { subjects, topics, restarted: { readers, writers }, dry_run };
+    const ids = Object.keys(tables.raw).map(Number);
+    const { raw = newest.raw, cursors = newest.cursors } = before?.writers ?? {};
+    const known: Applied = {
+      pipeline: pipeline.name,
+      fingerprint: contract.fingerprint,
+      tables,
+      writers: { ...newest, raw, cursors },
+      readable: before?.readable ?? ids,
+    };
+    writeApplied(settings, known);
+    const restarted: string[] = [];
+    for (const job of DOWNSTREAM_FIRST) restarted.push(...(await enforce(options, known, job)));
+    writeApplied(settings, { ...known, writers: newest, readable: ids });
+    return { subjects, topics, restarted, dry_run };
   } finally {
     turn.release();
   }
 }
 
-/** Writes down what is applied, brings the desired jobs in line with it, and waits until the changed ones run. */
+/** Whoever reads stands before whom it reads. */
+const DOWNSTREAM_FIRST = ["infer", "features"] as const satisfies readonly JobName[];
+
+/** Brings one desired job in line with what is applied, and waits until it runs that way. */
 async function enforce(
   options: ApplyOptions,
   applied: Applied,
-  who: "readers" | "writers",
+  job: (typeof DOWNSTREAM_FIRST)[number],
 ): Promise<string[]> {
   const { settings, onStep = () => {}, deadline_ms = DEADLINE_MS, signal } = options;
   const { pipeline, contract } = pipelineOf(settings.pipeline);
-  const names = namesOf(pipeline, settings.namespace);
+  const name = namesOf(pipeline, settings.namespace).jobs[job];
   const setting: Setting = { settings, pipeline, contract, applied, code: codeOf(settings) };
-  const before = readDesired(settings);
-  // Readers before writers: a writer that starts in between finds the old ids. The record of what is applied is theirs.
-  writeApplied(settings, applied);
-  const epoch = readEpoch(settings, names.jobs.features);
-  const after = await changeDesired(settings, (desired) => {
-    const changed: Record<string, Desired[string]> = { ...desired };
-    const features = desired[names.jobs.features];
-    // Another stateful plan is not a matter of ids: the next submit opens its checkpoint.
-    if (features && epoch?.plan_hash === planHash(setting))
-      changed[names.jobs.features] = { ...planFeatures(setting, epoch), attempt: features.attempt };
-    const infer = desired[names.jobs.infer];
-    if (infer) changed[names.jobs.infer] = { ...planInfer(setting), attempt: infer.attempt };
-    return changed;
-  });
-  const restarted = Object.entries(after).filter(([job, now]) => {
-    const was = before[job];
-    return was !== undefined && hashOf(was) !== hashOf(now);
-  });
-  if (restarted.length === 0) return [];
-  const list = restarted.map(([job]) => job).sort();
-  onStep(`${who}: ${list.join(", ")} restart`);
+  const before = readDesired(settings)[name];
+  if (!before) return [];
+  const epoch = readEpoch(settings, name);
+  let plan: Planned;
+  if (job === "infer") plan = planInfer(setting);
+  else if (epoch?.plan_hash === planHash(setting)) plan = planFeatures(setting, epoch);
+  // Another stateful plan is not a matter of ids: the next submit opens its checkpoint.
+  else return [];
+  const now = { ...plan, attempt: before.attempt };
+  if (hashOf(now) === hashOf(before)) return [];
+  await changeDesired(settings, (desired) => (desired[name] ? { ...desired, [name]: now } : desired));
+  onStep(`${name} restarts with the new schemas`);
   if (supervisorOf(settings))
-    await untilRunning(settings, Object.fromEntries(restarted), {
-      deadline_ms,
-      ...(signal ? { signal } : {}),
-      onState: (job, state) => onStep(`${job}: ${state}`),
-    });
-  return list;
+    await untilRunning(
+      settings,
+      { [name]: now },
+      {
+        deadline_ms,
+        ...(signal ? { signal } : {}),
+        onState: (_, state) => onStep(`${name}: ${state}`),
+      },
+    );
+  return [name];
 }
 
 /** The schema without its docs: a better sentence is no new version. */

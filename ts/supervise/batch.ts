@@ -47,6 +47,7 @@ export interface Finished {
 }
 
 const LOOK_MS = 500;
+const CLOCKS_APART_MS = 600_000;
 /** How long the last report may be behind the engine's word that the job has ended. */
 const LAST_WORDS_MS = 5_000;
 
@@ -78,6 +79,8 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
     registry: connectRegistry(settings.registryUrl),
     topic: names.topics.progress.topic,
     schema: contract.schemas.progress,
+    // Its own reports come later than now, whatever the broker's clock says within this.
+    from: { timestamp_ms: Date.now() - CLOCKS_APART_MS },
     onReport: (report) => {
       if (report.submission !== submission) return;
       last = report;

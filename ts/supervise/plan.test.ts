@@ -30,6 +30,7 @@ const applied: Applied = {
     TOPICS.map((what) => [what, { [ids[what]]: "{}" }]),
   ) as unknown as Applied["tables"],
   writers: ids,
+  readable: [ids.raw],
 };
 const setting = (namespace: string): Setting => ({
   settings: settingsOf(root, { namespace }),

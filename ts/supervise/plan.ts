@@ -71,6 +71,10 @@ const JVM = "-XX:+UseSerialGC -XX:-UsePerfData -Xss512k";
 const LAUNCH_PROPERTIES = {
   "spark.driver.extraJavaOptions": JVM,
   "spark.executor.extraJavaOptions": JVM,
+  // A stream runs for months.
+  "spark.executor.logs.rolling.strategy": "size",
+  "spark.executor.logs.rolling.maxSize": "10485760",
+  "spark.executor.logs.rolling.maxRetainedFiles": "3",
 };
 
 function access({ kafka }: Settings): KafkaAccess {

@@ -68,6 +68,7 @@ export function paramsIn(folder: string): Effects["params"] {
   };
 }
 
+const LOOK_BACK_MS = 600_000;
 /** Looks twice a second: a dead job is seen at once next to the seconds its restart takes. */
 const LOOK_MS = 500;
 /** Logs of ended processes that stay. */
@@ -100,6 +101,8 @@ export async function supervise(
     registry: connectRegistry(settings.registryUrl),
     topic: names.topics.progress.topic,
     schema: contract.schemas.progress,
+    // What was said before is no sign of life; the topic may hold days of it.
+    from: { timestamp_ms: Date.now() - LOOK_BACK_MS },
   });
   const clock = { nowMs: () => Date.now() };
   const write = logTo(supervisorLog(settings), clock.nowMs);

@@ -74,7 +74,7 @@ it("apply() a second time changes nothing", async () => {
   const again = await apply({ settings, kafka, registry });
   expect(again.subjects.every(({ change }) => change === "same")).toBe(true);
   expect(again.topics).toEqual([]);
-  expect(again.restarted).toEqual({ readers: [], writers: [] });
+  expect(again.restarted).toEqual([]);
 });
 
 it("a unit that changes is refused with both units, and nothing has been touched", async () => {
@@ -160,7 +160,7 @@ it("a nullable field is added under load without a reject", async () => {
 
     const report = await apply({ settings, kafka, registry, observation: dew, deadline_ms: DEADLINE_MS });
     expect(report.subjects[0]).toMatchObject({ change: "evolved" });
-    expect(report.restarted).toEqual({ readers: [names.jobs.features], writers: [] });
+    expect(report.restarted).toEqual([names.jobs.features]);
     const { writers, tables } = readApplied(settings)!;
     expect(writers.raw).not.toBe(old_id);
     expect(Object.keys(tables.raw)).toEqual([String(old_id), String(writers.raw)]);
