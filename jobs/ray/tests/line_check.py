@@ -163,14 +163,12 @@ def observations(line: Line) -> list[oracle.Observation]:
     ]
 
 
-def check_raw(line: Line, raw: list[oracle.Observation]) -> Iterator[str]:
-    """The raw topic holds every row of the file up to the source's cursor once, with its values, and no other."""
-    contract = line.contract
+def wrong_raw(raw: list[oracle.Observation], rows: list[dict[str, Any]], contract: Contract) -> Iterator[str]:
+    """The raw topic holds every row once, with its values, and no other."""
 
     def identity(o: oracle.Observation) -> tuple[Any, ...]:
         return (o[contract.key], o["event_time"], *(o[f.name] for f in contract.measured))
 
-    rows = sent(Path(line.arguments.sample), contract)[: line.arguments.sent]
     wanted = Counter(map(identity, rows))
     got = Counter(map(identity, raw))
     yield from (f"raw: lost {n} of {i}" for i, n in (wanted - got).items())
@@ -253,38 +251,17 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
     for count in ("rows", "predicted", "skipped", "expired", "rejected"):
         summary[count] = getattr(outcome, count)
     decode = line.decoders["predictions"]
-    wanted = {p["id"]: p for p in (decode(value) for _, value in outcome.predictions)}
-    got = [p for _, p in line.decoded("predictions", line.read("predictions"))]
-
-    seen = Counter(p["id"] for p in got)
-    yield from (f"prediction {i}: committed {n} times" for i, n in seen.items() if n > 1)
-    yield from (f"prediction {i}: never committed" for i in wanted.keys() - seen.keys())
-    yield from (f"prediction {i}: no run without kills makes it" for i in seen.keys() - wanted.keys())
-    for prediction in got:
-        other = wanted.get(prediction["id"])
-        if other is None:
-            continue
-        other["provenance"]["history_offsets"] = prediction["provenance"]["history_offsets"]
-        for name in prediction.keys() - set(OF_THE_RUN):
-            # As text: NaN equals NaN.
-            if repr(prediction[name]) != repr(other[name]):
-                yield f"prediction {prediction['id']} {name}: {prediction[name]!r}, without kills {other[name]!r}"
-
-    latest: dict[tuple[int, bytes], bytes] = {}
-    cursors: dict[int, int] = {}
-    for message, record in line.decoded("history", line.read("history")):
-        partition = message.partition() or 0
-        latest[partition, message.key()] = message.value()  # type: ignore[index,assignment]
-        if record["kind"] == "cursor":
-            if record["next_offset"] <= cursors.get(partition, 0):
-                yield f"history: partition {partition} covers {record['next_offset']} after {cursors[partition]}"
-            cursors[partition] = record["next_offset"]
+    yield from wrong_predictions(
+        [p for _, p in line.decoded("predictions", line.read("predictions"))],
+        [decode(value) for _, value in outcome.predictions],
+    )
+    committed = [
+        (m.partition() or 0, m.key() or b"", m.value() or b"", record)
+        for m, record in line.decoded("history", line.read("history"))
+    ]
     unbroken = {(p, k): v for p, k, v in outcome.history}
-    yield from (f"history {at}: missing" for at in unbroken.keys() - latest.keys())
-    yield from (f"history {at}: extra" for at in latest.keys() - unbroken.keys())
-    yield from (f"history {at}: differs" for at in latest.keys() & unbroken.keys() if latest[at] != unbroken[at])
-    summary["history_keys"] = len(latest)
-
+    summary["history_keys"] = len(unbroken)
+    yield from wrong_history(committed, unbroken)  # type: ignore[arg-type]
     restored = restore(
         contract,
         line.decoders["history"],
@@ -294,17 +271,67 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         line.partitions("history"),
         60.0,
     )
-    cells = 0
-    for partition, (found, _) in restored.items():
-        states = scorer.states.get(partition, {})
-        if found.states.keys() != states.keys():
-            yield f"restored partition {partition}: stations {found.states.keys() ^ states.keys()} on one side only"
-        for station in found.states.keys() & states.keys():
-            there = found.states[station].live(contract.ring_cells)
-            cells += len(there)
-            if repr(sorted(there.items())) != repr(sorted(states[station].live(contract.ring_cells).items())):
-                yield f"restored {station}: its cells differ from the run without kills"
-    summary["restored_cells"] = cells
+    live = {
+        (p, station): sorted(state.live(contract.ring_cells).items())
+        for p, (found, _) in restored.items()
+        for station, state in found.states.items()
+    }
+    summary["restored_cells"] = sum(map(len, live.values()))
+    yield from wrong_states(
+        live,
+        {
+            (p, station): sorted(state.live(contract.ring_cells).items())
+            for p, states in scorer.states.items()
+            for station, state in states.items()
+        },
+    )
+
+
+def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:
+    """Each wanted id committed once with the same content, and no other. Changes the provenance of `wanted`."""
+    by_id = {p["id"]: p for p in wanted}
+    seen = Counter(p["id"] for p in got)
+    yield from (f"prediction {i}: committed {n} times" for i, n in seen.items() if n > 1)
+    yield from (f"prediction {i}: never committed" for i in by_id.keys() - seen.keys())
+    yield from (f"prediction {i}: no run without kills makes it" for i in seen.keys() - by_id.keys())
+    for prediction in got:
+        other = by_id.get(prediction["id"])
+        if other is None:
+            continue
+        other["provenance"]["history_offsets"] = prediction["provenance"]["history_offsets"]
+        for name in prediction.keys() - set(OF_THE_RUN):
+            # As text: NaN equals NaN.
+            if repr(prediction[name]) != repr(other[name]):
+                yield f"prediction {prediction['id']} {name}: {prediction[name]!r}, without kills {other[name]!r}"
+
+
+def wrong_history(
+    committed: Iterable[tuple[int, bytes, bytes, dict[str, Any]]], unbroken: dict[tuple[int, bytes], bytes]
+) -> Iterator[str]:
+    """The last value of each key is that of a run without kills, and no feature offset was covered twice: the cursors
+    of a partition only rise. `committed`: (partition, key, value, record) in order.
+    """
+    latest: dict[tuple[int, bytes], bytes] = {}
+    cursors: dict[int, int] = {}
+    for partition, key, value, record in committed:
+        latest[partition, key] = value
+        if record["kind"] == "cursor":
+            if record["next_offset"] <= cursors.get(partition, 0):
+                yield f"history: partition {partition} covers {record['next_offset']} after {cursors[partition]}"
+            cursors[partition] = record["next_offset"]
+    yield from (f"history {at}: missing" for at in unbroken.keys() - latest.keys())
+    yield from (f"history {at}: extra" for at in latest.keys() - unbroken.keys())
+    yield from (f"history {at}: differs" for at in latest.keys() & unbroken.keys() if latest[at] != unbroken[at])
+
+
+def wrong_states(got: dict[tuple[int, str], Any], wanted: dict[tuple[int, str], Any]) -> Iterator[str]:
+    """The cells a restore finds are those of a run without kills."""
+    yield from (f"restored {at}: missing" for at in wanted.keys() - got.keys())
+    yield from (f"restored {at}: extra" for at in got.keys() - wanted.keys())
+    # As text: NaN equals NaN.
+    yield from (
+        f"restored {at}: its cells differ" for at in got.keys() & wanted.keys() if repr(got[at]) != repr(wanted[at])
+    )
 
 
 def check(arguments: Arguments, contract: Contract) -> tuple[dict[str, Any], list[str]]:
@@ -315,7 +342,7 @@ def check(arguments: Arguments, contract: Contract) -> tuple[dict[str, Any], lis
     wanted = oracle.feature_rows(raw, contract)
     await_features(line, wanted, deadline)
     wrong = list(await_covered(line, deadline))
-    wrong += check_raw(line, raw)
+    wrong += wrong_raw(raw, sent(Path(arguments.sample), contract)[: arguments.sent], contract)
     features = line.read("features")
     wrong += check_windows(line, features, wanted)
     summary: dict[str, Any] = {"observations": len(raw), "windows": len(wanted), "features": len(features)}
