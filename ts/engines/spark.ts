@@ -316,7 +316,12 @@ export function submissionBody(
       "spark.driver.supervise": "false",
       "spark.pyspark.python": pythonPath,
     },
-    environmentVariables: { PYSPARK_PYTHON: pythonPath, PYSPARK_DRIVER_PYTHON: pythonPath },
+    environmentVariables: {
+      PYSPARK_PYTHON: pythonPath,
+      PYSPARK_DRIVER_PYTHON: pythonPath,
+      // Of the driver's process: fewer malloc arenas, tens of megabytes less.
+      MALLOC_ARENA_MAX: "2",
+    },
   };
 }
 

@@ -67,6 +67,12 @@ it("nothing of one namespace is another's", () => {
         expect(`${key} ${value}`).toMatch(/blue/);
 });
 
+it("leaves the executor's JVM options to the job, which needs its limits there", () => {
+  for (const { launch } of Object.values(plans("x")))
+    if (launch.engine === "spark")
+      expect(launch.properties).not.toHaveProperty("spark.executor.extraJavaOptions");
+});
+
 it("a checkpoint's folder carries plan and epoch", () => {
   expect(plans("x").features.params).toMatchObject({
     checkpoint_path: join(root, ".millrace", "x", "checkpoints", "weather-features-0123456789ab-e3"),
