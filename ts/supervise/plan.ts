@@ -69,7 +69,7 @@ const rayCode = (settings: Settings) => join(settings.root, "jobs", "ray");
 const LAUNCH_PROPERTIES = {
   // One collector thread: a second one competes with the executor for the same two cores. The executor's options are the
   // job's to set (jobs/pyspark/spark_jobs/io.py): what stands here would replace its limits against garbage records.
-  "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:-UsePerfData -Xss512k",
+  "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:-UsePerfData",
   // Fewer malloc arenas: the default of eight a core costs tens of megabytes that are never used.
   "spark.executorEnv.MALLOC_ARENA_MAX": "2",
   // A stream runs for months.
