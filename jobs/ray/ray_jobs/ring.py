@@ -78,8 +78,10 @@ def cell_of(window_end: int, cell_ms: int) -> int:
 def version(plan_epoch: int, revision: int) -> int:
     """One number that orders (plan_epoch, revision); above 0 for every row, so 0 can mean none.
 
-    Edges: revisions up to 2^48 - 2 and epochs below 2^15, which an Avro long then holds.
+    Errors: ValueError beyond revisions of 2^48 - 2 and epochs of 2^15 - 1, which an Avro long would not hold.
     """
+    if not (0 <= revision < (1 << 48) - 1 and 0 <= plan_epoch < 1 << 15):
+        raise ValueError(f"version ({plan_epoch}, {revision}) is out of range")
     return plan_epoch << 48 | revision + 1
 
 

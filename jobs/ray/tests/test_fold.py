@@ -218,6 +218,9 @@ def test_a_row_off_the_slide_is_refused_and_leaves_the_state() -> None:
     state = fold.new_state()
     with pytest.raises(ValueError, match="multiple of the slide"):
         fold.step(state, row(SHORT, "a", T0 + 1, 1, 1, {}))
+    for epoch, revision in [(1, 1 << 48), (1 << 15, 0), (0, -1)]:
+        with pytest.raises(ValueError, match="out of range"):
+            fold.step(state, row(SHORT, "a", T0, epoch, revision, {}))
     broken = row(SHORT, "a", T0, 1, 1, {})
     del broken[T]
     with pytest.raises(KeyError):

@@ -171,6 +171,42 @@ def test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other(topics: Topic
 
 
 @pytest.mark.cluster
+def test_rows_that_retention_took_are_counted(topics: Topics, tmp_path: Path) -> None:
+    """A worker that was away for longer than the features are kept goes on with the oldest there is, and says what is
+    gone.
+    """
+    params = tmp_path / "params.json"
+    params.write_text(json.dumps(topics.params(tmp_path)), encoding="utf-8")
+    rows = traffic(CONTRACT, 1_000, 5, T0)
+
+    def predict(wanted: int) -> dict[str, float]:
+        worker = start(params, 0)
+        followed = topics.follow("predictions")
+        deadline = time.monotonic() + 120
+        seen = 0
+        try:
+            while seen < wanted:
+                assert time.monotonic() < deadline and worker.poll() is None, f"{seen} of {wanted}"
+                seen += next(followed) is not None
+            worker.send_signal(signal.SIGTERM)
+            counters: dict[str, float] = json.loads(worker.communicate(timeout=30)[0])["counters"]
+            return counters
+        finally:
+            followed.close()
+            worker.kill()
+            worker.wait()
+
+    topics.produce(rows[:500])
+    first = predict(len(expected(topics, CONTRACT)[0]))
+    covered = Counter(m.partition() for m in topics.read("features"))
+    assert first["rows"] == 500 and "lost_rows" not in first
+    topics.produce(rows[500:])
+    forgotten = topics.forget(max(covered.values()) + 20)
+    second = predict(int(first["predicted"]) + 1)
+    assert second["lost_rows"] == forgotten - 500 > 0
+
+
+@pytest.mark.cluster
 def test_aborted_transactions_are_restored_and_done_again(topics: Topics, tmp_path: Path) -> None:
     """While the predictions topic refuses every record as too large nothing is committed; afterwards nothing is
     missing.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,16 @@ class Topics:
         topic = ConfigResource(ResourceType.TOPIC, self.names[what], incremental_configs=[entry])
         for future in admin.incremental_alter_configs([topic]).values():
             future.result(timeout=30)
+
+    def forget(self, count: int) -> int:
+        """Deletes the oldest `count` feature records of each partition, as retention would; how many that were."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        ends = Counter(m.partition() or 0 for m in self.read("features"))
+        cuts = {p: min(count, end) for p, end in ends.items()}
+        wanted = [TopicPartition(self.names["features"], p, cut) for p, cut in cuts.items()]
+        for future in admin.delete_records(wanted).values():
+            future.result(timeout=30)
+        return sum(cuts.values())
 
     def shares(self, group: str) -> list[int]:
         """How many partitions each member of a consumer group has."""

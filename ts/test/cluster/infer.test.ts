@@ -15,6 +15,7 @@ const PROOFS = [
   "test_killed_workers_cover_every_feature_once[1]",
   "test_killed_workers_cover_every_feature_once[2]",
   "test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other",
+  "test_rows_that_retention_took_are_counted",
   "test_aborted_transactions_are_restored_and_done_again",
   "test_killed_actor_and_killed_driver_cover_every_feature_once",
 ];
