@@ -62,17 +62,20 @@ export async function stopNamespace(
   const jobs: string[] = [];
   const problems: string[] = [];
   const left = [
-    ...Object.values(records).flatMap(({ submission }) =>
-      submission?.handle
-        ? [{ engine: submission.engine, handle: submission.handle, stop_ms: submission.stop_ms }]
-        : [],
-    ),
-    ...Object.values(readBatches(settings)).map(({ engine, handle }) => ({ engine, handle, stop_ms: 0 })),
+    ...Object.values(records).flatMap(({ submission }) => submission ?? []),
+    ...Object.values(readBatches(settings)).map(({ engine, handle }) => ({
+      submission: handle.submission,
+      engine,
+      handle,
+      stop_ms: 0,
+    })),
   ];
   await Promise.all(
-    left.map(async ({ engine, handle, stop_ms }) => {
+    left.map(async ({ submission, engine, handle: known, stop_ms }) => {
       try {
-        if (ended(await runners[engine].status(handle))) return;
+        // A supervisor that ended in the middle of a submission does not know whether the engine took it.
+        const handle = known ?? (await runners[engine].find(submission));
+        if (!handle || ended(await runners[engine].status(handle))) return;
         await runners[engine].stop(handle, { deadline_ms: stop_ms });
         jobs.push(handle.submission);
         log(`stopped ${handle.submission}`);

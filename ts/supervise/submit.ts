@@ -78,7 +78,7 @@ export async function planOf(setting: Setting, kafka: Kafka, job: JobName, choic
 }
 
 /**
- * Adds jobs to the desired state and starts a supervisor if none runs. A job that was given up is tried again.
+ * Adds jobs to the desired state and starts a supervisor if none runs. A job that was given up or is done starts again.
  * Errors: `config_invalid` for a job the pipeline does not have, `contract_mismatch` before `apply`.
  */
 export async function submitJobs(
@@ -96,8 +96,10 @@ export async function submitJobs(
     for (const plan of planned) {
       const attempt = before[plan.name]?.attempt ?? 0;
       const again = { ...plan, attempt };
-      after[plan.name] =
-        records[plan.name]?.gave_up === hashOf(again) ? { ...plan, attempt: attempt + 1 } : again;
+      const hash = hashOf(again);
+      const { gave_up = null, done = null } = records[plan.name] ?? {};
+      // Asking for it again is a new attempt of what was given up or is done; what runs is left alone.
+      after[plan.name] = gave_up === hash || done === hash ? { ...plan, attempt: attempt + 1 } : again;
     }
     return after;
   });
@@ -132,6 +134,7 @@ export async function untilRunning(settings: Settings, desired: Desired, watch: 
     if (!records) return { done: false, state: "waits for the supervisor" };
     const record = records[job];
     const hash = hashOf(want);
+    if (record?.done === hash) return { done: true, state: "done" };
     if (record?.gave_up === hash)
       throw new PipelineError("job_failed", `Cannot keep job "${job}" running: it was given up`, {
         cause: new Error(record.last?.reason ?? "no reason known"),
