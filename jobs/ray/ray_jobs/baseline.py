@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 
@@ -137,6 +138,19 @@ def fit(
     harmonics are left out, under a year only the first is kept, because waves that the data has not seen would swing
     freely beyond it.
     """
+    # One thread: with more, the order of a sum and with it the last digit depends on the machine's cores, and so would
+    # a model's digest; small systems gain nothing from them either.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fit(stations, longitudes, series, horizons_ms, tolerance_ms)
+
+
+def _fit(
+    stations: tuple[str, ...],
+    longitudes: Floats,
+    series: list[tuple[Floats, Floats]],
+    horizons_ms: list[int],
+    tolerance_ms: int,
+) -> Baseline:
     target_count = series[0][1].shape[1]
     width = (2 * DAY_HARMONICS + 1) * (2 * YEAR_HARMONICS + 1)
     coefficients = np.full((len(stations), target_count, width), np.nan)

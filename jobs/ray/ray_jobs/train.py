@@ -145,6 +145,16 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             f"got {[int(np.sum(data.split == s)) for s in (FIT, WATCH, samples.TEST)]}",
         )
 
+    for k, target in enumerate(contract.targets):
+        for j, horizon in enumerate(contract.horizons_h):
+            change = data.truth[:, k, j] - data.base[:, k, j]
+            if not all(np.any(~np.isnan(change[data.split == s])) for s in (FIT, WATCH)):
+                raise JobError(
+                    "job_failed",
+                    f'Cannot train on "{params.table_path}": expected truths of "{target}" {horizon} h ahead '
+                    "to fit and to watch, found none",
+                )
+
     clock = time.monotonic()
     learn = data.split != samples.TEST
     # One copy of the matrices in the object store; every head reads it in place.

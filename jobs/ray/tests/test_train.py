@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray_jobs import model as model_of
@@ -141,6 +143,15 @@ def test_train_refuses_a_table_that_is_missing_or_empty(made: Made, tmp_path: Pa
         bare = tmp_path / "bare"
         write_sample(bare, replace(SMALL, features=SMALL.features[:5]), "2016-11-01", "2016-11-03")
         train.train(SMALL, train_params(bare, CUT), Inline(), tmp_path, None, quiet)
+
+
+def test_train_refuses_a_target_that_nobody_measured(made: Made, tmp_path: Path) -> None:
+    rows = DeltaTable(str(made.table)).to_pyarrow_table()
+    at = rows.schema.get_field_index("humidity_mean")
+    write_deltalake(str(tmp_path / "table"), rows.set_column(at, "humidity_mean", pa.nulls(len(rows), pa.float64())))
+    params = train_params(tmp_path / "table", CUT, from_ms=epoch_ms("2016-09-01"))
+    with pytest.raises(JobError, match='truths of "humidity" 6 h ahead'):
+        train.train(SMALL, params, Inline(), tmp_path / "model", None, quiet)
 
 
 # What it may be used for
