@@ -70,7 +70,7 @@ describe("sparkRunner()", () => {
     expect((await sparkRunner(address, { http: own }).status(handle)).state).toBe("running");
   });
   it("names the refusal of a create request", async () => {
-    const http = canned({ create: { success: false, message: "no drivers today" } });
+    const http = canned({ create: { success: false, message: "no drivers today" }, "json/": master([]) });
     const launch = {
       engine: "spark",
       entrypoint: "/x.py",

@@ -217,6 +217,13 @@ export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): 
     async submit({ name, submission, params_path, launch }) {
       if (launch.engine !== "spark") throw wrongEngine(name, launch.engine);
       const action = `submit job "${name}"`;
+      // The master takes a name any number of times: look first.
+      const known = [...names.values()].some((driver) => driver.submission === submission);
+      if (known || (await live()).some((driver) => driver.submission === submission))
+        throw new PipelineError(
+          "spark_rejected",
+          `Cannot ${action} to "${sparkRestUrl}": expected a new submission, "${submission}" was used before`,
+        );
       const reply = await rest(
         action,
         "POST",

@@ -115,8 +115,12 @@ export function jobRunnerSuite(
 
     test(BEHAVIOURS[4], async (harness) => {
       const spec = harness.spec("succeeds", fresh());
-      await harness.runner.submit(spec);
-      await expect(harness.runner.submit(spec)).rejects.toThrow(/used before/);
+      const handle = await harness.runner.submit(spec);
+      try {
+        await expect(harness.runner.submit(spec)).rejects.toThrow(/used before/);
+      } finally {
+        await harness.runner.stop(handle, { deadline_ms: 0 });
+      }
     });
 
     test(BEHAVIOURS[5], async ({ runner }) => {

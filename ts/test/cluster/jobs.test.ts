@@ -42,10 +42,7 @@ describe("spark", () => {
     start_ms: 180_000,
     unreachable: sparkRunner({ ...settings, sparkRestUrl: nobody, sparkUiUrl: nobody }),
   };
-  jobRunnerSuite(async () => harness, {
-    "a name used before is refused":
-      "the REST API takes a name any number of times; supervise/ makes them unique",
-  });
+  jobRunnerSuite(async () => harness);
 
   it("a job without room on the cluster is waiting, not running", async () => {
     const { runner, spec } = harness;
