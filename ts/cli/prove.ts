@@ -64,12 +64,13 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
         await withEngines(settings, options.running, say, async (engines) => {
           for (const [name, prove] of Object.entries(PROOFS)) {
             if (only !== undefined && name !== only) continue;
-            const result = await prove({ engines, settings, count, seed, signal: stop.signal, say });
-            results.push(result);
             const folder = options.out ?? join(settings.root, "docs", "proof");
-            mkdirSync(folder, { recursive: true });
             const path = join(folder, `${name}.json`);
-            writeFileSync(path, `${JSON.stringify(result.summary, null, 2)}\n`);
+            mkdirSync(folder, { recursive: true });
+            const write = (summary: object) => writeFileSync(path, `${JSON.stringify(summary, null, 2)}\n`);
+            const result = await prove({ engines, settings, count, seed, signal: stop.signal, say, write });
+            write(result.summary);
+            results.push(result);
             for (const line of [...result.lines, path]) say(line);
           }
         });
@@ -120,6 +121,8 @@ interface Work {
   readonly seed: number;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
+  /** Keeps a summary; also of the rounds so far, so that an interruption leaves what was proved. */
+  readonly write: (summary: object) => void;
 }
 
 /** Every proof: what it writes, and in words. A new one is an entry here. */
@@ -131,6 +134,7 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
       count: sizes.length,
       log: work.say,
       fine: ({ checked }) => checked.wrong === 0,
+      onRound: (done) => work.write(killsSummary(seed, count, done)),
       run: (round) =>
         proveKills({
           engines: work.engines,
@@ -152,6 +156,7 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
       count: WINDOWS_ROUNDS.length,
       log: work.say,
       fine: (round) => windowsWrong(round) === 0,
+      onRound: (done) => work.write(windowsSummary(seed, done)),
       run: (round) =>
         proveWindows({
           engines: work.engines,

@@ -30,7 +30,7 @@ export interface Killed {
   readonly what: string;
   /** Predictions committed before it. */
   readonly at: number;
-  /** From the kill to the first commit that needed the successor; for the supervisor until it has adopted all jobs. Wall time. */
+  /** From the kill to the first commit that needed the successor; for the supervisor until its successor sees all jobs run. Wall time. */
   readonly recovery_ms: number;
 }
 
@@ -104,28 +104,30 @@ async function strike(line: Line, committed: Committed, { kind, after, aim }: Ki
       "job_failed",
       `Cannot kill the ${kind} in mid-stream: the source has sent everything`,
     );
-  const victim = await found(line, kind, aim);
+  const victims = [await found(line, kind, aim)];
+  // Half of the supervisors die together with a job, which nobody but their successor can notice.
+  const alone = kind !== "supervisor" || aim < 0.5;
+  if (!alone) victims.push(await found(line, "source", aim));
+  const what = victims.map((victim) => victim.what).join(" and ");
   const at = committed.count;
-  const before = submissions(line);
+  const before = submissions(line, alone);
   const kill_ms = Date.now();
-  await kill(victim);
+  for (const victim of victims) await kill(victim);
   const dead_ms = Date.now();
   if (kind === "supervisor") {
     // What `millrace run` or the next `submit` would do.
     startSupervisor(settings);
-    await adopted(line, before);
+    await adopted(line, before, alone);
   }
   const recovered_ms = kind === "supervisor" ? Date.now() : null;
-  const back_ms = await committed.until((seen) => needs(kind, seen) > dead_ms, {
-    what: `a prediction after the kill of the ${kind} (${victim.what})`,
+  const back_ms = await committed.until((seen) => needs(alone ? kind : "source", seen) > dead_ms, {
+    what: `a prediction after the kill of the ${kind} (${what})`,
     deadline_ms: DEADLINE_MS,
     signal,
   });
   const recovery_ms = (recovered_ms ?? back_ms) - kill_ms;
-  log(
-    `${kind} (${victim.what}) killed at ${at} predictions, back after ${(recovery_ms / 1000).toFixed(1)} s`,
-  );
-  return { kind, what: victim.what, at, recovery_ms };
+  log(`${kind} (${what}) killed at ${at} predictions, back after ${(recovery_ms / 1000).toFixed(1)} s`);
+  return { kind, what, at, recovery_ms };
 }
 
 /** The stage of a prediction that only the successor of a killed process can have written. */
@@ -157,20 +159,24 @@ async function found({ settings, names, signal }: Line, kind: Kind, aim: number)
   );
 }
 
-const submissions = ({ settings }: Line) =>
-  Object.values(readRecords(settings))
-    .map(({ submission }) => submission?.submission ?? "none")
+/** The submissions there are, with or without the source's. */
+const submissions = ({ settings, names }: Line, source: boolean) =>
+  Object.entries(readRecords(settings))
+    .filter(([job]) => source || job !== names.jobs.replay)
+    .map(([, { submission }]) => submission?.submission ?? "none")
     .sort()
     .join(" ");
 
-/** Resolves once a new supervisor has seen every job running, and that it started none again. */
-async function adopted(line: Line, before: string): Promise<void> {
+/** Resolves once a new supervisor has seen every job running, and that it started none again but a source that had died. */
+async function adopted(line: Line, before: string, source: boolean): Promise<void> {
   const { settings, signal } = line;
   const look = await until(
     () => {
       const records = Object.values(currentRecords(settings) ?? {});
-      const running = records.length > 0 && records.every(({ status }) => status?.state === "running");
-      return { done: running, seen: submissions(line) };
+      const running =
+        records.length > 0 &&
+        records.every(({ submission, status }) => submission !== null && status?.state === "running");
+      return { done: running, seen: submissions(line, source) };
     },
     { deadline_ms: DEADLINE_MS, interval_ms: 50, signal },
   );

@@ -13,10 +13,19 @@ export interface RoundsOptions<T> {
   /** What a kept round must be to count as finished. */
   readonly fine: (result: T) => boolean;
   readonly log: (line: string) => void;
+  /** All results so far, after each round. */
+  readonly onRound?: (results: readonly T[]) => void;
 }
 
-/** The results of all rounds. Ends at the first round that is not fine and rejects with what it raised or how it ended. */
-export async function runRounds<T>({ folder, count, run, fine, log }: RoundsOptions<T>): Promise<T[]> {
+/** The results of all rounds. Ends at the first one that is not fine; rejects with what a round raised. */
+export async function runRounds<T>({
+  folder,
+  count,
+  run,
+  fine,
+  log,
+  onRound,
+}: RoundsOptions<T>): Promise<T[]> {
   mkdirSync(folder, { recursive: true });
   const results: T[] = [];
   for (let round = 0; round < count; round++) {
@@ -31,6 +40,7 @@ export async function runRounds<T>({ folder, count, run, fine, log }: RoundsOpti
     const result = await run(round);
     keep(path, result);
     results.push(result);
+    onRound?.(results);
     if (!fine(result)) break;
   }
   return results;

@@ -13,6 +13,7 @@ export interface Recovery {
 export interface KillsSummary {
   readonly proof: "kills";
   readonly seed: number;
+  /** What was asked for; `recovery` says what was done. */
   readonly kills_of_each_kind: number;
   readonly rounds: number;
   readonly seconds: number;
