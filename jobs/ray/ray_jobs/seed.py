@@ -19,7 +19,7 @@ from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError, Reporter, kafka_config
 from ray_jobs.generated.params import SeedParams
-from ray_jobs.io import Decoder, Encoder
+from ray_jobs.io import BadRecord, Decoder, Encoder
 from ray_jobs.ring import Cell
 
 # One limit for everything that holds others back, as in worker.py.
@@ -121,7 +121,8 @@ def covers(held: Cell | None, cell: Cell) -> bool:
 def existing(contract: Contract, params: SeedParams, access: dict[str, Any]) -> tuple[dict[bytes, Cell], bool]:
     """The newest cell of each key in the history topic, and whether any partition has a cursor.
 
-    Errors: `kafka_unreachable` when the topic cannot be read to its end within two minutes.
+    Errors: `kafka_unreachable` when the topic cannot be read to its end within two minutes, `contract_mismatch` when it
+    holds records of another schema: an older contract's stream or seed, which this one does not mix with.
     """
     decode = Decoder({str(params.history_schema_id): contract.schemas["history"]}, contract.schemas["history"])
     consumer = Consumer(
@@ -164,7 +165,14 @@ def existing(contract: Contract, params: SeedParams, access: dict[str, Any]) -> 
             key, value = message.key(), message.value()
             if key is None or value is None:
                 continue
-            record = decode(value)
+            try:
+                record = decode(value)
+            except BadRecord as bad:
+                raise JobError(
+                    "contract_mismatch",
+                    f'Cannot seed "{params.history_topic}": expected records of schema id {params.history_schema_id}, '
+                    f"got one at partition {message.partition()} offset {message.offset()} that is {bad.reason}",
+                ) from bad
             if record["kind"] == "cursor":
                 begun = True
             elif record["kind"] == "cell":

@@ -153,6 +153,19 @@ def test_run_writes_once_and_never_beside_a_stream(feature_table: Path, addresse
 
 
 @pytest.mark.cluster
+def test_run_refuses_a_history_of_another_schema(feature_table: Path, addresses: dict[str, Any]) -> None:
+    topics = Topics(CONTRACT, addresses["bootstrap"])
+    params = params_for(topics, feature_table)
+    producer = Producer({"bootstrap.servers": topics.bootstrap})
+    older = Encoder(CONTRACT.schemas["history"], IDS["history"] + 1000)(ring.cursor_record(CONTRACT.key, 2, 17))
+    producer.produce(params.history_topic, key=ring.cursor_key(2).encode(), value=older, partition=2)
+    assert producer.flush(30) == 0
+    with pytest.raises(JobError, match="unknown_schema") as refused:
+        seed.run(CONTRACT, params, Silent())  # type: ignore[arg-type]
+    assert refused.value.code == "contract_mismatch"
+
+
+@pytest.mark.cluster
 def test_run_refuses_a_table_without_rows_before_the_cutover(feature_table: Path, addresses: dict[str, Any]) -> None:
     topics = Topics(CONTRACT, addresses["bootstrap"])
     params = params_for(topics, feature_table)

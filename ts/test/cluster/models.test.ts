@@ -104,5 +104,5 @@ it("Python publishes and fetches over the same server, and seeds over the same b
     { cwd: settings.root, reject: false, all: true },
   );
   expect(done.exitCode, done.all).toBe(0);
-  expect(done.stdout).toMatch(/3 passed/);
+  expect(done.stdout).toMatch(/4 passed/);
 });
