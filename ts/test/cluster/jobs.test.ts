@@ -44,7 +44,7 @@ describe("spark", () => {
   };
   jobRunnerSuite(async () => harness);
 
-  it("a job without room on the cluster is waiting, not running", async () => {
+  it("a driver whose application has no cores is waiting, not running", async () => {
     const { runner, spec } = harness;
     const job = spec("waits", `suite-huge-${process.pid}`);
     const handle = await runner.submit({ ...job, launch: { ...sparkLaunch, executor_memory: "900g" } });

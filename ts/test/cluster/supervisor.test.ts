@@ -1,5 +1,5 @@
 // The supervisor as its own process over the real Spark, Ray and processes: what is killed with kill -9 comes back, what runs
-// is adopted, and there are never two of one job. The jobs are small real ones; the pipeline's own are in kills.test.ts.
+// is adopted, and there are never two of one job. The jobs are small real ones; the pipeline's own are in line.test.ts.
 
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -123,7 +123,9 @@ describe.each<[EngineKind, (submission: string) => number[]]>([
   });
 
   it("a killed job is started again by itself, under a new name, and is alone", async () => {
-    for (let round = 0; round < 2; round++) {
+    // A Spark start costs twenty seconds; the pipeline's own driver is killed twice in line.test.ts.
+    const rounds = engine === "spark" ? 1 : 2;
+    for (let round = 0; round < rounds; round++) {
       const before = submissionOf(job)!;
       const victims = pids(before);
       expect(victims).not.toEqual([]);
@@ -139,7 +141,7 @@ describe.each<[EngineKind, (submission: string) => number[]]>([
       expect(look.done).toBe(true);
       expect(await alive(engine)).toEqual([look.seen]);
     }
-    expect(readRecords(settings)[job]?.restarts).toBe(2);
+    expect(readRecords(settings)[job]?.restarts).toBe(rounds);
   });
 
   it("a killed supervisor's successor adopts what runs", async () => {
@@ -163,7 +165,7 @@ describe.each<[EngineKind, (submission: string) => number[]]>([
 it("a supervisor killed at any moment of a submission leaves no twin", async () => {
   const job = jobs.ray.name;
   // From before the intent is written until after the engine's answer is.
-  for (const after_ms of [0, 150, 400, 800, 1_500]) {
+  for (const after_ms of [0, 300, 1_000]) {
     if (!supervisorOf(settings)) startSupervisor(settings);
     await until(() => ({ done: supervisorOf(settings) !== null, seen: null }), { deadline_ms: 20_000 });
     const desired = await want("ray");
