@@ -69,8 +69,10 @@ export function paramsIn(folder: string): Effects["params"] {
 }
 
 const LOOK_BACK_MS = 600_000;
-/** Looks twice a second: a dead job is seen at once next to the seconds its restart takes. */
+/** Between two looks while something starts, ends or waits. */
 const LOOK_MS = 500;
+/** And while all is well: each look costs the engines' servers some milliseconds on the jobs' own cores. */
+const STEADY_MS = 1_500;
 /** Logs of ended processes that stay. */
 const PROCESS_LOGS = 20;
 
@@ -131,8 +133,8 @@ export async function supervise(
     );
     clearProcessLogs(join(stateDir(settings), "processes"));
     while (!signal.aborted) {
-      await supervisor.tick();
-      await pause(LOOK_MS, signal);
+      const { steady } = await supervisor.tick();
+      await pause(steady ? STEADY_MS : LOOK_MS, signal);
     }
     await supervisor.settled();
     log(`supervisor ${process.pid} ends; the jobs go on`);

@@ -121,8 +121,8 @@ export class Supervisor {
     return Object.fromEntries(this.#records);
   }
 
-  /** One look and one decision; actions go on in the background. Rejects only when the records cannot be kept, never for an engine that is down. */
-  async tick(): Promise<void> {
+  /** One look and one decision; actions go on in the background. `steady`: all that runs is well and nothing is under way. Rejects only when the records cannot be kept, never for an engine that is down. */
+  async tick(): Promise<{ readonly steady: boolean }> {
     if (this.#fatal !== null) throw this.#fatal;
     const desired = this.#effects.desired();
     await Promise.all([...this.#records.keys()].map((job) => this.#look(job)));
@@ -132,7 +132,8 @@ export class Supervisor {
       wanted.set(job, { hash: hashOf(want), heartbeat_ms: want.heartbeat_ms, finite: want.finite });
     const actual = new Map<string, JobView>();
     for (const job of this.#records.keys()) actual.set(job, this.#view(job));
-    for (const action of decide(wanted, actual, now_ms, this.#limits)) {
+    const actions = decide(wanted, actual, now_ms, this.#limits);
+    for (const action of actions) {
       if (
         action.kind === "stop" &&
         action.reason === "silent" &&
@@ -142,6 +143,10 @@ export class Supervisor {
       this.#start(action, desired[action.job] ?? null);
     }
     this.#save();
+    const steady = [...this.#records.values()].every(
+      ({ submission, status }) => submission === null || status?.state === "running",
+    );
+    return { steady: steady && actions.length === 0 && this.#busy.size === 0 };
   }
 
   /** Resolves once no action is under way. */
