@@ -21,13 +21,14 @@ export interface Exchange {
 
 export type Http = (exchange: Exchange) => Promise<Reply>;
 
+/** A look that takes longer would keep the supervisor from its other jobs. */
+const LOOK_MS = 10_000;
 /** The slowest answer wanted is a package upload or a job start on a busy machine. */
-const TIMEOUT_MS = 30_000;
+const CHANGE_MS = 30_000;
 
 /** Exchanges with one engine; any HTTP status is a reply, only silence is an error. Errors: `unreachable`. */
 export function httpOf(unreachable: ErrorCode, next_step: string): Http {
   const client: AxiosInstance = axios.create({
-    timeout: TIMEOUT_MS,
     proxy: false,
     validateStatus: () => true,
     responseType: "text",
@@ -39,6 +40,7 @@ export function httpOf(unreachable: ErrorCode, next_step: string): Http {
       const reply = await client.request<string>({
         method,
         url,
+        timeout: method === "GET" ? LOOK_MS : CHANGE_MS,
         ...(body === undefined
           ? {}
           : Buffer.isBuffer(body)
