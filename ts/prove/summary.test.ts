@@ -1,0 +1,71 @@
+import { expect, it } from "vitest";
+import type { Checked, KillsRound } from "./kills.ts";
+import { killsLines, killsSummary, median, windowsSummary } from "./summary.ts";
+
+const checked = (wrong: number): Checked => ({
+  observations: 10,
+  windows: 10,
+  features: 12,
+  predicted: 10,
+  skipped: 2,
+  expired: 0,
+  rejected: 0,
+  history_keys: 5,
+  restored_cells: 4,
+  rejects_repeated: 0,
+  wrong,
+  first_wrong: wrong > 0 ? ["raw: lost 1"] : [],
+});
+const round = (seed: number, recovery_ms: number, wrong = 0): KillsRound => ({
+  seed,
+  kills: [
+    { kind: "actor", what: "actor", at: 1, recovery_ms },
+    { kind: "spark", what: "jvm", at: 2, recovery_ms: 10 * recovery_ms },
+  ],
+  checked: checked(wrong),
+  seconds: 60,
+});
+
+it("median() is the middle, or between the two in the middle", () => {
+  expect(median([3])).toBe(3);
+  expect(median([9, 1, 5])).toBe(5);
+  expect(median([4, 1, 9, 2])).toBe(3);
+});
+
+it("killsSummary() adds up the rounds and keeps recovery by kind", () => {
+  const summary = killsSummary(1, 3, [round(0, 100), round(1, 300), round(2, 1_000, 1)]);
+  expect(summary.recovery).toEqual({
+    actor: { kills: 3, median_ms: 300, max_ms: 1_000 },
+    spark: { kills: 3, median_ms: 3_000, max_ms: 10_000 },
+  });
+  expect(summary.compared).toMatchObject({ observations: 30, features: 36, skipped: 6, wrong: 1 });
+  expect(summary.seconds).toBe(180);
+  expect(killsLines(summary)).toContain("raw: lost 1");
+});
+
+it("windowsSummary() counts what is wrong in stream and backfill", () => {
+  const one = { windows: 1, observations: 1, rejects: 0 };
+  const stream = {
+    ...one,
+    published: 1,
+    batches: 1,
+    rejects_repeated: 0,
+    beyond_wanted: 0,
+    beyond_dropped: 0,
+  };
+  const both = {
+    seed: 1,
+    days: 1,
+    duplicates: "source" as const,
+    stream: { ...stream, wrong: 1 },
+    backfill: { ...one, wrong: 2 },
+    first_wrong: ["a", "b", "c"],
+    seconds: 5,
+  };
+  const clean = { ...both, stream: { ...stream, wrong: 0 }, backfill: null, first_wrong: [] };
+  expect(windowsSummary(1, [both, clean])).toMatchObject({
+    wrong: 3,
+    seconds: 10,
+    first_wrong: ["a", "b", "c"],
+  });
+});
