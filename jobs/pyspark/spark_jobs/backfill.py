@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -98,8 +97,7 @@ def feature_rows(observations: DataFrame, contract: Contract, params: BackfillPa
     start = None if params.from_ms is None else params.from_ms - contract.window_ms
     needed = observations.where(in_span(decode.EVENT_TIME, start, params.to_ms))
     once = windows.first_in_table(needed, contract) if contract.duplicates == "engine" else needed
-    now = F.timestamp_millis(F.lit(time.time_ns() // 1_000_000))
-    rows = windows.feature_rows(once, contract, PLAN_EPOCH, now)
+    rows = windows.feature_rows(once, contract, PLAN_EPOCH, F.current_timestamp())
     rows = rows.where(in_span("window_end", params.from_ms, params.to_ms))
     return rows.repartition(params.shuffle_partitions, contract.key).sortWithinPartitions(contract.key, "window_end")
 

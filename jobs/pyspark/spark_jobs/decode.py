@@ -209,7 +209,7 @@ def rejects(judged: DataFrame, contract: Contract) -> DataFrame:
             "value",
             headers.alias("headers"),
             "append_time",
-            F.current_timestamp().alias("rejected_time"),
+            wall_time().alias("rejected_time"),
         )
     )
 
@@ -217,6 +217,15 @@ def rejects(judged: DataFrame, contract: Contract) -> DataFrame:
 def prefix(schema_id: int) -> bytes:
     """The five bytes before an Avro value."""
     return b"\x00" + schema_id.to_bytes(4, "big")
+
+
+def wall_time() -> Column:
+    """The wall time at which a row is computed.
+
+    Not current_timestamp(): Spark writes that into generated code as a number, and code that changes with each batch is
+    compiled anew in each, here and on the executors, and never gets warm.
+    """
+    return F.timestamp_millis(F.java_method(F.lit("java.lang.System"), F.lit("currentTimeMillis")).cast("bigint"))
 
 
 def fenced(column: Column) -> Column:

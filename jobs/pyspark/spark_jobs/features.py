@@ -42,6 +42,9 @@ STATE_STORES = {
     },
 }
 
+# Last field of a feature record, added to its bytes when the micro-batch is written.
+PROCESSING_TIME = "processing_time"
+
 STOP_REQUESTED = "stop requested: this batch is left to the next start"
 
 
@@ -84,7 +87,7 @@ def start(
     rows = io.framed_rows(
         feature_rows(observations, contract, params.plan_epoch).observe("published", F.count(F.lit(1)).alias("rows")),
         contract.key,
-        contract.schemas["features"],
+        io.without_last(contract.schemas["features"], PROCESSING_TIME),
         params.features_schema_id,
         "window_end",
     )
@@ -95,7 +98,7 @@ def start(
         # A batch that has not begun is not begun: its offsets are in the log, the next start repeats it whole.
         if stop.is_set():
             raise InterruptedError(STOP_REQUESTED)
-        in_order(batch, partitions).select("key", "value").write.format("kafka").options(**sink).save()
+        stamped(in_order(batch, partitions), time.time_ns() // 1_000_000).write.format("kafka").options(**sink).save()
 
     features_query = (
         rows.writeStream.queryName(params.job)
@@ -123,14 +126,14 @@ def start(
 
 
 def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int) -> DataFrame:
-    """windows.feature_rows on a stream: watermark, repeats, and the micro-batch's own time as processing time.
+    """windows.feature_rows on a stream: with watermark and repeats, and without the processing time, see `stamped`.
 
     Late by at most the lateness, against everything read in earlier batches, always counts. The engine's filter of
     repeats drops a time that equals the watermark, so the watermark stays one millisecond below.
     """
     late = observations.withWatermark(decode.EVENT_TIME, f"{contract.lateness_ms + 1} milliseconds")
     once = windows.first_in_stream(late, contract) if contract.duplicates == "engine" else late
-    return windows.feature_rows(once, contract, plan_epoch, F.current_timestamp())
+    return windows.feature_rows(once, contract, plan_epoch, F.lit(None)).drop(PROCESSING_TIME)
 
 
 def in_order(batch: DataFrame, partitions: int) -> DataFrame:
@@ -141,6 +144,15 @@ def in_order(batch: DataFrame, partitions: int) -> DataFrame:
     """
     together = batch.repartition(partitions, "key") if partitions > 1 else batch
     return together.sortWithinPartitions("key", "window_end")
+
+
+def stamped(batch: DataFrame, now_ms: int) -> DataFrame:
+    """Kafka records with the micro-batch's time at the end of each value, where the record has its processing time.
+
+    As a column of the windows' plan it would be a number in generated code, which changes with each batch: 4,000 lines
+    compiled anew in every one, on the driver and on the executors. Bytes are handed to the code from outside.
+    """
+    return batch.select("key", F.concat("value", F.lit(io.avro_long(now_ms))).alias("value"))
 
 
 def follow(

@@ -5,6 +5,7 @@ Sits at both ends of decode.py and windows.py. Decides no name: topics, paths an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -144,6 +145,29 @@ def framed_rows(rows: DataFrame, key: str, schema: str, schema_id: int, *beside:
     """Rows as Kafka records: `key` bytes from the key column, `value` framed, and the columns named in `beside`."""
     value = framed(F.struct(*rows.columns), schema, schema_id)
     return rows.select(F.col(key).cast("binary").alias("key"), value.alias("value"), *beside)
+
+
+def without_last(schema: str, name: str) -> str:
+    """A record's schema without its last field, for a writer that adds that field's bytes itself.
+
+    Raises ValueError when the last field has another name.
+    """
+    record = json.loads(schema)
+    last = record["fields"].pop()
+    if last["name"] != name:
+        raise ValueError(f"expected {name!r} as the last field of {record['name']}, got {last['name']!r}")
+    return json.dumps(record)
+
+
+def avro_long(value: int) -> bytes:
+    """A long in Avro's binary encoding: zigzag, seven bits a byte, lowest first."""
+    rest = (value << 1) ^ (value >> 63)
+    encoded = bytearray()
+    while rest > 0x7F:
+        encoded.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    encoded.append(rest)
+    return bytes(encoded)
 
 
 # librdkafka's property names, which the parameters carry, in the words of Java's client.

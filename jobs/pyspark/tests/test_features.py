@@ -1,0 +1,67 @@
+"""features.py without Kafka: the bytes it writes, and that a steady micro-batch is not compiled anew."""
+
+from __future__ import annotations
+
+import io as bytes_io
+import json
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from spark_jobs import decode, features, io
+from tests import oracle, streams
+from tests.contracts import WEATHER
+
+T = streams.START_MS
+NOW_MS = 1_800_000_000_123
+
+
+def test_records_are_whole_and_steady_batches_compile_no_large_code(spark: SparkSession, tmp_path: Path) -> None:
+    """Each batch may compile the filter by its watermark; a time among the windows' columns would compile them all."""
+    all_observations = []
+    for i in range(4):
+        at = {"raw_partition": 0, "raw_offset": i, "append_time": T}
+        reading = {f.name: 1.5 for f in WEATHER.measured}
+        o = {WEATHER.key: "a", "event_time": T + i * WEATHER.slide_ms} | reading | at
+        all_observations.append(o)
+        streams.frame(spark, WEATHER, [o]).coalesce(1).write.mode("append").parquet(str(tmp_path / "in"))
+    compiled = spark._jvm.org.apache.spark.metrics.source.CodegenMetrics.METRIC_COMPILATION_TIME()  # type: ignore[union-attr]
+    counts: list[int] = []
+    written: list[Any] = []
+
+    def publish(batch: DataFrame, _: int) -> None:
+        written.extend(features.stamped(features.in_order(batch, 1), NOW_MS).collect())
+        counts.append(compiled.getCount())
+
+    raw = spark.readStream.schema(streams.schema(WEATHER)).option("maxFilesPerTrigger", 1).parquet(str(tmp_path / "in"))
+    schema = io.without_last(WEATHER.schemas["features"], features.PROCESSING_TIME)
+    rows = io.framed_rows(features.feature_rows(raw, WEATHER, 3), WEATHER.key, schema, 8, "window_end")
+    query = rows.writeStream.outputMode("update").foreachBatch(publish).trigger(availableNow=True)
+    query.option("checkpointLocation", str(tmp_path / "checkpoint")).start().awaitTermination()
+
+    full = fastavro.parse_schema(
+        json.loads(WEATHER.schemas["features"].replace('"logicalType":"timestamp-millis"', '"u":1'))
+    )
+    records = []
+    for row in written:
+        assert row["value"][:5] == decode.prefix(8) and row["key"] == b"a"
+        body = bytes_io.BytesIO(row["value"][5:])
+        records.append(fastavro.schemaless_reader(body, full))
+        assert body.read() == b""
+    assert {(r["processing_time"], r["plan_epoch"]) for r in records} == {(NOW_MS, 3)}
+    assert oracle.differences(streams.by_window(records, WEATHER), oracle.feature_rows(all_observations, WEATHER)) == []
+    assert len(counts) == 4 and counts[3] - counts[2] <= 1
+
+
+def test_avro_long_is_avros() -> None:
+    for value in (0, -1, 1, 63, 64, -64, -65, NOW_MS, 2**63 - 1, -(2**63)):
+        out = bytes_io.BytesIO()
+        fastavro.schemaless_writer(out, "long", value)
+        assert io.avro_long(value) == out.getvalue()
+
+
+def test_without_last_refuses_a_schema_that_ends_otherwise() -> None:
+    with pytest.raises(ValueError, match="processing_time"):
+        io.without_last(WEATHER.schemas["rejects"], features.PROCESSING_TIME)
