@@ -37,7 +37,7 @@ export interface LineOptions {
   readonly log: (line: string) => void;
 }
 
-const START_MS = 400_000;
+const START_MS = 600_000;
 
 /** Opens a namespace and applies the contract in it. `close` it whatever happens. */
 export async function openLine(engines: Settings, { what, signal, log }: LineOptions): Promise<Line> {

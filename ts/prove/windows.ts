@@ -3,6 +3,8 @@
 // round in a namespace of its own. Knows no window.
 
 import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+import { until } from "../engines/local/until.ts";
 import type { Settings } from "../engines/settings.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { runBatch } from "../supervise/batch.ts";
@@ -56,7 +58,7 @@ export interface WindowsRound {
 /** Of the records, what is sent before the job starts: it meets them as one catch-up. */
 const CATCH_UP = 0.5;
 const RECORDS_PER_S = 1_000;
-const DEADLINE_MS = 400_000;
+const DEADLINE_MS = 600_000;
 
 /** One round. Errors: whatever its parts raise; what is wrong with a window is in the result. */
 export async function proveWindows(options: WindowsOptions): Promise<WindowsRound> {
@@ -87,6 +89,7 @@ export async function proveWindows(options: WindowsOptions): Promise<WindowsRoun
     const call = <T>(args: object) => python<T>(line, "singapore", { ...common, ...args }, "pyspark");
     await call({ action: "produce", part: [0, CATCH_UP] });
     await submit(line, duplicates);
+    await caughtUp(line);
     await call({ action: "produce", part: [CATCH_UP, 1], records_per_s: RECORDS_PER_S });
     const stream = await call<StreamChecked>({ action: "check" });
     log(`stream: ${JSON.stringify(stream.said)}`);
@@ -123,6 +126,23 @@ async function submit(line: Line, duplicates: "source" | "engine"): Promise<void
     signal,
     onState: (job, state) => log(`${job}: ${state}`),
   });
+}
+
+/** Resolves once the first micro-batch has published: what follows meets a stream that runs. */
+async function caughtUp({ kafka, names, signal }: Line): Promise<void> {
+  const { topic } = names.topics.features;
+  const look = await until(
+    async () => {
+      const seen = (await kafka.admin.offsets(topic)).reduce((sum, { end }) => sum + end, 0);
+      return { done: seen > 0, seen };
+    },
+    { deadline_ms: DEADLINE_MS, interval_ms: 250, signal },
+  );
+  if (!look.done)
+    throw new PipelineError(
+      "job_timed_out",
+      `Cannot see windows in "${topic}": expected the catch-up to publish some`,
+    );
 }
 
 async function backfill(
