@@ -1,8 +1,7 @@
 """The batch job <pipeline>-backfill: a Kafka range or staged files in, Delta tables of feature rows and of rejects out.
 
-The same decode.py and windows.py as the stream, so a window here equals the last version the stream published of it;
-the plan epoch is 0, below every stream's. Each table changes in one commit, and a second run replaces what the first
-wrote.
+The same decode.py and windows.py as the stream, so a window here equals the last version the stream published; its
+plan epoch is 0, below every stream's. Each table changes in one commit; a second run replaces what the first wrote.
 """
 
 from __future__ import annotations

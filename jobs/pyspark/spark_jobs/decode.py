@@ -1,9 +1,7 @@
-"""Raw records to observations and rejects: framing, Avro by writer schema, ranges, time jumps. The same for stream and
-table.
+"""Raw records to observations and rejects: framing, Avro by writer schema, ranges, time jumps. One way for all runs.
 
 Sits between io.py, which reads, and windows.py. Every record ends as an observation, as a reject with its original
-bytes, or as both when only a value was out of range. Deliberately keeps no state: lateness and repeats are not judged
-here.
+bytes, or as both when only a value was out of range. Keeps no state: lateness and repeats are not judged here.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 
-from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
@@ -187,10 +186,9 @@ def counters(progress: Progress, features: StreamingQuery, rejects: StreamingQue
 
 def end(query: StreamingQuery) -> None:
     """Waits for the running batch and ends the query. The kill at a deadline is the supervisor's."""
-    try:
-        while query.isActive and query.status["isTriggerActive"]:
-            time.sleep(END_LOOK_S)
-        query.stop()
-    except StreamingQueryException as error:
-        if STOP_REQUESTED not in str(error):
-            raise
+    while query.isActive and query.status["isTriggerActive"]:
+        time.sleep(END_LOOK_S)
+    query.stop()
+    error = query.exception()
+    if error is not None and STOP_REQUESTED not in str(error):
+        raise error

@@ -100,17 +100,13 @@ def read_stream(
 def read_range(
     spark: SparkSession, client: Mapping[str, str], topic: str, starting_offsets: str, ending_offsets: str
 ) -> DataFrame:
-    """The committed records of a topic from `starting_offsets` (inclusive) to `ending_offsets` (exclusive), Spark
-    JSON.
-    """
+    """The committed records of a topic between offsets in Spark's JSON: start inclusive, end exclusive."""
     reader = spark.read.format("kafka").options(**read_options(client, topic))
     return reader.option("startingOffsets", starting_offsets).option("endingOffsets", ending_offsets).load()
 
 
 def read_options(client: Mapping[str, str], topic: str) -> dict[str, str]:
-    """Options of a read. Offsets that retention has deleted end the job: a gap is for a person to judge, not to
-    skip.
-    """
+    """Options of a read. Offsets that retention has deleted end the job: a gap is for a person to judge."""
     return {f"kafka.{key}": value for key, value in client.items()} | {
         "subscribe": topic,
         "includeHeaders": "true",

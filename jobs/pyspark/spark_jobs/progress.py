@@ -100,9 +100,7 @@ class Events:
 
 
 def lag(source: dict[str, Any]) -> int:
-    """Records between what was read and what there is. A transactional topic may rest at one a partition: its
-    markers.
-    """
+    """Records not read yet. A transactional topic may rest at one a partition: its markers."""
     read, there = source.get("endOffset"), source.get("latestOffset")
     if not isinstance(read, dict) or not isinstance(there, dict):
         return 0

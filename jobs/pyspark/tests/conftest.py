@@ -1,6 +1,4 @@
-"""One local Spark session for all unit tests: two cores, in memory, the connector jars of the engines on the class
-path.
-"""
+"""One local Spark session for all unit tests: two cores, in memory, the engines' connector jars on its class path."""
 
 from __future__ import annotations
 
