@@ -46,10 +46,12 @@ function row(pid: number): Row | null {
 /** A zombie is gone: it holds no port and no memory, and some containers never collect it. */
 const lives = (r: Row | null): r is Row => r !== null && r.state !== "Z" && r.state !== "X";
 
+const identity = (r: Row): Identity => ({ pid: r.pid, start: `${boot} ${r.ticks}` });
+
 /** The process behind a pid as of now, or null when none lives. */
 export function identify(pid: number): Identity | null {
   const r = row(pid);
-  return lives(r) ? { pid, start: `${boot} ${r.ticks}` } : null;
+  return lives(r) ? identity(r) : null;
 }
 
 export function alive({ pid, start }: Identity): boolean {
@@ -97,9 +99,7 @@ export function members({ pid: leader, mark }: { readonly pid: number; readonly 
     grown = ours.size > before;
   }
   ours.delete(process.pid);
-  return rows
-    .filter((r) => ours.has(r.pid))
-    .map((r) => ({ pid: r.pid, start: `${boot} ${r.ticks}`, command: command(r.pid) }));
+  return rows.filter((r) => ours.has(r.pid)).map((r) => ({ ...identity(r), command: command(r.pid) }));
 }
 
 export interface Launch {
@@ -136,12 +136,13 @@ export function launch({ command, args, env, cwd, log, mark }: Launch): Identity
     // Without a listener a missing command would stop this process; it shows as a missing pid below.
     child.once("error", () => {});
     child.unref();
-    const identity = child.pid === undefined ? null : identify(child.pid);
-    if (!identity)
+    // It may have ended already (a missing command); it stays a zombie, and readable, until the event loop collects it.
+    const started = child.pid === undefined ? null : row(child.pid);
+    if (!started)
       throw new PipelineError("job_failed", `Cannot start "${command}": expected a process, got none`, {
         context: { log },
       });
-    return identity;
+    return identity(started);
   } finally {
     closeSync(out);
   }
