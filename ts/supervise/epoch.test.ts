@@ -20,10 +20,12 @@ describe("epochOf()", () => {
       plan_hash: "a",
       plan_epoch: 1,
       starting_offsets: "earliest",
+      publish_from_ms: null,
     });
     expect((await epochOf(own, "weather-features", "a", never)).plan_epoch).toBe(1);
-    const next = { plan_hash: "b", plan_epoch: 2, starting_offsets: '{"t":{"0":5}}' };
-    expect(await epochOf(own, "weather-features", "b", async () => '{"t":{"0":5}}')).toEqual(next);
+    const cover = { starting_offsets: '{"t":{"0":5}}', publish_from_ms: 7 };
+    const next = { plan_hash: "b", plan_epoch: 2, ...cover };
+    expect(await epochOf(own, "weather-features", "b", async () => cover)).toEqual(next);
     expect(await epochOf(own, "weather-features", "b", never)).toEqual(next);
     expect((await epochOf(own, "weather-other", "b", never)).plan_epoch).toBe(1);
   });
@@ -60,10 +62,9 @@ describe("covering()", () => {
                 { topic, partition, key: "a", value: Buffer.from("x"), headers: { clock: String(clock) } },
               ]);
           const frontier = Math.max(...clocks.flat());
-          const found = JSON.parse(await covering(kafka, topic, span_ms)) as Record<
-            string,
-            Record<string, number>
-          >;
+          const cover = await covering(kafka, topic, span_ms);
+          const found = JSON.parse(cover.starting_offsets) as Record<string, Record<string, number>>;
+          expect(cover.publish_from_ms).toBe(Number.isFinite(frontier) ? frontier - span_ms : null);
           for (const { partition, stable } of await kafka.admin.offsets(topic)) {
             const offset = found[topic]![String(partition)]!;
             const reader = kafka.read(topic, { from: "beginning", until: "stable", partitions: [partition] });

@@ -13,7 +13,15 @@ export interface Epoch {
   readonly plan_epoch: number;
   /** `earliest`, or Spark's JSON by topic and partition, inclusive. */
   readonly starting_offsets: string;
+  /**
+   * Windows that begin before this event time (epoch ms) are not published: the offsets may hold only a part of them, and
+   * the new epoch would outrank the whole ones that are there. Null publishes all.
+   */
+  readonly publish_from_ms: number | null;
 }
+
+/** Where a new checkpoint begins. */
+export type Cover = Pick<Epoch, "starting_offsets" | "publish_from_ms">;
 
 type Epochs = Readonly<Record<string, Epoch>>;
 
@@ -23,18 +31,18 @@ export function readEpoch(settings: Settings, job: string): Epoch | null {
   return kept<Epochs>(path(settings))?.[job] ?? null;
 }
 
-/** The epoch of a plan: the one written down, or the next one, with offsets from `cover` unless it is the first. */
+/** The epoch of a plan: the one written down, or the next one, which begins at `cover` unless it is the first. */
 export async function epochOf(
   settings: Settings,
   job: string,
   plan_hash: string,
-  cover: () => Promise<string>,
+  cover: () => Promise<Cover>,
 ): Promise<Epoch> {
   const before = readEpoch(settings, job);
   if (before?.plan_hash === plan_hash) return before;
   const epoch: Epoch = before
-    ? { plan_hash, plan_epoch: before.plan_epoch + 1, starting_offsets: await cover() }
-    : { plan_hash, plan_epoch: 1, starting_offsets: "earliest" };
+    ? { plan_hash, plan_epoch: before.plan_epoch + 1, ...(await cover()) }
+    : { plan_hash, plan_epoch: 1, starting_offsets: "earliest", publish_from_ms: null };
   keep(path(settings), { ...kept<Epochs>(path(settings)), [job]: epoch });
   return epoch;
 }
@@ -47,10 +55,10 @@ export function clockOf(record: Pick<KafkaRecord, "headers" | "timestamp">): num
 }
 
 /**
- * Spark's JSON of the first offset of each partition whose clock is within `span_ms` of the newest clock of the topic.
- * Found by bisection: a source's clock never runs backwards within a partition. An empty partition starts at its end.
+ * The first offset of each partition whose clock is within `span_ms` of the newest clock of the topic, and that span's
+ * start. Found by bisection: a source's clock never runs backwards within a partition. An empty partition starts at its end.
  */
-export async function covering(kafka: Kafka, topic: string, span_ms: number): Promise<string> {
+export async function covering(kafka: Kafka, topic: string, span_ms: number): Promise<Cover> {
   const partitions = await kafka.admin.offsets(topic);
   const newest = new Map<number, number>();
   for (const { partition, start, stable } of partitions) {
@@ -72,7 +80,10 @@ export async function covering(kafka: Kafka, topic: string, span_ms: number): Pr
     }
     found[String(partition)] = low;
   }
-  return JSON.stringify({ [topic]: found });
+  return {
+    starting_offsets: JSON.stringify({ [topic]: found }),
+    publish_from_ms: newest.size === 0 ? null : frontier - span_ms,
+  };
 }
 
 /** The clock of the last committed record; looks at ever larger tails, because the end may be markers only. */

@@ -39,7 +39,12 @@ const setting = (namespace: string): Setting => ({
   applied,
   code: { spark: "s", ray: "r" },
 });
-const epoch = { plan_hash: "0123456789abcdef", plan_epoch: 3, starting_offsets: "earliest" };
+const epoch = {
+  plan_hash: "0123456789abcdef",
+  plan_epoch: 3,
+  starting_offsets: "earliest",
+  publish_from_ms: null,
+};
 const plans = (namespace: string) => {
   const of = setting(namespace);
   return {

@@ -110,6 +110,7 @@ export function planFeatures(setting: Setting, epoch: Epoch): Planned {
       names.checkpoint(names.jobs.features, epoch.plan_hash, epoch.plan_epoch),
     ),
     starting_offsets: epoch.starting_offsets,
+    publish_from_ms: epoch.publish_from_ms ?? null,
     plan_epoch: epoch.plan_epoch,
     trigger_ms: features.trigger_ms,
     rejects_trigger_ms: features.rejects_trigger_ms,

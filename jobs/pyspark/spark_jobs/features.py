@@ -84,7 +84,9 @@ def start(
     observations, _ = decode.decode(raw.coalesce(cores), contract, schemas)
     _, rejects = decode.decode(raw.coalesce(1), contract, schemas)
     rows = io.framed_rows(
-        feature_rows(observations, contract, params.plan_epoch).observe("published", F.count(F.lit(1)).alias("rows")),
+        feature_rows(observations, contract, params.plan_epoch, params.publish_from_ms).observe(
+            "published", F.count(F.lit(1)).alias("rows")
+        ),
         contract.key,
         io.without_last(contract.schemas["features"], PROCESSING_TIME),
         params.features_schema_id,
@@ -124,15 +126,21 @@ def start(
     return features_query, rejects_query
 
 
-def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int) -> DataFrame:
+def feature_rows(
+    observations: DataFrame, contract: Contract, plan_epoch: int, publish_from_ms: int | None = None
+) -> DataFrame:
     """windows.feature_rows on a stream: with watermark and repeats, and without the processing time, see `stamped`.
+
+    Windows that begin before `publish_from_ms` are held back: a checkpoint begun in mid-stream would publish a part of
+    them under a newer epoch than the whole ones that are there.
 
     Late by at most the lateness, against everything read in earlier batches, always counts. The engine's filter of
     repeats drops a time that equals the watermark, so the watermark stays one millisecond below.
     """
     late = observations.withWatermark(decode.EVENT_TIME, f"{contract.lateness_ms + 1} milliseconds")
     once = windows.first_in_stream(late, contract) if contract.duplicates == "engine" else late
-    return windows.feature_rows(once, contract, plan_epoch, F.lit(None)).drop(PROCESSING_TIME)
+    rows = windows.feature_rows(once, contract, plan_epoch, F.lit(None)).drop(PROCESSING_TIME)
+    return rows if publish_from_ms is None else rows.where(F.unix_millis("window_start") >= publish_from_ms)
 
 
 def in_order(batch: DataFrame, partitions: int) -> DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 import fastavro
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from spark_jobs import decode, features, io
 from tests import oracle, streams
 from tests.contracts import WEATHER
@@ -53,6 +54,26 @@ def test_records_are_whole_and_steady_batches_compile_no_large_code(spark: Spark
     assert {(r["processing_time"], r["plan_epoch"]) for r in records} == {(NOW_MS, 3)}
     assert oracle.differences(streams.by_window(records, WEATHER), oracle.feature_rows(all_observations, WEATHER)) == []
     assert len(counts) == 4 and counts[3] - counts[2] <= 1
+
+
+def test_a_new_epoch_begun_in_mid_stream_replaces_no_whole_window_by_a_part_of_it(spark: SparkSession) -> None:
+    def published(observations: list[dict[str, Any]], epoch: int, publish_from_ms: int | None) -> dict[Any, Any]:
+        raw = streams.frame(spark, WEATHER, observations)
+        rows = features.feature_rows(raw, WEATHER, epoch, publish_from_ms).withColumn("processing_time", F.lit(None))
+        return streams.by_window(streams.rows(rows.collect(), WEATHER), WEATHER)
+
+    everything = []
+    for i in range(40):
+        at = {"raw_partition": 0, "raw_offset": i, "append_time": T}
+        everything.append(
+            {WEATHER.key: "a", "event_time": T + i * 20_000} | {f.name: float(i) for f in WEATHER.measured} | at
+        )
+    start = T + 8 * 20_000
+    covered = [o for o in everything if o["event_time"] >= start]
+    first, second = published(everything, 1, None), published(covered, 2, start)
+    assert second and first.keys() - second.keys()
+    assert oracle.differences(first | second, oracle.feature_rows(everything, WEATHER)) == []
+    assert oracle.differences(first | published(covered, 2, None), oracle.feature_rows(everything, WEATHER)) != []
 
 
 def test_avro_long_is_avros() -> None:
