@@ -5,10 +5,10 @@ import type { Settings } from "../engines/settings.ts";
 import { JOBS, namesOf, pipelineOf } from "../pipelines/index.ts";
 import { ENGINE_OF } from "../supervise/plan.ts";
 import { supervisorOf } from "../supervise/run.ts";
-import { type JobRow, jobRows } from "../supervise/views.ts";
+import { jobRows, type SupervisedJob } from "../supervise/views.ts";
 
 /** Rows of all jobs of the pipeline, those nobody asked for too. */
-export function allJobs(settings: Settings): JobRow[] {
+export function allJobs(settings: Settings): SupervisedJob[] {
   const known = new Map(jobRows(settings).map((row) => [row.name, row]));
   const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
   return JOBS.map(

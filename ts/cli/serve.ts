@@ -9,11 +9,10 @@ import type { Settings } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { pipelineOf } from "../pipelines/index.ts";
-import type { JobView } from "../serve/jobs.ts";
 import type { StaleRule } from "../serve/latest.ts";
 import { liveOptions, ruleOf } from "../serve/live.ts";
 import { startApi } from "../serve/start.ts";
-import { jobViews } from "../supervise/views.ts";
+import { jobRows, type SupervisedJob } from "../supervise/views.ts";
 
 export interface ServeFlags {
   readonly port: number;
@@ -24,7 +23,7 @@ export interface ServeFlags {
 
 export interface ServeEffects {
   /** The supervisor's view of the jobs. May reject: then the jobs' own reports are shown alone. */
-  jobs(): Promise<readonly JobView[]>;
+  jobs(): Promise<readonly SupervisedJob[]>;
   /** Ends the server. */
   readonly signal: AbortSignal;
   print(line: string): void;
@@ -128,7 +127,7 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
             json: options["json"] === true,
           },
           {
-            jobs: () => jobViews(settings),
+            jobs: async () => jobRows(settings),
             signal: stop.signal,
             print: (line) => process.stdout.write(`${line}\n`),
             warn: (line) => process.stderr.write(`${line}\n`),

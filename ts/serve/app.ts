@@ -2,9 +2,10 @@
 // Knows HTTP and nothing of Kafka, engines or the file system. Example: `createApp(effects).request("/stations")`.
 
 import { Hono } from "hono";
+import type { SupervisedJob } from "../supervise/views.ts";
 import { forecastBody, forecastUnits, iso, stationIds, stationRow, valueUnits } from "./forecast.ts";
 import { type EngineProbe, type FeedState, type Health, judge } from "./health.ts";
-import { type JobRow, type JobView, jobRows, type Progress } from "./jobs.ts";
+import { type JobRow, jobRows, type Progress } from "./jobs.ts";
 import type { Latest } from "./latest.ts";
 import type { GroupLag, Metrics } from "./metrics.ts";
 import {
@@ -36,7 +37,7 @@ export interface Effects {
   readonly clock: { nowMs(): number };
   feed(): FeedState;
   /** Each of these three answers within a bound and never rejects for an engine that is down. */
-  jobs(): Promise<readonly JobView[]>;
+  jobs(): Promise<readonly SupervisedJob[]>;
   engines(): Promise<readonly EngineProbe[]>;
   lags(): Promise<readonly GroupLag[]>;
   /** Jobs a live forecast needs. */

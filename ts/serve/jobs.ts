@@ -1,33 +1,12 @@
 // What the jobs say of themselves (topic job-progress), put beside what the supervisor knows of them.
 // Remembers the newest report of each job and nothing older. Starts, stops and judges no job.
 
+import type { SupervisedJob } from "../supervise/views.ts";
 import { iso } from "./forecast.ts";
 import type { ProgressRecord } from "./records.ts";
 
-/** A job as the supervisor sees it. */
-export interface JobView {
-  readonly name: string;
-  readonly engine: string;
-  /** Whether the desired state wants it running. */
-  readonly desired: boolean;
-  /** A state of JobStatus: waiting, running, succeeded, failed, stopped, unknown. */
-  readonly state: string;
-  readonly reason: string | null;
-  readonly submission: string | null;
-  readonly restarts: number | null;
-  /** True once the supervisor stopped trying. */
-  readonly gave_up: boolean;
-}
-
-export interface JobRow {
-  readonly name: string;
-  readonly engine: string;
-  readonly desired: boolean;
-  readonly state: string;
-  readonly reason: string | null;
-  readonly submission: string | null;
-  readonly restarts: number | null;
-  readonly gave_up: boolean;
+/** A job as the supervisor sees it, and its own newest word. */
+export interface JobRow extends SupervisedJob {
   readonly heartbeat: {
     readonly at: string;
     readonly age_s: number;
@@ -67,7 +46,7 @@ export class Progress {
 }
 
 /** Every job either side knows, by name. A job without a supervisor's view has the state it last reported. */
-export function jobRows(views: readonly JobView[], progress: Progress, now_ms: number): JobRow[] {
+export function jobRows(views: readonly SupervisedJob[], progress: Progress, now_ms: number): JobRow[] {
   const rows = new Map<string, JobRow>();
   const heartbeat = (name: string): JobRow["heartbeat"] => {
     const report = progress.get(name);
@@ -93,17 +72,6 @@ export function jobRows(views: readonly JobView[], progress: Progress, now_ms: n
       gave_up: false,
       heartbeat: heartbeat(report.job),
     });
-  for (const view of views)
-    rows.set(view.name, {
-      name: view.name,
-      engine: view.engine,
-      desired: view.desired,
-      state: view.state,
-      reason: view.reason,
-      submission: view.submission,
-      restarts: view.restarts,
-      gave_up: view.gave_up,
-      heartbeat: heartbeat(view.name),
-    });
+  for (const view of views) rows.set(view.name, { ...view, heartbeat: heartbeat(view.name) });
   return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -3,12 +3,13 @@
 
 import type { Decoded } from "../contract/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
+import type { SupervisedJob } from "../supervise/views.ts";
 import type { Link } from "../web/cells.ts";
 import { assets, page } from "../web/page.ts";
 import { createApp } from "./app.ts";
 import { Feed, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
-import { type JobView, Progress } from "./jobs.ts";
+import { Progress } from "./jobs.ts";
 import { kept, within } from "./kept.ts";
 import { Latest, type StaleRule } from "./latest.ts";
 import { type Listening, listen } from "./listen.ts";
@@ -34,7 +35,7 @@ export interface ServeOptions {
   readonly kafka: Kafka;
   decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
   engines(): Promise<readonly EngineProbe[]>;
-  jobs(): Promise<readonly JobView[]>;
+  jobs(): Promise<readonly SupervisedJob[]>;
   readonly clock: { nowMs(): number };
   log(error: unknown): void;
 }

@@ -5,7 +5,7 @@ import type { Settings } from "../engines/settings.ts";
 import { readDesired } from "./desired.ts";
 import { readRecords, supervisorOf } from "./run.ts";
 
-export interface JobRow {
+export interface SupervisedJob {
   readonly name: string;
   readonly engine: string;
   readonly desired: boolean;
@@ -18,7 +18,7 @@ export interface JobRow {
 }
 
 /** Sorted by name. What an absent supervisor cannot know any more is `unknown`. */
-export function jobRows(settings: Settings): JobRow[] {
+export function jobRows(settings: Settings): SupervisedJob[] {
   const desired = readDesired(settings);
   const records = readRecords(settings);
   const watched = supervisorOf(settings) !== null;
@@ -53,9 +53,4 @@ export function jobRows(settings: Settings): JobRow[] {
     if (!status) return { ...row, state: "unknown", reason: "the engine does not answer" };
     return { ...row, state: status.state, reason: "reason" in status ? status.reason : null };
   });
-}
-
-/** The same, as ts/serve asks for it. */
-export async function jobViews(settings: Settings): Promise<JobRow[]> {
-  return jobRows(settings);
 }
