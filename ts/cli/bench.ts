@@ -19,6 +19,7 @@ import { connectRegistry } from "../kafka/registry.ts";
 import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
 import { targetOf } from "../source/target.ts";
 import { apply } from "../supervise/apply.ts";
+import { followProgress } from "../supervise/progress.ts";
 import { stopEverything, stopNamespace } from "../supervise/stop.ts";
 import { submitJobs, untilRunning } from "../supervise/submit.ts";
 import { stopAll } from "./down.ts";
@@ -148,13 +149,23 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
           BACKLOG.stations,
           BACKLOG_MS,
         );
+        const begin_ms = Date.now();
+        // The rate runs from the job's own first word: its start of some 15 s counts in the backlog's time, not in a
+        // figure that is to hold for hours.
+        const spoke = line.firstWord("features");
         await line.start(["features", "infer"]);
-        const begin_ms = line.started_ms;
         const features_ms = (await features) - begin_ms;
         const predictions_ms = (await predictions) - begin_ms;
-        figures.features_per_s = (1000 * backlog.count) / features_ms;
+        const running_ms = (await spoke) - begin_ms;
+        figures.features_per_s = (1000 * backlog.count) / (features_ms - running_ms);
         figures.backlog_s = predictions_ms / 1000;
-        detail["backlog"] = { ...backlog, features_ms, predictions_ms, memory_samples_gb: memory.totals_gb };
+        detail["backlog"] = {
+          ...backlog,
+          running_ms,
+          features_ms,
+          predictions_ms,
+          memory_samples_gb: memory.totals_gb,
+        };
       } finally {
         clearInterval(timer);
       }
@@ -188,12 +199,13 @@ async function timedDemo(settings: Settings, signal: AbortSignal): Promise<numbe
 interface Benched extends Line {
   readonly kafka: Kafka;
   readonly names: ReturnType<typeof namesOf>;
-  readonly started_ms: number;
   newest(
     what: "features" | "predictions",
     event_time: (row: Readonly<Record<string, unknown>>) => number,
   ): (value: Buffer | null) => Promise<{ key: string; event_time: number } | null>;
   start(jobs: readonly JobName[]): Promise<void>;
+  /** Resolves to the time (epoch ms, broker's clock) of the job's first report from now on that says it runs. */
+  firstWord(job: JobName): Promise<number>;
   end(): Promise<void>;
 }
 
@@ -217,14 +229,10 @@ async function lineIn(settings: Settings, signal: AbortSignal): Promise<Benched>
     new Decoder<BenchPrediction & Readonly<Record<string, unknown>>>(contract.schemas[what], (id) =>
       registry.schemaById(id),
     );
-  let started_ms = Number.NaN;
   return {
     kafka,
     names,
     contract,
-    get started_ms() {
-      return started_ms;
-    },
     target: await targetOf({ kafka, registry, names, contract, source: "bench" }),
     predictions_topic: names.topics.predictions.topic,
     decoder: decoderOf("predictions"),
@@ -237,9 +245,24 @@ async function lineIn(settings: Settings, signal: AbortSignal): Promise<Benched>
       };
     },
     async start(jobs) {
-      started_ms = Date.now();
       const desired = await submitJobs(settings, kafka, jobs);
       await untilRunning(settings, desired, { deadline_ms: RUNNING_MS, signal });
+    },
+    firstWord(job) {
+      return new Promise((resolve) => {
+        const reports = followProgress({
+          kafka,
+          registry,
+          topic: names.topics.progress.topic,
+          schema: contract.schemas.progress,
+          from: "end",
+          onReport: ({ job: name, state, at_ms }) => {
+            if (name !== names.jobs[job] || state !== "running") return;
+            resolve(at_ms);
+            void reports.close();
+          },
+        });
+      });
     },
     async end() {
       await stopNamespace(settings);
