@@ -11,6 +11,7 @@ export default defineConfig({
           name: "unit",
           include: ["ts/**/*.test.ts"],
           exclude: ["ts/test/cluster/**", "ts/test/browser/**"],
+          globalSetup: ["ts/test/temp.ts"],
           testTimeout: 20_000,
         },
       },
