@@ -18,9 +18,11 @@ from spark_jobs.generated.job import Reporter, kafka_config
 from spark_jobs.generated.params import FeaturesParams
 from spark_jobs.progress import Progress
 
-# How often the job reports and looks for a stop request; how often it looks whether a batch has ended.
+# How often the job reports and looks for a stop request; how often it looks whether a batch has ended, and how long it
+# waits for that: a batch of a catch-up may take minutes, and stopped in the middle it is repeated whole.
 LOOK_S = 1
 END_LOOK_S = 0.05
+END_S = 600
 
 STATE_STORES = {
     # The whole state in the executor's heap: quick for thousands of stations.
@@ -193,8 +195,9 @@ def counters(progress: Progress, features: StreamingQuery, rejects: StreamingQue
 
 
 def end(query: StreamingQuery) -> None:
-    """Waits for the running batch and ends the query. The kill at a deadline is the supervisor's."""
-    while query.isActive and query.status["isTriggerActive"]:
+    """Waits for the running batch, at most END_S, and ends the query. An earlier kill is the supervisor's."""
+    deadline = time.monotonic() + END_S
+    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
         time.sleep(END_LOOK_S)
     query.stop()
     error = query.exception()
