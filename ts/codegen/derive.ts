@@ -11,6 +11,7 @@ import {
 } from "../contract/index.ts";
 import { type Contract, SCHEMA_NAMES, type SchemaName } from "../pipelines/contract.ts";
 import type { FeatureKind, Pipeline } from "../pipelines/define.ts";
+import { neighbours, SECTORS } from "./neighbours.ts";
 
 /** A contract before its schemas and hashes are known; `event` goes into a schema only. */
 export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas"> & { readonly event: string };
@@ -124,6 +125,17 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
   );
   need(forecast.quantiles.includes(0.5), "forecast.quantiles", "the median among them", forecast.quantiles);
 
+  if (forecast.neighbours) {
+    const { per_sector, reach_km, lags } = forecast.neighbours;
+    const place = "forecast.neighbours";
+    need(Number.isInteger(per_sector) && per_sector >= 1, place, "a per_sector of at least 1", per_sector);
+    need(reach_km > 0, place, "a reach_km above 0", reach_km);
+    need(lags.length === 0 || (rising(lags) && lags[0]! >= 1), place, "rising lags from 1", lags);
+    // As-of t - (size + lateness), within the ring.
+    const longest_ms = ((lags.at(-1) ?? 0) + 1) * history.step_ms + window.size_ms + window.lateness_ms;
+    need(history.depth_ms >= longest_ms, place, `lags within history.depth_ms ${history.depth_ms}`, lags);
+  }
+
   const steps = Object.entries(pipeline.anomaly.steps)
     .map(([field, { change, within_ms }]) => ({ field, change, within_ms }))
     .sort((a, b) => compareText(a.field, b.field));
@@ -160,9 +172,13 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
     targets: forecast.targets,
     horizons_h: forecast.horizons_h,
     quantiles: forecast.quantiles,
+    sectors: forecast.neighbours ? SECTORS : [],
+    per_sector: forecast.neighbours?.per_sector ?? 0,
+    neighbour_lags: forecast.neighbours?.lags ?? [],
     steps,
     event: pipeline.anomaly.event,
     stations: sorted(pipeline.stations),
+    neighbours: forecast.neighbours ? neighbours(pipeline.stations, forecast.neighbours) : {},
   };
 }
 

@@ -111,7 +111,7 @@ export function contractModule(header: readonly string[], contract: Contract, ro
     "",
     "from __future__ import annotations",
     "",
-    `from ${root}.generated.contract import Contract, Feature, Field, Station, Step`,
+    `from ${root}.generated.contract import Contract, Feature, Field, Neighbour, Station, Step`,
     "",
     "CONTRACT = Contract(",
     ...Object.entries(contract).flatMap(([name, value]) => argument(name as keyof Contract, value)),
@@ -127,9 +127,14 @@ const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
     `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])})`,
   features: (f) => `Feature(${[f["column"], f["field"], f["kind"], f["unit"]].map(literal).join(", ")})`,
   steps: (s) => `Step(${literal(s["field"])}, ${float(s["change"])}, ${literal(s["within_ms"])})`,
+  neighbours: (around) => tuple((around as unknown as readonly Row[]).map(neighbour)),
   stations: (s) =>
     `Station(${literal(s["name"])}, ${[s["latitude"], s["longitude"], s["elevation_m"]].map(float).join(", ")})`,
 };
+
+function neighbour(n: Row): string {
+  return `Neighbour(${[n["station"], n["sector"], n["rank"]].map(literal).join(", ")}, ${float(n["distance_km"])})`;
+}
 
 function argument(name: keyof Contract, value: unknown): string[] {
   const row = ROWS[name] ?? ((plain: unknown) => literal(plain));

@@ -17,6 +17,14 @@ export const SCHEMA_NAMES = [
 ] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
+/** One neighbour of a station; `rank` counts from 1 within its sector. */
+export interface Neighbour {
+  readonly station: string;
+  readonly sector: string;
+  readonly rank: number;
+  readonly distance_km: number;
+}
+
 /** Times and spans in ms, `horizons_h` in hours, `lags` in steps of `step_ms`. */
 export interface Contract {
   readonly pipeline: string;
@@ -53,8 +61,14 @@ export interface Contract {
   readonly targets: readonly string[];
   readonly horizons_h: readonly number[];
   readonly quantiles: readonly number[];
+  /** Sectors in order, and what is read of the stations in them: lags in steps; empty without neighbours. */
+  readonly sectors: readonly string[];
+  readonly per_sector: number;
+  readonly neighbour_lags: readonly number[];
   readonly steps: readonly { readonly field: string; readonly change: number; readonly within_ms: number }[];
   readonly stations: Readonly<Record<string, Station>>;
+  /** Of each station that has any: sector by sector, nearest first. */
+  readonly neighbours: Readonly<Record<string, readonly Neighbour[]>>;
   /** Avro as JSON text, without docs: a better sentence is no new version in the registry. */
   readonly schemas: Readonly<Record<SchemaName, string>>;
 }

@@ -41,6 +41,16 @@ export interface Pipeline {
     readonly targets: readonly string[];
     readonly horizons_h: readonly number[];
     readonly quantiles: readonly number[];
+    /**
+     * What a forecast reads of other stations: in each of four sectors (north, east, south, west of the station) the
+     * `per_sector` nearest with a place on the map, none further than `reach_km`; their targets as-of now and `lags`
+     * steps ago. Null: a station is forecast from itself alone.
+     */
+    readonly neighbours: {
+      readonly per_sector: number;
+      readonly reach_km: number;
+      readonly lags: readonly number[];
+    } | null;
   };
   /** Rules that explain themselves: `step` is the largest credible change of a window mean within `within_ms`. */
   readonly anomaly: {

@@ -36,6 +36,8 @@ export const weather = definePipeline({
     targets: ["temperature", "humidity", "pressure"],
     horizons_h: [6, 12, 24],
     quantiles: [0.05, 0.5, 0.95],
+    // A front crosses 1,000 km in a day: further away lies the weather of the day after tomorrow.
+    neighbours: { per_sector: 3, reach_km: 2_500, lags: [3, 24] },
   },
   // The largest hourly changes of a real feed: 99.9 % of temperatures stay within 10.6 K an hour
   // (shared data notes on the Kaggle set); a step rule at 12 K flags one hour in some thousands.

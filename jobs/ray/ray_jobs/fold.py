@@ -17,7 +17,8 @@ look alike. The input vector is
   <value>_mean_<n>h         mean of a history value over n hours, see means.py
   day_sin day_cos year_sin year_cos      phase of the UTC day and of the mean Gregorian year at t
   latitude longitude elevation_m         of the station, NaN where unknown
-Inputs from neighbours will follow these; the names are the model's contract, the order is only this list's.
+  <column>_<sector>_<rank> …             what other stations measured a little earlier, see neighbours.py
+The names are the model's contract, the order is only this list's.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, NamedTuple
 from ray_jobs import ring
 from ray_jobs.generated.contract import Contract
 from ray_jobs.means import Means
+from ray_jobs.neighbours import NOBODY, Near, Neighbours
 from ray_jobs.ring import NO_VERSION, Cell, StationState
 from ray_jobs.rules import CLEAR, Rules, Verdict
 
@@ -71,6 +73,8 @@ class Fold:
             raise ValueError(f"history values {', '.join(absent)} are not features")
         if any(k * contract.step_ms < contract.cell_ms for k in contract.lags):
             raise ValueError("a lag shorter than a cell could look into its own cell")
+        positions = {name: i for i, name in enumerate(self._columns)}
+        self._rules = Rules(contract, positions)
         names: list[str] = list(self._columns)
         of_units: list[str] = [units[c] for c in self._columns]
         for lag in contract.lags:
@@ -81,14 +85,17 @@ class Fold:
         of_units += [units[value] for value in self._means.values]
         names += ["day_sin", "day_cos", "year_sin", "year_cos", "latitude", "longitude", "elevation_m"]
         of_units += ["1", "1", "1", "1", "deg", "deg", "m"]
+        # How many inputs come from the station's own rows: these alone follow from its rows' order.
+        self.own_inputs = len(names)
+        self._neighbours = Neighbours(contract)
+        names += self._neighbours.names
+        of_units += self._neighbours.units
         self.input_names: tuple[str, ...] = tuple(names)
         self.input_units: tuple[str, ...] = tuple(of_units)
 
-        positions = {name: i for i, name in enumerate(self._columns)}
         self._kept = tuple(positions[value] for value in contract.history_values)
         self._lags_ms = tuple(lag * contract.step_ms for lag in contract.lags)
         self._missing = (math.nan,) * (len(contract.history_values) + 1)
-        self._rules = Rules(contract, positions)
         self._places = {
             name: tuple(math.nan if x is None else float(x) for x in (s.latitude, s.longitude, s.elevation_m))
             for name, s in contract.stations.items()
@@ -97,8 +104,8 @@ class Fold:
     def new_state(self) -> StationState:
         return StationState()
 
-    def step(self, state: StationState, row: Mapping[str, Any]) -> Step:
-        """Applies one row of the state's station.
+    def step(self, state: StationState, row: Mapping[str, Any], near: Near = NOBODY) -> Step:
+        """Applies one row of the state's station; `near` is asked for its neighbours and is not changed.
 
         Errors: KeyError, TypeError or ValueError for a row that is no feature record of this contract; the state is
         then unchanged.
@@ -153,6 +160,7 @@ class Fold:
         day, year = _DAY * (t % 86_400_000), _YEAR * t
         inputs += (math.sin(day), math.cos(day), math.sin(year), math.cos(year))
         inputs += self._places.get(row[contract.key], (nan, nan, nan))
+        inputs += self._neighbours.at(row[contract.key], t, near)
 
         earlier = self._earlier(cells, held, t, number, floor)
         verdict = self._rules.judge(

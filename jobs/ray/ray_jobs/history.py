@@ -10,6 +10,7 @@ from typing import Any
 
 from ray_jobs import ring
 from ray_jobs.generated.contract import Contract
+from ray_jobs.neighbours import rule_of
 from ray_jobs.ring import Cell, StationState
 
 
@@ -51,14 +52,15 @@ class Restoration:
 class GlobalTable:
     """The newest cells of every station in every partition, for neighbours, and how far each partition was read.
 
-    Keeps `depth_ms` of cells behind each station's newest, enough to look as far back as `as_of` has to.
+    Keeps as many cells behind each station's newest as `as_of` reaches back for the longest lag, and an hour or more
+    for readers that lag behind the writers.
     """
 
     def __init__(self, contract: Contract, partitions: int) -> None:
-        self._contract = contract
-        # Nothing fresher than this may be taken from a neighbour: its windows may still change within the lateness.
-        self.delay_ms = contract.window_ms + contract.lateness_ms
-        self._kept_cells = (self.delay_ms + contract.step_ms) // contract.cell_ms + 2
+        self._key = contract.key
+        self._rule = rule_of(contract)
+        back_ms = 2 * self._rule.delay_ms + (max(contract.neighbour_lags, default=0) + 2) * contract.step_ms
+        self._kept = back_ms // contract.cell_ms + 2
         self._cells: dict[str, dict[int, Cell]] = {}
         self._offsets = [0] * partitions
 
@@ -67,14 +69,11 @@ class GlobalTable:
         if record is None or record["kind"] != "cell":
             return
         cell = ring.from_record(record)
-        cells = self._cells.setdefault(record[self._contract.key], {})
-        newest = max(cells, default=cell.cell)
-        if cell.cell <= newest - self._kept_cells:
-            return
-        cells[cell.cell] = cell
-        if cell.cell > newest:
-            for old in [c for c in cells if c <= cell.cell - self._kept_cells]:
-                del cells[old]
+        cells = self._cells.setdefault(record[self._key], {})
+        slot = cell.cell % self._kept
+        held = cells.get(slot)
+        if held is None or held.cell <= cell.cell:
+            cells[slot] = cell
 
     @property
     def offsets(self) -> list[int]:
@@ -86,7 +85,13 @@ class GlobalTable:
         return len(self._cells)
 
     def as_of(self, station: str, t_ms: int) -> Cell | None:
-        """The station's newest row with window_end <= t - delay; None when there is none within what is kept."""
-        limit = t_ms - self.delay_ms
-        held = self._cells.get(station, {})
-        return max((c for c in held.values() if c.window_end <= limit), key=lambda c: c.window_end, default=None)
+        """The station's newest row that can no longer change, by the rule of neighbours.py; None when there is none."""
+        cells = self._cells.get(station)
+        if cells is None:
+            return None
+        first, end = self._rule.span(t_ms)
+        for number in range(first, end, -1):
+            found = cells.get(number % self._kept)
+            if found is not None and found.cell == number:
+                return found
+        return None

@@ -22,6 +22,7 @@ from ray_jobs.confidence import confidence
 from ray_jobs.fold import Fold, Step
 from ray_jobs.generated.contract import Contract
 from ray_jobs.io import BadRecord, Decoder, Encoder, schema_id
+from ray_jobs.neighbours import NOBODY, Near, Rings
 from ray_jobs.ring import Cell, StationState
 
 Floats = NDArray[np.float64]
@@ -97,12 +98,18 @@ class _Applied(NamedTuple):
 
 
 class Scorer:
-    """Folds, scores and encodes batches of one contract; `states` holds partition -> station -> state."""
+    """Folds, scores and encodes batches of one contract; `states` holds partition -> station -> state.
 
-    def __init__(self, contract: Contract, names: Names, codecs: Codecs, now_ms: Callable[[], int]) -> None:
+    `others` knows the stations of the partitions that are not held here.
+    """
+
+    def __init__(
+        self, contract: Contract, names: Names, codecs: Codecs, now_ms: Callable[[], int], others: Near = NOBODY
+    ) -> None:
         self.contract = contract
         self.fold = Fold(contract)
         self.states: dict[int, PartitionState] = {}
+        self.others = others
         self._names = names
         self._codecs = codecs
         self._now_ms = now_ms
@@ -120,6 +127,7 @@ class Scorer:
         them.
         """
         out = Outcome()
+        near = Rings(self.contract, self.states, self.others)
         applied: list[_Applied] = []
         cells: dict[tuple[int, str], tuple[str, Cell]] = {}
         for incoming in batch:
@@ -127,7 +135,7 @@ class Scorer:
             out.next_offsets[incoming.partition] = incoming.offset + 1
             try:
                 row = self._codecs.features(incoming.value)
-                step = self._fold(incoming, row)
+                step = self._fold(incoming, row, near)
             except BadRecord as bad:
                 self._reject(out, incoming, bad)
                 continue
@@ -151,7 +159,7 @@ class Scorer:
             out.history.append((partition, ring.cursor_key(partition).encode(), encode(record)))
         return out
 
-    def _fold(self, incoming: Incoming, row: dict[str, Any]) -> Step:
+    def _fold(self, incoming: Incoming, row: dict[str, Any], near: Near) -> Step:
         station = row[self.contract.key]
         if not station:
             raise BadRecord("missing_key", f"{self.contract.key} is empty")
@@ -160,7 +168,7 @@ class Scorer:
         stations = self.states.setdefault(incoming.partition, {})
         state = stations.get(station) or self.fold.new_state()
         try:
-            step = self.fold.step(state, row)
+            step = self.fold.step(state, row, near)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadRecord("unscorable", f"{type(error).__name__}: {error}") from error
         stations[station] = state

@@ -18,6 +18,7 @@ from ray_jobs.baseline import Baseline, Floats
 from ray_jobs.design import HOUR_MS, Design, place_of
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
+from ray_jobs.neighbours import NOBODY, Near, Tabled, column_of
 
 # Hourly rows seldom stand exactly h apart; the evaluation counts a pair within ten minutes of the valid time,
 # inclusive.
@@ -89,6 +90,18 @@ def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms:
     return out
 
 
+def neighbourhood(contract: Contract, path: str, version: int, splits: Splits) -> Tabled:
+    """The rows of all stations in the training range, for the fold to look around in."""
+    values = list(contract.history_values)
+    wanted = [contract.key, "window_end", "plan_epoch", "revision", *values]
+    found = table.read(path, version, contract, wanted, splits.from_ms, splits.cut)
+    columns = {}
+    for station, rows in table.by_station(found, contract.key):
+        ends = rows["window_end"].to_numpy().astype(np.int64)
+        columns[station] = column_of(contract, ends, np.stack([table.floats(rows, v) for v in values], axis=1))
+    return Tabled(contract, columns)
+
+
 def of_stations(
     contract: Contract,
     path: str,
@@ -99,11 +112,13 @@ def of_stations(
     splits: Splits,
     sample_every: int,
     seed: int,
+    around: Near = NOBODY,
 ) -> Samples:
     """Folds each station's rows in order and keeps what is trained, watched and tested on.
 
     `numbers` are the stations' rows in the baseline. Of fit and watch rows one in `sample_every` is drawn at random
-    (a fixed step would see the same hours of the day only); test rows are all kept. Only fit rows forget.
+    (a fixed step would see the same hours of the day only); test rows are all kept. Only fit rows forget. `around` has
+    the rows of all stations, these ones' neighbours among them.
     """
     fold = Fold(contract)
     design = Design(contract, fold.input_names)
@@ -131,7 +146,8 @@ def of_stations(
         applied = np.zeros(len(inputs), dtype=bool)
         skipped, at = 0, 0
         for i, row in enumerate(table.rows(rows)):
-            step = fold.step(state, row)
+            # Neighbours do not touch the state: only rows that are kept need them.
+            step = fold.step(state, row, around if keep[i] else NOBODY)
             state = step.state
             if step.status != "applied":
                 skipped += 1

@@ -29,6 +29,7 @@ from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError, Reporter
 from ray_jobs.generated.params import TrainParams
+from ray_jobs.neighbours import NOBODY
 from ray_jobs.samples import FIT, WATCH, Samples, Splits
 
 # Rounds without a better loss on the watched weeks before a head stops.
@@ -108,6 +109,10 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     clock = time.monotonic()
     names = list(baseline.stations)
     shared = pool.put(baseline)
+    # One copy for all tasks: each of them looks around in all stations.
+    around = pool.put(
+        samples.neighbourhood(contract, params.table_path, version, splits) if contract.sectors else NOBODY
+    )
     starts = range(0, len(names), STATIONS_PER_TASK)
     jobs = [
         (
@@ -120,6 +125,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             splits,
             params.sample_every,
             params.seed,
+            around,
         )
         for i in starts
     ]

@@ -131,6 +131,7 @@ class Worker:
         self._follower = self._consumer("follower", {"auto.offset.reset": "earliest"})
         try:
             self._table = GlobalTable(self._contract, self._partitions(self._params.history_topic))
+            self._scorer.others = self._table
             partitions = range(len(self._table.offsets))
             self._follower.assign(
                 [TopicPartition(self._params.history_topic, p, kafka.OFFSET_BEGINNING) for p in partitions]

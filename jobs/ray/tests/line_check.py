@@ -254,6 +254,7 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
     yield from wrong_predictions(
         [p for _, p in line.decoded("predictions", line.read("predictions"))],
         [decode(value) for _, value in outcome.predictions],
+        fold.own_inputs,
     )
     committed = [
         (m.partition() or 0, m.key() or b"", m.value() or b"", record)
@@ -287,8 +288,10 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
     )
 
 
-def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:
-    """Each wanted id committed once with the same content, and no other. Changes the provenance of `wanted`."""
+def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]], own_inputs: int) -> Iterator[str]:
+    """Each wanted id committed once with the same content, and no other. Changes the provenance of `wanted`, and cuts
+    the inputs of both to the first `own_inputs`: when an actor hears of a neighbour depends on what else it reads.
+    """
     by_id = {p["id"]: p for p in wanted}
     seen = Counter(p["id"] for p in got)
     yield from (f"prediction {i}: committed {n} times" for i, n in seen.items() if n > 1)
@@ -298,6 +301,8 @@ def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]]) -
         other = by_id.get(prediction["id"])
         if other is None:
             continue
+        for one in (prediction, other):
+            one["inputs"] = one["inputs"][:own_inputs]
         other["provenance"]["history_offsets"] = prediction["provenance"]["history_offsets"]
         for name in prediction.keys() - set(OF_THE_RUN):
             # As text: NaN equals NaN.

@@ -40,6 +40,16 @@ class Station:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """Another station, `distance_km` away in one of the contract's sectors, `rank`-th nearest there (from 1)."""
+
+    station: str
+    sector: str
+    rank: int
+    distance_km: float
+
+
+@dataclass(frozen=True)
 class Step:
     """The largest credible change of the field's window mean within `within_ms`, in the field's unit."""
 
@@ -52,10 +62,12 @@ class Step:
 class Contract:
     """Everything a job knows about its pipeline.
 
-    Units: times and spans in milliseconds, `horizons_h` in hours, `lags` in steps of `step_ms`.
+    Units: times and spans in milliseconds, `horizons_h` in hours, `lags` and `neighbour_lags` in steps of `step_ms`.
     `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
     `schemas` holds Avro schemas as JSON text: observation, features, history, predictions, rejects, cursors, progress,
     model_events.
+    `neighbours` has the stations with a place on the map: sector by sector in the order of `sectors`, nearest first, at
+    most `per_sector` in each; `sectors` is empty in a pipeline without neighbours.
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
     """
 
@@ -80,8 +92,12 @@ class Contract:
     targets: tuple[str, ...]
     horizons_h: tuple[int, ...]
     quantiles: tuple[float, ...]
+    sectors: tuple[str, ...]
+    per_sector: int
+    neighbour_lags: tuple[int, ...]
     steps: tuple[Step, ...]
     stations: dict[str, Station]
+    neighbours: dict[str, tuple[Neighbour, ...]]
     schemas: dict[str, str]
 
     def field(self, name: str) -> Field:
