@@ -141,6 +141,17 @@ describe("outline()", () => {
       "hundredths",
     ],
     [
+      "a widest band that is not the heads'",
+      but({ forecast: { ...meters.forecast, bands: [0.5, 0.9] } }),
+      "forecast.bands",
+    ],
+    ["bands that fall", but({ forecast: { ...meters.forecast, bands: [0.6, 0.5, 0.8] } }), "rising shares"],
+    [
+      "a band whose ends are thousandths",
+      but({ forecast: { ...meters.forecast, bands: [0.55, 0.8] } }),
+      "whole hundredths",
+    ],
+    [
       "a step of an unknown field",
       but({ anomaly: { event: "e", steps: { x: { change: 1, within_ms: 1 } } } }),
       "steps.x",

@@ -135,6 +135,18 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
     const longest_ms = ((lags.at(-1) ?? 0) + 1) * history.step_ms + window.size_ms + window.lateness_ms;
     need(history.depth_ms >= longest_ms, place, `lags within history.depth_ms ${history.depth_ms}`, lags);
   }
+  const widest = forecast.quantiles.at(-1)! - forecast.quantiles[0]!;
+  const ends = forecast.bands.flatMap((band) => [50 - band * 50, 50 + band * 50]);
+  need(
+    forecast.bands.length > 0 &&
+      forecast.bands.every((band, i) => band > (forecast.bands[i - 1] ?? 0)) &&
+      ends.every((p) => Math.abs(p - Math.round(p)) < 1e-9) &&
+      Math.abs(forecast.bands.at(-1)! - widest) < 1e-9,
+    "forecast.bands",
+    `rising shares whose ends are whole hundredths, the last ${Number(widest.toFixed(9))}, between the outer quantiles`,
+    forecast.bands,
+  );
+  const levels = [50, ...ends].map((p) => Math.round(p) / 100).sort((a, b) => a - b);
 
   const steps = Object.entries(pipeline.anomaly.steps)
     .map(([field, { change, within_ms }]) => ({ field, change, within_ms }))
@@ -175,6 +187,8 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
     sectors: forecast.neighbours ? SECTORS : [],
     per_sector: forecast.neighbours?.per_sector ?? 0,
     neighbour_lags: forecast.neighbours?.lags ?? [],
+    bands: forecast.bands,
+    levels,
     steps,
     event: pipeline.anomaly.event,
     stations: sorted(pipeline.stations),

@@ -136,12 +136,14 @@ function neighbour(n: Row): string {
   return `Neighbour(${[n["station"], n["sector"], n["rank"]].map(literal).join(", ")}, ${float(n["distance_km"])})`;
 }
 
+/** Lists whose whole numbers are floats too. */
+const FLOATS: ReadonlySet<keyof Contract> = new Set(["quantiles", "bands", "levels"]);
+
 function argument(name: keyof Contract, value: unknown): string[] {
   const row = ROWS[name] ?? ((plain: unknown) => literal(plain));
   if (Array.isArray(value) && value.some((item) => typeof item === "object"))
     return [`    ${name}=(`, ...value.map((item: Row) => `        ${row(item)},`), "    ),"];
-  if (Array.isArray(value))
-    return [`    ${name}=${tuple(value.map(name === "quantiles" ? float : literal))},`];
+  if (Array.isArray(value)) return [`    ${name}=${tuple(value.map(FLOATS.has(name) ? float : literal))},`];
   if (typeof value === "object" && value !== null)
     return [
       `    ${name}={`,

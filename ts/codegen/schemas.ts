@@ -190,7 +190,13 @@ export function derivedSchemas(outline: Outline) {
                 ? "quantile_values"
                 : record(
                     "quantile_values",
-                    outline.quantiles.map((q) => field(quantileName(q), "double", `Quantile ${q}.`)),
+                    // The inner levels came later: at the end, and null in records from before.
+                    [
+                      ...outline.quantiles.map((q) => field(quantileName(q), "double", `Quantile ${q}.`)),
+                      ...outline.levels
+                        .filter((q) => !outline.quantiles.includes(q))
+                        .map((q) => nullable(quantileName(q), "double", `Quantile ${q}.`)),
+                    ],
                   ),
             ],
             default: null,

@@ -60,11 +60,16 @@ export interface Contract {
   readonly history_values: readonly string[];
   readonly targets: readonly string[];
   readonly horizons_h: readonly number[];
+  /** What the model's heads learn. */
   readonly quantiles: readonly number[];
   /** Sectors in order, and what is read of the stations in them: lags in steps; empty without neighbours. */
   readonly sectors: readonly string[];
   readonly per_sector: number;
   readonly neighbour_lags: readonly number[];
+  /** Shares of outcomes the central intervals are meant to hold, narrowest first. */
+  readonly bands: readonly number[];
+  /** The ends of all bands and the median, ascending: the quantiles a prediction carries. */
+  readonly levels: readonly number[];
   readonly steps: readonly { readonly field: string; readonly change: number; readonly within_ms: number }[];
   readonly stations: Readonly<Record<string, Station>>;
   /** Of each station that has any: sector by sector, nearest first. */

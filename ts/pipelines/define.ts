@@ -36,7 +36,10 @@ export interface Pipeline {
     readonly depth_ms: number;
     readonly values: readonly string[];
   };
-  /** `targets` are fields; the truth of one is its window mean. */
+  /**
+   * `targets` are fields; the truth of one is its window mean. `quantiles` are what the model's heads learn, `bands` the
+   * shares of outcomes that the central intervals around the median are meant to hold.
+   */
   readonly forecast: {
     readonly targets: readonly string[];
     readonly horizons_h: readonly number[];
@@ -51,6 +54,7 @@ export interface Pipeline {
       readonly reach_km: number;
       readonly lags: readonly number[];
     } | null;
+    readonly bands: readonly number[];
   };
   /** Rules that explain themselves: `step` is the largest credible change of a window mean within `within_ms`. */
   readonly anomaly: {

@@ -48,6 +48,13 @@ describe("GET /predictions/{station_id}", () => {
       confidence: { temperature_confidence: 0.8, overall_confidence: 0.7 },
       model_version: "3",
       intervals: { temperature_6h: { lower: 1.1, upper: 5.6, level: 0.9 } },
+      bands: {
+        temperature_6h: [
+          { lower: 2.1, upper: 4.1, level: 0.5 },
+          { lower: 1.6, upper: 4.6, level: 0.8 },
+          { lower: 1.1, upper: 5.6, level: 0.9 },
+        ],
+      },
       units: { temperature_6h: "degC", humidity_24h: "%", pressure_12h: "hPa" },
       valid_at: { "6h": "2016-12-04T19:05:00.000Z" },
       in_sample: false,
@@ -75,6 +82,22 @@ describe("GET /predictions/{station_id}", () => {
     const body = await json(await api.request("/predictions/denver"));
     expectSchema("Forecast", body);
     expect(body).toMatchObject({ predictions: { humidity_6h: null }, intervals: { humidity_6h: null } });
+  });
+
+  it("shows the bands that a record from before the inner levels has", async () => {
+    const { app: api, latest } = app();
+    const whole = prediction();
+    const before = { q05: 1, q50: 2, q95: 3, q10: null, q25: null, q75: null, q90: null };
+    latest.predicted(
+      "denver",
+      prediction({ quantiles: { ...whole.quantiles, humidity_6h: before, humidity_12h: null } }),
+      arrival(1),
+    );
+    const body = await json(await api.request("/predictions/denver"));
+    expectSchema("Forecast", body);
+    expect(body).toMatchObject({
+      bands: { humidity_6h: [{ lower: 1, upper: 3, level: 0.9 }], humidity_12h: [] },
+    });
   });
 
   it("an unknown station is a problem that says where the stations are", async () => {

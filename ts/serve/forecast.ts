@@ -30,19 +30,20 @@ export function valueUnits(contract: ServedContract): Record<string, string> {
   return Object.fromEntries(contract.history_values.map((column) => [column, unit.get(column) ?? "1"]));
 }
 
-/** The outer quantiles: their field names in a record and the share of outcomes they should hold (0.9). */
-export function band(contract: ServedContract): { lower: string; upper: string; level: number } {
-  const [low, high] = [Math.min(...contract.quantiles), Math.max(...contract.quantiles)];
-  const name = (q: number) => `q${String(Math.round(q * 100)).padStart(2, "0")}`;
-  return { lower: name(low), upper: name(high), level: Math.round((high - low) * 1000) / 1000 };
+/** Of each band, narrowest first: the names of its ends in a record and the share of outcomes it should hold (0.9). */
+export function bandsOf(contract: ServedContract): { lower: string; upper: string; level: number }[] {
+  const name = (percent: number) => `q${String(Math.round(percent)).padStart(2, "0")}`;
+  return contract.bands.map((level) => ({
+    lower: name(50 - level * 50),
+    upper: name(50 + level * 50),
+    level,
+  }));
 }
 
 interface Form {
   readonly names: readonly string[];
   readonly units: Readonly<Record<string, string>>;
-  readonly lower: string;
-  readonly upper: string;
-  readonly level: number;
+  readonly bands: ReturnType<typeof bandsOf>;
 }
 
 /** What follows from a contract alone is worked out once: a list of a thousand stations must not pay for it each time. */
@@ -51,7 +52,7 @@ const forms = new WeakMap<ServedContract, Form>();
 function formOf(contract: ServedContract): Form {
   let form = forms.get(contract);
   if (!form) {
-    form = { names: forecastNames(contract), units: forecastUnits(contract), ...band(contract) };
+    form = { names: forecastNames(contract), units: forecastUnits(contract), bands: bandsOf(contract) };
     forms.set(contract, form);
   }
   return form;
@@ -67,7 +68,10 @@ export interface ForecastBody {
   readonly timestamp: string;
   readonly window_start: string;
   readonly predictions: Readonly<Record<string, number | null>>;
+  /** The widest band. */
   readonly intervals: Readonly<Record<string, Interval | null>>;
+  /** Every band, narrowest first; empty without a forecast. */
+  readonly bands: Readonly<Record<string, readonly Interval[]>>;
   readonly units: Readonly<Record<string, string>>;
   readonly valid_at: Readonly<Record<string, string>>;
   readonly anomaly: {
@@ -95,16 +99,26 @@ export interface ForecastBody {
   readonly [key: string]: unknown;
 }
 
+/** The bands of one forecast that its record has, narrowest first. */
+function bandsIn(contract: ServedContract, record: PredictionRecord, name: string): Interval[] {
+  const quantiles = record.quantiles[name];
+  return formOf(contract).bands.flatMap(({ lower, upper, level }) => {
+    const [from, to] = [quantiles?.[lower] ?? null, quantiles?.[upper] ?? null];
+    return from === null || to === null ? [] : [{ lower: from, upper: to, level }];
+  });
+}
+
 /** Medians and intervals by name; null for what the model gave none of. */
 function numbers(contract: ServedContract, record: PredictionRecord) {
-  const { names, lower, upper, level } = formOf(contract);
+  const { names, bands } = formOf(contract);
+  const { lower, upper, level } = bands.at(-1)!;
   const predictions: Record<string, number | null> = {};
   const intervals: Record<string, Interval | null> = {};
   for (const name of names) {
     predictions[name] = record.predictions[name] ?? null;
     const quantiles = record.quantiles[name];
-    const [from, to] = [quantiles?.[lower], quantiles?.[upper]];
-    intervals[name] = from === undefined || to === undefined ? null : { lower: from, upper: to, level };
+    const [from, to] = [quantiles?.[lower] ?? null, quantiles?.[upper] ?? null];
+    intervals[name] = from === null || to === null ? null : { lower: from, upper: to, level };
   }
   return { predictions, intervals };
 }
@@ -128,6 +142,7 @@ export function forecastBody(
     timestamp: iso(record.timestamp),
     window_start: iso(record.window_start),
     ...numbers(contract, record),
+    bands: Object.fromEntries(formOf(contract).names.map((name) => [name, bandsIn(contract, record, name)])),
     units: formOf(contract).units,
     valid_at: Object.fromEntries(
       contract.horizons_h.map((h) => [`${h}h`, iso(record.timestamp + h * HOUR_MS)]),

@@ -1,7 +1,7 @@
 // The API's description: one table of routes, and an OpenAPI 3.1 document made from it and the contract.
 // app.ts mounts exactly the routes of this table, so none can go undescribed. Answers no request.
 
-import { band, forecastNames, forecastUnits, valueUnits } from "./forecast.ts";
+import { bandsOf, forecastNames, forecastUnits, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
 import { REFUSAL, type Refusal } from "./status.ts";
 
@@ -205,7 +205,8 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
   const names = forecastNames(contract);
   const units = forecastUnits(contract);
   const values = valueUnits(contract);
-  const { lower, upper, level } = band(contract);
+  const bands = bandsOf(contract);
+  const { lower, upper } = bands.at(-1)!;
   const predictions = each(
     names,
     (name) => nullable(number(`Median, in ${units[name]}.`, { unit: units[name] })),
@@ -214,7 +215,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
   const intervals = each(
     names,
     (name) => nullable({ ...ref("Interval"), description: `In ${units[name]}.` }),
-    `Central interval from the quantiles ${lower} and ${upper}.`,
+    `The widest central interval, from the quantiles ${lower} and ${upper}.`,
   );
   const nullAge = Object.fromEntries(
     Object.entries(AGE).map(([name, schema]) => [name, name.endsWith("_s") ? nullable(schema) : schema]),
@@ -223,7 +224,9 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
     Interval: object({
       lower: number("Lower end, inclusive."),
       upper: number("Upper end, inclusive."),
-      level: number("Share of outcomes the interval is meant to hold.", { const: level }),
+      level: number("Share of outcomes the interval is meant to hold.", {
+        enum: contract.bands,
+      }),
     }),
     Forecast: object({
       [contract.key]: string("The station."),
@@ -231,7 +234,13 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       window_start: time("Start of that window, inclusive."),
       predictions,
       intervals,
-      units: each(names, (name) => ({ const: units[name] }), "Unit of each forecast and its interval."),
+      bands: each(
+        names,
+        (name) =>
+          list(ref("Interval"), `In ${units[name]}, narrowest first; empty when there is no forecast.`),
+        `Central intervals meant to hold ${contract.bands.map((b) => `${Math.round(b * 100)} %`).join(", ")} of outcomes. They nest, and each station's are scaled by how often its own truths fell outside (docs/intervals.md).`,
+      ),
+      units: each(names, (name) => ({ const: units[name] }), "Unit of each forecast and its intervals."),
       valid_at: each(
         contract.horizons_h.map((h) => `${h}h`),
         (h) => time(`Moment the ${h} forecasts are for.`),

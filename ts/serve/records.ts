@@ -14,7 +14,8 @@ export interface ServedContract {
   readonly step_ms: number;
   readonly targets: readonly string[];
   readonly horizons_h: readonly number[];
-  readonly quantiles: readonly number[];
+  /** Shares of outcomes the intervals are meant to hold, narrowest first. */
+  readonly bands: readonly number[];
   readonly stations: Readonly<
     Record<
       string,
@@ -47,7 +48,8 @@ export interface PredictionRecord {
   readonly model_version: string;
   readonly arm: string;
   readonly predictions: Readonly<Record<string, number | null>>;
-  readonly quantiles: Readonly<Record<string, Readonly<Record<string, number>> | null>>;
+  /** An inner level is null in records from before it was there. */
+  readonly quantiles: Readonly<Record<string, Readonly<Record<string, number | null>> | null>>;
   readonly anomaly: {
     readonly is_anomaly: boolean;
     readonly anomaly_score: number;

@@ -14,17 +14,19 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+from ray_jobs import conformal
 from ray_jobs.baseline import Baseline, Floats
+from ray_jobs.conformal import Calibration
 from ray_jobs.design import Design, Place, place_of
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 
 
@@ -150,6 +152,17 @@ def check_shape(what: str, trained: dict[str, Any], live: dict[str, Any]) -> Non
         )
 
 
+class Forecast(NamedTuple):
+    """What a model says of a batch before bands are made of it, in each target's unit.
+
+    `heads` [n, target, horizon, 3] (lowest head, median, highest; conformal.ordered) and `dap` [n, target, horizon],
+    the damped anomaly persistence it starts from and has to beat.
+    """
+
+    heads: Floats
+    dap: Floats
+
+
 class Model:
     """A loaded model. `train_from_ms` (inclusive) to `train_to_ms` (exclusive) are the window ends and truths it has
     seen.
@@ -171,7 +184,7 @@ class Model:
                 "columns than this code makes",
             )
         self._baseline = Baseline.from_json(manifest["baseline"])
-        self._margins: Floats = np.array(manifest["margins"], dtype=np.float64)
+        self.calibration = Calibration.from_json(manifest["calibration"])
         self._places: dict[str, Place] = {}
         self._low, self._high = bounds(contract)
         self._heads = [
@@ -181,25 +194,38 @@ class Model:
             for q in contract.quantiles
         ]
 
-    def predict(self, stations: list[str], t_ms: NDArray[Any], inputs: NDArray[Any]) -> Floats:
-        """Quantiles of every target and horizon for a whole batch.
+    def forecast(self, stations: list[str], t_ms: NDArray[Any], inputs: NDArray[Any]) -> Forecast:
+        """Heads and DAP of every target and horizon for a whole batch.
 
-        Shapes: `stations` [n], `t_ms` [n] (window ends), `inputs` [n, input] -> [n, target, horizon, quantile] in the
-        target's unit.
-        Edges: quantiles ascend and stay in the contract's range; NaN where nothing can be said (an unknown station
-        without a value of the target now or in its lags). An empty batch gives an empty array.
+        Shapes: `stations` [n], `t_ms` [n] (window ends), `inputs` [n, input].
+        Edges: NaN where nothing can be said (an unknown station without a value of the target now or in its lags). An
+        empty batch gives empty arrays.
         """
         contract = self._contract
-        shape = (len(stations), len(contract.targets), len(contract.horizons_h), len(contract.quantiles))
+        shape = (len(stations), len(contract.targets), len(contract.horizons_h))
         if not stations:
-            return np.empty(shape)
+            return Forecast(np.empty((*shape, 3)), np.empty(shape))
         columns, base = self.columns(stations, t_ms, inputs)
         changes = np.stack(
             [head.predict(columns, num_threads=1, validate_features=False) for head in self._heads], axis=1
         )
-        return finish(
-            base, np.asarray(changes).reshape(shape), self._margins, contract.quantiles, self._low, self._high
-        )
+        heads = base[..., None] + np.asarray(changes).reshape(*shape, len(contract.quantiles))
+        spread = self._baseline.spread_of(self._baseline.rows(stations))
+        return Forecast(conformal.ordered(heads, spread), base)
+
+    def predict(self, stations: list[str], t_ms: NDArray[Any], inputs: NDArray[Any]) -> Floats:
+        """The contract's levels with bands as the calibration split has them, before any station adapts its own.
+
+        Shapes and edges as `forecast` -> [n, target, horizon, level] in the target's unit; levels ascend and stay in
+        the contract's range.
+        """
+        heads = self.forecast(stations, t_ms, inputs).heads
+        return conformal.levels(heads, self.scales[None], self._low, self._high)
+
+    @property
+    def scales(self) -> Floats:
+        """Scale of each of the contract's bands on the calibration split. -> [target, horizon, band]."""
+        return self.calibration.scales(self._contract.bands)
 
     def columns(
         self, stations: list[str], t_ms: NDArray[Any], inputs: NDArray[Any]
@@ -228,18 +254,6 @@ def bounds(contract: Contract) -> tuple[Floats, Floats]:
     """Lowest and highest value of each target by the contract, infinite without a range. -> [target], [target]."""
     ranges = [contract.field(t).range or (-np.inf, np.inf) for t in contract.targets]
     return np.array([r[0] for r in ranges], dtype=np.float64), np.array([r[1] for r in ranges], dtype=np.float64)
-
-
-def finish(
-    base: Floats, changes: Floats, margins: Floats, quantiles: tuple[float, ...], low: Floats, high: Floats
-) -> Floats:
-    """Base plus change, widened by the conformal margins, put in order and held within the contract's range.
-
-    Shapes: `base` [n, target, horizon], `changes` [n, target, horizon, quantile], `margins` [target, horizon,
-    quantile].
-    """
-    values = base[..., None] + changes + margins
-    return np.asarray(np.clip(np.sort(values, axis=-1), low[None, :, None, None], high[None, :, None, None]))
 
 
 def _check_digest(folder: Path, name: str, wanted: str, seen: str) -> None:

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from ray_jobs import fold, ring, rules
+from ray_jobs import conformal, fold, ring, rules
 from ray_jobs.confidence import confidence
 from ray_jobs.fold import Fold, Step
 from ray_jobs.generated.contract import Contract
 from ray_jobs.io import BadRecord, Decoder, Encoder, schema_id
+from ray_jobs.model import Forecast, bounds
 from ray_jobs.neighbours import NOBODY, Near, Rings
 from ray_jobs.ring import Cell, StationState
 
@@ -30,15 +31,18 @@ PartitionState = dict[str, StationState]
 
 
 class Scores(Protocol):
-    """What this module needs of a model. Shapes: stations [n], t_ms [n], inputs [n, input] -> [n, target, horizon,
-    quantile].
-    """
+    """What this module needs of a model. Shapes: stations [n], t_ms [n], inputs [n, input]; see model.Forecast."""
 
     version: str
     train_from_ms: int
     train_to_ms: int
 
-    def predict(self, stations: list[str], t_ms: NDArray[np.int64], inputs: Floats) -> Floats: ...
+    @property
+    def scales(self) -> Floats:
+        """Scale of each band before any station adapts its own. -> [target, horizon, band]."""
+        ...
+
+    def forecast(self, stations: list[str], t_ms: NDArray[np.int64], inputs: Floats) -> Forecast: ...
 
     def spread(self, station: str, target: str) -> float: ...
 
@@ -114,8 +118,9 @@ class Scorer:
         self._codecs = codecs
         self._now_ms = now_ms
         self._heads = [[f"{t}_{h}h" for h in contract.horizons_h] for t in contract.targets]
-        self._levels = [f"q{round(q * 100):02d}" for q in contract.quantiles]
-        self._median = min(range(len(contract.quantiles)), key=lambda i: abs(contract.quantiles[i] - 0.5))
+        self._levels = [f"q{round(q * 100):02d}" for q in contract.levels]
+        self._median = len(contract.bands)
+        self._low, self._high = bounds(contract)
         self._band = _band_name(contract)
         self._spreads: dict[tuple[str, str], list[float]] = {}
 
@@ -177,26 +182,27 @@ class Scorer:
     def _predict(self, out: Outcome, applied: list[_Applied], model: Scores, history_offsets: list[int]) -> None:
         began = time.perf_counter()
         try:
-            quantiles = self._quantiles(applied, model)
+            forecast = self._forecast(applied, model)
         except Exception:
             # One row the model chokes on must not stop the others: find it by scoring each alone.
             good: list[_Applied] = []
             for one in applied:
                 try:
-                    self._quantiles([one], model)
+                    self._forecast([one], model)
                     good.append(one)
                 except Exception as error:
                     self._reject(out, one.incoming, BadRecord("unscorable", f"{type(error).__name__}: {error}"))
             applied = good
             if not applied:
                 return
-            quantiles = self._quantiles(applied, model)
+            forecast = self._forecast(applied, model)
         out.predict_ms = (time.perf_counter() - began) * 1000.0
 
         contract = self.contract
         spread = np.array([self._spread(model, a.row[contract.key]) for a in applied])
         completeness = np.array([a.step.completeness for a in applied])
-        sure = confidence(quantiles, spread, contract.quantiles, completeness)
+        quantiles = conformal.levels(forecast.heads, model.scales[None], self._low, self._high)
+        sure = confidence(quantiles, spread, contract.levels, completeness)
         predict_time = self._now_ms()
         names = self._names
         prefix = f"{names.namespace}|{contract.pipeline}|"
@@ -257,11 +263,11 @@ class Scorer:
             out.predictions.append((station.encode(), self._codecs.predictions(record)))
             out.predicted += 1
 
-    def _quantiles(self, applied: list[_Applied], model: Scores) -> Floats:
+    def _forecast(self, applied: list[_Applied], model: Scores) -> Forecast:
         stations = [a.row[self.contract.key] for a in applied]
         t_ms = np.array([a.row["window_end"] for a in applied], dtype=np.int64)
         inputs = np.array([a.step.inputs for a in applied], dtype=np.float64)
-        return model.predict(stations, t_ms, inputs)
+        return model.forecast(stations, t_ms, inputs)
 
     def _spread(self, model: Scores, station: str) -> list[float]:
         key = (model.version, station)

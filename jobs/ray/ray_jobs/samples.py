@@ -37,7 +37,7 @@ STRANGER_SHARE = 0.10
 @dataclass(frozen=True)
 class Splits:
     """Three spans of issue times, UTC epoch ms: fit [from, fit_to), watch [watch_from, watch_to) for early stopping
-    and margins, test [test_from, cut). A truth belongs to a split only when it lies before the split's own end plus
+    and calibration, test [test_from, cut). A truth belongs to a split only when it lies before the split's own end plus
     the gap, and before the cut.
     """
 

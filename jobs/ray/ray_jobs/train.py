@@ -1,11 +1,11 @@
 """The batch job <pipeline>-train: Delta feature table in, a registered model out.
 
-baseline (driver) -> fold and samples (a task a group of stations) -> one LightGBM head a task -> margins, test
+baseline (driver) -> fold and samples (a task a group of stations) -> one LightGBM head a task -> bands, test
 metrics through the very Model that serves, MLflow. Does not announce the alias move on model-events: TypeScript owns
 that topic and reads the alias after this job ends.
 
 The test month is the last month before the cut and is used once, for the metrics and the promotion; early stopping
-and the conformal margins use the eight weeks before it.
+and the calibration of the bands use the eight weeks before it.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
+from ray_jobs import conformal, registry, samples, table
 from ray_jobs import model as model_of
-from ray_jobs import registry, samples, table
 from ray_jobs.baseline import Baseline, Floats
 from ray_jobs.cluster import Cluster, Pool
+from ray_jobs.conformal import Calibration
 from ray_jobs.design import HOUR_MS, Design, place_of
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
@@ -191,10 +192,10 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
         "shape": shape,
         "columns": list(design.columns),
         "baseline": baseline.to_json(),
-        "margins": _margins(contract, data, [heads[i] for i in range(len(grid))]).tolist(),
+        "calibration": _calibration(contract, data, [heads[i] for i in range(len(grid))], baseline).to_json(),
         "training": {
             "from_ms": splits.from_ms,
-            # Early stopping and margins saw the watched weeks too, and their truths reach to the test month.
+            # Early stopping and the calibration saw the watched weeks too, and their truths reach to the test month.
             "to_ms": splits.test_from,
             "test_from_ms": splits.test_from,
             "cut_ms": splits.cut,
@@ -315,37 +316,18 @@ def _booster_settings(params: TrainParams) -> dict[str, Any]:
     }
 
 
-def _margins(contract: Contract, data: Samples, heads: list[Head]) -> Floats:
-    """How far each quantile moves outwards so that the bands cover what they say on the watched weeks.
-
-    Conformalised quantile regression, one margin for each pair (q, 1 - q): Romano, Patterson, Candes 2019, equation
-    6. The median stays. -> [target, horizon, quantile].
-    """
-    quantiles = contract.quantiles
-    shape = (len(contract.targets), len(contract.horizons_h), len(quantiles))
-    margins = np.zeros(shape)
+def _calibration(contract: Contract, data: Samples, heads: list[Head], baseline: Baseline) -> Calibration:
+    """The scales of the bands on the watched weeks, which no head was fitted to."""
     watch = data.split == WATCH
-    changes = (data.truth - data.base)[watch]
-    for k in range(shape[0]):
-        for j in range(shape[1]):
-            seen = changes[:, k, j]
-            of = [heads[(k * shape[1] + j) * shape[2] + i].watched for i in range(shape[2])]
-            for low in range(shape[2] // 2):
-                high = shape[2] - 1 - low
-                if not np.isclose(quantiles[low] + quantiles[high], 1.0):
-                    continue
-                score = np.maximum(of[low] - seen, seen - of[high])
-                score = score[~np.isnan(score)]
-                level = min(1.0, (1 - 2 * quantiles[low]) * (1 + 1 / max(1, len(score))))
-                width = float(np.quantile(score, level)) if len(score) else 0.0
-                margins[k, j, low], margins[k, j, high] = -width, width
-    return margins
+    base = data.base[watch].astype(np.float64)
+    changes = np.stack([head.watched for head in heads], axis=1)
+    changes = changes.reshape(*base.shape, len(contract.quantiles)).astype(np.float64)
+    spread = baseline.spread_of(data.station[watch].astype(np.int64))
+    return conformal.fit(base[..., None] + changes, data.truth[watch].astype(np.float64), spread)
 
 
 def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, inputs: Floats | None = None) -> Floats:
-    """The model's quantiles for the test rows, through the same call that serves. -> [row, target, horizon,
-    quantile].
-    """
+    """The model's levels for the test rows, through the same call that serves. -> [row, target, horizon, level]."""
     inputs = test.test_inputs if inputs is None else inputs
     names = [baseline.stations[i] for i in test.station]
     chunks = [
@@ -358,13 +340,13 @@ def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, input
 def measure(contract: Contract, test: Samples, predicted: Floats, input_names: tuple[str, ...]) -> dict[str, float]:
     """Errors against the truth, the damped anomaly (DAP) and persistence, on rows that have all three.
 
-    Names carry the unit: `temperature_6h_mae_degC`. Coverage is the share within the outermost quantiles, pinball the
-    mean over all.
+    Names carry the unit: `temperature_6h_mae_degC`. Coverage is the share within the widest band, before any station
+    adapts its own; pinball the mean over all levels.
     `mae_over_dap` is the mean of MAE / DAP's MAE over targets and horizons.
     """
     out: dict[str, float] = {}
     ratios: list[float] = []
-    quantiles = np.array(contract.quantiles)
+    quantiles = np.array(contract.levels)
     middle = int(np.argmin(np.abs(quantiles - 0.5)))
     for k, target in enumerate(contract.targets):
         now = test.test_inputs[:, input_names.index(contract.target_column(target))]

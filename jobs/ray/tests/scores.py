@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
+from ray_jobs.model import Forecast, bounds
 
 
 class FakeModel:
-    """The median of target k at horizon j is the sum of the station's known inputs plus k + j / 10; the band is one
-    unit either way.
+    """The median of target k at horizon j is the middle of the target's range plus the sum of the station's known
+    inputs plus k + j / 10; the outer heads are one unit either way, and so is the widest band; DAP is half a unit up.
 
     It has seen window ends up to `train_to_ms`. A row whose first input is 13 breaks it.
     """
@@ -25,19 +26,26 @@ class FakeModel:
         self._shape = (len(contract.targets), len(contract.horizons_h))
         # A neighbour's row may be a moment early or late after a restart; what a station says of itself may not.
         self._own = Fold(contract).own_inputs
+        low, high = bounds(contract)
+        self.middle = (low + high) / 2
+        # The widest band is the heads' own.
+        self.scales = np.broadcast_to(
+            np.array(contract.bands) / contract.bands[-1], (*self._shape, len(contract.bands))
+        )
         self.version = version
         self.train_from_ms = 0
         self.train_to_ms = train_to_ms
 
-    def predict(self, stations: list[str], t_ms: NDArray[np.int64], inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    def forecast(self, stations: list[str], t_ms: NDArray[np.int64], inputs: NDArray[np.float64]) -> Forecast:
         if np.any(inputs[:, 0] == 13.0):
             raise ValueError("thirteen")
         targets, horizons = self._shape
         offset = np.arange(targets)[:, None] + np.arange(horizons)[None, :] / 10
-        median = np.nansum(inputs[:, : self._own], axis=1)[:, None, None] + offset
+        known = np.nansum(inputs[:, : self._own], axis=1)
+        median = known[:, None, None] + self.middle[:, None] + offset
         out = np.stack([median - 1, median, median + 1], axis=3)
         out[[s == "unheard-of" for s in stations]] = np.nan
-        return np.asarray(out)
+        return Forecast(out, median + 0.5)
 
     def spread(self, station: str, target: str) -> float:
         return 2.0

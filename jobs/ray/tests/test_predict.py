@@ -112,10 +112,11 @@ def test_prediction_says_what_it_is_and_where_it_came_from() -> None:
     }
     assert first["stages"]["feature_append_time"] == NOW - 50 and first["stages"]["predict_time"] == NOW
     known = sum(x for x in first["inputs"] if not math.isnan(x))
-    assert first["predictions"]["temperature_6h"] == pytest.approx(known)
-    assert first["predictions"]["humidity_12h"] == pytest.approx(known + 1.1)
+    assert first["predictions"]["temperature_6h"] == pytest.approx(known - 15)
+    assert first["predictions"]["humidity_12h"] == pytest.approx(known + 52.5 + 1.1)
+    ends = {"q05": -1, "q10": -8 / 9, "q25": -5 / 9, "q50": 0, "q75": 5 / 9, "q90": 8 / 9, "q95": 1}
     assert first["quantiles"]["pressure_24h"] == pytest.approx(
-        {"q05": known + 1.2, "q50": known + 2.2, "q95": known + 3.2}
+        {name: known + 800 + 2.2 + end for name, end in ends.items()}
     )
     assert first["inputs"][0] == 1.5 and len(first["inputs"]) == len(scorer().fold.input_names)
     assert first["confidence"]["completeness"] == 0.0
@@ -145,7 +146,7 @@ def test_another_domain_goes_through_with_its_own_names() -> None:
     good = Encoder(schemas["features"], 7)(row(contract, "m-1", end, 1, 3, values))
     out = subject.score([incoming(0, good, key=b"m-1"), incoming(1, b"", key=b"m-1")], FakeModel(contract, "1"), [0])
     (only,) = (Decoder({"8": schemas["predictions"]}, schemas["predictions"])(value) for _, value in out.predictions)
-    assert only["meter"] == "m-1" and only["quantiles"]["power_1h"].keys() == {"q10", "q50", "q90"}
+    assert only["meter"] == "m-1" and only["quantiles"]["power_1h"].keys() == {"q10", "q25", "q50", "q75", "q90"}
     assert only["confidence"].keys() == {"power_confidence", "overall_confidence", "completeness"}
     assert only["anomaly"]["evidence"] == ["power from -60 to 4 leaves [-50, 100] kW"]
     (refused,) = (Decoder({"10": schemas["rejects"]}, schemas["rejects"])(value) for _, value in out.rejects)

@@ -70,6 +70,8 @@ class Contract:
     `neighbours` has the stations with a place on the map: sector by sector in the order of `sectors`, nearest first, at
     most `per_sector` in each; `sectors` is empty in a pipeline without neighbours.
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
+    `quantiles` are what the model's heads learn, `bands` the shares of outcomes that the central intervals are meant to
+    hold, narrowest first, `levels` their ends and the median, ascending: what a prediction carries.
     """
 
     pipeline: str
@@ -96,6 +98,8 @@ class Contract:
     sectors: tuple[str, ...]
     per_sector: int
     neighbour_lags: tuple[int, ...]
+    bands: tuple[float, ...]
+    levels: tuple[float, ...]
     steps: tuple[Step, ...]
     stations: dict[str, Station]
     neighbours: dict[str, tuple[Neighbour, ...]]

@@ -1,0 +1,114 @@
+"""Bands that hold what they say: from a model's quantile heads to central intervals, and their adaptation to each
+station.
+
+train.py fits a Calibration on rows no head has learnt from, model.py carries it in the manifest, the actor scales every
+station's bands by how often its own truths fell outside (desk.py keeps that state). Pure: numpy and plain floats, no
+clock, no input or output.
+
+With the heads l < m < u of one forecast, the score of a truth y is how many half-widths it lies from the median:
+  r = (m - y) / (m - l) below the median, (y - m) / (u - m) above it.
+A band with scale s is [m - s (m - l), m + s (u - m)]: it holds y exactly when r <= s. So one number makes a band, bands
+with rising scales nest, and no quantile can cross another. s = 1 is the heads' own outer band.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Shares at which the quantiles of the scores are kept: every band that a pipeline may ask for lies on one of them.
+GRID = np.linspace(0.0, 1.0, 201)
+# A half-width is at least this share of the station's spread: two heads that meet would make every miss infinite.
+FLOOR_SHARE = 0.02
+# How far one truth moves the logarithm of a band's scale. Chosen on the calibration split: docs/intervals.md.
+RATE = 0.05
+# A station's scale stays within this factor of the network's: what lies beyond is no calibration.
+RATIO_MAX = 8.0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Quantiles of the scores on the calibration split, at each share of GRID. Shape [target, horizon, share]."""
+
+    scores: Floats
+
+    def scales(self, bands: tuple[float, ...]) -> Floats:
+        """Scale of each band that held its share there. -> [target, horizon, band], rising with the band."""
+        at = [int(np.argmin(np.abs(GRID - band))) for band in bands]
+        return np.asarray(self.scores[..., at])
+
+    def to_json(self) -> dict[str, Any]:
+        return {"shares": GRID.round(3).tolist(), "scores": self.scores.tolist()}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> Calibration:
+        """Errors: ValueError for quantiles at other shares."""
+        if value["shares"] != GRID.round(3).tolist():
+            raise ValueError("the calibration has other shares than this code")
+        return Calibration(np.array(value["scores"], dtype=np.float64))
+
+
+def fit(heads: Floats, truth: Floats, spread: Floats) -> Calibration:
+    """The quantiles of the scores, with the finite-sample correction (n + 1) / n of conformal prediction.
+
+    Split conformalised quantile regression (Romano, Patterson, Candes 2019) with a relative score: the band of an
+    uncertain forecast grows by more than that of a sure one.
+    Shapes: `heads` [n, target, horizon, head], `truth` [n, target, horizon] (NaN where none), `spread` [n, target].
+    Edges: a target and horizon without any truth keeps the heads' own band at every share.
+    """
+    scores = score(ordered(heads, spread), truth)
+    out = np.ones((*truth.shape[1:], len(GRID)))
+    for k in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            seen = scores[:, k, j]
+            seen = seen[~np.isnan(seen)]
+            if len(seen):
+                out[k, j] = np.quantile(seen, np.minimum(1.0, GRID * (1.0 + 1.0 / len(seen))))
+    return Calibration(out)
+
+
+def ordered(heads: Floats, spread: Floats) -> Floats:
+    """The lowest head, the median and the highest one, in order and with a floor under the half-widths.
+
+    Shapes: [n, target, horizon, head], [n, target] -> [n, target, horizon, 3].
+    """
+    rising = np.sort(heads, axis=-1)
+    middle = rising[..., rising.shape[-1] // 2]
+    floor = FLOOR_SHARE * np.nan_to_num(spread)[:, :, None]
+    low = np.minimum(rising[..., 0], middle - floor)
+    high = np.maximum(rising[..., -1], middle + floor)
+    return np.stack([low, middle, high], axis=-1)
+
+
+def score(heads: Floats, truth: Floats) -> Floats:
+    """Distance of the truth from the median in half-widths, at least 0; NaN without a truth or a forecast. Shapes as
+    `ordered`'s result and [n, target, horizon].
+    """
+    low, middle, high = heads[..., 0], heads[..., 1], heads[..., 2]
+    below = truth < middle
+    width = np.where(below, middle - low, high - middle)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.abs(truth - middle) / width)
+
+
+def levels(heads: Floats, scales: Floats, low: Floats, high: Floats) -> Floats:
+    """The ends of all bands and the median between them, ascending, within the contract's range.
+
+    Shapes: `heads` [n, target, horizon, 3], `scales` [n or 1, target, horizon, band] rising, `low` and `high` [target]
+    -> [n, target, horizon, 2 * band + 1]. NaN where there is no forecast.
+    """
+    middle = heads[..., 1:2]
+    below = middle - scales[..., ::-1] * (middle - heads[..., 0:1])
+    above = middle + scales * (heads[..., 2:3] - middle)
+    out = np.concatenate([below, middle, above], axis=-1)
+    return np.asarray(np.clip(out, low[None, :, None, None], high[None, :, None, None]))
+
+
+def rising(scales: Floats) -> Floats:
+    """Scales under which bands nest: a band is never narrower than one that promises less. Shape kept."""
+    return np.maximum.accumulate(scales, axis=-1)
