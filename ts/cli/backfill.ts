@@ -1,26 +1,29 @@
-// `millrace backfill`: feature rows of the past into the feature table, from a file or from what the raw topic still holds.
-// Stages the file, submits the Spark batch job and shows how it goes; computes nothing.
+// `millrace backfill`: feature rows of the past into the feature table, from a file, from the folder of a data set, or from what
+// the raw topic still holds. Stages what is no topic, submits the Spark batch job and shows how it goes; computes nothing.
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { epochMs } from "../source/cells.ts";
 import { fileInput } from "../source/input.ts";
-import { describeBad } from "../source/row.ts";
+import { kaggleInput } from "../source/kaggle.ts";
+import { type BadRow, describeBad } from "../source/row.ts";
 import { stage } from "../source/stage.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { type BackfillFrom, planBackfill } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
-import { batchLine } from "./batch.ts";
+import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 import { unitsOf } from "./replay.ts";
 
 export interface BackfillFlags {
-  /** Null: the raw topic. */
+  /** A file of observations. At most one of this and `data`; neither: the raw topic. */
   readonly file: string | null;
+  /** The folder of a data set (ts/source/kaggle.ts). */
+  readonly data: string | null;
   readonly units: Readonly<Record<string, string>>;
   /** Only windows that end at or after, and before; epoch ms of event time. */
   readonly from_ms: number | null;
@@ -32,7 +35,9 @@ export interface BackfillFlags {
 
 export interface BackfillEffects extends Pick<BatchOptions, "signal" | "onReport" | "onState"> {
   readonly warn: (line: string) => void;
-  /** The file has been staged. */
+  /** So many rows are staged, now and then. */
+  readonly onStaging?: (rows: number) => void;
+  /** All are: so many rows, so many that were bad and left out. */
   readonly onStaged?: (rows: number, bad: number) => void;
 }
 
@@ -44,30 +49,28 @@ const BAD_SHOWN_MAX = 20;
 export async function backfill(
   settings: Settings,
   flags: BackfillFlags,
-  { warn, onStaged, ...effects }: BackfillEffects,
+  { warn, onStaging, onStaged, ...effects }: BackfillEffects,
 ): Promise<Finished> {
   const setting = settingOf(settings);
   const { contract } = setting;
   const { from_ms, to_ms } = flags;
   let from: BackfillFrom;
-  if (flags.file === null) from = await rangeOf(settings, flags);
+  if (flags.file === null && flags.data === null) from = await rangeOf(settings, flags);
   else {
     let bad = 0;
-    const input = fileInput({
-      path: flags.file,
-      contract,
-      units: flags.units,
-      // A window that ends at from_ms holds rows of one window's length before it; one that ends before to_ms none after.
-      from_ms: from_ms === null ? null : from_ms - contract.window_ms,
-      to_ms,
-      onBad(row) {
-        if (bad++ < BAD_SHOWN_MAX) warn(describeBad(row));
-      },
-    });
+    const onBad = (row: BadRow) => {
+      if (bad++ < BAD_SHOWN_MAX) warn(describeBad(row));
+    };
+    // A window that ends at from_ms holds rows of one window's length before it; one that ends before to_ms none after.
+    const span = { from_ms: from_ms === null ? null : from_ms - contract.window_ms, to_ms };
+    const input =
+      flags.data === null
+        ? fileInput({ path: flags.file!, contract, units: flags.units, ...span, onBad })
+        : kaggleInput({ folder: flags.data, contract, ...span, onBad });
     const folder = join(stateDir(settings), "staged");
     mkdirSync(folder, { recursive: true });
     const path = join(folder, `${(await input.fingerprint()).slice(0, 16)}.avro`);
-    const staged = await stage(input, path, contract.schemas.observation);
+    const staged = await stage(input, path, contract.schemas.observation, onStaging);
     onStaged?.(staged.rows, bad);
     from = { files: [staged.path] };
   }
@@ -98,15 +101,17 @@ async function rangeOf(
   }
 }
 
+/** A time as a flag gives it: RFC 3339, epoch ms, or a date for its first moment in UTC. */
 export function timeOf(flag: string, word: string | undefined): number | null {
   if (word === undefined) return null;
-  const time = epochMs(word);
+  const time = epochMs(/^\d{4}-\d\d-\d\d$/.test(word) ? `${word}T00:00:00Z` : word);
   if (typeof time === "number") return time;
   throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": ${time}`);
 }
 
 interface Options {
   readonly file?: string;
+  readonly data?: string;
   readonly unit: string[];
   readonly from?: string;
   readonly to?: string;
@@ -116,11 +121,19 @@ interface Options {
 }
 
 export function backfillCommand(settingsOf: (command: Command) => Settings): Command {
-  return new Command("backfill")
-    .description("Computes the feature rows of the past into the feature table, from a file or the raw topic")
+  return withPipeline(new Command("backfill"))
+    .description(
+      "Computes the feature rows of the past into the feature table, from a file, a data set or the raw topic",
+    )
     .option(
       "--file <path>",
       "observations (CSV, JSON Lines, Avro; also .gz); without it the raw topic is read",
+    )
+    .addOption(
+      new Option(
+        "--data <folder>",
+        "the hourly set of Kaggle: city_attributes.csv and a wide CSV a variable, K becomes degC",
+      ).conflicts("file"),
     )
     .option(
       "--unit <field=unit>",
@@ -135,12 +148,14 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
     .option("--json", "print the result as JSON", false)
     .addHelpText(
       "after",
-      "\nExample:\n  millrace backfill --file samples/us-cities-hourly.csv.gz --to 2016-12-01T00:00:00Z",
+      "\nExamples:\n  millrace backfill weather --file samples/us-cities-hourly.csv.gz --to 2016-12-01T00:00:00Z" +
+        "\n  millrace backfill weather --data ../kaggle-hourly-weather --from 2012-10-15 --to 2017-03-01",
     )
-    .action(async (options: Options, command: Command) => {
-      const settings = settingsOf(command);
+    .action(async (word: string | undefined, options: Options, command: Command) => {
+      const settings = forPipeline(settingsOf(command), word);
       const flags: BackfillFlags = {
         file: options.file ?? null,
+        data: options.data ?? null,
         units: unitsOf(options.unit),
         from_ms: timeOf("--from", options.from),
         to_ms: timeOf("--to", options.to),
@@ -157,7 +172,9 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
           onReport,
           onState,
           warn: (text) => console.error(text),
-          onStaged: (rows, bad) => say(`staged ${rows} observations, ${bad} bad rows left out`),
+          onStaging: (rows) => say(`staged ${rows.toLocaleString("en-US")} observations`),
+          onStaged: (rows, bad) =>
+            say(`staged ${rows.toLocaleString("en-US")} observations, ${bad} bad rows or cells left out`),
         }),
       );
     });

@@ -1,11 +1,26 @@
-// What a terminal shows while a batch job runs, for backfill, seed and train: its states, its counters as they change, the
-// result. Ctrl-C stops the job.
+// What the commands of batch jobs share: the pipeline they are asked for, and what a terminal shows while one runs: its states,
+// its counters as they change, the result. Ctrl-C stops the job.
 
+import type { Command } from "commander";
+import type { Settings } from "../engines/settings.ts";
+import { pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import type { BatchOptions, Finished } from "../supervise/batch.ts";
 import type { Report } from "../supervise/progress.ts";
 
 export interface BatchView extends Required<Pick<BatchOptions, "signal" | "onReport" | "onState">> {
   say(line: string): void;
+}
+
+/** Adds the optional first argument that names a pipeline; its word goes to `forPipeline`. */
+export function withPipeline(command: Command): Command {
+  return command.argument("[pipeline]", `one of ${pipelineNames.join(", ")}; default: the settings'`);
+}
+
+/** The settings for the pipeline that was named, or as they are. Errors: `config_invalid` for a name there is no pipeline of. */
+export function forPipeline(settings: Settings, name: string | undefined): Settings {
+  if (name === undefined) return settings;
+  pipelineOf(name);
+  return Object.freeze({ ...settings, pipeline: name });
 }
 
 /** How often counters are printed, wall time. */

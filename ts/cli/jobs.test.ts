@@ -9,7 +9,8 @@ import { describe, expect, it } from "vitest";
 import { settingsOf } from "../engines/settings.ts";
 import { changeDesired, type DesiredJob } from "../supervise/desired.ts";
 import { writeRecords } from "../supervise/run.ts";
-import { countersLine } from "./batch.ts";
+import { timeOf } from "./backfill.ts";
+import { countersLine, forPipeline } from "./batch.ts";
 import { allJobs } from "./jobs.ts";
 import { fresh } from "./logs.ts";
 import { jobsNamed } from "./submit.ts";
@@ -144,4 +145,20 @@ it("countersLine() shows whole numbers with separators and leaves out what is no
   expect(countersLine({ input_rows: 1_234_567, rate: 0.123456, none: Number.NaN })).toBe(
     "input_rows 1,234,567 · rate 0.1235",
   );
+});
+
+describe("what a batch command is asked for", () => {
+  it("forPipeline() takes the settings' pipeline, or a known one by name", () => {
+    const settings = settingsOf("/repo", { home: "/tmp/x" });
+    expect(forPipeline(settings, undefined)).toBe(settings);
+    expect(forPipeline(settings, "weather").pipeline).toBe("weather");
+    expect(() => forPipeline(settings, "tides")).toThrow('pipeline "tides": expected one of weather');
+  });
+
+  it("timeOf() takes a date for its first moment in UTC", () => {
+    expect(timeOf("--from", "2016-12-01")).toBe(Date.UTC(2016, 11, 1));
+    expect(timeOf("--from", "2016-12-01T01:00:00+01:00")).toBe(Date.UTC(2016, 11, 1));
+    expect(() => timeOf("--from", "2016-12-32")).toThrow("--from");
+    expect(() => timeOf("--from", "2016-12-01T01:00:00")).toThrow("--from");
+  });
 });

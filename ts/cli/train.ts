@@ -12,7 +12,7 @@ import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.t
 import { planTrain, TRAIN, type TrainChoice } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
-import { batchLine } from "./batch.ts";
+import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 
 const DEADLINE_MS = 6 * 3_600_000;
 
@@ -60,8 +60,10 @@ function whole(flag: string, word: string): number {
   throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": expected a whole number`);
 }
 
+type TrainOptions = Record<string, string> & { json: boolean };
+
 export function trainCommand(settingsOf: (command: Command) => Settings): Command {
-  return new Command("train")
+  return withPipeline(new Command("train"))
     .description(
       "Trains the quantile heads on the feature table and registers the model; the better one is champion",
     )
@@ -79,10 +81,10 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
     .option("--json", "print the result as JSON", false)
     .addHelpText(
       "after",
-      "\nExample:\n  millrace train --cut 2016-12-01T00:00:00Z --trees 100 --sample-every 4",
+      "\nExample:\n  millrace train weather --cut 2016-12-01T00:00:00Z --trees 100 --sample-every 4",
     )
-    .action(async (options: Record<string, string> & { json: boolean }, command: Command) => {
-      const settings = settingsOf(command);
+    .action(async (word: string | undefined, options: TrainOptions, command: Command) => {
+      const settings = forPipeline(settingsOf(command), word);
       const cut_ms = timeOf("--cut", options["cut"]);
       if (cut_ms === null)
         throw new PipelineError("config_invalid", "Cannot train: expected --cut, got nothing");

@@ -70,7 +70,7 @@ export function measured(contract: SourceContract): string[] {
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
 /** A finite number, null for an absent one, or the reason why it is neither. */
-function numberOf(cell: unknown): number | null | string {
+export function numberOf(cell: unknown): number | null | string {
   if (cell === null || cell === undefined || cell === "") return null;
   if (typeof cell === "number") return Number.isFinite(cell) ? cell : `expected a finite number, got ${cell}`;
   if (typeof cell === "string") {

@@ -158,8 +158,8 @@ function formatOf(path: string): Format {
   );
 }
 
-/** gzip shows in the first two bytes, whatever the name says. */
-async function opened(path: string): Promise<Readable> {
+/** gzip shows in the first two bytes, whatever the name says. Errors: `config_invalid` for a file that cannot be read. */
+export async function opened(path: string): Promise<Readable> {
   const first = Buffer.alloc(2);
   try {
     const handle = await open(path);

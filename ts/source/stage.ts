@@ -20,12 +20,20 @@ export interface Staged {
 
 /** Blocks of this many bytes: Spark splits a file at them. */
 const BLOCK_BYTES = 1 << 18;
+/** How often progress is told: a few times a second. */
+const TELL_ROWS = 100_000;
 
 /**
- * `schema` is the contract's observation as Avro JSON. The file appears whole or not at all.
+ * `schema` is the contract's observation as Avro JSON. The file appears whole or not at all. `onProgress` gets the rows so far,
+ * now and then.
  * Errors: `config_invalid` when it cannot be written.
  */
-export async function stage(input: Input, path: string, schema: string): Promise<Staged> {
+export async function stage(
+  input: Input,
+  path: string,
+  schema: string,
+  onProgress: (rows: number) => void = () => {},
+): Promise<Staged> {
   const observation = JSON.parse(schema) as { name: string; fields: readonly object[] };
   const type = avsc.Type.forSchema({
     ...observation,
@@ -36,12 +44,17 @@ export async function stage(input: Input, path: string, schema: string): Promise
   const encoder = new avsc.streams.BlockEncoder(type, { blockSize: BLOCK_BYTES, codec: "null" });
   let [rows, first_ms, last_ms] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   async function* staged(): AsyncGenerator<object> {
-    for await (const chunk of input.rows())
+    let told = 0;
+    for await (const chunk of input.rows()) {
       for (const { record, time } of chunk) {
         first_ms = Math.min(first_ms, time);
         last_ms = Math.max(last_ms, time);
         yield { ...record, offset: rows++, clock: last_ms };
       }
+      if (rows - told < TELL_ROWS) continue;
+      told = rows;
+      onProgress(rows);
+    }
   }
   try {
     await pipeline(
