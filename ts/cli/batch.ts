@@ -2,6 +2,7 @@
 // its counters as they change, the result. Ctrl-C stops the job.
 
 import type { Command } from "commander";
+import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import type { BatchOptions, Finished } from "../supervise/batch.ts";
@@ -21,6 +22,13 @@ export function forPipeline(settings: Settings, name: string | undefined): Setti
   if (name === undefined) return settings;
   pipelineOf(name);
   return Object.freeze({ ...settings, pipeline: name });
+}
+
+/** A flag's whole number from 0. Errors: `config_invalid`. */
+export function whole(flag: string, word: string): number {
+  const value = Number(word);
+  if (Number.isInteger(value) && value >= 0) return value;
+  throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": expected a whole number`);
 }
 
 /** How often counters are printed, wall time. */

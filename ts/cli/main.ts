@@ -97,6 +97,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "trains a model from the feature table",
     load: async () => (await import("./train.ts")).trainCommand(settingsOf),
   },
+  evaluate: {
+    summary: "judges a model on a split of its training, against every baseline",
+    load: async () => (await import("./evaluate.ts")).evaluateCommand(settingsOf),
+  },
   models: {
     summary: "lists the models, and which is champion",
     load: async () => (await import("./models.ts")).modelsCommand(settingsOf),

@@ -27,6 +27,7 @@ function registry(held: readonly ModelVersion[]) {
     versions: async () => [...held],
     setAlias: async (_, alias, number) => void aliases.set(alias, number),
     copy: async () => "1",
+    artifact: async () => null,
     metrics: async () => ({}),
   };
   return { mlflow, aliases };

@@ -12,7 +12,7 @@ import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.t
 import { planTrain, TRAIN, type TrainChoice } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
-import { batchLine, forPipeline, withPipeline } from "./batch.ts";
+import { batchLine, forPipeline, whole, withPipeline } from "./batch.ts";
 
 const DEADLINE_MS = 6 * 3_600_000;
 
@@ -52,12 +52,6 @@ export async function train(
     }
   }
   return { ...finished, champion: after?.version ?? null, promoted };
-}
-
-function whole(flag: string, word: string): number {
-  const value = Number(word);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": expected a whole number`);
 }
 
 type TrainOptions = Record<string, string> & { json: boolean };

@@ -45,6 +45,7 @@ export const ENGINES: readonly Engine[] = [
     root: "ray_jobs",
     by_path: false,
     jobs: [
+      { name: "evaluate", module: "evaluate" },
       { name: "infer", module: "infer" },
       { name: "seed", module: "seed" },
       { name: "train", module: "train" },

@@ -5,9 +5,11 @@ export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
 export type {
   BackfillParams,
+  EvaluateParams,
   FeaturesParams,
   InferParams,
   KafkaAccess,
+  Mask,
   SeedParams,
   TrainParams,
 } from "./generated/params.ts";

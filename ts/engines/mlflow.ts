@@ -38,6 +38,8 @@ export interface Mlflow {
   copy(from: { readonly model: string; readonly version: string }, to: string): Promise<string>;
   /** Metrics of a training run by name; a name ends in its unit where it has one. */
   metrics(run_id: string): Promise<Record<string, number>>;
+  /** A text among a run's artifacts; null when there is none of that path. */
+  artifact(run_id: string, path: string): Promise<string | null>;
 }
 
 /** What MLflow sends of a version; the parts read here. */
@@ -167,6 +169,14 @@ export function mlflowOf(
         { name: to, source, run_id, tags },
       );
       return String(made!.model_version.version);
+    },
+    artifact: async (run_id, path) => {
+      const action = `read "${path}" of run "${run_id}"`;
+      const target = `${url}/get-artifact?${new URLSearchParams({ path, run_uuid: run_id })}`;
+      const reply = await http({ action, url: target });
+      if (reply.status === 200) return reply.text;
+      if (reply.status === 404 || missing(parse(reply))) return null;
+      throw refused(reply, "job_failed", action, target, "HTTP 200");
     },
     metrics: async (run_id) => {
       const found = await ask<{ run: { data: { metrics?: { key: string; value: number }[] } } }>(

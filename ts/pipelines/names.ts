@@ -44,8 +44,17 @@ export interface Names {
   readonly checkpoint: (job: string, plan_hash: string, plan_epoch: number) => string;
 }
 
-/** Streams `features`, `infer`; batches `backfill`, `seed`, `train`; processes `replay`, `serve`. */
-export const JOBS = ["features", "infer", "backfill", "seed", "train", "replay", "serve"] as const;
+/** Streams `features`, `infer`; batches `backfill`, `seed`, `train`, `evaluate`; processes `replay`, `serve`. */
+export const JOBS = [
+  "features",
+  "infer",
+  "backfill",
+  "seed",
+  "train",
+  "evaluate",
+  "replay",
+  "serve",
+] as const;
 export type JobName = (typeof JOBS)[number];
 
 const DAY_MS = 86_400_000;

@@ -9,7 +9,9 @@ import { pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import type { Applied } from "./applied.ts";
 import { type DesiredJob, hashOf } from "./desired.ts";
 import {
+  EVALUATE,
   planBackfill,
+  planEvaluate,
   planFeatures,
   planInfer,
   planReplay,
@@ -53,6 +55,7 @@ const plans = (namespace: string) => {
     backfill: planBackfill(of, { from: { files: ["/a.avro"] }, from_ms: null, to_ms: 5 }),
     seed: planSeed(of, { cutover_ms: 7 }),
     train: planTrain(of, { ...TRAIN, cut_ms: 9 }),
+    evaluate: planEvaluate(of, { ...EVALUATE, version: "1", split: "test" }),
   };
 };
 

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import type {
   BackfillParams,
+  EvaluateParams,
   FeaturesParams,
   InferParams,
   KafkaAccess,
@@ -54,6 +55,7 @@ export const ENGINE_OF: Readonly<Record<JobName, EngineKind>> = {
   infer: "ray",
   seed: "ray",
   train: "ray",
+  evaluate: "ray",
   replay: "process",
   serve: "process",
 };
@@ -319,9 +321,38 @@ export function planTrain(setting: Setting, choice: TrainChoice): Planned {
   return ray(setting, "train", names, params, code.ray);
 }
 
+export type EvaluateChoice = Pick<
+  EvaluateParams,
+  "version" | "split" | "from_ms" | "to_ms" | "masks" | "masked_by" | "workers" | "rounds" | "seed"
+>;
+
+/** What `evaluate` takes when nothing is said. */
+export const EVALUATE: Omit<EvaluateChoice, "version" | "split"> = {
+  from_ms: null,
+  to_ms: null,
+  masks: [],
+  masked_by: null,
+  workers: 2,
+  rounds: 1000,
+  seed: 1,
+};
+
+export function planEvaluate(setting: Setting, choice: EvaluateChoice): Planned {
+  const { settings, pipeline, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const params: Before<EvaluateParams> = {
+    ...shared(setting, names, "evaluate"),
+    table_path: tables(settings).features,
+    mlflow_uri: settings.mlflowUrl,
+    model_name: names.model,
+    ...choice,
+  };
+  return ray(setting, "evaluate", names, params, code.ray);
+}
+
 function ray(
   { settings, pipeline }: Setting,
-  job: "seed" | "train",
+  job: "seed" | "train" | "evaluate",
   names: Names,
   params: Readonly<Record<string, unknown>>,
   code: string,

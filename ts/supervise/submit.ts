@@ -70,6 +70,7 @@ export async function planOf(setting: Setting, kafka: Kafka, job: JobName, choic
     case "backfill":
     case "seed":
     case "train":
+    case "evaluate":
       throw new PipelineError(
         "config_invalid",
         `Cannot submit "${names.jobs[job]}": expected a long-running job, it is a batch; run "millrace ${job}"`,

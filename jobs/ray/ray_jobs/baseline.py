@@ -86,6 +86,16 @@ class Baseline:
         table: Floats = self._spread  # type: ignore[attr-defined]
         return table[rows]
 
+    def without(self, station: str) -> Baseline:
+        """As if the station had not been there to fit; of a single one the shape stays, since there is no other."""
+        keep = np.array([name != station for name in self.stations])
+        if keep.all():
+            return self
+        if not keep.any():
+            return Baseline(("",), self.longitudes, self.coefficients, self.damping, self.spread)
+        names = tuple(name for name in self.stations if name != station)
+        return Baseline(names, self.longitudes[keep], self.coefficients[keep], self.damping[keep], self.spread[keep])
+
     def to_json(self) -> dict[str, Any]:
         return {
             "stations": list(self.stations),

@@ -1,5 +1,5 @@
-"""The forecasts a model has to beat, for one station at a time: persistence, the same hour yesterday, harmonic climatology,
-damped anomaly persistence (DAP) and a ridge regression.
+"""The forecasts a model has to beat, for one station at a time: persistence, the same hour yesterday, harmonic
+climatology, damped anomaly persistence (DAP) and a ridge regression.
 
 Used by evaluate.py beside the model, on the same pairs. Everything that is fitted is fitted on rows before `fit_to` and
 nothing later. Each always has an answer, so that all are judged on the same pairs: where the value now is missing, the
@@ -41,7 +41,12 @@ class Series(NamedTuple):
 
 
 def forecasts(
-    baseline: Baseline, series: Series, issued: NDArray[np.int64], fit_to: int, horizons_ms: list[int], tolerance_ms: int
+    baseline: Baseline,
+    series: Series,
+    issued: NDArray[np.int64],
+    fit_to: int,
+    horizons_ms: list[int],
+    tolerance_ms: int,
 ) -> dict[str, Floats]:
     """What each says at the rows `issued` (indices into the series). -> name -> [issued, target, horizon].
 

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from ray_jobs.model import MANIFEST, read_manifest
 
 CHAMPION = "champion"
 TIMEOUT_S = 20.0
+# MLflow takes no more at once: https://mlflow.org/docs/latest/rest-api.html#log-batch
+METRICS_MAX = 1_000
 _PROXIED = "mlflow-artifacts:/"
 
 
@@ -94,6 +97,40 @@ def publish(mlflow_uri: str, model_name: str, folder: Path, params: dict[str, st
         client.set_terminated(run_id, status="FAILED")
         raise
     return str(version.version)
+
+
+def version_of(mlflow_uri: str, model_name: str, version: str) -> dict[str, Any]:
+    """What the registry holds of a version: `run_id`, and the `aliases` that name it now. Errors: `model_refused`."""
+    found = _get(mlflow_uri, "model-versions/get", {"name": model_name, "version": version})
+    model = _get(mlflow_uri, "registered-models/get", {"name": model_name})
+    if found is None or model is None:
+        raise JobError(
+            "model_refused", f'Cannot find model "{model_name}" at "{mlflow_uri}": it has no version {version}'
+        )
+    held = model["registered_model"].get("aliases", [])
+    named = sorted(a["alias"] for a in held if str(a["version"]) == version)
+    return {"run_id": str(found["model_version"]["run_id"]), "aliases": named}
+
+
+def cost_of(mlflow_uri: str, run_id: str) -> dict[str, float]:
+    """What training said it took, by name; empty for a run that said nothing."""
+    found = _get(mlflow_uri, "runs/get", {"run_id": run_id})
+    sent = [] if found is None else found["run"]["data"].get("metrics", [])
+    return {m["key"]: float(m["value"]) for m in sent if m["key"] in ("train_s", "train_rss_max_mb")}
+
+
+def log_files(mlflow_uri: str, run_id: str, folder: str, files: dict[str, str], metrics: dict[str, float]) -> None:
+    """Adds texts below `folder` of a run's artifacts, and metrics; a later call replaces texts of the same name."""
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri)
+    now_ms = int(time.time() * 1000)
+    sent = [Metric(name, value, now_ms, 0) for name, value in sorted(metrics.items())]
+    for start in range(0, len(sent), METRICS_MAX):
+        client.log_batch(run_id, metrics=sent[start : start + METRICS_MAX])
+    for name, text in files.items():
+        client.log_text(run_id, text, f"{folder}/{name}")
 
 
 def set_alias(mlflow_uri: str, model_name: str, alias: str, version: str) -> None:
