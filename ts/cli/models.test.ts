@@ -11,6 +11,7 @@ const version = (number: number, digest: string | null = `d${number}`): ModelVer
   created_ms: Date.UTC(2016, 11, number),
   run_id: null,
   digest,
+  card: "card.html",
   fingerprint: "f",
   contract_fingerprint: null,
   parent: null,
@@ -50,6 +51,14 @@ describe("promote()", () => {
     aliases.set("challenger", "1");
     await promote(mlflow, "weather", { which: "challenger", alias: "champion" }, async () => {});
     expect(aliases.get("champion")).toBe("1");
+  });
+
+  it("refuses a version without a model card", async () => {
+    const { mlflow, aliases } = registry([{ ...version(1), card: null }]);
+    await expect(
+      promote(mlflow, "weather", { which: "1", alias: "champion" }, async () => {}),
+    ).rejects.toMatchObject({ code: "model_refused", message: expect.stringContaining("model card") });
+    expect(aliases.size).toBe(0);
   });
 
   it("refuses a version without a digest, an unknown alias and an unknown version", async () => {

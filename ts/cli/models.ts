@@ -49,7 +49,7 @@ export async function find(mlflow: Mlflow, model: string, which: string): Promis
 /**
  * Moves an alias and announces it. The registry is moved first: an announcement of a move that did not happen would make
  * actors look in vain, a move that nobody heard of is found at their next start and can be announced by promoting again.
- * Errors: `model_refused` for a version without a digest, since an actor would refuse it.
+ * Errors: `model_refused` for a version without a digest, since an actor would refuse it, or without a model card.
  */
 export async function promote(
   mlflow: Mlflow,
@@ -67,6 +67,11 @@ export async function promote(
     throw new PipelineError(
       "model_refused",
       `Cannot promote version ${version.version} of model "${model}": expected a digest to check it by, got none`,
+    );
+  if (version.card === null)
+    throw new PipelineError(
+      "model_refused",
+      `Cannot promote version ${version.version} of model "${model}": expected a model card that says what it is worth, got none`,
     );
   await mlflow.setAlias(model, alias, version.version);
   await say({ alias, version: version.version });

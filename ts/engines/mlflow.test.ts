@@ -58,6 +58,7 @@ describe("mlflowOf()", () => {
       created_ms: 3_000,
       run_id: "run-3",
       digest: "d3",
+      card: null,
       fingerprint: "f",
       contract_fingerprint: null,
       parent: "2",

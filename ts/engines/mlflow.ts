@@ -15,6 +15,8 @@ export interface ModelVersion {
   readonly run_id: string | null;
   /** SHA-256 of the model; null on a version that Millrace did not train. */
   readonly digest: string | null;
+  /** Its model card among the artifacts of its run; null without one. */
+  readonly card: string | null;
   /** Fingerprint of what has to match for the model to be loaded, and of the whole contract it was trained under. */
   readonly fingerprint: string | null;
   readonly contract_fingerprint: string | null;
@@ -203,6 +205,7 @@ function versionOf(sent: Sent, aliases: ReadonlyMap<string, readonly string[]>):
     created_ms: sent.creation_timestamp ?? 0,
     run_id: sent.run_id || null,
     digest: tags.get("digest") ?? null,
+    card: tags.get("card") ?? null,
     fingerprint: tags.get("fingerprint") ?? null,
     contract_fingerprint: tags.get("contract_fingerprint") ?? null,
     parent: parent === "none" ? null : parent,

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from ray_jobs import card
 from ray_jobs.generated.job import JobError
 from ray_jobs.model import MANIFEST, read_manifest
 
 CHAMPION = "champion"
+CARD = "card.html"
 TIMEOUT_S = 20.0
 # MLflow takes no more at once: https://mlflow.org/docs/latest/rest-api.html#log-batch
 METRICS_MAX = 1_000
@@ -63,7 +65,8 @@ def fetch(mlflow_uri: str, model_name: str, version: str, cache_dir: str) -> tup
 def publish(mlflow_uri: str, model_name: str, folder: Path, params: dict[str, str], metrics: dict[str, float]) -> str:
     """One run with its parameters, metrics and artifacts, registered as a new version; the version's number.
 
-    The version carries the tags `digest`, `fingerprint` and `contract_fingerprint`.
+    The version carries the tags `digest`, `fingerprint`, `contract_fingerprint`, and `card`, which names its model card
+    among the run's artifacts: a version without one gets no alias.
     """
     from mlflow.entities import Metric, Param
     from mlflow.exceptions import MlflowException
@@ -72,7 +75,7 @@ def publish(mlflow_uri: str, model_name: str, folder: Path, params: dict[str, st
     manifest = read_manifest(folder)
     client = MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri)
     tags = {name: manifest[name] for name in ("digest", "fingerprint", "contract_fingerprint")}
-    tags |= {"parent": manifest["parent"] or "none", "seed": str(manifest["training"]["seed"])}
+    tags |= {"parent": manifest["parent"] or "none", "seed": str(manifest["training"]["seed"]), "card": CARD}
     experiment = client.get_experiment_by_name(model_name)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(model_name)
     run = client.create_run(experiment_id, tags=tags)
@@ -85,6 +88,7 @@ def publish(mlflow_uri: str, model_name: str, folder: Path, params: dict[str, st
             params=[Param(name, value) for name, value in sorted(params.items())],
         )
         client.log_artifacts(run_id, str(folder), "model")
+        client.log_text(run_id, card.of_training(manifest, metrics, model_name), CARD)
         try:
             client.create_registered_model(model_name)
         except MlflowException as error:

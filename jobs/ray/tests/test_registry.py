@@ -20,6 +20,8 @@ MANIFEST: dict[str, Any] = {
     "contract_fingerprint": "c",
     "parent": None,
     "training": {"seed": 1},
+    "baseline": {"stations": ["boston"]},
+    "shape": {"targets": [{"name": "temperature", "unit": "degC"}], "horizons_h": [6], "inputs": []},
 }
 HEADS = {"heads/a.txt": "tree\n", "heads/b.txt": "another tree\n"}
 

@@ -42,7 +42,10 @@ async function register(model: string, digests: readonly (string | null)[]): Pro
       name: model,
       run_id: run.info.run_id,
       source: `${run.info.artifact_uri}/model`,
-      tags: digest === null ? [] : [{ key: "digest", value: digest }],
+      tags:
+        digest === null
+          ? []
+          : Object.entries({ digest, card: "card.html" }).map(([key, value]) => ({ key, value })),
     });
 }
 
