@@ -15,12 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.baseline import DAY_MS, YEAR_MS, Baseline, Floats
 from ray_jobs.generated.contract import Contract
+from ray_jobs.linear import CLIP_SPREADS, Linear
+from ray_jobs.sectors import Around, Sectors
 
 HOUR_MS = 3_600_000
 # Fields that are not forecast help by their level and a few changes; more lags of them cost time in every batch and
 # won nothing.
 SIDE_LAGS = (3, 6, 24)
 FAULT_SPREADS = 6.0
+# A station whose value never changes has no spread to measure in.
+NO_SPREAD = 1e-9
+# A linear forecast looks a day back; the heads look further.
+LINEAR_LAGS_TO = 24
 _LAG = re.compile(r"^(?P<value>.+)_lag_(?P<lag>\d+)$")
 _MEAN = re.compile(r"^(?P<value>.+)_mean_(?P<hours>\d+)h$")
 
@@ -38,6 +44,13 @@ def place_of(contract: Contract, station: str) -> Place:
     if found is None:
         return Place(math.nan, math.nan, math.nan)
     return Place(*(math.nan if x is None else float(x) for x in (found.latitude, found.longitude, found.elevation_m)))
+
+
+class _Own(NamedTuple):
+    """Of each target the anomaly now and at each lag, [n] each, and the newest credible one [n, target]."""
+
+    anomalies: list[list[Floats]]
+    newest: Floats
 
 
 class Design:
@@ -77,7 +90,9 @@ class Design:
         self._sun_hours = sorted(
             {0.0, *(h / 2 for h in contract.horizons_h), *map(float, contract.horizons_h)} - {24.0}
         )
-        self.columns: tuple[str, ...] = tuple(self._column_names())
+        self._sectors = Sectors(contract, position)
+        linear = (f"{t}_linear_change_{h}h" for t in self._targets for h in contract.horizons_h)
+        self.columns: tuple[str, ...] = (*self._column_names(), *self._sectors.names, *linear)
 
     def lag_inputs(self) -> dict[int, list[int]]:
         """Input positions of each lag, over all values: what training drops together to make a young station."""
@@ -87,51 +102,45 @@ class Design:
                 by_lag.setdefault(lag, []).append(i)
         return by_lag
 
+    def neighbour_inputs(self) -> list[NDArray[np.int64]]:
+        """Input positions of each neighbour: what training drops together to make one that is silent."""
+        return self._sectors.inputs()
+
     def matrix(
         self,
         baseline: Baseline,
+        linear: Linear,
+        tables: NDArray[np.int64],
         rows: NDArray[np.int64],
         places: Floats,
+        around: Around,
         t_ms: Floats,
         inputs: Floats,
     ) -> tuple[NDArray[np.float32], Floats]:
         """The heads' columns and the base of every forecast.
 
-        Shapes: `rows` [n] of the baseline, `places` [n, 3] (latitude, longitude, elevation), `t_ms` [n], `inputs` [n,
-        input] -> columns [n, column], base [n, target, horizon].
+        Shapes: `tables` [n] of the linear forecasts (-1 for none), `rows` [n] of the baseline, `places` [n, 3]
+        (latitude, longitude, elevation), `around` of n rows, `t_ms` [n], `inputs` [n, input] -> columns [n, column],
+        base [n, target, horizon].
         Edges: without a credible value now (within 6 spreads of the climatology) the newest lag's anomaly stands in;
         without any, a known station is at its climatology and an unknown one has no base (NaN).
         """
         contract = self.contract
-        n = len(t_ms)
         longitudes = places[:, 1]
         unknown = rows == baseline.unknown
-
-        def climatology(offset_ms: float) -> Floats:
-            return baseline.climatology(rows, longitudes, t_ms + offset_ms)
-
-        now_clim = climatology(0.0)
-        lags = sorted({lag for target in self._targets for lag, _ in self._lags.get(target, [])})
-        lag_clim = {lag: climatology(-float(lag * contract.step_ms)) for lag in lags}
-        shift = np.stack([climatology(float(h * HOUR_MS)) - now_clim for h in contract.horizons_h], axis=2)
-
         spread = baseline.spread_of(rows)
+        own = self._own(baseline, rows, longitudes, t_ms, inputs)
+        heard = self._sectors.anomalies(baseline, around, t_ms, inputs)
+        now_clim = baseline.climatology(rows, longitudes, t_ms)
+        later = (baseline.climatology(rows, longitudes, t_ms + float(h * HOUR_MS)) for h in contract.horizons_h)
+        shift = np.stack([clim - now_clim for clim in later], axis=2)
+
         out: list[Floats] = []
-        newest = np.empty((n, len(self._targets)))
         for k, target in enumerate(self._targets):
             value = inputs[:, self._now[target]]
-            anomaly = value - now_clim[:, k]
-            past = [(lag, inputs[:, i] - lag_clim[lag][:, k]) for lag, i in self._lags.get(target, [])]
-            # A value that far from its climatology is a fault, and must not be carried forward; without a level of
-            # its own an unknown station cannot tell.
-            limit = np.where(unknown, np.inf, FAULT_SPREADS * spread[:, k])
-            newest[:, k] = np.nan
-            for then in (anomaly, *(value for _, value in past)):
-                with np.errstate(invalid="ignore"):
-                    fits = np.isnan(newest[:, k]) & (np.abs(then) <= limit)
-                newest[fits, k] = then[fits]
+            anomaly = own.anomalies[k][0]
             out += [value, np.where(unknown, np.nan, anomaly)]
-            out += [then - anomaly for _, then in past]
+            out += [then - anomaly for then in own.anomalies[k][1:]]
             out += [inputs[:, i] - value for _, i in self._means.get(target, [])]
         for column in self._side:
             value = inputs[:, self._now[column]]
@@ -151,10 +160,71 @@ class Design:
         out += [sun(places[:, 0], longitudes, t_ms + hours * HOUR_MS) for hours in self._sun_hours]
         year = 2 * np.pi * t_ms / YEAR_MS
         out += [np.sin(year), np.cos(year), places[:, 0], places[:, 1], places[:, 2]]
+        out += self._sectors.columns(around, heard)
 
-        held = np.where(unknown[:, None], newest, np.nan_to_num(newest))
-        base = (now_clim[:, :, None] + shift) + baseline.damping_of(rows) * held[:, :, None]
+        held = np.where(unknown[:, None], own.newest, np.nan_to_num(own.newest))
+        damped = baseline.damping_of(rows) * held[:, :, None]
+        base = (now_clim[:, :, None] + shift) + damped
+        z, enough = self._scaled(baseline, own, heard, around, spread)
+        said = linear.forecast(np.where(enough & ~unknown, tables, -1), z) * spread[:, :, None] - damped
+        out += [said[:, k, j] for k in range(len(self._targets)) for j in range(len(contract.horizons_h))]
         return np.stack(out, axis=1).astype(np.float32), base
+
+    def linear_inputs(
+        self, baseline: Baseline, rows: NDArray[np.int64], places: Floats, around: Around, t_ms: Floats, inputs: Floats
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """What a linear forecast is made from [n, input], and whether enough neighbours were heard for one [n]."""
+        own = self._own(baseline, rows, places[:, 1], t_ms, inputs)
+        heard = self._sectors.anomalies(baseline, around, t_ms, inputs)
+        return self._scaled(baseline, own, heard, around, baseline.spread_of(rows))
+
+    def _own(
+        self, baseline: Baseline, rows: NDArray[np.int64], longitudes: Floats, t_ms: Floats, inputs: Floats
+    ) -> _Own:
+        lags = sorted({lag for target in self._targets for lag, _ in self._lags.get(target, [])})
+        back = {lag: baseline.climatology(rows, longitudes, t_ms - float(lag * self.contract.step_ms)) for lag in lags}
+        now = baseline.climatology(rows, longitudes, t_ms)
+        unknown = rows == baseline.unknown
+        spread = baseline.spread_of(rows)
+        newest = np.full((len(t_ms), len(self._targets)), np.nan)
+        anomalies: list[list[Floats]] = []
+        for k, target in enumerate(self._targets):
+            mine = [inputs[:, self._now[target]] - now[:, k]]
+            mine += [inputs[:, i] - back[lag][:, k] for lag, i in self._lags.get(target, [])]
+            # A value that far from its climatology is a fault, and must not be carried forward; without a level of
+            # its own an unknown station cannot tell.
+            limit = np.where(unknown, np.inf, FAULT_SPREADS * spread[:, k])
+            for then in mine:
+                with np.errstate(invalid="ignore"):
+                    fits = np.isnan(newest[:, k]) & (np.abs(then) <= limit)
+                newest[fits, k] = then[fits]
+            anomalies.append(mine)
+        return _Own(anomalies, newest)
+
+    def _scaled(
+        self, baseline: Baseline, own: _Own, heard: Floats, around: Around, spread: Floats
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """A constant, the station's anomalies and its neighbours', each in spreads of its own station. What is missing
+        is what was heard after it, and else the climatology.
+        """
+        n = len(spread)
+        spread = np.maximum(spread, NO_SPREAD)
+        columns = [np.ones(n)]
+        for k, target in enumerate(self._targets):
+            after = np.nan_to_num(own.newest[:, k])
+            columns.append(after / spread[:, k])
+            for (lag, _), then in zip(self._lags.get(target, []), own.anomalies[k][1:], strict=True):
+                after = np.where(np.isnan(then), after, then)
+                if lag <= LINEAR_LAGS_TO:
+                    columns.append(after / spread[:, k])
+        of_theirs = np.maximum(baseline.spread_of(around.rows.reshape(-1)), NO_SPREAD)
+        theirs = heard / of_theirs.reshape(n, -1, 1, heard.shape[3])
+        for lag in range(1, theirs.shape[2]):
+            theirs[:, :, lag] = np.where(np.isnan(theirs[:, :, lag]), theirs[:, :, 0], theirs[:, :, lag])
+        z = np.concatenate([np.stack(columns, axis=1), np.nan_to_num(theirs).reshape(n, -1)], axis=1)
+        seated = np.sum(around.rows != baseline.unknown, axis=1)
+        known = np.sum(~np.isnan(theirs[:, :, :1]).all(axis=(2, 3)), axis=1)
+        return np.clip(z, -CLIP_SPREADS, CLIP_SPREADS), 2 * known >= seated
 
     def _column_of_quantity(self, quantity: str) -> str | None:
         for target, column in zip(self.contract.targets, self._targets, strict=True):

@@ -25,8 +25,10 @@ from ray_jobs.conformal import Calibration
 from ray_jobs.design import Design, Place, place_of
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError
+from ray_jobs.linear import Linear
+from ray_jobs.sectors import Around, around_of
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 
 
@@ -184,8 +186,9 @@ class Model:
                 "columns than this code makes",
             )
         self._baseline = Baseline.from_json(manifest["baseline"])
+        self._linear = Linear.from_json(manifest["linear"])
         self.calibration = Calibration.from_json(manifest["calibration"])
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, tuple[Place, Around]] = {}
         self._low, self._high = bounds(contract)
         self._heads = [
             lightgbm.Booster(model_str=(folder / head_file(t, h, q)).read_text(encoding="utf-8"))
@@ -233,12 +236,19 @@ class Model:
         """What the heads split on [n, column] and the damped anomaly forecast they start from [n, target, horizon]."""
         for station in stations:
             if station not in self._places:
-                self._places[station] = place_of(self._contract, station)
-        places = np.array([self._places[s] for s in stations], dtype=np.float64)
+                around = around_of(self._contract, self._baseline, station)
+                self._places[station] = (place_of(self._contract, station), around)
+        places = np.array([self._places[s][0] for s in stations], dtype=np.float64)
+        seats = [self._places[s][1] for s in stations]
+        around = Around(np.concatenate([a.rows for a in seats]), np.concatenate([a.weights for a in seats]))
+        rows = self._baseline.rows(stations)
         return self._design.matrix(
             self._baseline,
-            self._baseline.rows(stations),
+            self._linear,
+            np.where(rows == self._baseline.unknown, -1, rows),
+            rows,
             places,
+            around,
             np.asarray(t_ms, dtype=np.float64),
             np.asarray(inputs, dtype=np.float64),
         )

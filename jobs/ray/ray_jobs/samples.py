@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
-from ray_jobs import table
+from ray_jobs import linear, table
 from ray_jobs.baseline import Baseline, Floats
-from ray_jobs.design import HOUR_MS, Design, place_of
+from ray_jobs.design import HOUR_MS, NO_SPREAD, Design, place_of
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
+from ray_jobs.linear import Fitted
 from ray_jobs.neighbours import NOBODY, Near, Tabled, column_of
+from ray_jobs.sectors import Around, around_of
 
 # Hourly rows seldom stand exactly h apart; the evaluation counts a pair within ten minutes of the valid time,
 # inclusive.
@@ -32,6 +34,9 @@ WATCH_DENSITY = 3.0
 YOUNG_SHARE = 0.15
 LOST_LAG_SHARE = 0.03
 STRANGER_SHARE = 0.10
+# Share of training rows that hear no neighbour at all, and that miss single ones.
+ALONE_SHARE = 0.10
+SILENT_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Splits:
 class Samples(NamedTuple):
     """Rows of several stations. `columns` [n, column], `base` and `truth` [n, target, horizon], `split` [n],
     `station` [n] (number),
-    `t_ms` [n]; `test_inputs` [test rows, input] are the raw inputs of the test rows alone, in the same order."""
+    `t_ms` [n]; `test_inputs` [test rows, input] are the raw inputs of the test rows alone, in the same order; `linear`
+    [station, target, horizon, input] are the stations' coefficients of linear.py."""
 
     columns: NDArray[np.float32]
     base: NDArray[np.float32]
@@ -61,6 +67,7 @@ class Samples(NamedTuple):
     station: NDArray[np.int32]
     t_ms: NDArray[np.int64]
     test_inputs: Floats
+    linear: Floats
     rows: int
     skipped: int
     faults: int
@@ -162,9 +169,14 @@ def of_stations(
         test_inputs = inputs[split == TEST]
         known = np.full(len(t_ms), number, dtype=np.int64)
         fit_rows = split == FIT
+        places = np.tile(np.array(place), (len(t_ms), 1))
+        seats = around_of(contract, baseline, station).repeat(len(t_ms))
+        fitted = _linear(design, baseline, known, places, seats, t_ms, inputs, truth, fit_rows)
+        tables = np.full(len(t_ms), len(fitted.linear.coefficients) - 1, dtype=np.int64)
+        tables[fit_rows] = fitted.table
         _forget(inputs, fit_rows, design, rng)
         known[fit_rows & (rng.random(len(t_ms)) < STRANGER_SHARE)] = baseline.unknown
-        columns, base = design.matrix(baseline, known, np.tile(np.array(place), (len(t_ms), 1)), t_ms, inputs)
+        columns, base = design.matrix(baseline, fitted.linear, tables, known, places, seats, t_ms, inputs)
         parts.append(
             Samples(
                 columns,
@@ -174,12 +186,35 @@ def of_stations(
                 np.full(len(t_ms), number, dtype=np.int32),
                 t_ms.astype(np.int64),
                 test_inputs,
+                fitted.linear.coefficients[-1:],
                 len(t_all),
                 skipped,
                 int(faulty.sum()),
             )
         )
     return join(parts, design, fold)
+
+
+def _linear(
+    design: Design,
+    baseline: Baseline,
+    known: NDArray[np.int64],
+    places: Floats,
+    seats: Around,
+    t_ms: Floats,
+    inputs: Floats,
+    truth: Floats,
+    use: NDArray[np.bool_],
+) -> Fitted:
+    """The station's linear forecast, fitted on its `use` rows as they were heard."""
+    seats = Around(seats.rows[use], seats.weights[use])
+    z, _ = design.linear_inputs(baseline, known[use], places[use], seats, t_ms[use], inputs[use])
+    spread = np.maximum(baseline.spread_of(known[use]), NO_SPREAD)
+    y = np.empty(truth[use].shape)
+    for j, horizon in enumerate(design.contract.horizons_h):
+        later = baseline.climatology(known[use], places[use, 1], t_ms[use] + horizon * HOUR_MS)
+        y[:, :, j] = (truth[use][:, :, j] - later) / spread
+    return linear.fit(z, y)
 
 
 def join(parts: list[Samples], design: Design, fold: Fold) -> Samples:
@@ -195,12 +230,13 @@ def join(parts: list[Samples], design: Design, fold: Fold) -> Samples:
             np.empty(0, dtype=np.int32),
             np.empty(0, dtype=np.int64),
             np.empty((0, len(fold.input_names))),
+            np.empty((0, *shape[1:], 0)),
             0,
             0,
             0,
         )
-    arrays = [np.concatenate([p[i] for p in parts]) for i in range(7)]
-    return Samples(*arrays, *(sum(p[i] for p in parts) for i in range(7, 10)))  # type: ignore[arg-type]
+    arrays = [np.concatenate([p[i] for p in parts]) for i in range(8)]
+    return Samples(*arrays, *(sum(p[i] for p in parts) for i in range(8, 11)))  # type: ignore[arg-type]
 
 
 def _splits(t_ms: Floats, horizons_ms: list[int], truth: Floats, splits: Splits) -> NDArray[np.int8]:
@@ -232,3 +268,7 @@ def _forget(inputs: Floats, rows: NDArray[np.bool_], design: Design, rng: np.ran
     for lag, positions in sorted(lags.items()):
         lost = (young & (oldest < lag)) | (rows & (rng.random(n) < LOST_LAG_SHARE))
         inputs[np.ix_(lost, np.array(positions))] = np.nan
+    alone = rows & (rng.random(n) < ALONE_SHARE)
+    for seat in design.neighbour_inputs():
+        silent = alone | (rows & (rng.random(n) < SILENT_SHARE))
+        inputs[np.ix_(silent, seat)] = np.nan

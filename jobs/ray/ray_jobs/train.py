@@ -30,6 +30,7 @@ from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError, Reporter
 from ray_jobs.generated.params import TrainParams
+from ray_jobs.linear import Linear
 from ray_jobs.neighbours import NOBODY
 from ray_jobs.samples import FIT, WATCH, Samples, Splits
 
@@ -192,6 +193,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
         "shape": shape,
         "columns": list(design.columns),
         "baseline": baseline.to_json(),
+        "linear": Linear(data.linear).to_json(),
         "calibration": _calibration(contract, data, [heads[i] for i in range(len(grid))], baseline).to_json(),
         "training": {
             "from_ms": splits.from_ms,
@@ -389,14 +391,19 @@ def unit_word(unit: str | None) -> str:
 def _alone(
     contract: Contract, model: model_of.Model, test: Samples, baseline: Baseline, design: Design
 ) -> dict[str, float]:
-    """The same ratio for a station without any history: it must not fall behind DAP."""
-    some = np.arange(0, len(test.t_ms), 5)
-    young = _only(test, some)._replace(test_inputs=test.test_inputs[some].copy())
-    for positions in design.lag_inputs().values():
-        young.test_inputs[:, positions] = np.nan
+    """The same ratio for a station without any history, and for one that hears no neighbour: neither may fall behind
+    DAP.
+    """
     names = tuple(x["name"] for x in model.manifest["shape"]["inputs"])
-    ratio = measure(contract, young, predict_test(model, young, baseline), names)["mae_over_dap"]
-    return {"young_mae_over_dap": ratio}
+    some = np.arange(0, len(test.t_ms), 5)
+    out: dict[str, float] = {}
+    for name, dropped in (("young", [*design.lag_inputs().values()]), ("alone", design.neighbour_inputs())):
+        less = _only(test, some)._replace(test_inputs=test.test_inputs[some].copy())
+        for positions in dropped:
+            less.test_inputs[:, positions] = np.nan
+        ratio = measure(contract, less, predict_test(model, less, baseline), names)["mae_over_dap"]
+        out[f"{name}_mae_over_dap"] = ratio
+    return out
 
 
 def _rival(

@@ -1,0 +1,152 @@
+"""What the heads split on: sectors of neighbours, the linear forecast, and what happens when somebody is silent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from ray_jobs import linear
+from ray_jobs.baseline import Baseline, harmonics
+from ray_jobs.design import Design
+from ray_jobs.fold import Fold
+from ray_jobs.generated.contract import Neighbour
+from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.linear import BLOCKS, Linear
+from ray_jobs.sectors import WEIGHT_KM, around_of
+from tests.feature_rows import meters
+
+AROUND = {
+    "a": (
+        Neighbour("b", "north", 1, 100.0),
+        Neighbour("c", "north", 2, 300.0),
+        Neighbour("stranger", "west", 1, 50.0),
+    )
+}
+SMALL = replace(CONTRACT, targets=("temperature", "pressure"), horizons_h=(6,), per_sector=2, neighbours=AROUND)
+FOLD = Fold(SMALL)
+AT = {name: i for i, name in enumerate(FOLD.input_names)}
+DESIGN = Design(SMALL, FOLD.input_names)
+COLUMN = {name: i for i, name in enumerate(DESIGN.columns)}
+T0 = 1_480_550_400_000.0
+LEVELS = {"a": 10.0, "b": 20.0, "c": -5.0}
+
+
+def baseline() -> Baseline:
+    """Climatologies that are a constant, another one for each station, and a spread of 2."""
+    width = harmonics(np.zeros(1), np.zeros(1)).shape[1]
+    coefficients = np.zeros((3, 2, width))
+    for i, name in enumerate(LEVELS):
+        coefficients[i, :, 0] = LEVELS[name]
+    return Baseline(tuple(LEVELS), np.zeros(3), coefficients, np.full((3, 2, 1), 0.5), np.full((3, 2), 2.0))
+
+
+NO_LINEAR = Linear(np.full((3, 2, 1, 1), np.nan))
+
+
+def columns(inputs: NDArray[np.float64], with_: Linear = NO_LINEAR) -> dict[str, float]:
+    base = baseline()
+    made, _ = DESIGN.matrix(
+        base,
+        with_,
+        base.rows(["a"]),
+        base.rows(["a"]),
+        np.full((1, 3), np.nan),
+        around_of(SMALL, base, "a"),
+        np.array([T0]),
+        inputs[None],
+    )
+    return {name: float(made[0, i]) for name, i in COLUMN.items()}
+
+
+def heard(**values: float) -> NDArray[np.float64]:
+    inputs = np.full(len(AT), np.nan)
+    inputs[AT["temperature_mean"]] = 11.0
+    for name, value in values.items():
+        inputs[AT[name]] = value
+    return inputs
+
+
+def test_a_sector_is_the_mean_anomaly_of_its_neighbours_by_distance() -> None:
+    found = columns(
+        heard(
+            temperature_mean_north_1=21.0,
+            north_1_age_h=1.0,
+            temperature_mean_north_2=-9.0,
+            north_2_age_h=1.0,
+            temperature_mean_north_1_lag_3=24.0,
+            north_1_lag_3_age_h=4.0,
+        )
+    )
+    near, far = 1 / (100 + WEIGHT_KM), 1 / (300 + WEIGHT_KM)
+    assert found["temperature_mean_north_anomaly"] == pytest.approx((1.0 * near - 4.0 * far) / (near + far))
+    assert found["temperature_mean_around_anomaly"] == found["temperature_mean_north_anomaly"]
+    # Only the nearer one says what was three hours ago.
+    assert found["temperature_mean_north_change_3"] == pytest.approx(3.0)
+    assert math.isnan(found["temperature_mean_north_change_24"]) and math.isnan(found["temperature_mean_south_anomaly"])
+    assert math.isnan(found["pressure_mean_north_anomaly"])
+
+
+def test_a_fault_and_a_neighbour_without_a_climatology_do_not_count() -> None:
+    found = columns(
+        heard(
+            temperature_mean_north_1=20.0 + 2 * 6.1,
+            north_1_age_h=1.0,
+            temperature_mean_north_2=-4.0,
+            north_2_age_h=1.0,
+            temperature_mean_west_1=30.0,
+            west_1_age_h=1.0,
+        )
+    )
+    assert found["temperature_mean_north_anomaly"] == pytest.approx(1.0)
+    assert math.isnan(found["temperature_mean_west_anomaly"])
+
+
+def test_the_linear_forecast_needs_half_of_the_neighbours() -> None:
+    base = baseline()
+    place, seats = np.full((1, 3), np.nan), around_of(SMALL, base, "a")
+    one = heard(temperature_mean_north_1=21.0, north_1_age_h=1.0)
+    z, enough = DESIGN.linear_inputs(base, base.rows(["a"]), place, seats, np.array([T0]), one[None])
+    assert enough[0] and z[0, 0] == 1.0 and z[0, 1] == 0.5
+    # Lags that are missing are what was heard after them: nothing changed.
+    assert np.all(z[0, 1:9] == 0.5) and np.count_nonzero(z[0]) == 1 + 8 + 3
+    _, enough = DESIGN.linear_inputs(base, base.rows(["a"]), place, seats, np.array([T0]), heard()[None])
+    assert not enough[0]
+
+    weights = np.zeros((3, 2, 1, z.shape[1]))
+    weights[0, 0, 0, 1] = 1.0
+    assert columns(one, Linear(weights))["temperature_mean_linear_change_6h"] == pytest.approx(1.0 - 0.5)
+    assert math.isnan(columns(heard(), Linear(weights))["temperature_mean_linear_change_6h"])
+
+
+def test_linear_finds_a_plane_and_no_block_has_seen_itself() -> None:
+    rng = np.random.default_rng(3)
+    z = np.concatenate([np.ones((4_000, 1)), rng.normal(size=(4_000, 3)).clip(-4, 4)], axis=1)
+    y = (z @ np.array([0.1, 0.5, -0.25, 0.0]))[:, None, None] + rng.normal(size=(4_000, 1, 1)) * 0.01
+    fitted = linear.fit(z, y)
+    assert fitted.linear.coefficients[-1, 0, 0] == pytest.approx([0.1, 0.5, -0.25, 0.0], abs=3e-3)
+    spoilt = y.copy()
+    spoilt[fitted.table == 1] = 1.0
+    again = linear.fit(z, spoilt)
+    assert np.array_equal(again.linear.coefficients[1], fitted.linear.coefficients[1])
+    assert not np.array_equal(again.linear.coefficients[2], fitted.linear.coefficients[2])
+    whole = fitted.linear.forecast(fitted.table, z)
+    assert np.array_equal(whole[17], fitted.linear.forecast(fitted.table[17:18], z[17:18])[0])
+    assert np.isnan(fitted.linear.forecast(np.array([-1, BLOCKS + 1]), z[:2])).all()
+    assert np.array_equal(Linear.from_json(fitted.linear.to_json()).coefficients, fitted.linear.coefficients)
+
+
+def test_linear_of_too_few_rows_says_nothing() -> None:
+    z = np.ones((20, 5))
+    assert np.isnan(linear.fit(z, np.zeros((20, 2, 1))).linear.coefficients).all()
+    assert np.isnan(linear.fit(z[:0], np.zeros((0, 2, 1))).linear.coefficients).all()
+
+
+def test_a_domain_without_places_has_no_sectors() -> None:
+    contract = meters()
+    design = Design(contract, Fold(contract).input_names)
+    assert design.neighbour_inputs() == []
+    assert not [name for name in design.columns if "north" in name or "around" in name]
+    assert "power_mean_linear_change_1h" in design.columns
