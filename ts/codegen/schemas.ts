@@ -1,4 +1,4 @@
-// The four derived Avro schemas of a pipeline: features, history, predictions, rejects.
+// The five derived Avro schemas of a pipeline: features, history, predictions, verifications, rejects.
 // A field's place in its record is part of the contract: add at the end, never between. Knows no pipeline by name.
 
 import type { ObservationField } from "../contract/index.ts";
@@ -115,7 +115,7 @@ export function derivedSchemas(outline: Outline) {
     ),
     history: top(
       "history",
-      "The changelog of the ring of cells behind the lags, compacted by key. Key: `key|cell modulo ring length`, or `cursor|partition`.",
+      "The changelog of the ring of cells behind the lags and of the forecasts that wait for their truth, compacted by key. Key: `key|cell modulo ring length`, `key|p` and the hour of issue modulo their slots, `key|calibration`, or `cursor|partition`.",
       [
         field(
           "kind",
@@ -269,6 +269,65 @@ export function derivedSchemas(outline: Outline) {
         "When each stage was done, so that the latency is a sum anyone can check.",
       ),
     ]),
+    verifications: top(
+      "verifications",
+      "One forecast of one key, target and horizon held against its truth: one forecast a key and hour, once.",
+      [
+        field("id", "string", "First 32 hex digits of SHA-256 over forecast_id|target|horizon_h."),
+        field("forecast_id", "string", "Id of the prediction that is judged."),
+        field(outline.key, "string", "Whose forecast it was."),
+        field("target", "string", "What was forecast."),
+        field("unit", "string", "Of the truth and of every value, error, width and score here."),
+        field("horizon_h", "int", "How many hours ahead."),
+        time("issued", "When the forecast was issued, UTC event time."),
+        time("valid", "When it was for: issued and the horizon."),
+        time(
+          "judged",
+          "The key's own row, by its window_end, that brought the truth or ended the wait for it.",
+        ),
+        field(
+          "status",
+          enumeration("verification_status", ["verified", "unverifiable"]),
+          "Unverifiable: no row within ten minutes of the valid time by two hours after it, or a row without the value.",
+        ),
+        nullable("truth", "double", "What was measured; null when unverifiable."),
+        nullableTime("truth_window_end", "The row it was taken from."),
+        field(
+          "model",
+          record("verified_forecast", [
+            field("value", "double", "The median."),
+            nullable("error", "double", "Value minus truth."),
+            nullable("pinball", "double", "Sum of the pinball losses of all quantiles."),
+            field("width", "double", "Of the widest band."),
+            nullable(
+              "winkler",
+              "double",
+              "Interval score of the widest band: its width, and what lies outside by 2 / (1 - share).",
+            ),
+            ...outline.bands.map((band) =>
+              nullable(
+                `covered_${Math.round(band * 100)}`,
+                "boolean",
+                `Whether the ${Math.round(band * 100)} % band held the truth.`,
+              ),
+            ),
+          ]),
+          "The model's forecast.",
+        ),
+        field(
+          "persistence",
+          record("verified_baseline", [
+            nullable("value", "double", "What the baseline said; null where it had nothing to say."),
+            nullable("error", "double", "Value minus truth."),
+          ]),
+          "The value at the time of issue.",
+        ),
+        field("dap", "verified_baseline", "Damped anomaly persistence."),
+        field("model_version", "string", "Version of the model in the registry."),
+        field("arm", "string", "Arm of the comparison: champion."),
+        field("in_sample", "boolean", "Whether it was issued inside the model's training range."),
+      ],
+    ),
     rejects: top(
       "rejects",
       "What could not be used, with its original bytes. Identity (topic, partition, offset, field).",

@@ -10,6 +10,7 @@ export const SCHEMA_NAMES = [
   "features",
   "history",
   "predictions",
+  "verifications",
   "rejects",
   "cursors",
   "progress",

@@ -13,11 +13,14 @@ with rising scales nest, and no quantile can cross another. s = 1 is the heads' 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from ray_jobs.generated.contract import Contract
 
 Floats = NDArray[np.float64]
 
@@ -25,10 +28,23 @@ Floats = NDArray[np.float64]
 GRID = np.linspace(0.0, 1.0, 201)
 # A half-width is at least this share of the station's spread: two heads that meet would make every miss infinite.
 FLOOR_SHARE = 0.02
-# How far one truth moves the logarithm of a band's scale. Chosen on the calibration split: docs/intervals.md.
-RATE = 0.05
-# A station's scale stays within this factor of the network's: what lies beyond is no calibration.
+# How far the truths of one row move the logarithm of a band's scale: each band by its own hit or miss, and all of the
+# station by the mean over what the row judged. Chosen on the calibration split: docs/intervals.md.
+OWN_RATE = 0.01
+SHARED_RATE = 0.03
+# A station's scale stays within this factor of the model's: what lies beyond is a fault, not a calibration.
 RATIO_MAX = 8.0
+
+
+class Forecast(NamedTuple):
+    """What a model says of a batch before bands are made of it, in each target's unit.
+
+    `heads` [n, target, horizon, 3] (lowest head, median, highest; conformal.ordered) and `dap` [n, target, horizon],
+    the damped anomaly persistence it starts from and has to beat.
+    """
+
+    heads: Floats
+    dap: Floats
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,12 @@ def fit(heads: Floats, truth: Floats, spread: Floats) -> Calibration:
     return Calibration(out)
 
 
+def bounds(contract: Contract) -> tuple[Floats, Floats]:
+    """Lowest and highest value of each target by the contract, infinite without a range. -> [target], [target]."""
+    ranges = [contract.field(t).range or (-np.inf, np.inf) for t in contract.targets]
+    return np.array([r[0] for r in ranges], dtype=np.float64), np.array([r[1] for r in ranges], dtype=np.float64)
+
+
 def ordered(heads: Floats, spread: Floats) -> Floats:
     """The lowest head, the median and the highest one, in order and with a floor under the half-widths.
 
@@ -112,3 +134,36 @@ def levels(heads: Floats, scales: Floats, low: Floats, high: Floats) -> Floats:
 def rising(scales: Floats) -> Floats:
     """Scales under which bands nest: a band is never narrower than one that promises less. Shape kept."""
     return np.maximum.accumulate(scales, axis=-1)
+
+
+class Adaptation:
+    """Adaptive conformal inference on the logarithm of a station's scales, for one contract's bands.
+
+    A band that missed grows, one that held shrinks, so that over time each misses its own share and no more (Gibbs and
+    Candes 2021; on the scale instead of the level, as the quantile tracking of Angelopoulos, Candes and Tibshirani
+    2023, so that one step means the same everywhere). Half of what a station's forecasts tell of its errors is common
+    to its targets and horizons; the shared step uses that, and lets the own one be slow.
+    """
+
+    def __init__(self, bands: tuple[float, ...]) -> None:
+        self._bands = bands
+        self._held = tuple(math.exp(-OWN_RATE * (1.0 - band)) for band in bands)
+        self._missed = tuple(math.exp(OWN_RATE * band) for band in bands)
+        self._expected = sum(1.0 - band for band in bands) / len(bands)
+
+    def step(self, ratios: tuple[float, ...], judged: Sequence[tuple[int, tuple[bool, ...]]]) -> tuple[float, ...]:
+        """The station's ratios after one row brought truths.
+
+        `ratios` is flat [target, horizon, band]; `judged` holds the flat index of each target and horizon that got its
+        truth and which bands held it.
+        """
+        if not judged:
+            return ratios
+        count = len(self._bands)
+        misses = sum(count - sum(held) for _, held in judged) / (count * len(judged))
+        shared = math.exp(SHARED_RATE * (misses - self._expected))
+        out = [ratio * shared for ratio in ratios]
+        for cell, held in judged:
+            for b, inside in enumerate(held, cell * count):
+                out[b] *= self._held[b - cell * count] if inside else self._missed[b - cell * count]
+        return tuple([min(max(ratio, 1.0 / RATIO_MAX), RATIO_MAX) for ratio in out])

@@ -12,6 +12,7 @@ from ray_jobs import ring
 from ray_jobs.generated.contract import Contract
 from ray_jobs.neighbours import rule_of
 from ray_jobs.ring import Cell, StationState
+from ray_jobs.verify import Book, Pending
 
 
 class Restoration:
@@ -19,8 +20,12 @@ class Restoration:
 
     def __init__(self, contract: Contract, partition: int) -> None:
         self._contract = contract
+        self._book = Book(contract)
+        self._states: dict[str, StationState] = {}
+        self._pendings: dict[str, dict[int, Pending]] = {}
+        self._calibrations: dict[str, bytes] = {}
+        self._changed: set[str] = set()
         self.partition = partition
-        self.states: dict[str, StationState] = {}
         self.cursor: int | None = None
         self.records = 0
 
@@ -29,12 +34,30 @@ class Restoration:
         self.records += 1
         if record["kind"] == "cursor":
             self.cursor = record["next_offset"]
-        elif record["kind"] == "cell":
-            station = record[self._contract.key]
-            state = self.states.get(station)
+            return
+        station = record[self._contract.key]
+        if record["kind"] == "cell":
+            state = self._states.get(station)
             if state is None:
-                state = self.states[station] = StationState()
+                state = self._states[station] = StationState()
             state.put(ring.from_record(record), self._contract.ring_cells)
+        elif record["kind"] == "pending":
+            pending = self._book.read_pending(record)
+            if pending is not None:
+                self._pendings.setdefault(station, {})[self._book.slot(pending.issued)] = pending
+                self._changed.add(station)
+        elif record["kind"] == "calibration":
+            self._calibrations[station] = record["payload"]
+            self._changed.add(station)
+
+    @property
+    def states(self) -> dict[str, StationState]:
+        """What the records so far say of each station."""
+        for station in self._changed:
+            state = self._states.setdefault(station, StationState())
+            state.ledger = self._book.restore(self._pendings.get(station, {}).values(), self._calibrations.get(station))
+        self._changed.clear()
+        return self._states
 
     def complete(self, committed: int | None) -> bool:
         """Whether the records read so far are those of the group's committed offset.

@@ -50,6 +50,8 @@ TOTALS = (
     "skipped",
     "expired",
     "rejected",
+    "verified",
+    "unverifiable",
     "batches",
     "aborts",
     "restores",

@@ -14,14 +14,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import conformal
 from ray_jobs.baseline import Baseline, Floats
-from ray_jobs.conformal import Calibration
+from ray_jobs.conformal import Calibration, Forecast, bounds
 from ray_jobs.design import Design, Place, place_of
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError
@@ -154,17 +154,6 @@ def check_shape(what: str, trained: dict[str, Any], live: dict[str, Any]) -> Non
         )
 
 
-class Forecast(NamedTuple):
-    """What a model says of a batch before bands are made of it, in each target's unit.
-
-    `heads` [n, target, horizon, 3] (lowest head, median, highest; conformal.ordered) and `dap` [n, target, horizon],
-    the damped anomaly persistence it starts from and has to beat.
-    """
-
-    heads: Floats
-    dap: Floats
-
-
 class Model:
     """A loaded model. `train_from_ms` (inclusive) to `train_to_ms` (exclusive) are the window ends and truths it has
     seen.
@@ -258,12 +247,6 @@ class Model:
         station.
         """
         return float(self._baseline.spread_of(self._baseline.rows([station]))[0, self._contract.targets.index(target)])
-
-
-def bounds(contract: Contract) -> tuple[Floats, Floats]:
-    """Lowest and highest value of each target by the contract, infinite without a range. -> [target], [target]."""
-    ranges = [contract.field(t).range or (-np.inf, np.inf) for t in contract.targets]
-    return np.array([r[0] for r in ranges], dtype=np.float64), np.array([r[1] for r in ranges], dtype=np.float64)
 
 
 def _check_digest(folder: Path, name: str, wanted: str, seen: str) -> None:

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import conformal, fold, ring, rules
 from ray_jobs.confidence import confidence
+from ray_jobs.conformal import Adaptation, Forecast, bounds
 from ray_jobs.fold import Fold, Step
 from ray_jobs.generated.contract import Contract
 from ray_jobs.io import BadRecord, Decoder, Encoder, schema_id
-from ray_jobs.model import Forecast, bounds
 from ray_jobs.neighbours import NOBODY, Near, Rings
 from ray_jobs.ring import Cell, StationState
+from ray_jobs.verify import HOUR_MS, Book, Ledger, Pending, Truth
 
 Floats = NDArray[np.float64]
 PartitionState = dict[str, StationState]
@@ -62,11 +63,12 @@ class Incoming(NamedTuple):
 class Outcome:
     """What one transaction is to write. Every row of the batch is in exactly one of the counts below `rows`.
 
-    `predictions` and `rejects`: (key, value). `history`: (partition, key, value), the last record of each key and then
-    the cursors. `next_offsets`: partition -> first offset not covered.
+    `predictions`, `verifications` and `rejects`: (key, value). `history`: (partition, key, value), the last record of
+    each key and then the cursors. `next_offsets`: partition -> first offset not covered.
     """
 
     predictions: list[tuple[bytes, bytes]] = field(default_factory=list)
+    verifications: list[tuple[bytes, bytes]] = field(default_factory=list)
     history: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     rejects: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     next_offsets: dict[int, int] = field(default_factory=dict)
@@ -75,6 +77,8 @@ class Outcome:
     skipped: int = 0
     expired: int = 0
     rejected: int = 0
+    verified: int = 0
+    unverifiable: int = 0
     predict_ms: float = 0.0
 
 
@@ -91,14 +95,55 @@ class Names:
 class Codecs:
     features: Decoder
     predictions: Encoder
+    verifications: Encoder
     history: Encoder
     rejects: Encoder
 
 
 class _Applied(NamedTuple):
+    """A row that the fold took. `truths` are due at it, `waiting` is what then still waits (None when nothing was due),
+    `issues` whether it issues its hour's forecast.
+    """
+
     incoming: Incoming
     row: dict[str, Any]
     step: Step
+    ledger: Ledger
+    truths: list[Truth]
+    waiting: bytes | None
+    issues: bool
+
+
+class _Bands:
+    """Levels of the rows of a batch, made as late as possible and many at once: the bands of a row depend on truths
+    that rows before it brought, and those on what still earlier rows had said.
+    """
+
+    def __init__(self, heads: Floats, scales: Floats, low: Floats, high: Floats) -> None:
+        self._heads, self._scales, self._low, self._high = heads, scales, low, high
+        self._ratios: list[tuple[float, ...]] = []
+        self._made: list[Any] = []
+        self._arrays: list[Floats] = []
+
+    def add(self, ratios: tuple[float, ...]) -> None:
+        """The station's ratios at the next row."""
+        self._ratios.append(ratios)
+
+    def at(self, row: int) -> Any:
+        """Levels of a row that was added, [target][horizon][level]."""
+        if row >= len(self._made):
+            rows = slice(len(self._made), len(self._ratios))
+            ratios = np.array(self._ratios[rows]).reshape(-1, *self._scales.shape)
+            scales = conformal.rising(self._scales * ratios)
+            made = conformal.levels(self._heads[rows], scales, self._low, self._high)
+            self._arrays.append(made)
+            self._made += made.tolist()
+        return self._made[row]
+
+    def all(self) -> tuple[Floats, list[Any]]:
+        """Levels of all rows that were added, as an array and as lists."""
+        self.at(len(self._ratios) - 1)
+        return np.concatenate(self._arrays), self._made
 
 
 class Scorer:
@@ -122,6 +167,11 @@ class Scorer:
         self._median = len(contract.bands)
         self._low, self._high = bounds(contract)
         self._band = _band_name(contract)
+        self._book = Book(contract)
+        self._adaptation = Adaptation(contract.bands)
+        columns = [f.column for f in contract.features]
+        # The row's own features come first among the inputs, in contract order.
+        self._now = [columns.index(contract.target_column(t)) for t in contract.targets]
         self._spreads: dict[tuple[str, str], list[float]] = {}
 
     def score(self, batch: Iterable[Incoming], model: Scores, history_offsets: Sequence[int]) -> Outcome:
@@ -152,13 +202,15 @@ class Scorer:
                 station = row[self.contract.key]
                 key = ring.key_of(station, step.cell.cell, self.contract.ring_cells)
                 cells[(incoming.partition, key)] = (station, step.cell)
-                applied.append(_Applied(incoming, row, step))
+                applied.append(self._look(incoming, row, step))
         if applied:
             self._predict(out, applied, model, list(history_offsets))
         encode = self._codecs.history
+        settled, out.history = out.history, []
         for (partition, key), (station, cell) in cells.items():
             record = ring.to_record(self.contract.key, station, cell)
             out.history.append((partition, key.encode(), encode(record)))
+        out.history += settled
         for partition, next_offset in out.next_offsets.items():
             record = ring.cursor_record(self.contract.key, partition, next_offset)
             out.history.append((partition, ring.cursor_key(partition).encode(), encode(record)))
@@ -179,10 +231,23 @@ class Scorer:
         stations[station] = state
         return step
 
-    def _predict(self, out: Outcome, applied: list[_Applied], model: Scores, history_offsets: list[int]) -> None:
+    def _look(self, incoming: Incoming, row: dict[str, Any], step: Step) -> _Applied:
+        """Takes the truths that are due, as the ring stands at this row: later rows of the batch may change it."""
+        state, end = step.state, row["window_end"]
+        ledger = state.ledger
+        if ledger is None:
+            ledger = state.ledger = Ledger(self.contract)
+        truths = self._book.due(ledger, state, end)
+        issues = self._book.opens(ledger, end)
+        return _Applied(incoming, row, step, ledger, truths, self._book.waiting(ledger) if truths else None, issues)
+
+    def _forecasts(
+        self, out: Outcome, applied: list[_Applied], model: Scores
+    ) -> tuple[list[_Applied], Forecast | None]:
+        """The rows that the model takes, and its forecasts of them."""
         began = time.perf_counter()
         try:
-            forecast = self._forecast(applied, model)
+            return applied, self._forecast(applied, model)
         except Exception:
             # One row the model chokes on must not stop the others: find it by scoring each alone.
             good: list[_Applied] = []
@@ -192,25 +257,115 @@ class Scorer:
                     good.append(one)
                 except Exception as error:
                     self._reject(out, one.incoming, BadRecord("unscorable", f"{type(error).__name__}: {error}"))
-            applied = good
-            if not applied:
-                return
-            forecast = self._forecast(applied, model)
-        out.predict_ms = (time.perf_counter() - began) * 1000.0
+            return good, self._forecast(good, model) if good else None
+        finally:
+            out.predict_ms = (time.perf_counter() - began) * 1000.0
+
+    def _settle(
+        self, out: Outcome, applied: list[_Applied], good: list[_Applied], forecast: Forecast | None, model: Scores
+    ) -> _Bands | None:
+        """Row by row: judges what is due, moves the station's bands, issues. -> the bands of the good rows, and records
+        of the history and the verifications in `out`.
+        """
+        key, encode = self.contract.key, self._codecs.history
+        bands: _Bands | None = None
+        if forecast is not None:
+            bands = _Bands(forecast.heads, model.scales, self._low, self._high)
+            dap = forecast.dap.reshape(len(good), -1)
+        places = {id(one): i for i, one in enumerate(good)}
+        issued: dict[tuple[int, str, int], tuple[str, Pending]] = {}
+        calibrations: dict[tuple[int, str], dict[str, Any]] = {}
+
+        def pending_of(one: _Applied) -> Pending:
+            place = places.get(id(one))
+            row, incoming = one.row, one.incoming
+            said: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]] = ((), (), ())
+            if place is not None and bands is not None:
+                levels = tuple([x for by_horizon in bands.at(place) for values in by_horizon for x in values])
+                said = levels, tuple([one.step.inputs[i] for i in self._now]), tuple(dap[place].tolist())
+            return Pending(
+                row["window_end"],
+                row["plan_epoch"],
+                row["revision"],
+                incoming.partition,
+                incoming.offset,
+                self._identity(row, model),
+                model.version,
+                model.train_from_ms <= row["window_end"] < model.train_to_ms,
+                *said,
+            )
+
+        for at, one in enumerate(applied):
+            station, ledger, partition = one.row[key], one.ledger, one.incoming.partition
+            if one.truths:
+                held: list[tuple[int, tuple[bool, ...]]] = []
+                for truth in one.truths:
+                    pending = ledger.pendings.get(truth.hour)
+                    if isinstance(pending, int):
+                        pending = ledger.pendings[truth.hour] = pending_of(applied[pending])
+                    if pending is None:
+                        continue
+                    judged = self._book.judge(station, pending, truth, self._names.arm)
+                    held += judged.held
+                    out.verified += len(judged.held)
+                    out.unverifiable += len(judged.records) - len(judged.held)
+                    for record in judged.records:
+                        out.verifications.append((station.encode(), self._codecs.verifications(record)))
+                ledger.ratios = self._adaptation.step(ledger.ratios, held)
+                assert one.waiting is not None, "taken with the truths"
+                calibrations[partition, station] = self._book.calibration_record(
+                    station, one.waiting, ledger.ratios, partition
+                )
+            if bands is not None and id(one) in places:
+                bands.add(ledger.ratios)
+            if one.issues:
+                ledger.pendings[one.row["window_end"] // HOUR_MS] = at
+        for at, one in enumerate(applied):
+            if not one.issues:
+                continue
+            hour = one.row["window_end"] // HOUR_MS
+            pending = one.ledger.pendings.get(hour)
+            if pending == at:
+                pending = one.ledger.pendings[hour] = pending_of(one)
+            elif not isinstance(pending, Pending) or pending.offset != one.incoming.offset:
+                continue
+            station = one.row[key]
+            issued[one.incoming.partition, station, self._book.slot(pending.issued)] = (station, pending)
+        for one in applied:
+            self._book.forget(one.ledger)
+        for (partition, _, _), (station, pending) in issued.items():
+            record = self._book.pending_record(station, pending)
+            name = self._book.pending_key(station, pending.issued)
+            out.history.append((partition, name.encode(), encode(record)))
+        for (partition, station), record in calibrations.items():
+            out.history.append((partition, self._book.calibration_key(station).encode(), encode(record)))
+        return bands
+
+    def _identity(self, row: dict[str, Any], model: Scores) -> bytes:
+        names, contract = self._names, self.contract
+        identity = (
+            f"{names.namespace}|{contract.pipeline}|{row[contract.key]}|{row['window_end']}|{row['plan_epoch']}"
+            f"|{row['revision']}|{model.version}|{names.arm}"
+        )
+        return hashlib.sha256(identity.encode()).digest()[:16]
+
+    def _predict(self, out: Outcome, applied: list[_Applied], model: Scores, history_offsets: list[int]) -> None:
+        everything = applied
+        applied, forecast = self._forecasts(out, everything, model)
+        settled = self._settle(out, everything, applied, forecast, model)
+        if settled is None:
+            return
+        quantiles, levels_of = settled.all()
 
         contract = self.contract
         spread = np.array([self._spread(model, a.row[contract.key]) for a in applied])
         completeness = np.array([a.step.completeness for a in applied])
-        quantiles = conformal.levels(forecast.heads, model.scales[None], self._low, self._high)
         sure = confidence(quantiles, spread, contract.levels, completeness)
         predict_time = self._now_ms()
         names = self._names
-        prefix = f"{names.namespace}|{contract.pipeline}|"
-        suffix = f"|{model.version}|{names.arm}"
-        for one, levels, sureness in zip(applied, quantiles.tolist(), sure.tolist(), strict=True):
+        for one, levels, sureness in zip(applied, levels_of, sure.tolist(), strict=True):
             row, step = one.row, one.step
             station, end = row[contract.key], row["window_end"]
-            identity = f"{prefix}{station}|{end}|{row['plan_epoch']}|{row['revision']}{suffix}"
             medians: dict[str, float | None] = {}
             bands: dict[str, tuple[str, dict[str, float]] | None] = {}
             for heads, by_horizon in zip(self._heads, levels, strict=True):
@@ -220,7 +375,7 @@ class Scorer:
                     bands[head] = (self._band, dict(zip(self._levels, values, strict=True))) if said else None
             verdict = step.verdict
             record = {
-                "id": hashlib.sha256(identity.encode()).hexdigest()[:32],
+                "id": self._identity(row, model).hex(),
                 contract.key: station,
                 "timestamp": end,
                 "window_start": row["window_start"],

@@ -14,6 +14,7 @@ from ray_jobs.generated.contract import Contract
 
 if TYPE_CHECKING:
     from ray_jobs.means import Sums
+    from ray_jobs.verify import Ledger
 
 NONE = -(1 << 62)
 NO_VERSION = 0
@@ -44,15 +45,17 @@ class StationState:
 
     It is a function of the station's history records alone, so a restored state equals the one that wrote them. Cells
     that have left the ring may linger in their slots until a newer one takes their place; their number tells them
-    apart. `sums` is a cache of means.py and can be dropped at any time.
+    apart. `sums` is a cache of means.py and can be dropped at any time. `ledger` is not the fold's but verify.py's: it
+    lives and dies with the state.
     """
 
-    __slots__ = ("cells", "newest", "sums")
+    __slots__ = ("cells", "ledger", "newest", "sums")
 
     def __init__(self) -> None:
         self.cells: dict[int, Cell] = {}
         self.newest = NONE
         self.sums: Sums | None = None
+        self.ledger: Ledger | None = None
 
     def put(self, cell: Cell, ring_cells: int) -> None:
         """Takes a cell from a history record. Edges: an older cell never displaces a newer one of the same slot."""

@@ -98,6 +98,7 @@ class Worker:
             Codecs(
                 features=Decoder(params.features_schemas, contract.schemas["features"]),
                 predictions=Encoder(contract.schemas["predictions"], params.predictions_schema_id),
+                verifications=Encoder(contract.schemas["verifications"], params.verifications_schema_id),
                 history=Encoder(contract.schemas["history"], params.history_schema_id),
                 rejects=Encoder(contract.schemas["rejects"], params.rejects_schema_id),
             ),
@@ -322,6 +323,8 @@ class Worker:
         params = self._params
         for key, value in outcome.predictions:
             _enqueue(producer, params.predictions_topic, value, key)
+        for key, value in outcome.verifications:
+            _enqueue(producer, params.verifications_topic, value, key)
         for partition, key, value in outcome.history:
             _enqueue(producer, params.history_topic, value, key, partition)
         for reject_key, value in outcome.rejects:
@@ -334,7 +337,7 @@ class Worker:
 
     def _count(self, outcome: Outcome, began: float, batch: list[Incoming]) -> None:
         status = self._status
-        for name in ("rows", "predicted", "skipped", "expired", "rejected"):
+        for name in ("rows", "predicted", "skipped", "expired", "rejected", "verified", "unverifiable"):
             status.add(name, getattr(outcome, name))
         status.add("batches", 1)
         status.set("predict_ms", outcome.predict_ms)

@@ -36,6 +36,7 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.io import Decoder, Encoder
 from ray_jobs.predict import Codecs, Incoming, Names, Scorer
+from ray_jobs.ring import StationState
 from ray_jobs.worker import restore
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "pyspark"))
@@ -227,8 +228,8 @@ def check_rejects(line: Line, raw: list[oracle.Observation]) -> tuple[list[str],
 
 
 def check_predictions(line: Line, features: list[Message], summary: dict[str, Any]) -> Iterator[str]:
-    """What one pass over the feature topic makes is what was committed: every offset covered once, every id once, the
-    history and the state restored from it the same.
+    """What one pass over the feature topic makes is what was committed: every offset covered once, every prediction and
+    every verification once, the history and the state restored from it the same.
     """
     arguments, contract = line.arguments, line.contract
     fold = Fold(contract)
@@ -238,6 +239,7 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
     codecs = Codecs(
         features=line.decoders["features"],
         predictions=Encoder(schemas["predictions"], ids["predictions"]),
+        verifications=Encoder(schemas["verifications"], ids["verifications"]),
         history=Encoder(schemas["history"], ids["history"]),
         rejects=Encoder(schemas["rejects"], ids["rejects"]),
     )
@@ -248,13 +250,18 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         for m in features
     ]
     outcome = scorer.score(batch, champion, [])
-    for count in ("rows", "predicted", "skipped", "expired", "rejected"):
+    for count in ("rows", "predicted", "skipped", "expired", "rejected", "verified", "unverifiable"):
         summary[count] = getattr(outcome, count)
     decode = line.decoders["predictions"]
     yield from wrong_predictions(
         [p for _, p in line.decoded("predictions", line.read("predictions"))],
         [decode(value) for _, value in outcome.predictions],
         fold.own_inputs,
+    )
+    decode = line.decoders["verifications"]
+    yield from wrong_verifications(
+        [v for _, v in line.decoded("verifications", line.read("verifications"))],
+        [decode(value) for _, value in outcome.verifications],
     )
     committed = [
         (m.partition() or 0, m.key() or b"", m.value() or b"", record)
@@ -272,20 +279,19 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         line.partitions("history"),
         60.0,
     )
-    live = {
-        (p, station): sorted(state.live(contract.ring_cells).items())
-        for p, (found, _) in restored.items()
-        for station, state in found.states.items()
+    found = {p: r.states for p, (r, _) in restored.items()}
+    live = [state.live(contract.ring_cells) for states in found.values() for state in states.values()]
+    summary["restored_cells"] = sum(map(len, live))
+    yield from wrong_states(remembered(found, contract), remembered(scorer.states, contract))
+
+
+def remembered(states: dict[int, dict[str, StationState]], contract: Contract) -> dict[tuple[int, str], Any]:
+    """Everything in the state of each station that a restore has to bring back."""
+    return {
+        (p, station): (sorted(state.live(contract.ring_cells).items()), state.ledger and state.ledger.remembered())
+        for p, of_partition in states.items()
+        for station, state in of_partition.items()
     }
-    summary["restored_cells"] = sum(map(len, live.values()))
-    yield from wrong_states(
-        live,
-        {
-            (p, station): sorted(state.live(contract.ring_cells).items())
-            for p, states in scorer.states.items()
-            for station, state in states.items()
-        },
-    )
 
 
 def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]], own_inputs: int) -> Iterator[str]:
@@ -310,6 +316,19 @@ def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]], o
                 yield f"prediction {prediction['id']} {name}: {prediction[name]!r}, without kills {other[name]!r}"
 
 
+def wrong_verifications(got: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:
+    """Each truth taken once, with what a run without kills says of it."""
+    by_id = {v["id"]: v for v in wanted}
+    seen = Counter(v["id"] for v in got)
+    yield from (f"verification {i}: committed {n} times" for i, n in seen.items() if n > 1)
+    yield from (f"verification {i}: never committed" for i in by_id.keys() - seen.keys())
+    yield from (f"verification {i}: no run without kills makes it" for i in seen.keys() - by_id.keys())
+    for one in got:
+        other = by_id.get(one["id"])
+        if other is not None and repr(one) != repr(other):
+            yield f"verification {one['id']}: {one!r}, without kills {other!r}"
+
+
 def wrong_history(
     committed: Iterable[tuple[int, bytes, bytes, dict[str, Any]]], unbroken: dict[tuple[int, bytes], bytes]
 ) -> Iterator[str]:
@@ -330,12 +349,14 @@ def wrong_history(
 
 
 def wrong_states(got: dict[tuple[int, str], Any], wanted: dict[tuple[int, str], Any]) -> Iterator[str]:
-    """The cells a restore finds are those of a run without kills."""
+    """What a restore finds is what a run without kills remembers."""
     yield from (f"restored {at}: missing" for at in wanted.keys() - got.keys())
     yield from (f"restored {at}: extra" for at in got.keys() - wanted.keys())
     # As text: NaN equals NaN.
     yield from (
-        f"restored {at}: its cells differ" for at in got.keys() & wanted.keys() if repr(got[at]) != repr(wanted[at])
+        f"restored {at}: its cells or forecasts differ"
+        for at in got.keys() & wanted.keys()
+        if repr(got[at]) != repr(wanted[at])
     )
 
 

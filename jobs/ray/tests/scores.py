@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ray_jobs.conformal import Forecast, bounds
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
-from ray_jobs.model import Forecast, bounds
 
 
 class FakeModel:

@@ -43,10 +43,10 @@ def start(params: Path, slot: int) -> subprocess.Popen[str]:
 
 
 def check(topics: Topics) -> dict[str, int]:
-    """Every feature offset covered exactly once, every prediction committed once, the history that of a run without
-    kills.
+    """Every feature offset covered exactly once, every prediction and every verification committed once, the history
+    that of a run without kills.
     """
-    wanted, history, rejected = expected(topics, CONTRACT)
+    wanted, verified, history, rejected = expected(topics, CONTRACT)
     got = [topics.decoders["predictions"](m.value()) for m in topics.read("predictions")]
     ids = Counter(p["id"] for p in got)
     assert [i for i, n in ids.items() if n > 1] == [], "a prediction id was committed twice"
@@ -66,6 +66,8 @@ def check(topics: Topics) -> dict[str, int]:
         for name in prediction.keys() - set(TRANSIENT):
             assert repr(prediction[name]) == repr(other[name]), f"{name} differs from the run without kills"
         assert prediction["provenance"]["feature_offset"] == other["provenance"]["feature_offset"]
+    judged = [topics.decoders["verifications"](m.value()) for m in topics.read("verifications")]
+    assert sorted(map(repr, judged)) == sorted(map(repr, verified)), "each truth is taken once, and says the same"
     compacted = {(m.partition(), m.key()): m.value() for m in topics.read("history")}
     assert compacted == history
     # Skipped rows leave no record of their own; the cursors say that they were covered, and in what order.
@@ -77,7 +79,7 @@ def check(topics: Topics) -> dict[str, int]:
             reached[message.partition()] = record["next_offset"]
     ends = Counter(m.partition() for m in topics.read("features"))
     assert reached == dict(ends)
-    return {"features": sum(ends.values()), "predictions": len(got), "rejects": len(refused)}
+    return {"features": sum(ends.values()), "predictions": len(got), "rejects": len(refused), "verified": len(judged)}
 
 
 class Stream:
@@ -202,7 +204,7 @@ def test_rows_that_retention_took_are_counted(topics: Topics, tmp_path: Path) ->
             worker.wait()
 
     topics.produce(rows[:500])
-    first = predict(len(expected(topics, CONTRACT)[0]))
+    first = predict(len(expected(topics, CONTRACT).predictions))
     covered = Counter(m.partition() for m in topics.read("features"))
     assert first["rows"] == 500 and "lost_rows" not in first
     topics.produce(rows[500:])
@@ -219,7 +221,7 @@ def test_aborted_transactions_are_restored_and_done_again(topics: Topics, tmp_pa
     params = tmp_path / "params.json"
     params.write_text(json.dumps(topics.params(tmp_path, batch_rows=40)), encoding="utf-8")
     topics.produce(traffic(CONTRACT, 600, 4, T0))
-    wanted = len(expected(topics, CONTRACT)[0])
+    wanted = len(expected(topics, CONTRACT).predictions)
     # Above the size of a transaction marker, or the broker could not even end an aborted one.
     topics.limit("predictions", 1_000)
     worker = start(params, 0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ray_jobs.generated.weather_contract import CONTRACT
-from tests.line_check import wrong_history, wrong_predictions, wrong_raw, wrong_states
+from tests.line_check import wrong_history, wrong_predictions, wrong_raw, wrong_states, wrong_verifications
 
 NAN = float("nan")
 
@@ -52,6 +52,15 @@ def test_wrong_predictions_leaves_neighbours_out() -> None:
 def test_wrong_predictions_finds(fault: Callable[[Any], Any], says: str) -> None:
     (line,) = wrong_predictions(fault(copy.deepcopy(WANTED)), copy.deepcopy(WANTED), 2)
     assert says in line
+
+
+def test_wrong_verifications_finds_lost_doubled_and_changed_truths() -> None:
+    wanted: list[dict[str, Any]] = [{"id": "v1", "truth": 1.0}, {"id": "v2", "truth": None}]
+    assert list(wrong_verifications(wanted[::-1], wanted)) == []
+    assert "v2: never" in next(wrong_verifications(wanted[:1], wanted))
+    assert "v1: committed 2 times" in next(wrong_verifications([*wanted, wanted[0]], wanted))
+    assert "v1: no run" in next(wrong_verifications(wanted, wanted[1:]))
+    assert "v1: {" in next(wrong_verifications([{"id": "v1", "truth": 2.0}, wanted[1]], wanted))
 
 
 CELL = {"kind": "cell"}

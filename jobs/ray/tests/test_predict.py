@@ -33,6 +33,7 @@ def scorer(contract: Contract = CONTRACT) -> Scorer:
     codecs = Codecs(
         features=Decoder({"7": contract.schemas["features"]}, contract.schemas["features"]),
         predictions=Encoder(contract.schemas["predictions"], 8),
+        verifications=Encoder(contract.schemas["verifications"], 11),
         history=Encoder(contract.schemas["history"], 9),
         rejects=Encoder(contract.schemas["rejects"], 10),
     )
@@ -137,6 +138,7 @@ def test_another_domain_goes_through_with_its_own_names() -> None:
     codecs = Codecs(
         features=Decoder({"7": schemas["features"]}, schemas["features"]),
         predictions=Encoder(schemas["predictions"], 8),
+        verifications=Encoder(schemas["verifications"], 11),
         history=Encoder(schemas["history"], 9),
         rejects=Encoder(schemas["rejects"], 10),
     )
@@ -185,6 +187,7 @@ def test_history_holds_the_last_cell_of_each_key_and_then_the_cursors() -> None:
         ("cell", T0 + 600_000),
         ("cell", T0 + 1_200_000),
         ("cell", T0 + 1_500_000),
+        ("pending", T0 + 60_000),
         ("cursor", None),
     ]
     assert [key for _, key, _ in records][-1] == "cursor|0" and records[-1][2]["next_offset"] == 25
@@ -193,29 +196,42 @@ def test_history_holds_the_last_cell_of_each_key_and_then_the_cursors() -> None:
     assert records[2][2]["versions"] == [(1 << 48) + i + 1 for i in range(20, 25)] + [0] * 5
 
 
+def memory(subject: Scorer) -> str:
+    """What the ledgers of all stations hold, as text: NaN equals NaN."""
+    ledgers = {(p, s): state.ledger for p, states in subject.states.items() for s, state in sorted(states.items())}
+    return repr(sorted((at, ledger.remembered()) for at, ledger in ledgers.items() if ledger is not None))
+
+
 def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_them_changes_nothing() -> None:
-    """Batches, restarts and one straight run: same predictions in the same order, same compacted history."""
+    """Batches, restarts and one straight run: same predictions in the same order, same verifications, same compacted
+    history, same memory. Some rows the model refuses, whose hours then have no forecast.
+    """
     rng = np.random.default_rng(5)
     records, t = [], T0
-    for i in range(300):
-        t += int(rng.choice([60_000, 60_000, 600_000, 3_600_000, -300_000]))
+    for i in range(600):
+        t += int(rng.choice([60_000, 60_000, 600_000, 1_800_000, -300_000]))
         station = ["new-york", "boston", "chicago"][int(rng.integers(3))]
-        value = b"\x00bad" if rng.random() < 0.03 else feature(t, int(rng.integers(40)), float(rng.normal()), station)
+        temperature = 13.0 if rng.random() < 0.02 else float(rng.normal())
+        value = b"\x00bad" if rng.random() < 0.03 else feature(t, int(rng.integers(40)), temperature, station)
         records.append(incoming(i, value, partition=len(station) % 2))
     model = FakeModel(CONTRACT, "3")
 
-    straight = scorer().score(records, model, [0, 0])
+    whole = scorer()
+    straight = whole.score(records, model, [0, 0])
+    assert straight.verified > 200 and straight.unverifiable > 100
     compacted = {(p, k): v for p, k, v in straight.history}
     for seed in range(3):
         cuts = np.random.default_rng(seed)
         changelog: list[tuple[int, bytes, bytes]] = []
         predictions: list[tuple[bytes, bytes]] = []
+        verifications: list[tuple[bytes, bytes]] = []
         subject, at = scorer(), 0
         while at < len(records):
             size = int(cuts.integers(1, 30))
             out = subject.score(records[at : at + size], model, [0, 0])
             at += size
             predictions += out.predictions
+            verifications += out.verifications
             changelog += out.history
             if cuts.random() < 0.5:
                 subject = scorer()
@@ -226,12 +242,14 @@ def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_t
                             restoration.take(HISTORY(value))
                     subject.states[partition] = restoration.states
         assert predictions == straight.predictions
+        assert verifications == straight.verifications
+        assert memory(subject) == memory(whole)
         assert {(p, k): v for p, k, v in changelog} == compacted
 
 
 def test_restoration_is_complete_when_the_cursor_is_the_committed_offset() -> None:
     out = scorer().score([incoming(41, feature(T0, 5, 1.0))], FakeModel(CONTRACT, "3"), [0])
-    cell, cursor = (HISTORY(value) for _, _, value in out.history)
+    cell, _, cursor = (HISTORY(value) for _, _, value in out.history)
     subject = Restoration(CONTRACT, 0)
     assert subject.complete(None) and subject.start(None) is None, "empty topic, nothing committed: from the beginning"
     assert not subject.complete(42)

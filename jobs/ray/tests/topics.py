@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -31,7 +31,7 @@ from tests.feature_rows import row
 from tests.scores import FakeModel
 
 PARTITIONS = 4
-IDS = {"features": 101, "history": 102, "predictions": 103, "rejects": 104, "model_events": 105}
+IDS = {"features": 101, "history": 102, "predictions": 103, "rejects": 104, "model_events": 105, "verifications": 106}
 
 
 class Topics:
@@ -42,7 +42,8 @@ class Topics:
         self.bootstrap = bootstrap
         self.namespace = f"t{uuid.uuid4().hex[:8]}"
         base = f"{self.namespace}-{contract.pipeline}"
-        self.names = {name: f"{base}-{name}" for name in ("features", "history", "predictions", "rejects")}
+        kinds = ("features", "history", "predictions", "verifications", "rejects")
+        self.names = {name: f"{base}-{name}" for name in kinds}
         self.names["model_events"] = f"{self.namespace}-model-events"
         admin = AdminClient({"bootstrap.servers": bootstrap})
         appended = {"message.timestamp.type": "LogAppendTime"}
@@ -79,6 +80,7 @@ class Topics:
             "features_topic": names["features"],
             "history_topic": names["history"],
             "predictions_topic": names["predictions"],
+            "verifications_topic": names["verifications"],
             "rejects_topic": names["rejects"],
             "model_events_topic": names["model_events"],
             "features_schemas": {str(IDS["features"]): schemas["features"]},
@@ -86,6 +88,7 @@ class Topics:
             "model_events_schemas": {str(IDS["model_events"]): schemas["model_events"]},
             "history_schema_id": IDS["history"],
             "predictions_schema_id": IDS["predictions"],
+            "verifications_schema_id": IDS["verifications"],
             "rejects_schema_id": IDS["rejects"],
             "group_id": f"{self.namespace}-ray-ml-inference",
             "transactional_id": f"{self.namespace}-{self.contract.pipeline}-infer",
@@ -202,15 +205,20 @@ def traffic(contract: Contract, rows: int, seed: int, start_ms: int) -> list[tup
     return out
 
 
-def expected(
-    topics: Topics, contract: Contract
-) -> tuple[list[dict[str, Any]], dict[tuple[int, bytes], bytes], set[tuple[int, int]]]:
-    """What one run without any kill makes of the features in the topic: predictions, compacted history, rejected
-    offsets.
-    """
+class Expected(NamedTuple):
+    """What one run without any kill makes of the features in the topic."""
+
+    predictions: list[dict[str, Any]]
+    verifications: list[dict[str, Any]]
+    history: dict[tuple[int, bytes], bytes]
+    rejected: set[tuple[int, int]]
+
+
+def expected(topics: Topics, contract: Contract) -> Expected:
     codecs = Codecs(
         features=topics.decoders["features"],
         predictions=Encoder(contract.schemas["predictions"], IDS["predictions"]),
+        verifications=Encoder(contract.schemas["verifications"], IDS["verifications"]),
         history=Encoder(contract.schemas["history"], IDS["history"]),
         rejects=Encoder(contract.schemas["rejects"], IDS["rejects"]),
     )
@@ -221,8 +229,9 @@ def expected(
     ]
     out = scorer.score(batch, FakeModel(contract, "1"), [0] * PARTITIONS)
     rejected = [topics.decoders["rejects"](value) for _, value in out.rejects]
-    return (
+    return Expected(
         [topics.decoders["predictions"](value) for _, value in out.predictions],
+        [topics.decoders["verifications"](value) for _, value in out.verifications],
         {(p, k): v for p, k, v in out.history},
         {(r["partition"], r["offset"]) for r in rejected},
     )

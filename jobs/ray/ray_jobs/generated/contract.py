@@ -65,8 +65,8 @@ class Contract:
 
     Units: times and spans in milliseconds, `horizons_h` in hours, `lags` and `neighbour_lags` in steps of `step_ms`.
     `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
-    `schemas` holds Avro schemas as JSON text: observation, features, history, predictions, rejects, cursors, progress,
-    model_events.
+    `schemas` holds Avro schemas as JSON text: observation, features, history, predictions, verifications, rejects,
+    cursors, progress, model_events.
     `neighbours` has the stations with a place on the map: sector by sector in the order of `sectors`, nearest first, at
     most `per_sector` in each; `sectors` is empty in a pipeline without neighbours.
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
