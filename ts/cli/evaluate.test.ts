@@ -21,6 +21,8 @@ const metrics = {
   coverage_90: 0.9012,
   width_90_pct: 38.1,
   winkler_90_pct: 47.2,
+  fixed_coverage_90: 0.88,
+  fixed_winkler_90_pct: 48.4,
   alone_skill_dap: 0.09,
   stranger_skill_dap: null,
 };
@@ -69,7 +71,7 @@ describe("scoreLines()", () => {
       /^humidity +6 h +% +9\.12 +16\.7 +10\.5 +45\.4% +13\.1% +10\.0%…16\.0% +9\.0% +– +11\.9 +-0\.210$/,
     );
     expect(text).toMatch(/in 50% +in 90% +width 90% +Winkler 90%/);
-    expect(text).toMatch(/49\.0% +90\.1% +38\.1 +47\.2/);
+    expect(text).toMatch(/49\.0% +90\.1% +38\.1 +47\.2 +88\.0% +48\.4/);
     expect(text).toMatch(/miami +-1\.0% +1 +miami +87\.0% +boston +93\.0%/);
     expect(text).toContain("no truth 1,200 · known anomaly 31 (known anomalies: known-anomalies.csv)");
     expect(text).not.toContain("fault 0");

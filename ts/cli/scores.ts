@@ -109,6 +109,8 @@ export function scoreLines(found: Evaluation): string[] {
       ...bands.map((band) => percent(metrics[`coverage_${band}`])),
       number(metrics[`width_${widest}_${unit}`]),
       number(metrics[`winkler_${widest}_${unit}`]),
+      percent(metrics[`fixed_coverage_${widest}`]),
+      number(metrics[`fixed_winkler_${widest}_${unit}`]),
     ];
   });
   const worst = found.worst.map((row) => [
@@ -138,6 +140,8 @@ export function scoreLines(found: Evaluation): string[] {
         ...bands.map((b) => `in ${b}%`),
         `width ${widest}%`,
         `Winkler ${widest}%`,
+        "not adapted: in",
+        "Winkler",
       ],
       intervals,
     ),

@@ -180,7 +180,9 @@ def _forecast(result: Mapping[str, Any], network: Sequence[Mapping[str, Any]]) -
 
 def _bands(result: Mapping[str, Any], network: Sequence[Mapping[str, Any]]) -> str:
     percents = _percents(network[0]["metrics"])
+    widest = percents[-1]
     head = ["target, horizon", *(f"{what} {p} %" for p in percents for what in ("coverage", "width", "Winkler"))]
+    head += [f"{what} {widest} %, not adapted" for what in ("coverage", "Winkler")]
     rows = []
     for cell in network:
         m, word = cell["metrics"], _word(result, cell)
@@ -196,6 +198,8 @@ def _bands(result: Mapping[str, Any], network: Sequence[Mapping[str, Any]]) -> s
                         _number(m[f"winkler_{p}_{word}"]),
                     )
                 ),
+                _percent(m[f"fixed_coverage_{widest}"]),
+                _number(m[f"fixed_winkler_{widest}_{word}"]),
             )
         )
     return _table(head, rows)

@@ -5,7 +5,8 @@ stations, through the same Fold and Model that serve -> metrics, bootstrap, JSON
 run. Trains nothing, moves no alias, and keeps no count of its runs: TypeScript does, in docs/evaluations.jsonl.
 
 One forecast a station and hour is judged: the last row of the hour. A pair counts when a truth lies within ten minutes
-of the valid time and is masked by nothing; the inputs stay as dirty as they are.
+of the valid time and is masked by nothing; the inputs stay as dirty as they are, and so do the truths from which a
+station's bands are adapted on the way.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
-from ray_jobs import card, references, registry, samples, scores, table
+from ray_jobs import card, conformal, references, registry, samples, scores, table
 from ray_jobs import model as model_of
 from ray_jobs.baseline import Baseline, Floats
 from ray_jobs.cluster import Cluster, Pool
@@ -39,6 +40,8 @@ TEST, CALIBRATE = "test", "calibrate"
 # Small enough that progress is seen and a killed worker costs seconds, large enough that loading the model does not.
 STATIONS_PER_TASK = 3
 PREDICT_CHUNK = 4_000
+# What bands have adapted over before the first forecast that is judged, where training leaves room for it.
+WARM_MS = 28 * 24 * HOUR_MS
 WEEK_MS = 7 * 24 * HOUR_MS
 DAY_MS = 24 * HOUR_MS
 # A day of a station counts among the worst when it has this many forecasts: one bad hour is no bad day.
@@ -51,16 +54,17 @@ REASONS = ("no_truth", "known_anomaly", "interpolated", "fault", "not_said")
 class Judged(NamedTuple):
     """One station's forecasts beside their truths.
 
-    Shapes: `t_ms` [n]; `truth` [n, target, horizon], NaN where the pair does not count; `said` [n, target, horizon,
-    level]; `references` name -> [n, target, horizon]; `alone` and `stranger` [n, target, horizon], the median when
-    nobody stands around, and when the model does not know the station; `left_out` [reason, target, horizon] counts of
-    pairs.
+    Shapes: `t_ms` [n]; `truth` [n, target, horizon], NaN where the pair does not count; `said` and `fixed` [n, target,
+    horizon, level], with the bands as a station adapts them and as the model brings them; `references` name -> [n,
+    target, horizon]; `alone` and `stranger` [n, target, horizon], the median when nobody stands around, and when the
+    model does not know the station; `left_out` [reason, target, horizon] counts of pairs.
     """
 
     station: str
     t_ms: NDArray[np.int64]
     truth: Floats
     said: Floats
+    fixed: Floats
     references: dict[str, Floats]
     alone: Floats | None
     stranger: Floats
@@ -71,10 +75,11 @@ class Judged(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Issue times [from_ms, to_ms) that are replayed, the end of what truths may be used, and where fitting ends."""
+    """Issue times [from_ms, to_ms) that are judged, from when on bands adapt before them, and what was fitted on."""
 
     fit_from: int
     fit_to: int
+    warm_from: int
     from_ms: int
     to_ms: int
 
@@ -132,7 +137,7 @@ def evaluate(
 
     around: Near = NOBODY
     if contract.sectors:
-        reach = samples.Splits(span.from_ms - contract.depth_ms, 0, 0, 0, 0, span.to_ms)
+        reach = samples.Splits(span.warm_from - contract.depth_ms, 0, 0, 0, 0, span.to_ms)
         around = samples.neighbourhood(contract, params.table_path, pinned, reach)
     held = (pool.put(_packed(folder)), pool.put(baseline), pool.put(around))
     groups = [names[i : i + STATIONS_PER_TASK] for i in range(0, len(names), STATIONS_PER_TASK)]
@@ -230,7 +235,10 @@ def span_of(manifest: Mapping[str, Any], params: EvaluateParams) -> Span:
     fit_to = training.get("fit_to_ms", (test_from if calibrate_from is None else calibrate_from) - samples.GAP_MS)
     if not from_ms < to_ms:
         raise JobError("config_invalid", f"Cannot evaluate from {from_ms} to {to_ms}: expected a span of time")
-    return Span(training["from_ms"], fit_to, from_ms, to_ms)
+    # Bands of a running station have adapted before; rows that heads have learnt from would teach them too much.
+    learnt_to = fit_to if calibrate_from is None else calibrate_from
+    warm_from = max(from_ms - WARM_MS, learnt_to) if calibrate_from is not None and from_ms > learnt_to else from_ms
+    return Span(training["from_ms"], fit_to, min(warm_from, from_ms), from_ms, to_ms)
 
 
 def fit_references(contract: Contract, path: str, version: int, span: Span) -> tuple[Baseline, int, int]:
@@ -291,7 +299,7 @@ def of_stations(
         table_version,
         contract,
         table.columns_of(contract),
-        span.from_ms - contract.depth_ms,
+        span.warm_from - contract.depth_ms,
         span.to_ms,
         stations,
     )
@@ -329,15 +337,21 @@ def _of_station(
     # The series has one row for each of these ends; of two versions of a window the later one counts, as in the fold.
     issued = np.searchsorted(series.t_ms, ends, side="right") - 1
     clock = time.perf_counter()
-    said = _predict(model, station, ends, inputs)
+    heads = _heads(model, station, ends, inputs)
     predict_s = time.perf_counter() - clock
+    low, high = conformal.bounds(contract)
+    fixed = conformal.levels(heads, model.scales[None], low, high)
+    said = conformal.levels(heads, adapted(contract, model.scales, heads, series, ends), low, high)
     middle = contract.levels.index(0.5)
     alone: Floats | None = None
     if fold.own_inputs < len(fold.input_names):
         by_itself = inputs.copy()
         by_itself[:, fold.own_inputs :] = np.nan
-        alone = _predict(model, station, ends, by_itself)[..., middle]
-    stranger = _predict(_forgetting(model, station), station, ends, inputs)[..., middle]
+        alone = _heads(model, station, ends, by_itself)[..., 1]
+    stranger = _heads(_forgetting(model, station), station, ends, inputs)[..., 1]
+    shown = ends >= span.from_ms
+    ends, issued, said, fixed, stranger = ends[shown], issued[shown], said[shown], fixed[shown], stranger[shown]
+    alone = None if alone is None else alone[shown]
 
     wrong = _wrong(contract, series, masks, listed, baseline)
     truth = np.full(said.shape[:3], np.nan)
@@ -366,6 +380,7 @@ def _of_station(
         ends.astype(np.int64),
         truth,
         said,
+        fixed,
         others,
         alone,
         stranger,
@@ -377,10 +392,10 @@ def _of_station(
 
 
 def replay(contract: Contract, fold: Fold, rows: Any, span: Span, around: Near) -> tuple[NDArray[np.int64], Floats]:
-    """The last applied row of each hour of the span, after all before it. -> window ends [n], inputs [n, input]."""
+    """The last applied row of each hour from `warm_from` on, after all before it. -> ends [n], inputs [n, input]."""
     ends = table.floats(rows, "window_end").astype(np.int64)
     hour = ends // HOUR_MS
-    last = np.concatenate([hour[1:] != hour[:-1], [True]]) & (ends >= span.from_ms)
+    last = np.concatenate([hour[1:] != hour[:-1], [True]]) & (ends >= span.warm_from)
     state = fold.new_state()
     kept: list[int] = []
     inputs: list[list[float]] = []
@@ -393,13 +408,40 @@ def replay(contract: Contract, fold: Fold, rows: Any, span: Span, around: Near) 
     return np.array(kept, dtype=np.int64), np.array(inputs, dtype=np.float64).reshape(-1, len(fold.input_names))
 
 
-def _predict(model: model_of.Model, station: str, ends: NDArray[np.int64], inputs: Floats) -> Floats:
-    chunks = [
-        model.predict([station] * len(ends[i : i + PREDICT_CHUNK]), ends[i : i + PREDICT_CHUNK], part)
-        for i in range(0, len(ends), PREDICT_CHUNK)
-        for part in [inputs[i : i + PREDICT_CHUNK]]
-    ]
-    return np.concatenate(chunks) if chunks else model.predict([], ends, inputs)
+def _heads(model: model_of.Model, station: str, ends: NDArray[np.int64], inputs: Floats) -> Floats:
+    """Lowest head, median and highest of each row. -> [n, target, horizon, 3]."""
+    starts = range(0, len(ends), PREDICT_CHUNK) if len(ends) else [0]
+    parts = [slice(i, i + PREDICT_CHUNK) for i in starts]
+    return np.concatenate([model.forecast([station] * len(ends[p]), ends[p], inputs[p]).heads for p in parts])
+
+
+def adapted(contract: Contract, scales: Floats, heads: Floats, series: Series, ends: NDArray[np.int64]) -> Floats:
+    """Scales of the bands at each forecast, as the actor moves them by the truths it knows by then: those of t + h from
+    the row with window_end >= t + h + lateness on. -> [n, target, horizon, band].
+    """
+    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    score = np.full(heads.shape[:3], np.nan)
+    for j, horizon in enumerate(horizons_ms):
+        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, samples.TRUTH_TOLERANCE_MS)
+        truth = np.where((at >= 0)[:, None], series.values[np.maximum(at, 0)], np.nan)
+        score[:, :, j] = conformal.score(heads[:, :, j], truth)
+    steps = conformal.Adaptation(contract.bands)
+    out = np.empty((len(ends), *scales.shape))
+    ratios = (1.0,) * scales.size
+    waiting = [0] * len(horizons_ms)
+    for i, end in enumerate(ends.tolist()):
+        judged: list[tuple[int, tuple[bool, ...]]] = []
+        for j, horizon in enumerate(horizons_ms):
+            while waiting[j] < i and ends[waiting[j]] + horizon + contract.lateness_ms <= end:
+                then = waiting[j]
+                for k in range(scales.shape[0]):
+                    if not np.isnan(score[then, k, j]):
+                        inside = (score[then, k, j] <= out[then, k, j]).tolist()
+                        judged.append((k * len(horizons_ms) + j, tuple(inside)))
+                waiting[j] += 1
+        ratios = steps.step(ratios, judged)
+        out[i] = conformal.rising(scales * np.array(ratios).reshape(scales.shape))
+    return out
 
 
 def _forgetting(model: model_of.Model, station: str) -> model_of.Model:
@@ -408,6 +450,7 @@ def _forgetting(model: model_of.Model, station: str) -> model_of.Model:
     """
     other = copy.copy(model)
     other._baseline = model._baseline.without(station)
+    other._places = {}  # Where the neighbours stand in the baseline has changed with it.
     return other
 
 
@@ -453,7 +496,7 @@ def judge(contract: Contract, judged: list[Judged], rounds: int, seed: int, know
             if not len(pairs.truth):
                 continue
             whole = scores.summary(pairs.truth, pairs.said, levels, pairs.others, unit)
-            whole |= _scenarios(pairs, f"mae_{word}", f"dap_mae_{word}", whole)
+            whole |= _fixed(pairs, levels, word) | _scenarios(pairs, f"mae_{word}", f"dap_mae_{word}", whole)
             cells.append({**where, "station": None, "metrics": whole})
             ratios.append(whole[f"mae_{word}"] / whole[f"dap_mae_{word}"])
             of: list[dict[str, Any]] = []
@@ -461,7 +504,7 @@ def judge(contract: Contract, judged: list[Judged], rounds: int, seed: int, know
                 mine = pairs.of(pairs.station == i)
                 metrics = scores.summary(mine.truth, mine.said, levels, mine.others, unit)
                 if len(mine.truth):
-                    metrics |= _scenarios(mine, f"mae_{word}", f"dap_mae_{word}", metrics)
+                    metrics |= _fixed(mine, levels, word) | _scenarios(mine, f"mae_{word}", f"dap_mae_{word}", metrics)
                     of.append({**where, "station": one.station, "metrics": metrics})
             cells += of
             worst.append({**where, **_worst(of)})
@@ -495,6 +538,7 @@ class Pairs(NamedTuple):
 
     truth: Floats
     said: Floats
+    fixed: Floats
     others: dict[str, Floats]
     alone: Floats | None
     stranger: Floats
@@ -505,6 +549,7 @@ class Pairs(NamedTuple):
         return Pairs(
             self.truth[use],
             self.said[use],
+            self.fixed[use],
             {name: other[use] for name, other in self.others.items()},
             None if self.alone is None else self.alone[use],
             self.stranger[use],
@@ -520,12 +565,25 @@ def _pairs(contract: Contract, judged: list[Judged], k: int, j: int) -> Pairs:
     return Pairs(
         np.concatenate([one.truth[u, k, j] for one, u in both]),
         np.concatenate([one.said[u, k, j] for one, u in both]),
+        np.concatenate([one.fixed[u, k, j] for one, u in both]),
         {name: np.concatenate([one.references[name][u, k, j] for one, u in both]) for name in references.NAMES},
         np.concatenate(alone) if alone else None,
         np.concatenate([one.stranger[u, k, j] for one, u in both]),
         np.concatenate([np.full(int(u.sum()), i) for i, u in enumerate(uses)]),
         np.concatenate([one.t_ms[u] + contract.horizons_h[j] * HOUR_MS for one, u in both]),
     )
+
+
+def _fixed(pairs: Pairs, levels: tuple[float, ...], word: str) -> dict[str, float]:
+    """The widest band as the model brings it, before any station adapts its own."""
+    percent, low, high = scores.bands_of(levels)[-1]
+    below, above, truth = pairs.fixed[:, low], pairs.fixed[:, high], pairs.truth
+    return {
+        f"fixed_coverage_{percent}": float(np.mean((truth >= below) & (truth <= above))),
+        f"fixed_winkler_{percent}_{word}": float(
+            np.mean(scores.winkler(truth, below, above, levels[high] - levels[low]))
+        ),
+    }
 
 
 def _scenarios(pairs: Pairs, mae: str, dap: str, metrics: Mapping[str, float]) -> dict[str, float]:

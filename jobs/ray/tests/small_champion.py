@@ -3,8 +3,8 @@
 For cluster proofs that need forecasts but do not judge them. One city alone has no neighbours in training, so no head
 splits on one, and a forecast follows from its station's own rows: proofs can compare runs bit by bit.
 `python -m tests.small_champion ARGUMENTS.json` with `{"mlflow": url, "model": name, "folder": path}`; a folder that
-holds a model of this contract is published as it is, so that several namespaces share one training. Prints one JSON
-line.
+holds a model of this contract is published as it is, so that several namespaces share one training. With
+`"table": path` the rows it was made from are written there too, for those who want to judge it. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from ray_jobs.train import train
 from tests.tables import train_params, write_sample
 
 FROM, CUT = "2016-01-01", "2016-08-01"
+CITIES = ("boston",)
 
 
 def make(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch) / "table"
-        write_sample(table, CONTRACT, FROM, CUT, ("boston",))
+        write_sample(table, CONTRACT, FROM, CUT, CITIES)
         params = train_params(table, CUT, trees=5, leaves=7, sample_every=12)
         train(CONTRACT, params, Inline(), folder, parent=None, say=lambda *_: None)
 
@@ -43,6 +44,8 @@ def main() -> None:
     except JobError:
         folder.mkdir(parents=True, exist_ok=True)
         make(folder)
+    if arguments.get("table"):
+        write_sample(Path(arguments["table"]), CONTRACT, FROM, CUT, CITIES)
     version = registry.publish(arguments["mlflow"], arguments["model"], folder, {}, {})
     registry.set_alias(arguments["mlflow"], arguments["model"], registry.CHAMPION, version)
     print(json.dumps({"model": arguments["model"], "version": version}))

@@ -205,10 +205,33 @@ def test_replay_takes_the_last_row_of_each_hour(made: Made) -> None:
         "window_end",
         [[t // (2 * HOUR_MS) * 2 * HOUR_MS + 60_000 * (1 + t // HOUR_MS % 2) for t in rows["window_end"].to_pylist()]],
     )
-    span = evaluate.Span(0, 0, epoch_ms("2016-06-02"), epoch_ms("2016-06-03"))
+    span = evaluate.Span(0, 0, *[epoch_ms("2016-06-02")] * 2, epoch_ms("2016-06-03"))
     ends, inputs = evaluate.replay(SMALL, fold, twice, span, evaluate.NOBODY)
     assert (ends % (2 * HOUR_MS) == 120_000).all()
     assert inputs.shape == (12, len(fold.input_names))
+
+
+def test_adapted_moves_bands_by_truths_that_are_known_by_then() -> None:
+    rng = np.random.default_rng(0)
+    ends = (np.arange(600) * HOUR_MS + 60_000).astype(np.int64)
+    heads = np.tile(np.array([-1.0, 0.0, 1.0]), (600, 2, 2, 1))
+    scales = np.tile(np.array([0.4, 0.8, 1.0]), (2, 2, 1))
+    values = rng.normal(0, 2.0, size=(600, 2))
+
+    def scaled(values: np.ndarray) -> np.ndarray:
+        series = references.Series(ends.astype(np.float64), values, 0, 0.0)
+        return evaluate.adapted(SMALL, scales, heads, series, ends)
+
+    found = scaled(values)
+    # The truth of the first forecast, 6 h ahead, is known at the row 6 h and the lateness later: the seventh after it.
+    assert np.array_equal(found[:7], np.broadcast_to(scales, (7, 2, 2, 3)))
+    assert not np.array_equal(found[7], scales)
+    assert (np.diff(found, axis=-1) >= 0).all()
+    # Errors twice as wide as the heads thought: the bands grow until they hold what they say.
+    assert found[-100:, :, :, 2].mean() > 2.0
+    changed = values.copy()
+    changed[301:] += 50
+    assert np.array_equal(scaled(changed)[:301], found[:301])
 
 
 # The card
