@@ -65,6 +65,11 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
       "--cut <time>",
       "only rows and truths before this time; the last month before it is the test month",
     )
+    .option("--test-from <time>", "first window end of the test split instead, which ends at the cut")
+    .option(
+      "--calibrate-from <time>",
+      "first window end of a split for the bands alone; what is fitted ends 72 h before it",
+    )
     .option("--from <time>", "first window end used")
     .option("--trees <number>", "most boosting rounds a head", String(TRAIN.trees))
     .option("--leaves <number>", "leaves a tree", String(TRAIN.leaves))
@@ -95,6 +100,8 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
           {
             cut_ms,
             from_ms: timeOf("--from", options["from"]),
+            calibrate_from_ms: timeOf("--calibrate-from", options["calibrateFrom"]),
+            test_from_ms: timeOf("--test-from", options["testFrom"]),
             trees: whole("--trees", options["trees"]!),
             leaves: whole("--leaves", options["leaves"]!),
             learning_rate,

@@ -297,7 +297,9 @@ export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms
 export type TrainChoice = Pick<
   TrainParams,
   "from_ms" | "cut_ms" | "trees" | "leaves" | "learning_rate" | "sample_every" | "workers" | "seed"
->;
+> &
+  // The splits by date; null or left out, they follow from the cut.
+  Partial<Pick<TrainParams, "calibrate_from_ms" | "test_from_ms">>;
 
 /** What `train` takes when nothing is said: the full model. */
 export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
@@ -318,6 +320,8 @@ export function planTrain(setting: Setting, choice: TrainChoice): Planned {
     table_path: tables(settings).features,
     mlflow_uri: settings.mlflowUrl,
     model_name: names.model,
+    calibrate_from_ms: null,
+    test_from_ms: null,
     ...choice,
   };
   return ray(setting, "train", names, params, code.ray);

@@ -8,6 +8,7 @@ station's own number, so groups and retries change nothing. Knows no LightGBM an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +28,10 @@ from ray_jobs.sectors import Around, around_of
 TRUTH_TOLERANCE_MS = 600_000
 # Between two splits: what one of them saw must not tell the other of its weather.
 GAP_MS = 72 * HOUR_MS
-FIT, WATCH, TEST = 0, 1, 2
-WATCH_DENSITY = 3.0
+FIT, WATCH, TEST, CALIBRATE = 0, 1, 2, 3
+# How much denser than the fit's these rows are drawn: watched ones are few and decide when a head stops; a calibration
+# of many months needs fewer.
+DENSITY = {WATCH: 3.0, CALIBRATE: 0.5}
 # Share of training rows that forget everything older than a random lag, that miss single lags, and that do not know
 # their station.
 YOUNG_SHARE = 0.15
@@ -41,9 +44,10 @@ SILENT_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Splits:
-    """Three spans of issue times, UTC epoch ms: fit [from, fit_to), watch [watch_from, watch_to) for early stopping
-    and calibration, test [test_from, cut). A truth belongs to a split only when it lies before the split's own end plus
-    the gap, and before the cut.
+    """Spans of issue times, UTC epoch ms: fit [from, fit_to), watch [watch_from, watch_to) for early stopping,
+    calibrate [calibrate_from, calibrate_to) for the bands, test [test_from, cut). Without a span of its own
+    (`calibrate_from` None) the calibration uses the watched one. A truth belongs to a split only when it lies before
+    the split's own end plus the gap, and before the cut.
     """
 
     from_ms: int
@@ -52,6 +56,21 @@ class Splits:
     watch_to: int
     test_from: int
     cut: int
+    calibrate_from: int | None = None
+    calibrate_to: int | None = None
+
+    def in_order(self) -> bool:
+        """Whether no span is empty."""
+        times = [self.from_ms, self.fit_to, self.watch_from, self.watch_to]
+        if self.calibrate_from is not None and self.calibrate_to is not None:
+            times += [self.calibrate_from, self.calibrate_to]
+        times += [self.test_from, self.cut]
+        return all(a < b for a, b in pairwise(times))
+
+    @property
+    def known_to(self) -> int:
+        """Where that ends which is fitted: climatology, damping, spreads."""
+        return self.test_from if self.calibrate_from is None else self.watch_to
 
 
 class Samples(NamedTuple):
@@ -73,14 +92,22 @@ class Samples(NamedTuple):
     faults: int
 
 
-def splits_of(first_ms: int, cut_ms: int) -> Splits:
-    """The last 30 days before the cut test, the 56 days before those watch, each at most a fifth of what there is."""
+def splits_of(first_ms: int, cut_ms: int, calibrate_from: int | None = None, test_from: int | None = None) -> Splits:
+    """By the dates given, with 72 hours between two splits: watched are the last 56 days before the calibration.
+
+    Without them the last 30 days before the cut test, and the 56 days before those watch and calibrate. No span takes
+    more than a fifth of what there is before it.
+    """
     day = 24 * HOUR_MS
     fifth = (cut_ms - first_ms) // 5
     gap = min(GAP_MS, fifth // 4)
-    test_from = cut_ms - min(30 * day, fifth)
-    watch_from = test_from - min(56 * day, fifth)
-    return Splits(first_ms, watch_from - gap, watch_from, test_from - gap, test_from, cut_ms)
+    if test_from is None:
+        test_from = cut_ms - min(30 * day, fifth)
+    end = (test_from if calibrate_from is None else calibrate_from) - gap
+    watch_from = end - min(56 * day, max(end - first_ms, 0) // 4)
+    if calibrate_from is None:
+        return Splits(first_ms, watch_from - gap, watch_from, end, test_from, cut_ms)
+    return Splits(first_ms, watch_from - gap, watch_from, end, test_from, cut_ms, calibrate_from, test_from - gap)
 
 
 def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms: list[int]) -> Floats:
@@ -121,11 +148,11 @@ def of_stations(
     seed: int,
     around: Near = NOBODY,
 ) -> Samples:
-    """Folds each station's rows in order and keeps what is trained, watched and tested on.
+    """Folds each station's rows in order and keeps what is trained, watched, calibrated and tested on.
 
-    `numbers` are the stations' rows in the baseline. Of fit and watch rows one in `sample_every` is drawn at random
-    (a fixed step would see the same hours of the day only); test rows are all kept. Only fit rows forget. `around` has
-    the rows of all stations, these ones' neighbours among them.
+    `numbers` are the stations' rows in the baseline. Of all but test rows about one in `sample_every` is drawn at
+    random (a fixed step would see the same hours of the day only); test rows are all kept. Only fit rows forget.
+    `around` has the rows of all stations, these ones' neighbours among them.
     """
     fold = Fold(contract)
     design = Design(contract, fold.input_names)
@@ -144,8 +171,9 @@ def of_stations(
         faulty = np.stack([base_of.faulty(values[:, k] - expected[:, k]) for k in range(len(targets))], axis=1)
         truth = truths(t_all, values, faulty, horizons_ms)
         split = _splits(t_all, horizons_ms, truth, splits)
-        # Watched rows are few and decide when a head stops: thinned less.
-        share = np.where(split == WATCH, WATCH_DENSITY, 1.0) / sample_every
+        share = np.ones(len(t_all)) / sample_every
+        for name, density in DENSITY.items():
+            share[split == name] *= density
         keep = (split == TEST) | ((split >= 0) & (rng.random(len(t_all)) < share))
 
         state = fold.new_state()
@@ -193,6 +221,12 @@ def of_stations(
             )
         )
     return join(parts, design, fold)
+
+
+def calibration_rows(split: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """The rows that the bands are calibrated on: their own split, or the watched one."""
+    calibrate = split == CALIBRATE
+    return calibrate if calibrate.any() else np.asarray(split == WATCH)
 
 
 def _linear(
@@ -245,9 +279,11 @@ def _splits(t_ms: Floats, horizons_ms: list[int], truth: Floats, splits: Splits)
     """
     split = np.full(len(t_ms), -1, dtype=np.int8)
     limit = np.full(len(t_ms), -np.inf)
+    calibrate_from = splits.test_from if splits.calibrate_from is None else splits.calibrate_from
     for name, start, end, known_to in (
         (FIT, splits.from_ms, splits.fit_to, splits.watch_from),
-        (WATCH, splits.watch_from, splits.watch_to, splits.test_from),
+        (WATCH, splits.watch_from, splits.watch_to, calibrate_from),
+        (CALIBRATE, calibrate_from, splits.calibrate_to or calibrate_from, splits.test_from),
         (TEST, splits.test_from, splits.cut, splits.cut),
     ):
         inside = (t_ms >= start) & (t_ms < end)

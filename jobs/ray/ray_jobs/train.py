@@ -4,8 +4,9 @@ baseline (driver) -> fold and samples (a task a group of stations) -> one LightG
 metrics through the very Model that serves, MLflow. Does not announce the alias move on model-events: TypeScript owns
 that topic and reads the alias after this job ends.
 
-The test month is the last month before the cut and is used once, for the metrics and the promotion; early stopping
-and the calibration of the bands use the eight weeks before it.
+The splits follow from the dates given (samples.Splits): early stopping uses the last eight weeks of the fit, the bands
+are calibrated on a split of their own, and the test split is used once, for the metrics and the promotion. Without
+dates the last month before the cut tests, and the eight weeks before it both stop and calibrate.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ PREDICT_CHUNK = 4_000
 
 
 class Head(NamedTuple):
-    """One trained head: its text, the rounds it kept, its loss on the watched rows and its change there [watch row]
-    (NaN where no truth).
+    """One trained head: its text, the rounds it kept and its change on the calibration rows [calibration row] (NaN
+    where no truth).
     """
 
     text: str
     rounds: int
-    watched: NDArray[np.float32]
+    calibrated: NDArray[np.float32]
 
 
 class Trained(NamedTuple):
@@ -197,13 +198,16 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
         "calibration": _calibration(contract, data, [heads[i] for i in range(len(grid))], baseline).to_json(),
         "training": {
             "from_ms": splits.from_ms,
-            # Early stopping and the calibration saw the watched weeks too, and their truths reach to the test month.
+            # Early stopping and the calibration saw what lies between fit and test, and their truths reach to it.
             "to_ms": splits.test_from,
+            "fit_to_ms": splits.known_to,
+            "calibrate_from_ms": splits.calibrate_from,
             "test_from_ms": splits.test_from,
             "cut_ms": splits.cut,
             "table_rows": counted,
             "fit_rows": int(np.sum(data.split == FIT)),
             "watch_rows": int(np.sum(data.split == WATCH)),
+            "calibrate_rows": int(np.sum(samples.calibration_rows(data.split))),
             "test_rows": int(np.sum(data.split == samples.TEST)),
             "data_sha256": _digest_of(data),
             "seed": params.seed,
@@ -225,15 +229,15 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     clock = time.monotonic()
     metrics = measure(contract, test, predict_test(loaded, test, baseline), fold.input_names)
     metrics |= _alone(contract, loaded, test, baseline, design)
-    say({"test_s": time.monotonic() - clock}, "measured on the last month before the cut")
+    say({"test_s": time.monotonic() - clock}, "measured on the test split")
     manifest["metrics"] = {name: round(value, 6) for name, value in metrics.items()}
     whole = model_of.write(folder, manifest, texts)
     return Trained(folder, whole, metrics, test)
 
 
 def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple[Baseline, Splits, int]:
-    """Climatology and damping from the rows before the test month; also the splits and the number of rows before the
-    cut.
+    """Climatology and damping from the rows before what calibrates or tests; also the splits and the number of rows
+    before the cut. Errors: `job_failed` without rows, `config_invalid` for dates that leave a split empty.
     """
     targets = [contract.target_column(t) for t in contract.targets]
     found = table.read(
@@ -244,12 +248,18 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
             "job_failed", f'Cannot train on "{params.table_path}": expected rows before {params.cut_ms}, found none'
         )
     ends = table.floats(found, "window_end")
-    splits = samples.splits_of(int(ends.min()), params.cut_ms)
+    splits = samples.splits_of(int(ends.min()), params.cut_ms, params.calibrate_from_ms, params.test_from_ms)
+    if not splits.in_order():
+        raise JobError(
+            "config_invalid",
+            f"Cannot split the rows from {splits.from_ms} to {splits.cut}: expected fit, calibration from "
+            f"{params.calibrate_from_ms} and test from {params.test_from_ms} in this order, 72 h apart",
+        )
     names: list[str] = []
     series: list[tuple[Floats, Floats]] = []
     for station, rows in table.by_station(found, contract.key):
         t_ms = table.floats(rows, "window_end")
-        use = t_ms < splits.test_from
+        use = t_ms < splits.known_to
         names.append(station)
         series.append((t_ms[use], np.stack([table.floats(rows, c)[use] for c in targets], axis=1)))
     longitudes = np.array([place_of(contract, n).longitude for n in names])
@@ -284,9 +294,11 @@ def fit_head(
     )
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     booster = lightgbm.train({**settings, "alpha": quantile}, learn, trees, valid_sets=[check], callbacks=[stop])
-    watched = np.full(int(np.sum(split == WATCH)), np.nan, dtype=np.float32)
-    watched[usable[split == WATCH]] = booster.predict(columns[watch], num_threads=1)
-    return Head(booster.model_to_string(num_iteration=booster.best_iteration), int(booster.best_iteration), watched)
+    asked = samples.calibration_rows(split)
+    calibrated = np.full(int(np.sum(asked)), np.nan, dtype=np.float32)
+    calibrated[usable[asked]] = booster.predict(columns[asked & usable], num_threads=1)
+    text = booster.model_to_string(num_iteration=booster.best_iteration)
+    return Head(text, int(booster.best_iteration), calibrated)
 
 
 def _weights(change: NDArray[np.float32], station: NDArray[np.int32], fit: NDArray[np.bool_]) -> Floats:
@@ -319,13 +331,13 @@ def _booster_settings(params: TrainParams) -> dict[str, Any]:
 
 
 def _calibration(contract: Contract, data: Samples, heads: list[Head], baseline: Baseline) -> Calibration:
-    """The scales of the bands on the watched weeks, which no head was fitted to."""
-    watch = data.split == WATCH
-    base = data.base[watch].astype(np.float64)
-    changes = np.stack([head.watched for head in heads], axis=1)
+    """The scales of the bands on rows that no head was fitted to."""
+    asked = samples.calibration_rows(data.split)
+    base = data.base[asked].astype(np.float64)
+    changes = np.stack([head.calibrated for head in heads], axis=1)
     changes = changes.reshape(*base.shape, len(contract.quantiles)).astype(np.float64)
-    spread = baseline.spread_of(data.station[watch].astype(np.int64))
-    return conformal.fit(base[..., None] + changes, data.truth[watch].astype(np.float64), spread)
+    spread = baseline.spread_of(data.station[asked].astype(np.int64))
+    return conformal.fit(base[..., None] + changes, data.truth[asked].astype(np.float64), spread)
 
 
 def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, inputs: Floats | None = None) -> Floats:

@@ -63,6 +63,8 @@ def train_params(table: Path, cut: str, **changed: Any) -> TrainParams:
         "model_name": "weather",
         "from_ms": None,
         "cut_ms": epoch_ms(cut),
+        "calibrate_from_ms": None,
+        "test_from_ms": None,
         "trees": 60,
         "leaves": 15,
         "learning_rate": 0.1,

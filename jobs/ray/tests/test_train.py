@@ -114,6 +114,38 @@ def test_train_uses_no_truth_beyond_its_split(made: Made) -> None:
     assert made.trained.manifest["training"]["to_ms"] == splits.test_from
 
 
+def test_splits_by_date_keep_their_distance_and_refuse_what_cannot_be() -> None:
+    day = 24 * HOUR_MS
+    first, calibrate, test, cut = (epoch_ms(x) for x in ("2012-10-15", "2016-01-04", "2016-12-01", "2017-03-01"))
+    splits = samples.splits_of(first, cut, calibrate, test)
+    assert splits.in_order()
+    assert (splits.calibrate_from, splits.calibrate_to, splits.test_from) == (calibrate, test - 3 * day, test)
+    assert splits.watch_to == splits.known_to == calibrate - 3 * day == splits.watch_from + 56 * day
+    assert splits.fit_to == splits.watch_from - 3 * day
+    t_ms = np.array(
+        [splits.fit_to, calibrate - 1, calibrate, test - 3 * day - 1, test - 1, test, cut - day - 1], dtype=float
+    )
+    truth = np.ones((len(t_ms), 1, 1))
+    found = samples._splits(t_ms, [6 * HOUR_MS], truth, splits)
+    assert found.tolist() == [-1, -1, samples.CALIBRATE, samples.CALIBRATE, -1, TEST, TEST]
+    for wrong in ((test, calibrate), (calibrate, cut), (first, test), (calibrate, calibrate)):
+        assert not samples.splits_of(first, cut, *wrong).in_order()
+    assert samples.splits_of(first, cut).in_order()
+
+
+def test_train_with_dates_calibrates_on_a_split_of_its_own(made: Made, tmp_path: Path) -> None:
+    dates = {"calibrate_from_ms": epoch_ms("2016-08-01"), "test_from_ms": epoch_ms("2016-11-01")}
+    params = train_params(made.table, CUT, trees=2, from_ms=epoch_ms("2016-03-01"), **dates)
+    training = train.train(SMALL, params, Inline(), tmp_path / "model", None, quiet).manifest["training"]
+    assert training["calibrate_from_ms"] == dates["calibrate_from_ms"]
+    assert training["test_from_ms"] == training["to_ms"] == dates["test_from_ms"]
+    assert training["fit_to_ms"] == dates["calibrate_from_ms"] - 72 * HOUR_MS
+    assert training["calibrate_rows"] > 500 and training["watch_rows"] > 500
+    with pytest.raises(JobError, match="in this order") as refused:
+        train.train(SMALL, replace(params, test_from_ms=epoch_ms("2016-07-01")), Inline(), tmp_path, None, quiet)
+    assert refused.value.code == "config_invalid"
+
+
 def test_train_does_not_change_with_rows_after_the_cut(made: Made, tmp_path: Path) -> None:
     """The table goes on for a day behind the cut; a table that ends there gives the same model."""
     write_sample(tmp_path / "table", SMALL, "2015-01-01", CUT)
