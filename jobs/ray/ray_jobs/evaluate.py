@@ -4,9 +4,9 @@ model from the registry -> references fitted on the fit split (driver) -> fold a
 stations, through the same Fold and Model that serve -> metrics, bootstrap, JSON and card, logged to the model's own
 run. Trains nothing, moves no alias, and keeps no count of its runs: TypeScript does, in docs/evaluations.jsonl.
 
-One forecast a station and hour is judged: the last row of the hour. A pair counts when a truth lies within ten minutes
-of the valid time and is masked by nothing; the inputs stay as dirty as they are, and so do the truths from which a
-station's bands are adapted on the way.
+One forecast a station and hour is judged, that of the hour's first row, as verify.py has it. A pair counts when a truth
+lies within ten minutes of the valid time and is masked by nothing; the inputs stay as dirty as they are, and so do the
+truths from which a station's bands are adapted on the way.
 """
 
 from __future__ import annotations
@@ -392,17 +392,17 @@ def _of_station(
 
 
 def replay(contract: Contract, fold: Fold, rows: Any, span: Span, around: Near) -> tuple[NDArray[np.int64], Floats]:
-    """The last applied row of each hour from `warm_from` on, after all before it. -> ends [n], inputs [n, input]."""
+    """The first row of each hour from `warm_from` on, after all before it. -> ends [n], inputs [n, input]."""
     ends = table.floats(rows, "window_end").astype(np.int64)
     hour = ends // HOUR_MS
-    last = np.concatenate([hour[1:] != hour[:-1], [True]]) & (ends >= span.warm_from)
+    first = np.concatenate([[True], hour[1:] != hour[:-1]]) & (ends >= span.warm_from)
     state = fold.new_state()
     kept: list[int] = []
     inputs: list[list[float]] = []
     for i, row in enumerate(table.rows(rows)):
-        step = fold.step(state, row, around if last[i] else NOBODY)
+        step = fold.step(state, row, around if first[i] else NOBODY)
         state = step.state
-        if last[i] and step.status == "applied":
+        if first[i] and step.status == "applied":
             kept.append(int(ends[i]))
             inputs.append(step.inputs)
     return np.array(kept, dtype=np.int64), np.array(inputs, dtype=np.float64).reshape(-1, len(fold.input_names))

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from ray_jobs import card, evaluate, references, table
 from ray_jobs.cluster import Inline
 from ray_jobs.design import HOUR_MS
@@ -21,6 +23,7 @@ from ray_jobs.generated.job import JobError
 from ray_jobs.generated.params import EvaluateParams, Mask
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.train import train
+from tests.feature_rows import meters
 from tests.tables import CITIES, SAMPLE, epoch_ms, train_params, write_sample
 
 SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))
@@ -194,7 +197,7 @@ def test_references_hold_the_newest_value_for_a_day() -> None:
     assert np.isnan(held[:10]).all() and (held[10:35] == 5.0).all() and np.isnan(held[35:]).all()
 
 
-def test_replay_takes_the_last_row_of_each_hour(made: Made) -> None:
+def test_replay_takes_the_first_row_of_each_hour(made: Made) -> None:
     fold = evaluate.Fold(SMALL)
     found = table.read(
         str(made.table), table.pin(str(made.table)), SMALL, table.columns_of(SMALL), None, epoch_ms("2016-06-03")
@@ -207,7 +210,7 @@ def test_replay_takes_the_last_row_of_each_hour(made: Made) -> None:
     )
     span = evaluate.Span(0, 0, *[epoch_ms("2016-06-02")] * 2, epoch_ms("2016-06-03"))
     ends, inputs = evaluate.replay(SMALL, fold, twice, span, evaluate.NOBODY)
-    assert (ends % (2 * HOUR_MS) == 120_000).all()
+    assert (ends % (2 * HOUR_MS) == 60_000).all()
     assert inputs.shape == (12, len(fold.input_names))
 
 
@@ -232,6 +235,45 @@ def test_adapted_moves_bands_by_truths_that_are_known_by_then() -> None:
     changed = values.copy()
     changed[301:] += 50
     assert np.array_equal(scaled(changed)[:301], found[:301])
+
+
+def test_another_domain_trains_and_is_judged(tmp_path: Path) -> None:
+    """Meters of another contract: other key, units, quantiles, cadence, and nobody around."""
+    contract = meters()
+    rng = np.random.default_rng(0)
+    start, count = epoch_ms("2016-01-01"), 4 * 24 * 50
+    parts = []
+    for number in range(3):
+        t_ms = start + (np.arange(count) + 1) * 900_000
+        day = np.sin(2 * np.pi * t_ms / (24 * HOUR_MS) + number)
+        drift = np.convolve(rng.normal(size=count + 40), np.exp(-np.arange(40) / 12), "valid")[:count]
+        power = np.round(20 + 6 * day + 2 * drift, 2)
+        parts.append(
+            pd.DataFrame(
+                {
+                    contract.key: f"m-{number}",
+                    "window_end": pd.to_datetime(t_ms, unit="ms", utc=True).as_unit("us"),
+                    "plan_epoch": np.zeros(count, dtype=np.int32),
+                    "revision": np.arange(count),
+                    "measurement_count": np.ones(count, dtype=np.int32),
+                    **{f"{f.field}_count": np.ones(count, dtype=np.int32) for f in contract.features},
+                    **{f.column: power if f.field == "power" else np.full(count, 1.0) for f in contract.features},
+                }
+            )
+        )
+    rows = pa.Table.from_pandas(pd.concat(parts), preserve_index=False)
+    write_deltalake(str(tmp_path / "table"), rows)
+    params = train_params(tmp_path / "table", "2016-02-19", trees=20, leaves=7, sample_every=2)
+    train(contract, params, Inline(), tmp_path / "model", None, lambda *_: None)
+    judged = params_of(tmp_path / "table", model_name="meters")
+    found = evaluate.evaluate(contract, judged, Inline(), tmp_path / "model", "1", lambda *_: None)
+    whole = cell(found, "power", 1)
+    assert whole["pairs"] > 300
+    assert whole["skill_persistence"] > 0
+    assert 0.6 < whole["coverage_80"] < 0.95 and "coverage_90" not in whole
+    assert whole["mae_kW"] < 4 and "mape_kelvin_pct" not in whole and "alone_skill_dap" not in whole
+    text = card.of_evaluation(found)
+    assert "power 1 h, kW" in text and "m-2" in text
 
 
 # The card
