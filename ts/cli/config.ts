@@ -27,6 +27,7 @@ const TEXT = {
   MILLRACE_NAMESPACE: "namespace",
   MILLRACE_PIPELINE: "pipeline",
   MILLRACE_JOB_PYTHON: "pythonPath",
+  MILLRACE_ARCHIVE: "archive",
   MILLRACE_SPARK_REST_URL: "sparkRestUrl",
   MILLRACE_SPARK_UI_URL: "sparkUiUrl",
 } as const satisfies Record<string, keyof Settings>;

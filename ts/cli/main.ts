@@ -85,6 +85,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
     load: async () => (await import("./serve.ts")).serveCommand(settingsOf),
   },
+  archive: {
+    summary: "says what the archive of raw records holds, and what it lacks",
+    load: async () => (await import("./archive.ts")).archiveCommand(settingsOf),
+  },
   backfill: {
     summary: "computes features of a file or a Kafka range into the feature table",
     load: async () => (await import("./backfill.ts")).backfillCommand(settingsOf),

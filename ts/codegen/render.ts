@@ -37,6 +37,7 @@ export const ENGINES: readonly Engine[] = [
     by_path: true,
     jobs: [
       { name: "features", module: "features" },
+      { name: "archive", module: "archive" },
       { name: "backfill", module: "backfill" },
     ],
   },

@@ -4,6 +4,7 @@ export { type Decoded, Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./
 export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
 export type {
+  ArchiveParams,
   BackfillParams,
   EvaluateParams,
   FeaturesParams,

@@ -99,6 +99,8 @@ export interface Settings {
   readonly rayUrl: string;
   readonly mlflowUrl: string;
   readonly apiUrl: string;
+  /** Where archives are kept, a folder or a URL (file:, hdfs:, s3a:); null for the namespace's own tables. */
+  readonly archive: string | null;
   /** Python of the jobs, and of the MLflow server. */
   readonly pythonPath: string;
   readonly mlflowPythonPath: string;
@@ -138,6 +140,7 @@ export function settingsOf(root: string, { ports, kafka, ...given }: Overrides =
     rayUrl: `http://${host}:${all.rayDashboard}`,
     mlflowUrl: `http://${host}:${all.mlflow}`,
     apiUrl: `http://${host}:${all.api}`,
+    archive: null,
     pythonPath: join(root, ".venv", "bin", "python"),
     mlflowPythonPath: join(root, ".venv-mlflow", "bin", "python"),
     javaPath: "java",

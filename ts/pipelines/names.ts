@@ -45,9 +45,10 @@ export interface Names {
   readonly checkpoint: (job: string, plan_hash: string, plan_epoch: number) => string;
 }
 
-/** Streams `features`, `infer`; batches `backfill`, `seed`, `train`, `evaluate`; processes `replay`, `serve`. */
+/** Streams `features`, `archive`, `infer`; batches `backfill`, `seed`, `train`, `evaluate`; processes `replay`, `serve`. */
 export const JOBS = [
   "features",
+  "archive",
   "infer",
   "backfill",
   "seed",

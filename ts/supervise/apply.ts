@@ -13,7 +13,7 @@ import { changeDesired, hashOf, readDesired } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
 import { keep } from "./keep.ts";
 import { lockWithin } from "./lock.ts";
-import { type Planned, planFeatures, planInfer, type Setting } from "./plan.ts";
+import { type Planned, planArchive, planFeatures, planInfer, type Setting } from "./plan.ts";
 import { settingsPath, supervisorOf } from "./run.ts";
 import { codeOf, planHash, untilRunning } from "./submit.ts";
 
@@ -137,7 +137,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
 }
 
 /** Whoever reads stands before whom it reads. */
-const DOWNSTREAM_FIRST = ["infer", "features"] as const satisfies readonly JobName[];
+const DOWNSTREAM_FIRST = ["infer", "features", "archive"] as const satisfies readonly JobName[];
 
 /** Brings one desired job in line with what is applied, and waits until it runs that way. */
 async function enforce(
@@ -154,6 +154,7 @@ async function enforce(
   const epoch = readEpoch(settings, name);
   let plan: Planned;
   if (job === "infer") plan = planInfer(setting);
+  else if (job === "archive") plan = planArchive(setting);
   else if (epoch?.plan_hash === planHash(setting)) plan = planFeatures(setting, epoch);
   // Another stateful plan is not a matter of ids: the next submit opens its checkpoint.
   else return [];

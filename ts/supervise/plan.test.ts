@@ -10,6 +10,7 @@ import type { Applied } from "./applied.ts";
 import { type DesiredJob, hashOf } from "./desired.ts";
 import {
   EVALUATE,
+  planArchive,
   planBackfill,
   planEvaluate,
   planFeatures,
@@ -51,6 +52,7 @@ const plans = (namespace: string) => {
   const of = setting(namespace);
   return {
     features: planFeatures(of, epoch),
+    archive: planArchive(of),
     infer: planInfer(of),
     backfill: planBackfill(of, { from: { files: ["/a.avro"] }, from_ms: null, to_ms: 5 }),
     seed: planSeed(of, { cutover_ms: 7 }),

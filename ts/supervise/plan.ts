@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import type {
+  ArchiveParams,
   BackfillParams,
   EvaluateParams,
   FeaturesParams,
@@ -51,6 +52,7 @@ export const STREAMS = ["features", "infer", "serve"] as const satisfies readonl
 /** Where each job runs. */
 export const ENGINE_OF: Readonly<Record<JobName, EngineKind>> = {
   features: "spark",
+  archive: "spark",
   backfill: "spark",
   infer: "ray",
   seed: "ray",
@@ -127,6 +129,53 @@ export function planFeatures(setting: Setting, epoch: Epoch): Planned {
       cores: features.cores,
       driver_memory: features.driver_memory,
       executor_memory: features.executor_memory,
+      properties: LAUNCH_PROPERTIES,
+    },
+    params,
+    code: code.spark,
+    heartbeat_ms: HEARTBEAT_MS,
+    stop_ms: STOP_MS,
+    finite: false,
+  };
+}
+
+/**
+ * How the archive is kept; the parameters' documentation has the bounds and what lies behind them.
+ * The trigger: a batch of the archive takes a core for about a second, and the features want it three times a second.
+ */
+export const ARCHIVE: Pick<
+  ArchiveParams,
+  "trigger_ms" | "batch_records" | "compact_ms" | "file_bytes" | "vacuum_ms" | "retention_ms"
+> = {
+  trigger_ms: 30_000,
+  // Half a minute of work at the least a small machine does.
+  batch_records: 1_000_000,
+  // Some twenty files a date come together.
+  compact_ms: 600_000,
+  file_bytes: 128 * 1024 * 1024,
+  vacuum_ms: 6 * 3_600_000,
+  retention_ms: 24 * 3_600_000,
+};
+
+/** Not among STREAMS: who wants the archive submits it by name. It has no state but its table, in whose folder its checkpoint lies. */
+export function planArchive(setting: Setting, keeping = ARCHIVE): Planned {
+  const { settings, pipeline, applied, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const params: Before<ArchiveParams> = {
+    ...shared(setting, names, "archive"),
+    raw_topic: names.topics.raw.topic,
+    raw_schemas: applied.tables.raw,
+    table_path: tables(settings).archive,
+    ...keeping,
+  };
+  return {
+    name: names.jobs.archive,
+    launch: {
+      engine: "spark",
+      entrypoint: pyspark(settings, `${pipeline.name}_archive`),
+      cores: 1,
+      driver_memory: "512m",
+      executor_memory: "700m",
       properties: LAUNCH_PROPERTIES,
     },
     params,
@@ -222,10 +271,17 @@ export function cli(settings: Settings, words: readonly string[]): Extract<Launc
   };
 }
 
-/** Where a batch of observations comes from: staged files, or a range of the raw topic (Spark JSON; end exclusive). */
+/**
+ * Where a batch of observations comes from: staged files, or a range of the raw topic (Spark JSON; end exclusive), read from
+ * the topic itself or from its archive.
+ */
 export type BackfillFrom =
   | { readonly files: readonly string[] }
-  | { readonly starting_offsets: string; readonly ending_offsets: string };
+  | {
+      readonly starting_offsets: string;
+      readonly ending_offsets: string;
+      readonly archive?: boolean;
+    };
 
 export interface BackfillChoice {
   readonly from: BackfillFrom;
@@ -234,10 +290,19 @@ export interface BackfillChoice {
   readonly to_ms: number | null;
 }
 
-/** Delta tables of a namespace. */
-export function tables(settings: Settings): { readonly features: string; readonly rejects: string } {
+/** Delta tables of a namespace; the archive's may lie elsewhere, by a setting, and is then a URL. */
+export function tables(settings: Settings): {
+  readonly features: string;
+  readonly rejects: string;
+  readonly archive: string;
+} {
   const folder = join(stateDir(settings), "tables");
+  const archive = `${settings.pipeline}-archive`;
   return {
+    archive:
+      settings.archive === null
+        ? join(folder, archive)
+        : `${settings.archive.replace(/\/+$/, "")}/${settings.namespace || "default"}/${archive}`,
     features: join(folder, `${settings.pipeline}-features`),
     rejects: join(folder, `${settings.pipeline}-rejects`),
   };

@@ -11,7 +11,15 @@ import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
 import { changeDesired, type Desired, hashOf, readDesired } from "./desired.ts";
 import { covering, epochOf } from "./epoch.ts";
-import { type Planned, planFeatures, planInfer, planReplay, planServe, type Setting } from "./plan.ts";
+import {
+  type Planned,
+  planArchive,
+  planFeatures,
+  planInfer,
+  planReplay,
+  planServe,
+  type Setting,
+} from "./plan.ts";
 import { pause } from "./progress.ts";
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
 import { said } from "./supervisor.ts";
@@ -61,6 +69,8 @@ export async function planOf(setting: Setting, kafka: Kafka, job: JobName, choic
       );
       return planFeatures(setting, epoch);
     }
+    case "archive":
+      return planArchive(setting);
     case "infer":
       return planInfer(setting);
     case "serve":

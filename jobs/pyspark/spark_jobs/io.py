@@ -90,10 +90,20 @@ def quiet(spark: SparkSession, *loggers: str) -> None:
 
 
 def read_stream(
-    spark: SparkSession, client: Mapping[str, str], topic: str, starting_offsets: str, group_prefix: str
+    spark: SparkSession,
+    client: Mapping[str, str],
+    topic: str,
+    starting_offsets: str,
+    group_prefix: str,
+    batch_records: int | None = None,
 ) -> DataFrame:
-    """An endless read of a topic, committed records only. A checkpoint overrules `starting_offsets`."""
+    """An endless read of a topic, committed records only. A checkpoint overrules `starting_offsets`.
+
+    `batch_records`: most records of a micro-batch, None for no bound.
+    """
     reader = spark.readStream.format("kafka").options(**read_options(client, topic))
+    if batch_records is not None:
+        reader = reader.option("maxOffsetsPerTrigger", batch_records)
     return reader.option("startingOffsets", starting_offsets).option("groupIdPrefix", group_prefix).load()
 
 
@@ -103,6 +113,15 @@ def read_range(
     """The committed records of a topic between offsets in Spark's JSON: start inclusive, end exclusive."""
     reader = spark.read.format("kafka").options(**read_options(client, topic))
     return reader.option("startingOffsets", starting_offsets).option("endingOffsets", ending_offsets).load()
+
+
+def no_records(spark: SparkSession) -> DataFrame:
+    """No record at all, with the columns of a read with headers."""
+    columns = (
+        "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, "
+        "headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
+    )
+    return spark.createDataFrame([], columns)
 
 
 def read_options(client: Mapping[str, str], topic: str) -> dict[str, str]:
