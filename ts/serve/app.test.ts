@@ -2,7 +2,16 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/index.ts";
-import { app, arrival, caughtUp, contract, features, NOW_MS, prediction } from "./fixtures/weather.ts";
+import {
+  app,
+  arrival,
+  caughtUp,
+  contract,
+  features,
+  NOW_MS,
+  prediction,
+  verification,
+} from "./fixtures/weather.ts";
 import { openapi, ROUTES, STATION_ID_LENGTH_MAX } from "./openapi.ts";
 import { FAILURE, REFUSAL } from "./status.ts";
 
@@ -188,6 +197,71 @@ describe("GET /stations", () => {
   });
 });
 
+describe("GET /verifications", () => {
+  it("answers scores beside the newest records, in the promised shape", async () => {
+    const { app: api, verified } = app();
+    const { model } = verification();
+    const unknown = {
+      error: null,
+      pinball: null,
+      winkler: null,
+      covered_50: null,
+      covered_80: null,
+      covered_90: null,
+    };
+    verified.take("denver", verification());
+    verified.take("boston", verification({ horizon_h: 24 }));
+    verified.take(
+      "denver",
+      verification({
+        status: "unverifiable",
+        truth: null,
+        truth_window_end: null,
+        model: { ...model, ...unknown },
+        persistence: { value: null, error: null },
+        dap: { value: 5.6, error: null },
+      }),
+    );
+    const body = await json(await api.request("/verifications"));
+    expectSchema("Verifications", body);
+    expect(body["scores"]).toHaveLength(18);
+    expect(body).toMatchObject({ frontier: "2016-12-04T13:05:00.000Z", pipeline: "weather" });
+    const some = await json(
+      await api.request("/verifications?station=denver&target=temperature&horizon=6&limit=1"),
+    );
+    expectSchema("Verifications", some);
+    expect(some).toMatchObject({
+      scores: [
+        { window: "24h", unit: "degC", pairs: 1, unverifiable: 1, mae: 1, skill_persistence: 0.5 },
+        { window: "7d", coverage: { 50: 0, 80: 1, 90: 1 } },
+      ],
+      verifications: [{ station_id: "denver", status: "unverifiable", truth: null }],
+    });
+    expect((await json(await api.request("/verifications?limit=0")))["verifications"]).toEqual([]);
+  });
+
+  it.each([
+    "limit=-1",
+    "limit=1001",
+    "limit=",
+    "limit=x",
+    "target=snow",
+    "horizon=7",
+    "horizon=",
+    `station=${"x".repeat(201)}`,
+  ])("refuses %s", async (query) => {
+    await expectProblem(await app().app.request(`/verifications?${query}`), 400, "bad_parameter");
+  });
+
+  it("has nothing to say before the first truth, and before the catch-up ends", async () => {
+    const body = await json(await app().app.request("/verifications"));
+    expectSchema("Verifications", body);
+    expect(body).toMatchObject({ frontier: null, verifications: [] });
+    const early = app({ feed: () => ({ ...caughtUp, caught_up: false }) });
+    await expectProblem(await early.app.request("/verifications"), 503, "catching_up");
+  });
+});
+
 describe("GET /jobs", () => {
   it("puts the newest heartbeat beside the supervisor's view", async () => {
     const { app: api, progress } = app();
@@ -298,8 +372,9 @@ describe("GET /health", () => {
 
 describe("GET /metrics", () => {
   it("speaks of jobs, engines, stations, lag, rejects and its own latency", async () => {
-    const { app: api, latest, progress, metrics } = app();
+    const { app: api, latest, verified, progress, metrics } = app();
     latest.predicted("new-york", prediction(), arrival(1));
+    verified.take("new-york", verification());
     metrics.rejected("out_of_range");
     metrics.predicted(1_000);
     progress.report({
@@ -327,6 +402,11 @@ describe("GET /metrics", () => {
       'millrace_consumer_lag{group="ray-ml-inference",topic="weather-features",partition="0"} 7',
       'millrace_feed_lag{topic="weather-predictions"} 0',
       'millrace_rejects_total{reason="out_of_range"} 1',
+      'millrace_verification_forecasts{target="temperature",horizon_h="6",window="24h",status="verified"} 1',
+      'millrace_verification_mae{target="temperature",horizon_h="6",window="7d",unit="degC",source="dap"} 1.5',
+      'millrace_verification_coverage_ratio{target="temperature",horizon_h="6",window="24h",band="90"} 1',
+      'millrace_verification_skill_ratio{target="temperature",horizon_h="6",window="24h",against="persistence"} 0.5',
+      'millrace_verification_width{target="temperature",horizon_h="6",window="24h",unit="degC"} 4.5',
       'millrace_http_request_duration_seconds_count{method="GET",route="/predictions/{station_id}",status="200"} 1',
       "millrace_prediction_latency_seconds_count 1",
     ])
@@ -417,6 +497,16 @@ describe("GET /", () => {
     expect(html).toContain('<a href="/predictions/new-york">New York</a>');
     expect(html).toContain("°C");
     expect(html.match(/(?:src|href)="https?:\/\/[^"]*"/g)).toEqual(['href="http://127.0.0.1:8080/"']);
+  });
+
+  it("says what the forecasts were worth once a truth has come", async () => {
+    const { app: api, verified } = app();
+    expect(await (await api.request("/")).text()).toContain("No forecast has met its truth yet");
+    verified.take("new-york", verification());
+    const html = await (await api.request("/")).text();
+    expect(html).toContain(
+      "in 6 h: off by 1.0 °C, 33 % better than damped persistence, the 90 % band held 100 %",
+    );
   });
 
   it("escapes what stations and rules say", async () => {

@@ -15,14 +15,18 @@ import {
   STATION_ID_LENGTH_MAX,
   STATIONS_LIMIT,
   STATIONS_LIMIT_MAX,
+  VERIFICATIONS_LIMIT,
+  VERIFICATIONS_LIMIT_MAX,
 } from "./openapi.ts";
 import { fromError, problem, respond } from "./problem.ts";
-import type { ServedContract } from "./records.ts";
+import type { ServedContract, VerificationRecord } from "./records.ts";
+import type { Score, Verified } from "./verified.ts";
 
 /** What the page shows; built here, rendered in ts/web. */
 export interface PageData {
   readonly stations: ReturnType<typeof stationsBody>;
   readonly health: Health;
+  readonly scores: readonly Score[];
 }
 
 export interface Effects {
@@ -32,6 +36,7 @@ export interface Effects {
   /** What the confidence means, one paragraph. */
   readonly confidence: string;
   readonly latest: Latest;
+  readonly verified: Verified;
   readonly progress: Progress;
   readonly metrics: Metrics;
   readonly clock: { nowMs(): number };
@@ -73,6 +78,47 @@ function stationsBody(effects: Effects, limit: number, after: string | null) {
   };
 }
 
+/** A record as the API shows it: times as RFC 3339, every key of the schema, nothing of the transport. */
+function verificationRow(key: string, station: string, record: VerificationRecord) {
+  const { id, forecast_id, target, unit, horizon_h, status, truth, model, persistence, dap } = record;
+  return {
+    id,
+    forecast_id,
+    [key]: station,
+    target,
+    unit,
+    horizon_h,
+    issued: iso(record.issued),
+    valid: iso(record.valid),
+    judged: iso(record.judged),
+    status,
+    truth,
+    truth_window_end: record.truth_window_end === null ? null : iso(record.truth_window_end),
+    model,
+    persistence,
+    dap,
+    model_version: record.model_version,
+    arm: record.arm,
+    in_sample: record.in_sample,
+  };
+}
+
+function verificationsBody(
+  { contract, verified, clock }: Effects,
+  filter: Parameters<Verified["scores"]>[0],
+  limit: number,
+) {
+  return {
+    pipeline: contract.pipeline,
+    at: iso(clock.nowMs()),
+    frontier: verified.frontier_ms === null ? null : iso(verified.frontier_ms),
+    scores: verified.scores(filter),
+    verifications: verified
+      .list(filter, limit)
+      .map(({ station, record }) => verificationRow(contract.key, station, record)),
+  };
+}
+
 export function createApp(effects: Effects): Hono {
   const app = new Hono();
   const document = openapi(effects.contract, effects.version, effects.confidence);
@@ -102,7 +148,11 @@ export function createApp(effects: Effects): Hono {
   > = {
     page: async () =>
       new Response(
-        effects.page({ stations: stationsBody(effects, STATIONS_LIMIT, null), health: await health() }),
+        effects.page({
+          stations: stationsBody(effects, STATIONS_LIMIT, null),
+          health: await health(),
+          scores: effects.verified.scores({ station: null, target: null, horizon_h: null }),
+        }),
         {
           headers: {
             "content-type": "text/html; charset=utf-8",
@@ -140,6 +190,28 @@ export function createApp(effects: Effects): Hono {
       return catchingUp(path) ?? json(stationsBody(effects, limit, after));
     },
 
+    verifications: (request, path) => {
+      const query = new URL(request.url).searchParams;
+      const [station, target, horizon, text] = ["station", "target", "horizon", "limit"].map((name) =>
+        query.get(name),
+      );
+      const bad = (wanted: string, seen: string | null | undefined) =>
+        respond(problem("bad_parameter", `Expected ${wanted}, got "${(seen ?? "").slice(0, 80)}"`, path));
+      const { targets, horizons_h } = effects.contract;
+      if (target != null && !targets.includes(target))
+        return bad(`"target" to be one of ${targets.join(", ")}`, target);
+      const horizon_h = horizon == null ? null : Number(horizon);
+      if (horizon_h !== null && !horizons_h.includes(horizon_h))
+        return bad(`"horizon" to be one of ${horizons_h.join(", ")}`, horizon);
+      const limit = text == null ? VERIFICATIONS_LIMIT : text === "" ? Number.NaN : Number(text);
+      if (!Number.isInteger(limit) || limit < 0 || limit > VERIFICATIONS_LIMIT_MAX)
+        return bad(`"limit" from 0 to ${VERIFICATIONS_LIMIT_MAX}`, text);
+      if (station != null && station.length > STATION_ID_LENGTH_MAX)
+        return bad(`"station" of at most ${STATION_ID_LENGTH_MAX} characters`, station);
+      const filter = { station: station ?? null, target: target ?? null, horizon_h };
+      return catchingUp(path) ?? json(verificationsBody(effects, filter, limit));
+    },
+
     jobs: async () => json({ at: iso(effects.clock.nowMs()), jobs: await rows() }),
 
     health: async () => {
@@ -158,7 +230,7 @@ export function createApp(effects: Effects): Hono {
     metrics: async () => {
       const [jobs, engines, lags] = await Promise.all([rows(), effects.engines(), effects.lags()]);
       const text = await effects.metrics.text(
-        { latest: effects.latest, jobs, engines, feed: effects.feed(), lags },
+        { latest: effects.latest, verified: effects.verified, jobs, engines, feed: effects.feed(), lags },
         effects.clock.nowMs(),
       );
       return new Response(text, {

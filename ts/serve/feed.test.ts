@@ -2,14 +2,16 @@ import { describe, expect, it } from "vitest";
 import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import { Feed, TAIL_RECORDS } from "./feed.ts";
-import { contract, features, HOUR_MS, NOW_MS, prediction } from "./fixtures/weather.ts";
+import { contract, features, HOUR_MS, NOW_MS, prediction, verification } from "./fixtures/weather.ts";
 import { Progress } from "./jobs.ts";
 import { Latest } from "./latest.ts";
 import { Metrics } from "./metrics.ts";
+import { Verified } from "./verified.ts";
 
 const topics = {
   "weather-predictions": "predictions",
   "weather-features": "features",
+  "weather-verifications": "verifications",
   "weather-rejects": "rejects",
   "job-progress": "progress",
 } as const;
@@ -28,6 +30,7 @@ function decoded(value: Buffer): Decoded<unknown> {
 /** A feed whose wire format is JSON; "bad" bytes fail to decode. */
 function feed() {
   const latest = new Latest({ trail_ms: 2 * HOUR_MS, silent_ms: 120_000 });
+  const verified = new Verified(contract);
   const progress = new Progress();
   const metrics = new Metrics();
   const errors: unknown[] = [];
@@ -36,6 +39,7 @@ function feed() {
     topics,
     arm: "champion",
     latest,
+    verified,
     progress,
     metrics,
     decode: async (_, value) => decoded(value),
@@ -52,7 +56,7 @@ function feed() {
       key: Buffer.from(key),
       value: value === null ? null : Buffer.from(value === "bad" ? "bad" : JSON.stringify(value)),
     } satisfies KafkaRecord);
-  return { feed: subject, latest, progress, metrics, errors, send };
+  return { feed: subject, latest, verified, progress, metrics, errors, send };
 }
 
 /** Brokers whose topics have the given [start, stable] offsets, and readers that the test moves by hand. */
@@ -124,6 +128,13 @@ describe("Feed", () => {
     expect(latest.get("denver")?.features?.record.measurement_count).toBe(5);
     expect(progress.get("weather-infer")).toBeDefined();
     expect(await metrics.registry.metrics()).toContain('millrace_rejects_total{reason="out_of_range"} 1');
+  });
+
+  it("takes verifications of the served arm", async () => {
+    const { send, verified } = feed();
+    await send("weather-verifications", 1, { station_id: "denver", ...verification() });
+    await send("weather-verifications", 2, { station_id: "denver", ...verification({ arm: "challenger" }) });
+    expect(verified.list({ station: null, target: null, horizon_h: null }, 9)).toHaveLength(1);
   });
 
   it("forgets a job whose record was deleted", async () => {

@@ -14,21 +14,24 @@ import type {
   ProgressRecord,
   RejectRecord,
   ServedContract,
+  VerificationRecord,
 } from "./records.ts";
+import type { Verified } from "./verified.ts";
 
 /** Most records of each partition that are read before its end at the start: bounds the start, not what is served after. */
 export const TAIL_RECORDS = 25_000;
 
 /** What a topic holds; decides where its records go. */
-export type FeedKind = "predictions" | "features" | "rejects" | "progress";
+export type FeedKind = "predictions" | "features" | "verifications" | "rejects" | "progress";
 
 export interface FeedEffects {
   readonly contract: ServedContract;
   /** Followed topics and what each holds. */
   readonly topics: Readonly<Record<string, FeedKind>>;
-  /** The arm that is served; predictions of another are left out. */
+  /** The arm that is served; predictions and verifications of another are left out. */
   readonly arm: string;
   readonly latest: Latest;
+  readonly verified: Verified;
   readonly progress: Progress;
   readonly metrics: Metrics;
   /** Decodes a framed value. Bad bytes are an outcome; an error (the registry is away) is tried again with the record. */
@@ -177,7 +180,7 @@ export class Feed {
   }
 
   #store(kind: FeedKind, record: KafkaRecord, value: unknown): Outcome | "counted" {
-    const { contract, latest, progress, metrics, arm } = this.#effects;
+    const { contract, latest, verified, progress, metrics, arm } = this.#effects;
     if (kind === "progress") {
       if (value === null) progress.forget(record.key?.toString("utf8") ?? "");
       else progress.report(value as ProgressRecord);
@@ -199,6 +202,10 @@ export class Feed {
       append_time_ms: record.timestamp,
     };
     if (kind === "features") return latest.observed(station, value as FeatureRecord, arrival);
+    if (kind === "verifications") {
+      const verification = value as VerificationRecord;
+      return verification.arm === arm ? verified.take(station, verification) : "counted";
+    }
     const prediction = value as PredictionRecord;
     if (prediction.arm !== arm) return "counted";
     const raw_ms = prediction.stages["raw_append_time"];

@@ -63,10 +63,11 @@ export function decoderOf(
       throw error;
     }
   };
-  const { predictions, features, rejects, progress } = contract.schemas;
+  const { predictions, features, verifications, rejects, progress } = contract.schemas;
   const decoders: Readonly<Record<FeedKind, Decoder<unknown>>> = {
     predictions: new Decoder(predictions, schemaById),
     features: new Decoder(features, schemaById),
+    verifications: new Decoder(verifications, schemaById),
     rejects: new Decoder(rejects, schemaById),
     progress: new Decoder(progress, schemaById),
   };
@@ -87,6 +88,7 @@ export function liveOptions(
     topics: {
       [topics.predictions.topic]: "predictions",
       [topics.features.topic]: "features",
+      [topics.verifications.topic]: "verifications",
       [topics.rejects.topic]: "rejects",
       [topics.progress.topic]: "progress",
     },

@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { EngineProbe, FeedState } from "./health.ts";
 import type { JobRow } from "./jobs.ts";
 import type { Latest, Outcome } from "./latest.ts";
+import type { Verified } from "./verified.ts";
 
 /** One partition of one consumer group: records between the committed offset and the end. */
 export interface GroupLag {
@@ -41,6 +42,11 @@ export class Metrics {
   readonly #feedLag: Gauge;
   readonly #caughtUp: Gauge;
   readonly #groupLag: Gauge;
+  readonly #pairs: Gauge;
+  readonly #mae: Gauge;
+  readonly #coverage: Gauge;
+  readonly #skill: Gauge;
+  readonly #width: Gauge;
 
   constructor() {
     const registers = [this.registry];
@@ -98,6 +104,32 @@ export class Metrics {
       "Records between a consumer group's committed offset and the end; commit markers may leave it above 0.",
       ["group", "topic", "partition"],
     );
+    const of = ["target", "horizon_h", "window"];
+    this.#pairs = this.#gauge(
+      "millrace_verification_forecasts",
+      "Forecasts of the last hours of event time, by what their verification said.",
+      [...of, "status"],
+    );
+    this.#mae = this.#gauge(
+      "millrace_verification_mae",
+      "Mean absolute error in the target's unit, of the model and its baselines.",
+      [...of, "unit", "source"],
+    );
+    this.#coverage = this.#gauge(
+      "millrace_verification_coverage_ratio",
+      "Share of truths inside a band, by the share it is meant to hold in percent.",
+      [...of, "band"],
+    );
+    this.#skill = this.#gauge(
+      "millrace_verification_skill_ratio",
+      "1 - MAE / MAE of the baseline on the same pairs.",
+      [...of, "against"],
+    );
+    this.#width = this.#gauge(
+      "millrace_verification_width",
+      "Mean width of the widest band in the target's unit.",
+      [...of, "unit"],
+    );
   }
 
   answered(method: string, route: string, status: number, seconds: number): void {
@@ -121,6 +153,7 @@ export class Metrics {
   async text(
     at: {
       readonly latest: Latest;
+      readonly verified: Verified;
       readonly jobs: readonly JobRow[];
       readonly engines: readonly EngineProbe[];
       readonly feed: FeedState;
@@ -137,6 +170,11 @@ export class Metrics {
       this.#stationStale,
       this.#feedLag,
       this.#groupLag,
+      this.#pairs,
+      this.#mae,
+      this.#coverage,
+      this.#skill,
+      this.#width,
       ...this.#jobGauges.values(),
     ])
       gauge.reset();
@@ -164,7 +202,29 @@ export class Metrics {
     this.#caughtUp.set(at.feed.caught_up ? 1 : 0);
     for (const { group, topic, partition, lag } of at.lags)
       this.#groupLag.set({ group, topic, partition: String(partition) }, lag);
+    this.#verified(at.verified);
     return this.registry.metrics();
+  }
+
+  /** What is not known is left out: a gauge has no null. */
+  #verified(verified: Verified): void {
+    for (const score of verified.scores({ station: null, target: null, horizon_h: null })) {
+      const { target, horizon_h, window, unit } = score;
+      const of = { target, horizon_h: String(horizon_h), window };
+      const set = (gauge: Gauge, labels: Record<string, string>, value: number | null) => {
+        if (value !== null) gauge.set({ ...of, ...labels }, value);
+      };
+      for (const status of ["unverifiable", "in_sample"] as const)
+        this.#pairs.set({ ...of, status }, score[status]);
+      this.#pairs.set({ ...of, status: "verified" }, score.pairs);
+      set(this.#mae, { unit, source: "model" }, score.mae);
+      set(this.#mae, { unit, source: "persistence" }, score.persistence_mae);
+      set(this.#mae, { unit, source: "dap" }, score.dap_mae);
+      set(this.#skill, { against: "persistence" }, score.skill_persistence);
+      set(this.#skill, { against: "dap" }, score.skill_dap);
+      set(this.#width, { unit }, score.width);
+      for (const [band, share] of Object.entries(score.coverage)) set(this.#coverage, { band }, share);
+    }
   }
 
   /** A job's counter under a name of its own: `batch_ms` of any job is `millrace_job_batch_ms`. */

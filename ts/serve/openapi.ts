@@ -4,6 +4,7 @@
 import { bandsOf, forecastNames, forecastUnits, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
 import { REFUSAL, type Refusal } from "./status.ts";
+import { WINDOW_NAMES } from "./verified.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -25,6 +26,9 @@ interface Route {
 /** Rows a page of /stations holds when nothing is asked, and at most. */
 export const STATIONS_LIMIT = 1_000;
 export const STATIONS_LIMIT_MAX = 10_000;
+/** Records GET /verifications lists when nothing is asked, and at most. */
+export const VERIFICATIONS_LIMIT = 100;
+export const VERIFICATIONS_LIMIT_MAX = 1_000;
 /** Longer ids are refused before they are looked up. */
 export const STATION_ID_LENGTH_MAX = 200;
 
@@ -73,6 +77,36 @@ export const ROUTES = {
     ],
     type: "application/json",
     schema: "Stations",
+    also: [],
+    refusals: ["bad_parameter", "catching_up"],
+  },
+  verifications: {
+    path: "/verifications",
+    tag: "forecasts",
+    summary: "Forecasts held against their truth, and what they were worth",
+    description:
+      "One forecast a station and hour, judged in event time once its truth is there (docs/intervals.md). `scores` sum up the last 24 hours and 7 days before the newest verification, by target and horizon, beside persistence and damped anomaly persistence (dap); `verifications` are the newest records. Forecasts issued inside a model's training range count in `in_sample` only.",
+    query: [
+      {
+        name: "station",
+        description: "Only this station; its scores rest on the records that are still held.",
+        schema: { type: "string", maxLength: STATION_ID_LENGTH_MAX },
+      },
+      { name: "target", description: "Only this target.", schema: { type: "string" } },
+      { name: "horizon", description: "Only this horizon, in hours.", schema: { type: "integer" } },
+      {
+        name: "limit",
+        description: "Records in the list.",
+        schema: {
+          type: "integer",
+          minimum: 0,
+          maximum: VERIFICATIONS_LIMIT_MAX,
+          default: VERIFICATIONS_LIMIT,
+        },
+      },
+    ],
+    type: "application/json",
+    schema: "Verifications",
     also: [],
     refusals: ["bad_parameter", "catching_up"],
   },
@@ -207,6 +241,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
   const values = valueUnits(contract);
   const bands = bandsOf(contract);
   const { lower, upper } = bands.at(-1)!;
+  const bandNames = contract.bands.map((band) => String(Math.round(band * 100)));
   const predictions = each(
     names,
     (name) => nullable(number(`Median, in ${units[name]}.`, { unit: units[name] })),
@@ -337,6 +372,77 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       }),
       stations: list(ref("Station"), "One page."),
       next: nullable(string("Give this as `after` for the next page.")),
+    }),
+    Score: object(
+      {
+        target: string("What was forecast.", { enum: contract.targets }),
+        horizon_h: integer("How many hours ahead.", { unit: "h" }),
+        window: string("Span of event time before the newest verification, by valid time.", {
+          enum: WINDOW_NAMES,
+        }),
+        unit: string("Of every error, width and score in this row."),
+        pairs: integer("Forecasts with a truth."),
+        unverifiable: integer("Forecasts whose truth never came."),
+        in_sample: integer("Forecasts issued inside the model's training range; they count nowhere else."),
+        mae: nullable(number("Mean absolute error of the median.")),
+        bias: nullable(number("Mean of forecast minus truth.")),
+        persistence_mae: nullable(number("The same of the value at issue.")),
+        dap_mae: nullable(number("The same of damped anomaly persistence.")),
+        skill_persistence: nullable(number("1 - MAE / MAE of persistence, on the same pairs.")),
+        skill_dap: nullable(number("1 - MAE / MAE of damped anomaly persistence, on the same pairs.")),
+        coverage: each(
+          bandNames,
+          (band) => nullable(number(`Of the ${band} % band.`, { minimum: 0, maximum: 1 })),
+          "Share of truths inside each band.",
+        ),
+        width: nullable(number("Mean width of the widest band.")),
+        pinball: nullable(number("Mean of the pinball losses summed over all quantiles.")),
+        winkler: nullable(number("Mean interval score of the widest band.")),
+      },
+      "What forecasts of one target and horizon were worth; null without a pair.",
+    ),
+    Verification: object({
+      id: string("Identity of the verification."),
+      forecast_id: string("Identity of the prediction that was judged."),
+      [contract.key]: string("The station."),
+      target: string("What was forecast."),
+      unit: string("Of the truth and every value, error, width and score here."),
+      horizon_h: integer("How many hours ahead.", { unit: "h" }),
+      issued: time("When it was issued, event time."),
+      valid: time("When it was for, event time."),
+      judged: time("The station's row that brought the truth, or ended the wait for it."),
+      status: string("verified or unverifiable.", { enum: ["verified", "unverifiable"] }),
+      truth: nullable(number("What was measured.")),
+      truth_window_end: nullable(time("The window it was taken from.")),
+      model: object({
+        value: number("The median."),
+        error: nullable(number("Value minus truth.")),
+        pinball: nullable(number("Sum of the pinball losses of all quantiles.")),
+        width: number("Of the widest band."),
+        winkler: nullable(number("Interval score of the widest band.")),
+        ...Object.fromEntries(
+          bandNames.map((band) => [
+            `covered_${band}`,
+            nullable(boolean(`Whether the ${band} % band held the truth.`)),
+          ]),
+        ),
+      }),
+      persistence: ref("Baseline"),
+      dap: ref("Baseline"),
+      model_version: string("Version in the model registry."),
+      arm: string("Arm of the A/B test that made it."),
+      in_sample: boolean("Whether it was issued inside the model's training range."),
+    }),
+    Baseline: object({
+      value: nullable(number("What the baseline said; null where it had nothing to say.")),
+      error: nullable(number("Value minus truth.")),
+    }),
+    Verifications: object({
+      pipeline: string("Name of the pipeline."),
+      at: time("When this was answered, wall time."),
+      frontier: nullable(time("Newest valid time that was judged, event time; the windows end here.")),
+      scores: list(ref("Score"), "By target, horizon and window."),
+      verifications: list(ref("Verification"), "Newest first."),
     }),
     Jobs: object({
       at: time("When this was answered, wall time."),

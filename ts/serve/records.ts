@@ -64,6 +64,35 @@ export interface PredictionRecord {
   readonly stages: Readonly<Record<string, number>>;
 }
 
+/** A record of `<pipeline>-verifications`, apart from its key field. Times are event time, epoch ms. */
+export interface VerificationRecord {
+  readonly id: string;
+  readonly forecast_id: string;
+  readonly target: string;
+  readonly unit: string;
+  readonly horizon_h: number;
+  readonly issued: number;
+  readonly valid: number;
+  readonly judged: number;
+  readonly status: string;
+  readonly truth: number | null;
+  readonly truth_window_end: number | null;
+  /** With `covered_<percent>` for each band. */
+  readonly model: {
+    readonly value: number;
+    readonly error: number | null;
+    readonly pinball: number | null;
+    readonly width: number;
+    readonly winkler: number | null;
+    readonly [covered: string]: number | boolean | null;
+  };
+  readonly persistence: { readonly value: number | null; readonly error: number | null };
+  readonly dap: { readonly value: number | null; readonly error: number | null };
+  readonly model_version: string;
+  readonly arm: string;
+  readonly in_sample: boolean;
+}
+
 /** A record of `<pipeline>-features`; its columns are named by the contract. */
 export interface FeatureRecord {
   readonly window_start: number;

@@ -15,6 +15,7 @@ import { Latest, type StaleRule } from "./latest.ts";
 import { type Listening, listen } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
+import { Verified } from "./verified.ts";
 
 export interface ServeOptions {
   readonly contract: ServedContract;
@@ -80,6 +81,7 @@ async function groupLags(kafka: Kafka, groups: ServeOptions["groups"]): Promise<
 export async function startApi(options: ServeOptions): Promise<Serving> {
   const { contract, kafka, clock, links, log } = options;
   const latest = new Latest(options.rule);
+  const verified = new Verified(contract);
   const progress = new Progress();
   const metrics = new Metrics();
   const stop = new AbortController();
@@ -88,6 +90,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     topics: options.topics,
     arm: options.arm,
     latest,
+    verified,
     progress,
     metrics,
     decode: options.decode,
@@ -100,6 +103,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     version: options.version,
     confidence: options.confidence,
     latest,
+    verified,
     progress,
     metrics,
     clock,
@@ -108,7 +112,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     engines: kept(() => within(options.engines()), clock),
     lags: kept(() => groupLags(kafka, options.groups), clock),
     needed_jobs: options.needed_jobs,
-    page: ({ stations, health }) => page({ stations, health, links }),
+    page: (data) => page({ ...data, links }),
     asset: (path) => files.get(path) ?? null,
     log,
   });

@@ -53,6 +53,19 @@ export interface HealthView {
   readonly jobs: readonly (PartView & { readonly state: string })[];
 }
 
+/** The part of a score of GET /verifications that is shown. */
+export interface ScoreView {
+  readonly target: string;
+  readonly horizon_h: number;
+  readonly window: string;
+  readonly unit: string;
+  readonly pairs: number;
+  readonly mae: number | null;
+  readonly skill_persistence: number | null;
+  readonly skill_dap: number | null;
+  readonly coverage: Readonly<Record<string, number | null>>;
+}
+
 interface PartView {
   readonly name: string;
   readonly status: string;
@@ -255,6 +268,30 @@ const STATUS: Readonly<Record<string, string>> = {
 
 export const statusText = (health: HealthView): string =>
   !health.ready ? "Reading the latest forecasts" : (STATUS[health.status] ?? health.status);
+
+const percent = (share: number): string => `${Math.round(share * 100)} %`.replace("-", "−");
+
+/** One list item a target: how often the widest band held, and how much better than the baselines, over the last week. */
+export function scored(scores: readonly ScoreView[]): string {
+  const week = scores.filter((s) => s.window === "7d" && s.pairs > 0);
+  if (week.length === 0) return '<li class="none">No forecast has met its truth yet</li>';
+  return [...new Set(week.map((s) => s.target))]
+    .map((target) => {
+      const own = week.filter((s) => s.target === target);
+      const line = own.map((s) => {
+        const [band, held] = Object.entries(s.coverage).at(-1) ?? ["", null];
+        const parts = [
+          s.mae === null ? "" : `off by ${valueText(s.mae, "")} ${unitText(s.unit)}`,
+          s.skill_dap === null ? "" : `${percent(s.skill_dap)} better than damped persistence`,
+          held === null ? "" : `the ${band} % band held ${percent(held)}`,
+        ];
+        return `<small>in ${s.horizon_h} h: ${escapeHtml(parts.filter((p) => p !== "").join(", "))}</small>`;
+      });
+      const pairs = own.reduce((sum, s) => sum + s.pairs, 0);
+      return `<li><span>${escapeHtml(columnText(target))} <span class="kind">${pairs} verified in 7 days</span>${line.join("")}</span></li>`;
+    })
+    .join("");
+}
 
 /** Engines and jobs as list items; a part that is down says why and what to do. */
 export function parts(health: HealthView): string {

@@ -1,4 +1,4 @@
-// Keeps the page fresh in the browser by polling GET /stations and GET /health. Imports only what the server serves.
+// Keeps the page fresh in the browser by polling GET /stations, GET /health and GET /verifications. Imports only what the server serves.
 // Bounded: one request at a time, a timeout on each, slower after failures, silent while the page is hidden.
 
 import {
@@ -8,7 +8,9 @@ import {
   heads,
   ordered,
   parts,
+  type ScoreView,
   type StationsView,
+  scored,
   statusText,
   summary,
 } from "./cells.ts";
@@ -156,4 +158,8 @@ async function refreshStations(): Promise<void> {
 // The first picture came with the page; the tools need its data at once.
 void refreshStations().catch(() => undefined);
 void poll(polling.stations_ms, refreshStations);
+void poll(polling.health_ms, async () => {
+  const { scores } = await get<{ scores: readonly ScoreView[] }>("/verifications?limit=0");
+  put(find("verified"), scored(scores));
+});
 void poll(polling.health_ms, async () => drawHealth(await get<HealthView>("/health", [503])));

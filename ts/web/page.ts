@@ -10,7 +10,9 @@ import {
   type Link,
   ordered,
   parts,
+  type ScoreView,
   type StationsView,
+  scored,
   statusText,
   summary,
   targetsOf,
@@ -43,11 +45,13 @@ export function assets(): ReadonlyMap<string, { readonly type: string; readonly 
 export interface Page {
   readonly stations: StationsView;
   readonly health: HealthView;
+  /** What the forecasts were worth. */
+  readonly scores: readonly ScoreView[];
   /** The engines' own pages. */
   readonly links: readonly Link[];
 }
 
-export function page({ stations, health, links }: Page): string {
+export function page({ stations, health, scores, links }: Page): string {
   const targets = targetsOf(stations.units.predictions);
   const target = targets[0] ?? "";
   const unit = (text: string) => (text ? ` <span class="unit">${escapeHtml(text)}</span>` : "");
@@ -98,6 +102,10 @@ ${body}
 </table>
 </div>
 <p id="fault" class="fault" role="alert" hidden></p>
+</section>
+<section aria-labelledby="verified-title">
+<h2 id="verified-title">Held against the truth</h2>
+<ul id="verified" class="parts">${scored(scores)}</ul>
 </section>
 <section aria-labelledby="parts-title">
 <h2 id="parts-title">Engines and jobs</h2>

@@ -1,0 +1,241 @@
+// What verifications say of the forecasts: errors, coverage and skill by target and horizon over the last day and the last
+// week of event time, and the newest records themselves. Sits between the feed and the routes, and judges nothing anew.
+
+import type { ServedContract, VerificationRecord } from "./records.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** Spans of event time that are summed up, newest hour inclusive. */
+export const WINDOWS = { "24h": 24, "7d": 168 } as const;
+export type WindowName = keyof typeof WINDOWS;
+export const WINDOW_NAMES = Object.keys(WINDOWS) as WindowName[];
+
+/** Newest records that are kept as they are: a week of two dozen stations. Sums go on without them. */
+export const HELD_MAX = 40_000;
+
+/** Against one baseline, over the pairs where it said something. */
+interface Versus {
+  pairs: number;
+  model: number;
+  baseline: number;
+}
+
+interface Sums {
+  pairs: number;
+  unverifiable: number;
+  in_sample: number;
+  abs: number;
+  bias: number;
+  pinball: number;
+  width: number;
+  winkler: number;
+  readonly covered: number[];
+  readonly persistence: Versus;
+  readonly dap: Versus;
+}
+
+export interface Score {
+  readonly target: string;
+  readonly horizon_h: number;
+  readonly window: WindowName;
+  /** Of every error, width and score in this row. */
+  readonly unit: string;
+  /** Forecasts with a truth; those issued inside a model's training range prove nothing and count apart. */
+  readonly pairs: number;
+  readonly unverifiable: number;
+  readonly in_sample: number;
+  readonly mae: number | null;
+  readonly bias: number | null;
+  readonly persistence_mae: number | null;
+  readonly dap_mae: number | null;
+  /** 1 - MAE / MAE of the baseline, over the pairs where the baseline said something. */
+  readonly skill_persistence: number | null;
+  readonly skill_dap: number | null;
+  /** Share of truths inside each band, by the band's name in percent. */
+  readonly coverage: Readonly<Record<string, number | null>>;
+  readonly width: number | null;
+  readonly pinball: number | null;
+  readonly winkler: number | null;
+}
+
+export interface Filter {
+  readonly station: string | null;
+  readonly target: string | null;
+  readonly horizon_h: number | null;
+}
+
+const versus = (): Versus => ({ pairs: 0, model: 0, baseline: 0 });
+const empty = (bands: number): Sums => ({
+  pairs: 0,
+  unverifiable: 0,
+  in_sample: 0,
+  abs: 0,
+  bias: 0,
+  pinball: 0,
+  width: 0,
+  winkler: 0,
+  covered: Array.from({ length: bands }, () => 0),
+  persistence: versus(),
+  dap: versus(),
+});
+
+export class Verified {
+  readonly #contract: ServedContract;
+  readonly #bands: readonly string[];
+  /** `target|horizon` → hour of the valid time → sums. */
+  readonly #hours = new Map<string, Map<number, Sums>>();
+  #held: { readonly station: string; readonly record: VerificationRecord }[] = [];
+  #frontier_ms: number | null = null;
+
+  constructor(contract: ServedContract) {
+    this.#contract = contract;
+    this.#bands = contract.bands.map((band) => String(Math.round(band * 100)));
+    for (const target of contract.targets)
+      for (const h of contract.horizons_h) this.#hours.set(`${target}|${h}`, new Map());
+  }
+
+  /** Newest valid time of any verification, event time; null before the first. */
+  get frontier_ms(): number | null {
+    return this.#frontier_ms;
+  }
+
+  /** Takes one record. What is older than the longest window is left out. */
+  take(station: string, record: VerificationRecord): "newest" | "older" {
+    const before = this.#frontier_ms;
+    if (before !== null && hourOf(record.valid) <= hourOf(before) - WINDOWS["7d"]) return "older";
+    this.#frontier_ms = Math.max(before ?? record.valid, record.valid);
+    this.#held.push({ station, record });
+    // In one cut a quarter of the time, not by shifting each time.
+    if (this.#held.length > HELD_MAX * 1.25) this.#held = this.#held.slice(-HELD_MAX);
+    const hours = this.#hours.get(`${record.target}|${record.horizon_h}`);
+    if (!hours) return "newest";
+    const hour = hourOf(record.valid);
+    let sums = hours.get(hour);
+    if (!sums) {
+      sums = empty(this.#bands.length);
+      hours.set(hour, sums);
+      for (const old of hours.keys()) if (old <= hourOf(this.#frontier_ms) - WINDOWS["7d"]) hours.delete(old);
+    }
+    this.#add(sums, record);
+    return "newest";
+  }
+
+  /** The newest records that fit, newest first. */
+  list(filter: Filter, limit: number): { readonly station: string; readonly record: VerificationRecord }[] {
+    const out = [];
+    for (let i = this.#held.length - 1; i >= 0 && out.length < limit; i--) {
+      const one = this.#held[i]!;
+      if (fits(filter, one.station, one.record)) out.push(one);
+    }
+    return out;
+  }
+
+  /** Every target, horizon and window that fits. Of one station it rests on the records that are still held. */
+  scores(filter: Filter): Score[] {
+    const { targets, horizons_h, fields } = this.#contract;
+    const unit = new Map(fields.map((f) => [f.name, f.unit ?? "1"]));
+    const frontier = this.#frontier_ms === null ? null : hourOf(this.#frontier_ms);
+    return targets.flatMap((target) =>
+      horizons_h.flatMap((horizon_h) => {
+        if (filter.target !== null && filter.target !== target) return [];
+        if (filter.horizon_h !== null && filter.horizon_h !== horizon_h) return [];
+        return WINDOW_NAMES.map((window) => {
+          const sums = empty(this.#bands.length);
+          const from = frontier === null ? 0 : frontier - WINDOWS[window];
+          if (filter.station === null) {
+            for (const [hour, some] of this.#hours.get(`${target}|${horizon_h}`) ?? [])
+              if (hour > from) join(sums, some);
+          } else
+            for (const { station, record } of this.#held)
+              if (hourOf(record.valid) > from && fits({ ...filter, target, horizon_h }, station, record))
+                this.#add(sums, record);
+          return this.#score(sums, { target, horizon_h, window, unit: unit.get(target) ?? "1" });
+        });
+      }),
+    );
+  }
+
+  #add(sums: Sums, record: VerificationRecord): void {
+    if (record.in_sample) {
+      sums.in_sample++;
+      return;
+    }
+    const { model } = record;
+    if (record.status !== "verified" || model.error === null) {
+      sums.unverifiable++;
+      return;
+    }
+    const abs = Math.abs(model.error);
+    sums.pairs++;
+    sums.abs += abs;
+    sums.bias += model.error;
+    sums.pinball += model.pinball ?? 0;
+    sums.width += model.width;
+    sums.winkler += model.winkler ?? 0;
+    this.#bands.forEach((band, i) => {
+      if (model[`covered_${band}`] === true) sums.covered[i]!++;
+    });
+    for (const [sum, baseline] of [
+      [sums.persistence, record.persistence],
+      [sums.dap, record.dap],
+    ] as const)
+      if (baseline.error !== null) {
+        sum.pairs++;
+        sum.model += abs;
+        sum.baseline += Math.abs(baseline.error);
+      }
+  }
+
+  #score(sums: Sums, of: Pick<Score, "target" | "horizon_h" | "window" | "unit">): Score {
+    const mean = (sum: number, count = sums.pairs) => (count === 0 ? null : sum / count);
+    const skill = ({ model, baseline }: Versus) => (baseline === 0 ? null : 1 - model / baseline);
+    return {
+      ...of,
+      pairs: sums.pairs,
+      unverifiable: sums.unverifiable,
+      in_sample: sums.in_sample,
+      mae: mean(sums.abs),
+      bias: mean(sums.bias),
+      persistence_mae: mean(sums.persistence.baseline, sums.persistence.pairs),
+      dap_mae: mean(sums.dap.baseline, sums.dap.pairs),
+      skill_persistence: skill(sums.persistence),
+      skill_dap: skill(sums.dap),
+      coverage: Object.fromEntries(this.#bands.map((band, i) => [band, mean(sums.covered[i]!)])),
+      width: mean(sums.width),
+      pinball: mean(sums.pinball),
+      winkler: mean(sums.winkler),
+    };
+  }
+}
+
+const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS);
+
+function fits(filter: Filter, station: string, record: VerificationRecord): boolean {
+  return (
+    (filter.station === null || filter.station === station) &&
+    (filter.target === null || filter.target === record.target) &&
+    (filter.horizon_h === null || filter.horizon_h === record.horizon_h)
+  );
+}
+
+function join(into: Sums, some: Sums): void {
+  for (const name of [
+    "pairs",
+    "unverifiable",
+    "in_sample",
+    "abs",
+    "bias",
+    "pinball",
+    "width",
+    "winkler",
+  ] as const)
+    into[name] += some[name];
+  some.covered.forEach((count, i) => {
+    into.covered[i]! += count;
+  });
+  for (const name of ["persistence", "dap"] as const) {
+    into[name].pairs += some[name].pairs;
+    into[name].model += some[name].model;
+    into[name].baseline += some[name].baseline;
+  }
+}
