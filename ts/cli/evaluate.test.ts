@@ -32,6 +32,7 @@ const found: Evaluation = {
   split: { name: "test", from_ms: Date.UTC(2016, 11, 1), to_ms: Date.UTC(2017, 2, 1) },
   model: { name: "weather", version: "4", digest: "d1" },
   in_sample: false,
+  calibrated_on: false,
   data: {
     table: "/somewhere/default/tables/weather-features",
     table_version: 2,
@@ -76,6 +77,10 @@ describe("scoreLines()", () => {
     expect(text).toContain("no truth 1,200 · known anomaly 31 (known anomalies: known-anomalies.csv)");
     expect(text).not.toContain("fault 0");
     expect(text).not.toContain("kelvin");
+    expect(text).not.toContain("this span");
+    expect(scoreLines({ ...found, calibrated_on: true }).at(-1)).toContain(
+      "bands were calibrated on this span",
+    );
   });
 
   it("says when a span was learnt from, when no list masked it, and what strangers got", () => {

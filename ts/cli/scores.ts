@@ -8,7 +8,9 @@ export interface Evaluation {
   readonly pipeline: string;
   readonly split: { readonly name: string; readonly from_ms: number; readonly to_ms: number };
   readonly model: { readonly name: string; readonly version: string; readonly digest: string };
+  /** Whether heads have learnt from the span, and whether anything of the model has. */
   readonly in_sample: boolean;
+  readonly calibrated_on: boolean;
   readonly data: {
     readonly table: string;
     readonly table_version: number;
@@ -158,7 +160,9 @@ export function scoreLines(found: Evaluation): string[] {
       : []),
     ...(found.in_sample
       ? ["the model has learnt from this span: these scores say nothing about the future"]
-      : []),
+      : found.calibrated_on
+        ? ["the bands were calibrated on this span; the heads have learnt nothing from it"]
+        : []),
   ];
 }
 

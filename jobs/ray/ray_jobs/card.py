@@ -119,6 +119,8 @@ def _warnings(result: Mapping[str, Any]) -> list[str]:
         out.append(
             '<p class="warn">The model has learnt from this span: these scores say nothing about the future.</p>'
         )
+    elif result["calibrated_on"]:
+        out.append("<p>The bands were calibrated on this span; the heads have learnt nothing from it.</p>")
     if result["masks"]["by"] is None:
         out.append('<p class="warn">Judged without a list of known anomalies.</p>')
     return out + _certified(result["model"]["certificate"])

@@ -187,7 +187,8 @@ def evaluate(
             "certificate": manifest.get("certificate", training.get("certificate")),
             "heads": len(manifest["files"]),
         },
-        "in_sample": span.from_ms < model.train_to_ms,
+        "in_sample": span.from_ms < (training.get("calibrate_from_ms") or model.train_to_ms),
+        "calibrated_on": span.from_ms < model.train_to_ms,
         "data": {
             "table": params.table_path,
             "table_version": pinned,
