@@ -93,6 +93,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "computes features of a file or a Kafka range into the feature table",
     load: async () => (await import("./backfill.ts")).backfillCommand(settingsOf),
   },
+  certify: {
+    summary: "shows that stream, backfill and an oracle agree row by row, and writes a certificate",
+    load: async () => (await import("./certify.ts")).certifyCommand(settingsOf),
+  },
   seed: {
     summary: "fills the history topic from the feature table",
     load: async () => (await import("./seed.ts")).seedCommand(settingsOf),

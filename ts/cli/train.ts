@@ -54,7 +54,7 @@ export async function train(
   return { ...finished, champion: after?.version ?? null, promoted };
 }
 
-type TrainOptions = Record<string, string> & { json: boolean };
+type TrainOptions = Record<string, string> & { json: boolean; allowUncertified: boolean };
 
 export function trainCommand(settingsOf: (command: Command) => Settings): Command {
   return withPipeline(new Command("train"))
@@ -77,6 +77,11 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
     .option("--sample-every <number>", "train on every how many-th row", String(TRAIN.sample_every))
     .option("--workers <number>", "Ray tasks at once", String(TRAIN.workers))
     .option("--seed <number>", "seed of every random choice", String(TRAIN.seed))
+    .option(
+      "--allow-uncertified",
+      'train on rows no certificate stands for ("millrace certify"); the model\'s manifest says so',
+      false,
+    )
     .option("--json", "print the result as JSON", false)
     .addHelpText(
       "after",
@@ -108,6 +113,7 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
             sample_every: whole("--sample-every", options["sampleEvery"]!),
             workers: whole("--workers", options["workers"]!),
             seed: whole("--seed", options["seed"]!),
+            allow_uncertified: options.allowUncertified,
           },
           { signal, onReport, onState },
         );

@@ -39,6 +39,7 @@ export const ENGINES: readonly Engine[] = [
       { name: "features", module: "features" },
       { name: "archive", module: "archive" },
       { name: "backfill", module: "backfill" },
+      { name: "certify", module: "certify" },
     ],
   },
   {

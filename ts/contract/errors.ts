@@ -27,6 +27,10 @@ export const ERRORS: Readonly<Record<ErrorCode, Meaning>> = {
     sentence: "A model was made for other inputs, units or targets than the live ones.",
     retryable: false,
   },
+  uncertified: {
+    sentence: "No certificate shows that stream, backfill and oracle agree on what was asked for.",
+    retryable: false,
+  },
   kafka_unreachable: { sentence: "Kafka does not answer.", retryable: true },
   registry_unreachable: { sentence: "The schema registry does not answer.", retryable: true },
   spark_unreachable: { sentence: "The Spark master does not answer.", retryable: true },

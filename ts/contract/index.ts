@@ -6,6 +6,7 @@ export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./e
 export type {
   ArchiveParams,
   BackfillParams,
+  CertifyParams,
   EvaluateParams,
   FeaturesParams,
   InferParams,

@@ -45,12 +45,13 @@ export interface Names {
   readonly checkpoint: (job: string, plan_hash: string, plan_epoch: number) => string;
 }
 
-/** Streams `features`, `archive`, `infer`; batches `backfill`, `seed`, `train`, `evaluate`; processes `replay`, `serve`. */
+/** Streams `features`, `archive`, `infer`; batches `backfill`, `certify`, `seed`, `train`, `evaluate`; processes `replay`, `serve`. */
 export const JOBS = [
   "features",
   "archive",
   "infer",
   "backfill",
+  "certify",
   "seed",
   "train",
   "evaluate",

@@ -69,6 +69,11 @@ export const FAILURE = {
     title: "The model does not fit the contract",
     next: "Run: millrace train, or move the alias back",
   },
+  uncertified: {
+    status: 409,
+    title: "No certificate stands for this",
+    next: "Run: millrace certify",
+  },
   kafka_unreachable: { status: 503, title: "Kafka does not answer", next: "Run: millrace up kafka" },
   registry_unreachable: {
     status: 503,

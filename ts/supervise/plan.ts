@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type {
   ArchiveParams,
   BackfillParams,
+  CertifyParams,
   EvaluateParams,
   FeaturesParams,
   InferParams,
@@ -54,6 +55,7 @@ export const ENGINE_OF: Readonly<Record<JobName, EngineKind>> = {
   features: "spark",
   archive: "spark",
   backfill: "spark",
+  certify: "spark",
   infer: "ray",
   seed: "ray",
   train: "ray",
@@ -295,6 +297,8 @@ export function tables(settings: Settings): {
   readonly features: string;
   readonly rejects: string;
   readonly archive: string;
+  /** Folder of certificates, beside the feature table they stand for. */
+  readonly certificates: string;
 } {
   const folder = join(stateDir(settings), "tables");
   const archive = `${settings.pipeline}-archive`;
@@ -304,6 +308,7 @@ export function tables(settings: Settings): {
         ? join(folder, archive)
         : `${settings.archive.replace(/\/+$/, "")}/${settings.namespace || "default"}/${archive}`,
     features: join(folder, `${settings.pipeline}-features`),
+    certificates: join(folder, `${settings.pipeline}-features-certificates`),
     rejects: join(folder, `${settings.pipeline}-rejects`),
   };
 }
@@ -344,6 +349,58 @@ export function planBackfill(setting: Setting, { from, from_ms, to_ms }: Backfil
   };
 }
 
+export interface CertifyChoice
+  extends Pick<
+    CertifyParams,
+    | "starting_offsets"
+    | "ending_offsets"
+    | "writer_schemas"
+    | "from_ms"
+    | "to_ms"
+    | "sample"
+    | "seed"
+    | "file_name"
+    | "file_sha256"
+    | "covers_from_ms"
+    | "covers_to_ms"
+  > {
+  /** Where the certificate goes; null: beside this namespace's feature table. */
+  readonly certificates_path: string | null;
+}
+
+export function planCertify(setting: Setting, choice: CertifyChoice): Planned {
+  const { settings, pipeline, applied, code } = setting;
+  const names = namesOf(pipeline, settings.namespace);
+  const params: Before<CertifyParams> = {
+    ...shared(setting, names, "certify"),
+    raw_topic: names.topics.raw.topic,
+    features_topic: names.topics.features.topic,
+    raw_schemas: applied.tables.raw,
+    features_schemas: applied.tables.features,
+    shuffle_partitions: 4,
+    ...choice,
+    certificates_path: choice.certificates_path ?? tables(settings).certificates,
+  };
+  const { features } = pipeline.resources;
+  return {
+    name: names.jobs.certify,
+    launch: {
+      engine: "spark",
+      entrypoint: pyspark(settings, `${pipeline.name}_certify`),
+      cores: features.cores,
+      // The oracle and the sampled rows live in the driver's Python, beside this.
+      driver_memory: "900m",
+      executor_memory: "1200m",
+      properties: LAUNCH_PROPERTIES,
+    },
+    params,
+    code: code.spark,
+    heartbeat_ms: null,
+    stop_ms: STOP_MS,
+    finite: false,
+  };
+}
+
 /** `cutover_ms`: the last window_end that is seeded; the stream begins after it. */
 export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms: number }): Planned {
   const { settings, pipeline, applied, code } = setting;
@@ -361,7 +418,15 @@ export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms
 
 export type TrainChoice = Pick<
   TrainParams,
-  "from_ms" | "cut_ms" | "trees" | "leaves" | "learning_rate" | "sample_every" | "workers" | "seed"
+  | "from_ms"
+  | "cut_ms"
+  | "trees"
+  | "leaves"
+  | "learning_rate"
+  | "sample_every"
+  | "workers"
+  | "seed"
+  | "allow_uncertified"
 > &
   // The splits by date; null or left out, they follow from the cut.
   Partial<Pick<TrainParams, "calibrate_from_ms" | "test_from_ms">>;
@@ -375,6 +440,7 @@ export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
   sample_every: 1,
   workers: 2,
   seed: 1,
+  allow_uncertified: false,
 };
 
 export function planTrain(setting: Setting, choice: TrainChoice): Planned {
@@ -383,6 +449,7 @@ export function planTrain(setting: Setting, choice: TrainChoice): Planned {
   const params: Before<TrainParams> = {
     ...shared(setting, names, "train"),
     table_path: tables(settings).features,
+    certificates_path: tables(settings).certificates,
     mlflow_uri: settings.mlflowUrl,
     model_name: names.model,
     calibrate_from_ms: null,

@@ -78,6 +78,7 @@ export async function planOf(setting: Setting, kafka: Kafka, job: JobName, choic
     case "replay":
       return planReplay(setting, choice.replay ?? []);
     case "backfill":
+    case "certify":
     case "seed":
     case "train":
     case "evaluate":

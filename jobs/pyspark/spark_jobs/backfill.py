@@ -15,10 +15,10 @@ from pathlib import PurePosixPath
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import decode, io, windows
+from spark_jobs import certificate, decode, io, windows
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError, Reporter, kafka_config
-from spark_jobs.generated.params import BackfillParams
+from spark_jobs.generated.params import BackfillParams, CertifyParams
 
 PLAN_EPOCH = 0
 HEARTBEAT_S = 1.0
@@ -49,6 +49,7 @@ def write(spark: SparkSession, contract: Contract, params: BackfillParams) -> di
             "job": params.job,
             "submission": params.submission,
             "fingerprint": contract.fingerprint,
+            "code": certificate.code_sha256(),
             "from_ms": params.from_ms,
             "to_ms": params.to_ms,
         }
@@ -91,7 +92,7 @@ def read(spark: SparkSession, contract: Contract, params: BackfillParams) -> tup
     return decode.decode(raw, contract, schemas)
 
 
-def feature_rows(observations: DataFrame, contract: Contract, params: BackfillParams) -> DataFrame:
+def feature_rows(observations: DataFrame, contract: Contract, params: BackfillParams | CertifyParams) -> DataFrame:
     """The rows with window_end in [from_ms, to_ms), each station whole in one file, in window_end order."""
     start = None if params.from_ms is None else params.from_ms - contract.window_ms
     needed = observations.where(in_span(decode.EVENT_TIME, start, params.to_ms))

@@ -21,9 +21,9 @@ from typing import Any
 
 import confluent_kafka
 import fastavro
+from spark_jobs import oracle
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.weather_contract import CONTRACT
-from tests import oracle
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000

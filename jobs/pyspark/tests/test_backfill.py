@@ -10,10 +10,10 @@ import deltalake
 import fastavro
 import pytest
 from pyspark.sql import SparkSession
-from spark_jobs import backfill
+from spark_jobs import backfill, oracle
 from spark_jobs.generated.job import JobError
 from spark_jobs.generated.params import BackfillParams
-from tests import oracle, streams
+from tests import streams
 from tests.contracts import WEATHER
 
 T = streams.START_MS

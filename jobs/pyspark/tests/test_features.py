@@ -11,8 +11,8 @@ import fastavro
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import decode, features, io
-from tests import oracle, streams
+from spark_jobs import decode, features, io, oracle
+from tests import streams
 from tests.contracts import WEATHER
 
 T = streams.START_MS

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import features, windows
+from spark_jobs import features, oracle, windows
 from spark_jobs.generated.contract import Contract
-from tests import oracle, streams
+from tests import streams
 from tests.contracts import METERS, WEATHER
 
 CONTRACTS = {"weather": WEATHER, "meters": METERS}

@@ -21,7 +21,7 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
-from ray_jobs import conformal, registry, samples, table
+from ray_jobs import certificate, conformal, registry, samples, table
 from ray_jobs import model as model_of
 from ray_jobs.baseline import Baseline, Floats
 from ray_jobs.cluster import Cluster, Pool
@@ -105,6 +105,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     digest.
     """
     version = table.pin(params.table_path)
+    certified = certificate.require(contract, params, version)
     clock = time.monotonic()
     baseline, splits, counted = fit_baseline(contract, params, version)
     say({"rows": counted, "stations": len(baseline.stations), "baseline_s": time.monotonic() - clock})
@@ -205,6 +206,8 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             "test_from_ms": splits.test_from,
             "cut_ms": splits.cut,
             "table_rows": counted,
+            # SHA-256 of the certificate that stands for these rows; None where --allow-uncertified let it go.
+            "certificate": certified,
             "fit_rows": int(np.sum(data.split == FIT)),
             "watch_rows": int(np.sum(data.split == WATCH)),
             "calibrate_rows": int(np.sum(samples.calibration_rows(data.split))),

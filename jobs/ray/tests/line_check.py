@@ -40,7 +40,7 @@ from ray_jobs.ring import StationState
 from ray_jobs.worker import restore
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "pyspark"))
-from tests import oracle
+from spark_jobs import oracle
 
 SCHEMA_OF = {"raw": "observation"}
 # Of the run itself: when it happened, and how far the actor had read the history of others.

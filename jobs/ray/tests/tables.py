@@ -59,6 +59,8 @@ def train_params(table: Path, cut: str, **changed: Any) -> TrainParams:
         "progress_topic": None,
         "progress_schema_id": 0,
         "table_path": str(table),
+        "certificates_path": f"{table}-certificates",
+        "allow_uncertified": True,
         "mlflow_uri": "http://127.0.0.1:1",
         "model_name": "weather",
         "from_ms": None,

@@ -1,20 +1,96 @@
-"""Sliding windows the slow, obvious way: what windows.py is judged by. Knows no Spark and shares no code with it."""
+"""From raw records to feature rows the slow, obvious way: what decode.py and windows.py are judged by.
+
+Used by the certificate and by the tests. Knows no Spark, shares no code with what it judges and is never made quick:
+its worth is that it is read in one go and believed.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import fastavro
+
 Observation = dict[str, Any]  # key, event_time (epoch ms), fields, raw_partition, raw_offset, append_time (epoch ms)
 Row = dict[str, Any]
+
+YEAR_1_MS, YEAR_9999_MS = -62_135_596_800_000, 253_402_300_799_999
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of the raw topic as Kafka has it; `append_ms` is when the broker took it, epoch ms."""
+
+    partition: int
+    offset: int
+    append_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+def reader(contract: Any, schemas: dict[int, str]) -> Callable[[Record], Observation | None]:
+    """Turns a record into an observation, or into None where it must be refused as a whole.
+
+    `schemas` holds the Avro JSON of every writer by registry id. Values stay as they were written: what is outside its
+    range is left out by `row`.
+    """
+    # Times as the plain numbers that were written.
+    writers = {
+        schema_id: fastavro.parse_schema(
+            json.loads(re.sub(r'"logicalType"\s*:\s*"timestamp-millis"', '"unit":"ms"', s))
+        )
+        for schema_id, s in schemas.items()
+    }
+
+    def read(record: Record) -> Observation | None:
+        value = record.value or b""
+        schema = writers.get(int.from_bytes(value[1:5], "big")) if value[:1] == b"\x00" and len(value) >= 5 else None
+        if schema is None:
+            return None
+        body = io.BytesIO(value[5:])
+        try:
+            said: Any = fastavro.schemaless_reader(body, schema, None)
+        except Exception:
+            return None
+        key, time = said.get(contract.key), said.get(contract.event_time)
+        if body.read(1) != b"" or not key or record.key != key.encode() or time is None:
+            return None
+        at_ms = clock_ms(record)
+        if not time >= YEAR_1_MS or time - (record.append_ms if at_ms is None else at_ms) > contract.lead_ms:
+            return None
+        values = {f.name: None if said.get(f.name) is None else float(said[f.name]) for f in contract.measured}
+        where = {"raw_partition": record.partition, "raw_offset": record.offset, "append_time": record.append_ms}
+        return {contract.key: key, "event_time": time, **values, **where}
+
+    return read
+
+
+def plain(schema: str) -> str:
+    """The schema with its times as the numbers that were written."""
+    return re.sub(r'"logicalType"\s*:\s*"timestamp-millis"', '"unit":"ms"', schema)
+
+
+def clock_ms(record: Record) -> int | None:
+    """The source's own clock, from the first header of that name; None where it says none."""
+    text = next((value for name, value in record.headers if name == "clock"), None)
+    if text is None or not re.fullmatch(rb"\s*[+-]?[0-9]{1,18}\s*", text):
+        return None
+    clock = int(text)
+    return clock if YEAR_1_MS <= clock <= YEAR_9999_MS else None
 
 
 def in_range(value: float | None, bounds: tuple[float, float] | None) -> bool:
     return value is not None and math.isfinite(value) and (bounds is None or bounds[0] <= value <= bounds[1])
 
 
-def first_of_each_time(observations: list[Observation], key: str) -> list[Observation]:
+def first_of_each_time(observations: Iterable[Observation], key: str) -> list[Observation]:
     """Of two records with the same key and time the lowest offset wins."""
     kept: dict[tuple[str, int], Observation] = {}
     for o in sorted(observations, key=lambda o: o["raw_offset"]):
@@ -22,19 +98,31 @@ def first_of_each_time(observations: list[Observation], key: str) -> list[Observ
     return list(kept.values())
 
 
+def ends(event_time: int, contract: Any) -> list[int]:
+    """The ends of the windows that hold a time. Start inclusive, end exclusive."""
+    found = []
+    end = (event_time // contract.slide_ms + 1) * contract.slide_ms
+    while end - contract.window_ms <= event_time:
+        found.append(end)
+        end += contract.slide_ms
+    return found
+
+
 def feature_rows(observations: list[Observation], contract: Any) -> dict[tuple[str, int], Row]:
-    """Every published row by (key, window_end). Start inclusive, end exclusive."""
+    """Every published row by (key, window_end)."""
     held: dict[tuple[str, int], list[Observation]] = {}
     for o in observations:
-        end = (o["event_time"] // contract.slide_ms + 1) * contract.slide_ms
-        while end - contract.window_ms <= o["event_time"]:
+        for end in ends(o["event_time"], contract):
             held.setdefault((o[contract.key], end), []).append(o)
-            end += contract.slide_ms
-    return {
-        at: row(at, inside, contract)
-        for at, inside in held.items()
-        if max(o["event_time"] for o in inside) >= at[1] - contract.slide_ms
-    }
+    rows = {at: published(at, inside, contract) for at, inside in held.items()}
+    return {at: one for at, one in rows.items() if one is not None}
+
+
+def published(at: tuple[str, int], inside: list[Observation], contract: Any) -> Row | None:
+    """The row of a window with these observations; None where none of them lies in its last slide."""
+    if all(o["event_time"] < at[1] - contract.slide_ms for o in inside):
+        return None
+    return row(at, inside, contract)
 
 
 def row(at: tuple[str, int], inside: list[Observation], contract: Any) -> Row:

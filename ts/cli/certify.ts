@@ -1,0 +1,179 @@
+// `millrace certify`: a certificate that stream, backfill and oracle agree, row by row, over what was streamed or over a file
+// streamed for it. Flags and words; ts/supervise/certify.ts does the work, the Spark job judges.
+
+import { basename, join } from "node:path";
+import { Command, Option } from "commander";
+import { PipelineError } from "../contract/index.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { fileInput } from "../source/input.ts";
+import { kaggleInput } from "../source/kaggle.ts";
+import { piecesOf } from "../source/pieces.ts";
+import { type BadRow, describeBad, type Input } from "../source/row.ts";
+import type { BatchOptions } from "../supervise/batch.ts";
+import { type Certified, certify, streamed } from "../supervise/certify.ts";
+import { tryLock } from "../supervise/lock.ts";
+import { tables } from "../supervise/plan.ts";
+import { timeOf } from "./backfill.ts";
+import { batchLine, forPipeline, whole, withPipeline } from "./batch.ts";
+import { unitsOf } from "./replay.ts";
+
+export interface CertifyEffects extends Pick<BatchOptions, "signal" | "onReport" | "onState"> {
+  readonly say: (line: string) => void;
+}
+
+/** An observation makes about one published window; some are bad rows, and some windows hold none in their last slide. */
+const ROWS_PER_WINDOW = 1.3;
+
+/** Streams a sample of an input in a namespace of its own and certifies it for `settings`. Errors: `config_invalid`. */
+export async function certifyInput(
+  settings: Settings,
+  input: Input,
+  { sample, seed }: { readonly sample: number; readonly seed: number },
+  { say, ...effects }: CertifyEffects,
+): Promise<Certified> {
+  const { contract } = pipelineOf(settings.pipeline);
+  const pieces = await piecesOf(input, Math.ceil(sample * ROWS_PER_WINDOW));
+  if (pieces.span === null)
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot certify "${input.name}": expected observations in the range, found none; choose other --from and --to`,
+    );
+  const sha256 = await pieces.input.fingerprint();
+  const namespace = `certify-${sha256.slice(0, 12)}`;
+  const taken = tryLock(join(stateDir(settings), "locks", namespace));
+  if ("holder" in taken)
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot certify "${input.name}": expected no other run of it, process ${taken.holder.pid} has one`,
+    );
+  try {
+    const number = (value: number) => value.toLocaleString("en-US");
+    say(`streams ${number(pieces.rows)} of ${number(pieces.total)} observations in namespace "${namespace}"`);
+    const { first_ms, last_ms } = pieces.span;
+    return await streamed(
+      settings,
+      namespace,
+      pieces.input,
+      pieces.rows,
+      { signal: effects.signal, log: say },
+      (own) =>
+        certify(
+          own,
+          {
+            from_ms: null,
+            to_ms: null,
+            sample,
+            seed,
+            certificates_path: tables(settings).certificates,
+            file: {
+              name: basename(input.name),
+              sha256,
+              covers: { from_ms: first_ms, to_ms: last_ms + contract.window_ms },
+            },
+          },
+          effects,
+        ),
+    );
+  } finally {
+    taken.lock.release();
+  }
+}
+
+interface Options {
+  readonly sample: string;
+  readonly seed: string;
+  readonly file?: string;
+  readonly data?: string;
+  readonly unit: string[];
+  readonly from?: string;
+  readonly to?: string;
+  readonly json: boolean;
+}
+
+export function certifyCommand(settingsOf: (command: Command) => Settings): Command {
+  return withPipeline(new Command("certify"))
+    .description(
+      "Compares streamed feature rows with the backfill's and an oracle's, row by row, and stores a certificate beside the feature table",
+    )
+    .option("--sample <number>", "most windows that are compared, chosen by the seed", "10000")
+    .option("--seed <number>", "which windows those are", "1")
+    .option(
+      "--file <path>",
+      "stream a sample of this file first, in a namespace of its own, and certify that",
+    )
+    .addOption(
+      new Option("--data <folder>", "the same of a data set's folder, as backfill takes it").conflicts(
+        "file",
+      ),
+    )
+    .option(
+      "--unit <field=unit>",
+      "unit a column of the file comes in, where it is not the contract's; repeatable",
+      (word: string, words: string[]) => [...words, word],
+      [],
+    )
+    .option("--from <time>", "first window end (of a file: observation), inclusive")
+    .option("--to <time>", "last window end (of a file: observation), exclusive")
+    .option("--json", "print the result as JSON", false)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  millrace certify weather --sample 10000\n  millrace certify --file samples/us-cities-hourly.csv.gz --to 2016-12-01T00:00:00Z\n\nLeaves with 1 when it does not pass.",
+    )
+    .action(async (word: string | undefined, options: Options, command: Command) => {
+      const settings = forPipeline(settingsOf(command), word);
+      const { pipeline, contract } = pipelineOf(settings.pipeline);
+      const [from_ms, to_ms] = [timeOf("--from", options.from), timeOf("--to", options.to)];
+      const sample = whole("--sample", options.sample);
+      if (sample === 0)
+        throw new PipelineError("config_invalid", 'Cannot use --sample "0": expected at least one window');
+      const seed = whole("--seed", options.seed);
+      const job = namesOf(pipeline, settings.namespace).jobs.certify;
+      let bad = 0;
+      const onBad = (row: BadRow) => {
+        if (bad++ < BAD_SHOWN_MAX) console.error(describeBad(row));
+      };
+      const units = unitsOf(options.unit);
+      const input =
+        options.file !== undefined
+          ? // As the rows stand: what came late in the file comes late in the stream.
+            fileInput({ path: options.file, contract, units, from_ms, to_ms, order: "file", onBad })
+          : options.data !== undefined
+            ? kaggleInput({ folder: options.data, contract, from_ms, to_ms, onBad })
+            : null;
+      let done: Certified | null = null;
+      await batchLine(job, options.json).run(async ({ signal, onReport, onState, say }) => {
+        const effects = { signal, onReport, onState };
+        done = input
+          ? await certifyInput(settings, input, { sample, seed }, { ...effects, say })
+          : await certify(
+              settings,
+              { from_ms, to_ms, sample, seed, certificates_path: null, file: null },
+              effects,
+            );
+        return done;
+      });
+      const { certificate, path } = done as unknown as Certified;
+      if (!options.json) {
+        for (const note of certificate.notes) console.log(`  noted: ${note}`);
+        console.log(`  ${path}`);
+      }
+      if (certificate.verdict !== "passed") throw refused(settings, certificate, path);
+    });
+}
+
+/** Bad rows that are printed; the rest is counted. */
+const BAD_SHOWN_MAX = 20;
+
+function refused(
+  { pipeline }: Settings,
+  { reasons, first_differences }: Certified["certificate"],
+  path: string,
+): PipelineError {
+  const rows = first_differences.map((row) => JSON.stringify(row));
+  return new PipelineError(
+    "uncertified",
+    `Cannot certify "${pipeline}": expected stream, backfill and oracle to agree, see "${path}"`,
+    { cause: new Error([...reasons, ...rows].join("\n  ")) },
+  );
+}

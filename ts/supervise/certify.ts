@@ -1,0 +1,251 @@
+// The range a certificate is made of, and the stream behind it: what the features job has committed of the raw topic, or an
+// input streamed in a namespace of its own for nothing else. Judges nothing; the Spark job does.
+
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { explain, PipelineError } from "../contract/index.ts";
+import { until } from "../engines/local/until.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import { connectKafka } from "../kafka/client.ts";
+import type { Kafka } from "../kafka/kafka.ts";
+import { connectRegistry, type Registry } from "../kafka/registry.ts";
+import { namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
+import { wallClock } from "../source/clock.ts";
+import { feed } from "../source/feed.ts";
+import { held } from "../source/pieces.ts";
+import type { Input } from "../source/row.ts";
+import { spanOf, targetOf } from "../source/target.ts";
+import { apply } from "./apply.ts";
+import { type BatchOptions, type Finished, runBatch } from "./batch.ts";
+import { readEpoch } from "./epoch.ts";
+import { type CertifyChoice, planCertify, tables } from "./plan.ts";
+import { stopNamespace } from "./stop.ts";
+import { settingOf, submitJobs, untilEnded, untilRunning, withdrawJobs } from "./submit.ts";
+
+type Offsets = Readonly<Record<string, number>>;
+
+/**
+ * End offsets (exclusive) of the raw topic that the features job has published, by partition; null before its first batch.
+ * Source: Spark's checkpoint, where `offsets/<batch>` names a batch's ends and `commits/<batch>` says that it was written.
+ */
+export function committedOffsets(settings: Settings): Offsets | null {
+  const { pipeline } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const job = names.jobs.features;
+  const epoch = readEpoch(settings, job);
+  if (epoch === null) return null;
+  const checkpoint = names.checkpoint(job, epoch.plan_hash, epoch.plan_epoch);
+  const folder = join(stateDir(settings), checkpoint, "features");
+  const commits = join(folder, "commits");
+  if (!existsSync(commits)) return null;
+  const batches = readdirSync(commits).filter((name) => /^\d+$/.test(name));
+  if (batches.length === 0) return null;
+  const path = join(folder, "offsets", String(Math.max(...batches.map(Number))));
+  const { topic } = names.topics.raw;
+  const line = readFileSync(path, "utf8")
+    .split("\n")
+    .find((text) => text.startsWith(`{"${topic}":`));
+  if (line === undefined)
+    throw new PipelineError("job_failed", `Cannot read checkpoint "${path}": expected offsets of "${topic}"`);
+  return (JSON.parse(line) as Record<string, Offsets>)[topic]!;
+}
+
+/** What can be certified of a namespace now, in Spark's JSON. Errors: `config_invalid` when nothing was streamed. */
+async function streamedRange(
+  settings: Settings,
+  kafka: Kafka,
+): Promise<Pick<CertifyChoice, "starting_offsets" | "ending_offsets">> {
+  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
+  const { topic } = names.topics.raw;
+  const ends = committedOffsets(settings);
+  if (ends === null)
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot certify "${topic}": expected a range that was streamed, "${names.jobs.features}" has not committed any; run "millrace submit ${names.jobs.features}" and replay into it, or take --file`,
+    );
+  // What retention has deleted is gone; a partition that is younger than the last batch has nothing committed.
+  const offsets = (await kafka.admin.offsets(topic)).filter(({ partition }) => String(partition) in ends);
+  const starts = offsets.map(({ partition, start }) => [partition, Math.min(start, ends[partition]!)]);
+  return {
+    starting_offsets: JSON.stringify({ [topic]: Object.fromEntries(starts) }),
+    ending_offsets: JSON.stringify({ [topic]: ends }),
+  };
+}
+
+export interface CertifyRequest extends Pick<CertifyChoice, "from_ms" | "to_ms" | "sample" | "seed"> {
+  /** Beside whose feature table the certificate goes; null: this namespace's. */
+  readonly certificates_path: string | null;
+  /** The input that was streamed for it, and the event time it stands for; null for what a source sent. */
+  readonly file: {
+    readonly name: string;
+    readonly sha256: string;
+    readonly covers: { readonly from_ms: number; readonly to_ms: number };
+  } | null;
+}
+
+export interface Certificate {
+  readonly verdict: "passed" | "failed";
+  readonly reasons: readonly string[];
+  readonly notes: readonly string[];
+  readonly first_differences: readonly Readonly<Record<string, unknown>>[];
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+export interface Certified extends Finished {
+  readonly sha256: string;
+  readonly path: string;
+  readonly certificate: Certificate;
+}
+
+/** From the largest of files; most of it is the driver's pass over the raw records, some 50,000 a second. */
+const DEADLINE_MS = 2 * 3_600_000;
+
+/** Runs the job over what this namespace's stream has committed. Errors: those of the job, `config_invalid`. */
+export async function certify(
+  settings: Settings,
+  { file, certificates_path, ...request }: CertifyRequest,
+  effects: Pick<BatchOptions, "signal" | "onReport" | "onState">,
+): Promise<Certified> {
+  const setting = settingOf(settings);
+  const names = namesOf(setting.pipeline, settings.namespace);
+  const registry = connectRegistry(settings.registryUrl);
+  const kafka = connectKafka(settings.kafka);
+  let choice: CertifyChoice;
+  try {
+    const versions = await registry.versions(names.topics.raw.subject);
+    choice = {
+      ...(await streamedRange(settings, kafka)),
+      // Also those a writer has brought in beside `apply`: the stream refuses their records, the certificate their units.
+      writer_schemas: {
+        ...Object.fromEntries(versions.map(({ id, schema }) => [String(id), schema])),
+        ...setting.applied.tables.raw,
+      },
+      ...request,
+      certificates_path,
+      file_name: file?.name ?? null,
+      file_sha256: file?.sha256 ?? null,
+      covers_from_ms: file?.covers.from_ms ?? null,
+      covers_to_ms: file?.covers.to_ms ?? null,
+    };
+  } finally {
+    await kafka.close();
+  }
+  const finished = await runBatch(settings, planCertify(setting, choice), {
+    deadline_ms: DEADLINE_MS,
+    ...effects,
+  });
+  const sha256 = /\b[0-9a-f]{64}\b/.exec(finished.message ?? "")?.[0];
+  if (sha256 === undefined)
+    throw new PipelineError(
+      "job_failed",
+      `Cannot find the certificate of "${finished.submission}": expected the job to name it, got "${finished.message}"`,
+    );
+  const path = join(certificates_path ?? tables(settings).certificates, `${sha256}.json`);
+  const certificate = JSON.parse(readFileSync(path, "utf8")) as Certificate;
+  return { ...finished, sha256, path, certificate };
+}
+
+export interface StreamEffects {
+  readonly signal: AbortSignal;
+  readonly log: (line: string) => void;
+}
+
+const START_MS = 600_000;
+/** Between two lines about a catch-up. */
+const SAY_MS = 5_000;
+const SOURCE = "certify";
+
+/**
+ * Streams an input through the features job in a namespace of its own, does the work there, and removes every trace, also
+ * when it is interrupted. Half of the rows are met as one catch-up, half as they come.
+ */
+export async function streamed<T>(
+  engines: Settings,
+  namespace: string,
+  input: Input,
+  rows: number,
+  { signal, log }: StreamEffects,
+  work: (settings: Settings) => Promise<T>,
+): Promise<T> {
+  const settings: Settings = Object.freeze({ ...engines, namespace });
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, namespace);
+  const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}certify` });
+  const registry = connectRegistry(settings.registryUrl);
+  try {
+    // What a run that was killed has left: the input goes into empty topics or it is another stream.
+    await remove(settings, kafka, registry, () => {});
+    await apply({ settings, kafka, registry, signal });
+    const desired = await submitJobs(settings, kafka, ["features"]);
+    const onState = (job: string, state: string) => log(`${job}: ${state}`);
+    await untilRunning(settings, desired, { deadline_ms: START_MS, signal, onState });
+    const target = await targetOf({ kafka, registry, names, contract, source: SOURCE });
+    const wait = () => caughtUp(settings, kafka, { signal, log });
+    const { sent } = await feed(held(input, Math.floor(rows / 2), wait), target, {
+      speed: "max",
+      loop: false,
+      span_ms: spanOf(contract),
+      clock: wallClock,
+      signal,
+    });
+    signal.throwIfAborted();
+    log(`sent ${sent.toLocaleString("en-US")} observations`);
+    await wait();
+    // Its cores and memory are the batch's now.
+    await withdrawJobs(settings, [names.jobs.features]);
+    await untilEnded(settings, [names.jobs.features], { deadline_ms: START_MS, signal, onState });
+    return await work(settings);
+  } finally {
+    await remove(settings, kafka, registry, log);
+    await kafka.close();
+  }
+}
+
+/** Resolves once the features job has committed all that the raw topic held at this call. Errors: `job_timed_out`. */
+async function caughtUp(settings: Settings, kafka: Kafka, { signal, log }: StreamEffects): Promise<void> {
+  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
+  const ends = await kafka.admin.offsets(names.topics.raw.topic);
+  let said_ms = performance.now();
+  const look = await until(
+    () => {
+      const committed = committedOffsets(settings) ?? {};
+      const seen = ends.reduce((sum, o) => sum + Math.max(0, o.stable - (committed[o.partition] ?? 0)), 0);
+      if (seen > 0 && performance.now() - said_ms > SAY_MS) {
+        said_ms = performance.now();
+        log(`${names.jobs.features}: ${seen.toLocaleString("en-US")} records behind`);
+      }
+      return { done: seen === 0, seen };
+    },
+    { deadline_ms: START_MS, interval_ms: 200, signal },
+  );
+  if (!look.done)
+    throw new PipelineError(
+      "job_timed_out",
+      `Cannot see "${names.jobs.features}" catch up: expected it within ${START_MS / 1000} s, ${look.seen} records are left; see "millrace logs ${names.jobs.features}"`,
+    );
+}
+
+/** Ends jobs and supervisor of the namespace and removes topics, subjects and state. What cannot be is said, not thrown. */
+async function remove(
+  settings: Settings,
+  kafka: Kafka,
+  registry: Registry,
+  log: (line: string) => void,
+): Promise<void> {
+  const attempt = async (what: () => Promise<unknown>) => {
+    try {
+      await what();
+    } catch (error) {
+      log(explain(error));
+    }
+  };
+  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
+  const topics = TOPICS.map((what) => names.topics[what]);
+  if (existsSync(stateDir(settings)))
+    await attempt(async () => {
+      for (const problem of (await stopNamespace(settings)).problems) log(problem);
+    });
+  await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
+  for (const { subject } of topics) await attempt(() => registry.remove(subject));
+  rmSync(stateDir(settings), { recursive: true, force: true });
+}
