@@ -167,9 +167,14 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
 
     clock = time.monotonic()
     learn = data.split != samples.TEST
-    # One copy of the matrices in the object store; every head reads it in place.
-    held = [pool.put(x[learn]) for x in (data.columns, data.base, data.truth, data.split, data.station)]
     settings = _booster_settings(params)
+    # One copy for all heads. The fit rows are in it by their bins, a byte a number: to find the bins costs as much as
+    # to grow fifty trees, and would be the same work for every head.
+    held = [
+        pool.put(binned(data.columns[data.split == FIT], settings)),
+        pool.put(data.columns[learn & (data.split != FIT)]),
+        *(pool.put(x[learn]) for x in (data.base, data.truth, data.split, data.station)),
+    ]
     grid = [
         (k, j, q)
         for k in range(len(contract.targets))
@@ -270,8 +275,18 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
     return base_of.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS), splits, len(found)
 
 
+def binned(columns: NDArray[np.float32], settings: dict[str, Any]) -> NDArray[np.uint8]:
+    """The rows as LightGBM's binary data set, without labels."""
+    with tempfile.TemporaryDirectory(prefix="millrace-train-") as scratch:
+        path = Path(scratch) / "rows"
+        whole = lightgbm.Dataset(columns, np.zeros(len(columns)), params=settings)
+        whole.construct().save_binary(str(path))
+        return np.fromfile(path, dtype=np.uint8)
+
+
 def fit_head(
-    columns: NDArray[np.float32],
+    rows: NDArray[np.uint8],
+    others: NDArray[np.float32],
     base: NDArray[np.float32],
     truth: NDArray[np.float32],
     split: NDArray[np.int8],
@@ -284,22 +299,29 @@ def fit_head(
 ) -> Head:
     """One quantile of one target and horizon. Pure: a task that is run again gives the same text.
 
-    Stations whose damped forecast errs by more than twice the median station's weigh less: a sensor full of faults
-    must not decide when the network's heads stop.
+    `rows` are the fit rows as `binned` made them, `others` [other row, column] those of the other splits; the rest is
+    of all of them in their common order. A fit row without a truth has no weight. Stations whose damped forecast errs
+    by more than twice the median station's weigh less: a sensor full of faults must not decide when the network's
+    heads stop.
     """
     change = truth[:, target, horizon] - base[:, target, horizon]
     usable = ~np.isnan(change)
-    fit, watch = usable & (split == FIT), usable & (split == WATCH)
-    weight = _weights(change, station, fit)
-    learn = lightgbm.Dataset(columns[fit], change[fit], weight=weight[station[fit]], params=settings)
+    fit, watch = split == FIT, usable & (split == WATCH)
+    weight = _weights(change, station, fit & usable)
+    of_rows = np.where(usable, weight[station], 0.0)
+    with tempfile.TemporaryDirectory(prefix="millrace-train-") as scratch:
+        path = Path(scratch) / "rows"
+        rows.tofile(path)
+        learn = lightgbm.Dataset(str(path), params=settings).construct()
+    learn.set_label(np.nan_to_num(change[fit])).set_weight(of_rows[fit])
     check = lightgbm.Dataset(
-        columns[watch], change[watch], weight=weight[station[watch]], reference=learn, params=settings
+        others[watch[~fit]], change[watch], weight=of_rows[watch], reference=learn, params=settings
     )
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     booster = lightgbm.train({**settings, "alpha": quantile}, learn, trees, valid_sets=[check], callbacks=[stop])
     asked = samples.calibration_rows(split)
     calibrated = np.full(int(np.sum(asked)), np.nan, dtype=np.float32)
-    calibrated[usable[asked]] = booster.predict(columns[asked & usable], num_threads=1)
+    calibrated[usable[asked]] = booster.predict(others[(asked & usable)[~fit]], num_threads=1)
     text = booster.model_to_string(num_iteration=booster.best_iteration)
     return Head(text, int(booster.best_iteration), calibrated)
 
