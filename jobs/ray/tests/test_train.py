@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -25,9 +26,11 @@ from ray_jobs.fold import Fold
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.samples import FIT, TEST, WATCH
-from tests.tables import epoch_ms, train_params, write_sample
+from tests import feature_rows
+from tests.tables import SAMPLE, epoch_ms, train_params, write_sample
 
 CUT = "2016-12-01"
+SINGAPORE = SAMPLE.with_name("singapore-1min-3days.csv.gz")
 # Two targets and two horizons: the same code with 12 heads instead of 27.
 SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))
 FOLD = Fold(SMALL)
@@ -321,6 +324,46 @@ def test_predict_of_an_unknown_station_stays_near_persistence(made: Made) -> Non
     truth = test.truth[pick, 0, 1]
     use = ~np.isnan(truth) & ~np.isnan(out) & ~np.isnan(now)
     assert np.mean(np.abs(out - truth)[use]) < 1.1 * np.mean(np.abs(now - truth)[use])
+
+
+def singapore(station: str, every: int) -> list[dict[str, Any]]:
+    """Windows of a station's minutes, thinned to one observation in `every` minutes."""
+    raw = pd.read_csv(SINGAPORE)
+    raw = raw[raw["station_id"] == station]
+    minute = pd.to_datetime(raw["timestamp"], utc=True).dt.floor("min")
+    raw = raw.set_index(minute)[~minute.duplicated().to_numpy()]
+    raw = raw[raw.index.minute % every == 0]
+    windows = raw.drop(columns=["station_id", "timestamp"]).astype(float).rolling("5min")
+    kinds = {kind: getattr(windows, kind)() for kind in ("mean", "std", "min", "max")}
+    columns = {f.column: kinds[f.kind][f.field].to_numpy() for f in SMALL.features if f.kind in kinds}
+    columns["wind_direction_circular_mean"] = raw["wind_direction"].to_numpy(dtype=float)
+    ends = [int(at.timestamp() * 1000) + 60_000 for at in raw.index]
+    return [
+        feature_rows.row(SMALL, station, end, 0, i, {name: float(x[i]) for name, x in columns.items()})
+        for i, end in enumerate(ends)
+    ]
+
+
+def test_thinning_a_feed_does_not_move_the_forecast(made: Made) -> None:
+    """The cadence trap: a model of hourly rows serves one-minute windows. Stations it has never seen, too."""
+    model = load_once(made)
+    moved: dict[int, list[float]] = {15: [], 60: []}
+    for station in ("sg-s107", "sg-s50"):
+        said: dict[int, dict[int, float]] = {}
+        for every in (1, *moved):
+            state, hours, inputs = FOLD.new_state(), [], []
+            for one in singapore(station, every):
+                step = FOLD.step(state, one)
+                if (one["window_end"] - 60_000) % HOUR_MS == 0:
+                    hours.append(one["window_end"])
+                    inputs.append(step.inputs)
+            medians = model.predict([station] * len(hours), np.array(hours), np.array(inputs))[:, 0, 0]
+            said[every] = dict(zip(hours, medians[:, medians.shape[1] // 2].tolist(), strict=True))
+        for every, differences in moved.items():
+            both = sorted(said[1].keys() & said[every].keys())[24:]
+            differences += [abs(said[1][t] - said[every][t]) for t in both]
+    for every, differences in moved.items():
+        assert len(differences) > 60 and np.median(differences) < 0.15, (every, np.median(differences))
 
 
 def test_spread_falls_back_to_the_networks_mean(made: Made) -> None:
