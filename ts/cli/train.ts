@@ -71,6 +71,10 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
       "first window end of a split for the bands alone; what is fitted ends 72 h before it",
     )
     .option("--from <time>", "first window end used")
+    .option(
+      "--leave-out <stations>",
+      "stations that training does not see, comma separated: evaluate then says what a new station gets",
+    )
     .option("--trees <number>", "most boosting rounds a head", String(TRAIN.trees))
     .option("--leaves <number>", "leaves a tree", String(TRAIN.leaves))
     .option("--learning-rate <number>", "shrinkage a round", String(TRAIN.learning_rate))
@@ -107,6 +111,7 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
             from_ms: timeOf("--from", options["from"]),
             calibrate_from_ms: timeOf("--calibrate-from", options["calibrateFrom"]),
             test_from_ms: timeOf("--test-from", options["testFrom"]),
+            leave_out: options["leaveOut"]?.split(",") ?? [],
             trees: whole("--trees", options["trees"]!),
             leaves: whole("--leaves", options["leaves"]!),
             learning_rate,

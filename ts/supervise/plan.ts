@@ -428,8 +428,8 @@ export type TrainChoice = Pick<
   | "seed"
   | "allow_uncertified"
 > &
-  // The splits by date; null or left out, they follow from the cut.
-  Partial<Pick<TrainParams, "calibrate_from_ms" | "test_from_ms">>;
+  // The splits by date; null or left out, they follow from the cut. Nobody is left out unless it is said.
+  Partial<Pick<TrainParams, "calibrate_from_ms" | "test_from_ms" | "leave_out">>;
 
 /** What `train` takes when nothing is said: the full model. */
 export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
@@ -454,6 +454,7 @@ export function planTrain(setting: Setting, choice: TrainChoice): Planned {
     model_name: names.model,
     calibrate_from_ms: null,
     test_from_ms: null,
+    leave_out: [],
     ...choice,
   };
   return ray(setting, "train", names, params, code.ray);

@@ -213,6 +213,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             "table_rows": counted,
             # SHA-256 of the certificate that stands for these rows; None where --allow-uncertified let it go.
             "certificate": certified,
+            "left_out": list(params.leave_out),
             "fit_rows": int(np.sum(data.split == FIT)),
             "watch_rows": int(np.sum(data.split == WATCH)),
             "calibrate_rows": int(np.sum(samples.calibration_rows(data.split))),
@@ -245,7 +246,9 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
 
 def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple[Baseline, Splits, int]:
     """Climatology and damping from the rows before what calibrates or tests; also the splits and the number of rows
-    before the cut. Errors: `job_failed` without rows, `config_invalid` for dates that leave a split empty.
+    before the cut. A station of `leave_out` gets neither, and is no station of the model.
+    Errors: `job_failed` without rows, `config_invalid` for dates that leave a split empty and for a station to leave
+    out that is not there.
     """
     targets = [contract.target_column(t) for t in contract.targets]
     found = table.read(
@@ -265,11 +268,20 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
         )
     names: list[str] = []
     series: list[tuple[Floats, Floats]] = []
+    absent = set(params.leave_out)
     for station, rows in table.by_station(found, contract.key):
+        absent.discard(station)
+        if station in params.leave_out:
+            continue
         t_ms = table.floats(rows, "window_end")
         use = t_ms < splits.known_to
         names.append(station)
         series.append((t_ms[use], np.stack([table.floats(rows, c)[use] for c in targets], axis=1)))
+    if absent or not names:
+        raise JobError(
+            "config_invalid",
+            f"Cannot leave out {', '.join(sorted(params.leave_out))}: expected stations of the table, and one to stay",
+        )
     longitudes = np.array([place_of(contract, n).longitude for n in names])
     horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
     return base_of.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS), splits, len(found)

@@ -67,6 +67,7 @@ def train_params(table: Path, cut: str, **changed: Any) -> TrainParams:
         "cut_ms": epoch_ms(cut),
         "calibrate_from_ms": None,
         "test_from_ms": None,
+        "leave_out": (),
         "trees": 60,
         "leaves": 15,
         "learning_rate": 0.1,

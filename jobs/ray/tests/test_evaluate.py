@@ -159,6 +159,22 @@ def test_evaluate_marks_a_span_the_model_has_learnt_from_and_a_station_it_has_no
     assert "never seen" in card.of_evaluation(found)
 
 
+def test_evaluate_judges_a_station_that_was_left_out_of_training_apart(made: Made, tmp_path: Path) -> None:
+    params = train_params(made.table, CUT, trees=5, leaves=7, sample_every=12, leave_out=("miami",))
+    trained = train(SMALL, params, Inline(), tmp_path / "model", None, lambda *_: None)
+    assert trained.manifest["baseline"]["stations"] == ["boston", "denver", "seattle"]
+    judged = params_of(made.table)
+    found = evaluate.evaluate(SMALL, judged, Inline(), tmp_path / "model", "4", lambda *_: None)
+    assert found["data"]["strangers"] == ["miami"]
+    alone = cell(found, "temperature", 6, "miami")
+    groups = {c["group"]: c["metrics"] for c in found["cells"] if c.get("group") and c["target"] == "temperature"}
+    assert groups["never_seen"]["pairs"] == cell(found, "temperature", 24, "miami")["pairs"]
+    # It has nothing more to forget: what the model knows of strangers is what it gets.
+    assert alone["stranger_over_served"] == pytest.approx(1.0)
+    with pytest.raises(JobError, match="atlantis"):
+        train(SMALL, replace(params, leave_out=("atlantis",)), Inline(), tmp_path / "no", None, lambda *_: None)
+
+
 def test_evaluate_replays_the_calibration_split_apart_from_the_others(made: Made) -> None:
     found = made.again(split="calibrate")
     assert found["split"]["from_ms"] == epoch_ms("2016-10-05")
