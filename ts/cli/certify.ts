@@ -1,84 +1,17 @@
 // `millrace certify`: a certificate that stream, backfill and oracle agree, row by row, over what was streamed or over a file
 // streamed for it. Flags and words; ts/supervise/certify.ts does the work, the Spark job judges.
 
-import { basename, join } from "node:path";
 import { Command, Option } from "commander";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import type { Settings } from "../engines/settings.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { fileInput } from "../source/input.ts";
 import { kaggleInput } from "../source/kaggle.ts";
-import { piecesOf } from "../source/pieces.ts";
-import { type BadRow, describeBad, type Input } from "../source/row.ts";
-import type { BatchOptions } from "../supervise/batch.ts";
-import { type Certified, certify, streamed } from "../supervise/certify.ts";
-import { tryLock } from "../supervise/lock.ts";
-import { tables } from "../supervise/plan.ts";
+import { type BadRow, describeBad } from "../source/row.ts";
+import { type Certified, certify, certifyInput } from "../supervise/certify.ts";
 import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, whole, withPipeline } from "./batch.ts";
 import { unitsOf } from "./replay.ts";
-
-export interface CertifyEffects extends Pick<BatchOptions, "signal" | "onReport" | "onState"> {
-  readonly say: (line: string) => void;
-}
-
-/** An observation makes about one published window; some are bad rows, and some windows hold none in their last slide. */
-const ROWS_PER_WINDOW = 1.3;
-
-/** Streams a sample of an input in a namespace of its own and certifies it for `settings`. Errors: `config_invalid`. */
-export async function certifyInput(
-  settings: Settings,
-  input: Input,
-  { sample, seed }: { readonly sample: number; readonly seed: number },
-  { say, ...effects }: CertifyEffects,
-): Promise<Certified> {
-  const { contract } = pipelineOf(settings.pipeline);
-  const pieces = await piecesOf(input, Math.ceil(sample * ROWS_PER_WINDOW));
-  if (pieces.span === null)
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot certify "${input.name}": expected observations in the range, found none; choose other --from and --to`,
-    );
-  const sha256 = await pieces.input.fingerprint();
-  const namespace = `certify-${sha256.slice(0, 12)}`;
-  const taken = tryLock(join(stateDir(settings), "locks", namespace));
-  if ("holder" in taken)
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot certify "${input.name}": expected no other run of it, process ${taken.holder.pid} has one`,
-    );
-  try {
-    const number = (value: number) => value.toLocaleString("en-US");
-    say(`streams ${number(pieces.rows)} of ${number(pieces.total)} observations in namespace "${namespace}"`);
-    const { first_ms, last_ms } = pieces.span;
-    return await streamed(
-      settings,
-      namespace,
-      pieces.input,
-      pieces.rows,
-      { signal: effects.signal, log: say },
-      (own) =>
-        certify(
-          own,
-          {
-            from_ms: null,
-            to_ms: null,
-            sample,
-            seed,
-            certificates_path: tables(settings).certificates,
-            file: {
-              name: basename(input.name),
-              sha256,
-              covers: { from_ms: first_ms, to_ms: last_ms + contract.window_ms },
-            },
-          },
-          effects,
-        ),
-    );
-  } finally {
-    taken.lock.release();
-  }
-}
 
 interface Options {
   readonly sample: string;

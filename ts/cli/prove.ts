@@ -8,6 +8,7 @@ import { Command } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { down, startEngines } from "../engines/local/index.ts";
 import type { Settings } from "../engines/settings.ts";
+import { type CertificateRound, proveCertificate } from "../prove/certificate.ts";
 import { type KillsRound, proveKills } from "../prove/kills.ts";
 import { runRounds } from "../prove/rounds.ts";
 import { roundsOf } from "../prove/schedule.ts";
@@ -169,7 +170,34 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
     const summary = windowsSummary(seed, rounds);
     return { wrong: summary.wrong, summary, lines: [...windowsLines(summary), ...summary.first_wrong] };
   },
+
+  async certificate({ seed, ...work }) {
+    const [round] = await runRounds<CertificateRound>({
+      folder: roundsFolder(work, `certificate-seed-${seed}`),
+      count: 1,
+      log: work.say,
+      fine: ({ verdict }) => verdict === "passed",
+      run: () =>
+        proveCertificate({
+          engines: work.engines,
+          seed,
+          sample: CERTIFICATE_WINDOWS,
+          to_ms: null,
+          signal: work.signal,
+          log: work.say,
+        }),
+    });
+    const { verdict, counts, reasons } = round!;
+    const lines = [
+      `${verdict}: ${counts["sampled"]} windows, ${counts["equal"]} equal, ${counts["late"]} that lack late records only`,
+      ...reasons,
+    ];
+    return { wrong: verdict === "passed" ? 0 : 1, summary: { proof: "certificate", ...round! }, lines };
+  },
 };
+
+/** Windows of the certificate that is proved: the sample's three days, of which so many are compared. */
+const CERTIFICATE_WINDOWS = 10_000;
 
 const WINDOWS_ROUNDS = [
   { duplicates: "source", days: 2 },

@@ -2,7 +2,7 @@
 // input streamed in a namespace of its own for nothing else. Judges nothing; the Spark job does.
 
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { explain, PipelineError } from "../contract/index.ts";
 import { until } from "../engines/local/until.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
@@ -12,12 +12,13 @@ import { connectRegistry, type Registry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
 import { wallClock } from "../source/clock.ts";
 import { feed } from "../source/feed.ts";
-import { held } from "../source/pieces.ts";
+import { held, piecesOf } from "../source/pieces.ts";
 import type { Input } from "../source/row.ts";
 import { spanOf, targetOf } from "../source/target.ts";
 import { apply } from "./apply.ts";
 import { type BatchOptions, type Finished, runBatch } from "./batch.ts";
 import { readEpoch } from "./epoch.ts";
+import { tryLock } from "./lock.ts";
 import { type CertifyChoice, planCertify, tables } from "./plan.ts";
 import { stopNamespace } from "./stop.ts";
 import { settingOf, submitJobs, untilEnded, untilRunning, withdrawJobs } from "./submit.ts";
@@ -63,12 +64,18 @@ async function streamedRange(
       "config_invalid",
       `Cannot certify "${topic}": expected a range that was streamed, "${names.jobs.features}" has not committed any; run "millrace submit ${names.jobs.features}" and replay into it, or take --file`,
     );
-  // What retention has deleted is gone; a partition that is younger than the last batch has nothing committed.
-  const offsets = (await kafka.admin.offsets(topic)).filter(({ partition }) => String(partition) in ends);
-  const starts = offsets.map(({ partition, start }) => [partition, Math.min(start, ends[partition]!)]);
+  // Spark wants every partition named. What retention has deleted is gone; a partition that is younger than the last
+  // batch has nothing committed.
+  const offsets = await kafka.admin.offsets(topic);
+  const json = (of: (partition: number, start: number) => number) =>
+    JSON.stringify({
+      [topic]: Object.fromEntries(
+        offsets.map(({ partition, start }) => [String(partition), of(partition, start)]),
+      ),
+    });
   return {
-    starting_offsets: JSON.stringify({ [topic]: Object.fromEntries(starts) }),
-    ending_offsets: JSON.stringify({ [topic]: ends }),
+    starting_offsets: json((_, start) => start),
+    ending_offsets: json((partition, start) => Math.max(start, ends[partition] ?? start)),
   };
 }
 
@@ -145,7 +152,7 @@ export async function certify(
   return { ...finished, sha256, path, certificate };
 }
 
-export interface StreamEffects {
+interface StreamEffects {
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
 }
@@ -159,7 +166,7 @@ const SOURCE = "certify";
  * Streams an input through the features job in a namespace of its own, does the work there, and removes every trace, also
  * when it is interrupted. Half of the rows are met as one catch-up, half as they come.
  */
-export async function streamed<T>(
+async function streamed<T>(
   engines: Settings,
   namespace: string,
   input: Input,
@@ -198,6 +205,68 @@ export async function streamed<T>(
   } finally {
     await remove(settings, kafka, registry, log);
     await kafka.close();
+  }
+}
+
+export interface CertifyEffects extends Pick<BatchOptions, "signal" | "onReport" | "onState"> {
+  readonly say: (line: string) => void;
+}
+
+/** An observation makes about one published window; some are bad rows, and some windows hold none in their last slide. */
+const ROWS_PER_WINDOW = 1.3;
+
+/** Streams a sample of an input in a namespace of its own and certifies it for `settings`. Errors: `config_invalid`. */
+export async function certifyInput(
+  settings: Settings,
+  input: Input,
+  { sample, seed }: { readonly sample: number; readonly seed: number },
+  { say, ...effects }: CertifyEffects,
+): Promise<Certified> {
+  const { contract } = pipelineOf(settings.pipeline);
+  const pieces = await piecesOf(input, Math.ceil(sample * ROWS_PER_WINDOW));
+  if (pieces.span === null)
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot certify "${input.name}": expected observations in the range, found none; choose other --from and --to`,
+    );
+  const sha256 = await pieces.input.fingerprint();
+  const namespace = `certify-${sha256.slice(0, 12)}`;
+  const taken = tryLock(join(stateDir(settings), "locks", namespace));
+  if ("holder" in taken)
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot certify "${input.name}": expected no other run of it, process ${taken.holder.pid} has one`,
+    );
+  try {
+    const number = (value: number) => value.toLocaleString("en-US");
+    say(`streams ${number(pieces.rows)} of ${number(pieces.total)} observations in namespace "${namespace}"`);
+    const { first_ms, last_ms } = pieces.span;
+    return await streamed(
+      settings,
+      namespace,
+      pieces.input,
+      pieces.rows,
+      { signal: effects.signal, log: say },
+      (own) =>
+        certify(
+          own,
+          {
+            from_ms: null,
+            to_ms: null,
+            sample,
+            seed,
+            certificates_path: tables(settings).certificates,
+            file: {
+              name: basename(input.name),
+              sha256,
+              covers: { from_ms: first_ms, to_ms: last_ms + contract.window_ms },
+            },
+          },
+          effects,
+        ),
+    );
+  } finally {
+    taken.lock.release();
   }
 }
 

@@ -6,6 +6,8 @@ The pure heart of the certificate. certify.py hands in rows and records; this fi
 from __future__ import annotations
 
 import hashlib
+import math
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -47,8 +49,8 @@ class Scanned:
     """What the oracle's own pass over the raw records found.
 
     `held` has the observations of each chosen window in order of arrival; `late` the (partition, offset) of those that
-    came later than the lateness; `series` what levels.py looks at: per station (arrival number, event time, values in
-    the order of contract.measured), as written.
+    came later than the lateness; `series` what levels.py looks at: per station, one after the other, arrival number,
+    event time and the values in the order of contract.measured, as written; eight bytes each, for all records.
     """
 
     records: int = 0
@@ -56,7 +58,7 @@ class Scanned:
     schemas: dict[int, Written] = field(default_factory=dict)
     held: dict[At, list[Observation]] = field(default_factory=dict)
     late: set[tuple[int, int]] = field(default_factory=set)
-    series: dict[str, list[tuple[float, ...]]] = field(default_factory=dict)
+    series: dict[str, array[float]] = field(default_factory=dict)
     first_ms: int | None = None
     last_ms: int | None = None
 
@@ -88,8 +90,8 @@ def scan(
         newest = max(newest, time)
         if time < max(newest, oracle.clock_ms(record) or newest) - contract.lateness_ms:
             found.late.add((record.partition, record.offset))
-        values = (float("nan") if o[name] is None else o[name] for name in names)
-        found.series.setdefault(o[contract.key], []).append((float(found.records), float(time), *values))
+        values = [math.nan if o[name] is None else o[name] for name in names]
+        found.series.setdefault(o[contract.key], array("d")).extend((found.records, time, *values))
         for end in oracle.ends(time, contract):
             at = (o[contract.key], end)
             if chosen(at, record.partition):

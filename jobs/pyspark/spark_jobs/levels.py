@@ -83,9 +83,15 @@ class Change:
         )
 
 
-def changes(series: Mapping[str, Sequence[tuple[float, ...]]], contract: Contract) -> list[Change]:
-    """The largest unexplained jump of each field, in contract order. `series`: see comparison.Scanned."""
-    tables = [np.asarray(series[name], dtype=np.float64) for name in sorted(series)]
+def tables_of(series: Mapping[str, Sequence[float]], contract: Contract) -> list[Floats]:
+    """Each station's series (see comparison.Scanned) as [record, (arrival, time, values ...)], stations by name."""
+    width = 2 + len(contract.measured)
+    return [np.asarray(series[name], dtype=np.float64).reshape(-1, width) for name in sorted(series)]
+
+
+def changes(series: Mapping[str, Sequence[float]], contract: Contract) -> list[Change]:
+    """The largest jump of each field, in contract order."""
+    tables = tables_of(series, contract)
     if len(tables) < STATIONS:
         return []
     found = []
@@ -97,11 +103,12 @@ def changes(series: Mapping[str, Sequence[tuple[float, ...]]], contract: Contrac
     return found
 
 
-def outside(series: Mapping[str, Sequence[tuple[float, ...]]], contract: Contract) -> dict[str, float]:
+def outside(series: Mapping[str, Sequence[float]], contract: Contract) -> dict[str, float]:
     """Share of a field's values outside its range, for fields where that is most of them."""
     found: dict[str, float] = {}
+    tables = tables_of(series, contract)
     for i, field in enumerate(contract.measured):
-        values = np.array([row[2 + i] for rows in series.values() for row in rows])
+        values = np.concatenate([table[:, 2 + i] for table in tables]) if tables else np.array([])
         values = values[~np.isnan(values)]
         share = float(np.mean(~in_range(values, field))) if len(values) else 0.0
         if share > MASS:

@@ -251,8 +251,9 @@ def test_one_station_that_jumps_or_weather_that_turns_is_no_change_of_unit() -> 
 
     sent = minutes(60, front)
     series = comparison.scan(sent.records, WEATHER, SCHEMAS, lambda at, partition: False).series
-    rows = series["s1"]
-    series["s1"] = [(a, t, v + (20 if i > 30 else 0), *rest) for i, (a, t, v, *rest) in enumerate(rows)]
+    width = 2 + len(WEATHER.measured)
+    for i in range(30, len(series["s1"]) // width):
+        series["s1"][i * width + 2] += 20
     assert levels.changes(series, WEATHER) == []
 
 
@@ -408,9 +409,9 @@ def test_oracle_reads_raw_records_as_decode_does(spark: SparkSession) -> None:
 
 def test_a_jump_that_no_unit_explains_is_beyond_what_the_contract_calls_credible() -> None:
     assert levels.has_others("degC") and not levels.has_others("A") and not levels.has_others(None)
-    series: dict[str, list[tuple[float, ...]]] = {}
+    series: dict[str, list[float]] = {}
     for i in range(400):
         power = 2.0 if i < 200 else 60.0
-        series.setdefault(f"m-{i % 4}", []).append((i + 1.0, T + i * 1e4, 10.0, power + (i % 3) / 10, 230.0, 0.1))
+        series.setdefault(f"m-{i % 4}", []).extend((i + 1.0, T + i * 1e4, 10.0, power + (i % 3) / 10, 230.0, 0.1))
     (change,) = levels.changes(series, METERS)
     assert change.field == "power" and change.unit is None and abs(change.arrival - 201) <= 8
