@@ -30,8 +30,8 @@ GRID = np.linspace(0.0, 1.0, 201)
 FLOOR_SHARE = 0.02
 # How far the truths of one row move the logarithm of a band's scale: each band by its own hit or miss, and all of the
 # station by the mean over what the row judged. Chosen on the calibration split: docs/intervals.md.
-OWN_RATE = 0.01
-SHARED_RATE = 0.03
+OWN_RATE = 0.006
+SHARED_RATE = 0.0375
 # A station's scale stays within this factor of the model's: what lies beyond is a fault, not a calibration.
 RATIO_MAX = 8.0
 
