@@ -30,12 +30,13 @@ GRACE_MS = 2 * HOUR_MS
 NONE = -(1 << 62)
 NEVER = 1 << 62
 
-_FORMAT = 1
+_FORMAT = 2
 _HEAD = struct.Struct("<BI")
 _PENDING = struct.Struct("<BB16s")
 _SAID = 1
 _IN_SAMPLE = 2
 _HOUR = struct.Struct("<q")
+_COUNT = struct.Struct("<H")
 
 
 class Pending(NamedTuple):
@@ -188,12 +189,10 @@ class Book:
         return best
 
     def waiting(self, ledger: Ledger) -> bytes:
-        """`open` in a form that a calibration record keeps: hours as distances from the newest, a byte each, since none
-        is older than the slots.
-        """
+        """`open` in a form that a calibration record keeps: hours as distances from the newest, two bytes each."""
         newest = ledger.newest
         return _HOUR.pack(newest) + b"".join(
-            [bytes((len(hours), *[newest - hour for hour, _ in hours])) for hours in ledger.open]
+            [struct.pack(f"<{len(w) + 1}H", len(w), *[newest - hour for hour, _ in w]) for w in ledger.open]
         )
 
     # At every truth
@@ -342,9 +341,10 @@ class Book:
             at = _HEAD.size + _HOUR.size
             waiting = []
             for _ in self._horizons_ms:
-                count = calibration[at]
-                waiting.append({known - back for back in calibration[at + 1 : at + 1 + count]})
-                at += 1 + count
+                (count,) = _COUNT.unpack_from(calibration, at)
+                backs = struct.unpack_from(f"<{count}H", calibration, at + _COUNT.size)
+                waiting.append({known - back for back in backs})
+                at += _COUNT.size * (1 + count)
             ledger.ratios = self._ratios.unpack_from(calibration, at)
         for pending in sorted(pendings, key=lambda p: p.issued):
             hour = pending.issued // HOUR_MS
