@@ -76,10 +76,13 @@ it("every job is listed, also where nothing was ever started", async () => {
   const rows = JSON.parse(stdout) as { name: string; engine: string; state: string }[];
   expect(rows.map(({ name, engine }) => `${name} ${engine}`)).toEqual([
     "weather-features spark",
+    "weather-archive spark",
     "weather-infer ray",
     "weather-backfill spark",
+    "weather-certify spark",
     "weather-seed ray",
     "weather-train ray",
+    "weather-evaluate ray",
     "weather-replay process",
     "weather-serve process",
   ]);
