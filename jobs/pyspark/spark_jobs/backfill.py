@@ -97,7 +97,7 @@ def feature_rows(observations: DataFrame, contract: Contract, params: BackfillPa
     start = None if params.from_ms is None else params.from_ms - contract.window_ms
     needed = observations.where(in_span(decode.EVENT_TIME, start, params.to_ms))
     once = windows.first_in_table(needed, contract) if contract.duplicates == "engine" else needed
-    rows = windows.feature_rows(once, contract, PLAN_EPOCH, F.current_timestamp())
+    rows = windows.feature_rows(windows.followed(once, contract), contract, PLAN_EPOCH, F.current_timestamp())
     rows = rows.where(in_span("window_end", params.from_ms, params.to_ms))
     return rows.repartition(params.shuffle_partitions, contract.key).sortWithinPartitions(contract.key, "window_end")
 

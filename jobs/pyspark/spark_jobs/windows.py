@@ -18,6 +18,9 @@ HOUR_MS = 3_600_000.0
 # Below this length of the mean vector a direction says nothing: opposite winds cancel to noise of about 1e-16.
 RESULTANT_MIN = 1e-6
 
+# When the key's next observation comes; only observations that `followed` has seen carry it.
+NEXT = "next_event_time"
+
 
 def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int, processing_time: Column) -> DataFrame:
     """The published feature rows of `observations`, in the column order of the feature record.
@@ -29,6 +32,16 @@ def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int, p
     return columns(published(aggregate(observations, contract), contract), contract, plan_epoch, processing_time)
 
 
+def followed(observations: DataFrame, contract: Contract) -> DataFrame:
+    """A table's observations with the time of each key's next one, so that `aggregate` can leave out windows nobody
+    will publish. Rows stay as they are. Not for a stream, which does not know what comes next.
+
+    It also brings each key into one partition, where all that follows can stay.
+    """
+    order = Window.partitionBy(contract.key).orderBy("event_time")
+    return observations.withColumn(NEXT, F.lead("event_time").over(order))
+
+
 def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
     """One row for every (window, key) that holds an observation, with the sums behind the features.
 
@@ -37,6 +50,10 @@ def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
     """
     span = F.window("event_time", f"{contract.window_ms} milliseconds", f"{contract.slide_ms} milliseconds")
     placed = observations.withColumn("window", span)
+    if NEXT in observations.columns:
+        # A window is published for an observation in its last slide: this one, or a later one before the window's end.
+        own = F.unix_millis("event_time") >= F.unix_millis("window.end") - contract.slide_ms
+        placed = placed.where(own | (F.col(NEXT) < F.col("window.end")))
     since_start_ms = (F.unix_millis("event_time") - F.unix_millis("window.start")).cast("double")
     sums = [
         F.count(F.lit(1)).alias("measurement_count"),

@@ -27,6 +27,7 @@ slow = settings(max_examples=4, deadline=None, derandomize=True, suppress_health
 def as_table(spark: SparkSession, contract: Contract, observations: list[oracle.Observation]) -> list[oracle.Row]:
     table = streams.frame(spark, contract, observations)
     once = windows.first_in_table(table, contract) if contract.duplicates == "engine" else table
+    once = windows.followed(once, contract)
     return streams.rows(windows.feature_rows(once, contract, 0, F.current_timestamp()).collect(), contract)
 
 
@@ -91,6 +92,19 @@ def test_table_equals_oracle(spark: SparkSession, name: str) -> None:
         assert oracle.differences(got, wanted(contract, observations)) == []
 
     check()
+
+
+def test_followed_leaves_out_what_nobody_publishes_and_no_more(spark: SparkSession) -> None:
+    """Two observations a window apart, two within one, and two at the same time."""
+    at = [0, WEATHER.window_ms, 10 * WEATHER.window_ms, 10 * WEATHER.window_ms + 2 * WEATHER.slide_ms]
+    frame = spark.createDataFrame([("a", t) for t in [*at, at[-1]]], f"{WEATHER.key} string, t long")
+    times = frame.withColumn("event_time", F.timestamp_millis("t")).drop("t")
+    absent = ("raw_offset", "raw_partition", "append_time", *(f.name for f in WEATHER.measured))
+    whole = times.select("*", *(F.lit(None).cast("double").alias(name) for name in absent))
+    placed = windows.aggregate(windows.followed(whole, WEATHER), WEATHER).count()
+    everything = windows.aggregate(whole, WEATHER)
+    assert windows.published(everything, WEATHER).count() == 4
+    assert 4 <= placed < everything.count() / 2
 
 
 def test_table_keeps_the_lowest_offset_of_repeats(spark: SparkSession) -> None:
