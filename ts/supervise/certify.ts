@@ -278,7 +278,11 @@ async function caughtUp(settings: Settings, kafka: Kafka, { signal, log }: Strea
   const look = await until(
     () => {
       const committed = committedOffsets(settings) ?? {};
-      const seen = ends.reduce((sum, o) => sum + Math.max(0, o.stable - (committed[o.partition] ?? 0)), 0);
+      // The last offset of a transactional topic is a marker, at which a stream may rest.
+      const seen = ends.reduce(
+        (sum, o) => sum + Math.max(0, o.stable - 1 - (committed[o.partition] ?? 0)),
+        0,
+      );
       if (seen > 0 && performance.now() - said_ms > SAY_MS) {
         said_ms = performance.now();
         log(`${names.jobs.features}: ${seen.toLocaleString("en-US")} records behind`);
