@@ -165,7 +165,7 @@ class Design:
         held = np.where(unknown[:, None], own.newest, np.nan_to_num(own.newest))
         damped = baseline.damping_of(rows) * held[:, :, None]
         base = (now_clim[:, :, None] + shift) + damped
-        z, enough = self._scaled(baseline, own, heard, around, spread)
+        z, enough = self._scaled(baseline, own, heard, around, spread, t_ms, longitudes)
         said = linear.forecast(np.where(enough & ~unknown, tables, -1), z) * spread[:, :, None] - damped
         out += [said[:, k, j] for k in range(len(self._targets)) for j in range(len(contract.horizons_h))]
         return np.stack(out, axis=1).astype(np.float32), base
@@ -176,7 +176,7 @@ class Design:
         """What a linear forecast is made from [n, input], and whether enough neighbours were heard for one [n]."""
         own = self._own(baseline, rows, places[:, 1], t_ms, inputs)
         heard = self._sectors.anomalies(baseline, around, t_ms, inputs)
-        return self._scaled(baseline, own, heard, around, baseline.spread_of(rows))
+        return self._scaled(baseline, own, heard, around, baseline.spread_of(rows), t_ms, places[:, 1])
 
     def _own(
         self, baseline: Baseline, rows: NDArray[np.int64], longitudes: Floats, t_ms: Floats, inputs: Floats
@@ -202,10 +202,18 @@ class Design:
         return _Own(anomalies, newest)
 
     def _scaled(
-        self, baseline: Baseline, own: _Own, heard: Floats, around: Around, spread: Floats
+        self,
+        baseline: Baseline,
+        own: _Own,
+        heard: Floats,
+        around: Around,
+        spread: Floats,
+        t_ms: Floats,
+        longitudes: Floats,
     ) -> tuple[Floats, NDArray[np.bool_]]:
-        """A constant, the station's anomalies and its neighbours', each in spreads of its own station. What is missing
-        is what was heard after it, and else the climatology.
+        """A constant, the station's anomalies, the same times the waves of its solar day (how long an anomaly lasts
+        depends on the hour), and its neighbours' anomalies, each in spreads of its own station. What is missing is what
+        was heard after it, and else the climatology.
         """
         n = len(spread)
         spread = np.maximum(spread, NO_SPREAD)
@@ -221,10 +229,13 @@ class Design:
         theirs = heard / of_theirs.reshape(n, -1, 1, heard.shape[3])
         for lag in range(1, theirs.shape[2]):
             theirs[:, :, lag] = np.where(np.isnan(theirs[:, :, lag]), theirs[:, :, 0], theirs[:, :, lag])
-        z = np.concatenate([np.stack(columns, axis=1), np.nan_to_num(theirs).reshape(n, -1)], axis=1)
+        mine = np.clip(np.stack(columns, axis=1), -CLIP_SPREADS, CLIP_SPREADS)
+        phase = 2 * np.pi * (t_ms / DAY_MS + np.nan_to_num(longitudes) / 360.0)
+        waves = [mine[:, 1:] * wave[:, None] for wave in (np.cos(phase), np.sin(phase))]
+        whole = np.clip(np.nan_to_num(theirs).reshape(n, -1), -CLIP_SPREADS, CLIP_SPREADS)
         seated = np.sum(around.rows != baseline.unknown, axis=1)
         known = np.sum(~np.isnan(theirs[:, :, :1]).all(axis=(2, 3)), axis=1)
-        return np.clip(z, -CLIP_SPREADS, CLIP_SPREADS), 2 * known >= seated
+        return np.concatenate([mine, *waves, whole], axis=1), 2 * known >= seated
 
     def _column_of_quantity(self, quantity: str) -> str | None:
         for target, column in zip(self.contract.targets, self._targets, strict=True):

@@ -111,7 +111,7 @@ def test_the_linear_forecast_needs_half_of_the_neighbours() -> None:
     z, enough = DESIGN.linear_inputs(base, base.rows(["a"]), place, seats, np.array([T0]), one[None])
     assert enough[0] and z[0, 0] == 1.0 and z[0, 1] == 0.5
     # Lags that are missing are what was heard after them: nothing changed.
-    assert np.all(z[0, 1:9] == 0.5) and np.count_nonzero(z[0]) == 1 + 8 + 3
+    assert np.all(z[0, 1:9] == 0.5) and np.count_nonzero(z[0]) == 1 + 3 * 8 + 3
     _, enough = DESIGN.linear_inputs(base, base.rows(["a"]), place, seats, np.array([T0]), heard()[None])
     assert not enough[0]
 
