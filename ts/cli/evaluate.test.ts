@@ -92,6 +92,7 @@ describe("scoreLines()", () => {
       cells: [
         { ...at, station: null, metrics: { ...metrics, mape_kelvin_pct: 0.5 } },
         { ...at, station: null, group: "never_seen", metrics: { ...metrics, mae_pct: 9.9 } },
+        { ...at, station: null, group: "without_faults", metrics: { ...metrics, mae_pct: 8.8 } },
       ],
     }).join("\n");
     expect(text).toContain("has learnt from this span");
@@ -99,6 +100,7 @@ describe("scoreLines()", () => {
     expect(text).toContain("asked for and not for decisions: humidity 6 h 0.500%");
     expect(text).toContain("never seen in training: chicago");
     expect(text).toContain("humidity 6 h: MAE 9.90, 13.1% better than DAP");
+    expect(text).toContain("no list names:\n  humidity 6 h: MAE 8.80");
   });
 });
 

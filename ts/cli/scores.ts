@@ -156,7 +156,13 @@ export function scoreLines(found: Evaluation): string[] {
     `pairs left out: ${left_out.join(" · ") || "none"} (known anomalies: ${found.masks.by ?? "no list; faults by climatology instead"})`,
     ...(kelvin.length > 0 ? [`MAPE in kelvin, asked for and not for decisions: ${kelvin.join(" · ")}`] : []),
     ...(found.data.strangers.length > 0
-      ? [`never seen in training: ${found.data.strangers.join(", ")}`, ...strangerLines(found)]
+      ? [`never seen in training: ${found.data.strangers.join(", ")}`, ...groupLines(found, "never_seen")]
+      : []),
+    ...(found.cells.some((cell) => cell.group === "without_faults")
+      ? [
+          "without truths that the station's own climatology calls a fault and no list names:",
+          ...groupLines(found, "without_faults"),
+        ]
       : []),
     ...(found.in_sample
       ? ["the model has learnt from this span: these scores say nothing about the future"]
@@ -166,9 +172,9 @@ export function scoreLines(found: Evaluation): string[] {
   ];
 }
 
-function strangerLines(found: Evaluation): string[] {
+function groupLines(found: Evaluation, group: string): string[] {
   return found.cells
-    .filter((cell) => cell.group === "never_seen")
+    .filter((cell) => cell.group === group)
     .map(({ target, horizon_h, metrics }) => {
       const unit = unitWord(found.units[target] ?? null);
       return `  ${target} ${horizon_h} h: MAE ${number(metrics[`mae_${unit}`])}, ${percent(metrics["skill_dap"])} better than DAP`;

@@ -260,8 +260,14 @@ def _scenarios(result: Mapping[str, Any], network: Sequence[Mapping[str, Any]]) 
         "still seen the station's rows.</p>",
         _table(head, rows),
     ]
-    unseen = [c for c in result["cells"] if c.get("group") == "never_seen"]
-    if unseen:
+    titles = {
+        "never_seen": "Stations that training has never seen:",
+        "without_faults": "Without truths that the station's own climatology calls a fault and no list names:",
+    }
+    for group, title in titles.items():
+        unseen = [c for c in result["cells"] if c.get("group") == group]
+        if not unseen:
+            continue
         rows = [
             (
                 _label(result, c),
@@ -272,7 +278,7 @@ def _scenarios(result: Mapping[str, Any], network: Sequence[Mapping[str, Any]]) 
             for c in unseen
         ]
         out += [
-            "<p>Stations that training has never seen:</p>",
+            f"<p>{title}</p>",
             _table(("target, horizon", "MAE", "skill DAP", "pairs"), rows),
         ]
     return out

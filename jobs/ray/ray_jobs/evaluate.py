@@ -57,7 +57,8 @@ class Judged(NamedTuple):
     Shapes: `t_ms` [n]; `truth` [n, target, horizon], NaN where the pair does not count; `said` and `fixed` [n, target,
     horizon, level], with the bands as a station adapts them and as the model brings them; `references` name -> [n,
     target, horizon]; `alone` and `stranger` [n, target, horizon], the median when nobody stands around, and when the
-    model does not know the station; `left_out` [reason, target, horizon] counts of pairs.
+    model does not know the station; `odd` [n, target, horizon], whether the truth counts though the station's
+    climatology calls it a fault; `left_out` [reason, target, horizon] counts of pairs.
     """
 
     station: str
@@ -68,6 +69,7 @@ class Judged(NamedTuple):
     references: dict[str, Floats]
     alone: Floats | None
     stranger: Floats
+    odd: NDArray[np.bool_]
     left_out: NDArray[np.int64]
     rows: int
     sha256: str
@@ -354,7 +356,10 @@ def _of_station(
     ends, issued, said, fixed, stranger = ends[shown], issued[shown], said[shown], fixed[shown], stranger[shown]
     alone = None if alone is None else alone[shown]
 
-    wrong = _wrong(contract, series, masks, listed, baseline)
+    *wrong, faulty = _wrong(contract, series, masks, baseline)
+    # With a list of known anomalies that list decides; without one a station's own climatology says what is a fault.
+    wrong.append(np.zeros_like(faulty) if listed else faulty)
+    odd = np.zeros(said.shape[:3], dtype=bool)
     truth = np.full(said.shape[:3], np.nan)
     left_out = np.zeros((len(REASONS), *said.shape[1:3]), dtype=np.int64)
     for j, horizon in enumerate(horizons_ms):
@@ -371,6 +376,7 @@ def _of_station(
             silent = open_ & np.isnan(said[:, k, j, middle])
             left_out[-1, k, j] = np.sum(silent)
             truth[:, k, j] = np.where(open_ & ~silent, value, np.nan)
+            odd[:, k, j] = open_ & ~silent & faulty[there, k]
     others = references.forecasts(baseline, series, issued, span.fit_to, horizons_ms, samples.TRUTH_TOLERANCE_MS)
     inside = (series.t_ms >= span.from_ms) & (series.t_ms < span.to_ms)
     digest = hashlib.sha256(station.encode())
@@ -385,6 +391,7 @@ def _of_station(
         others,
         alone,
         stranger,
+        odd,
         left_out,
         int(inside.sum()),
         digest.hexdigest(),
@@ -455,13 +462,8 @@ def _forgetting(model: model_of.Model, station: str) -> model_of.Model:
     return other
 
 
-def _wrong(
-    contract: Contract, series: Series, masks: tuple[Mask, ...], listed: bool, baseline: Baseline
-) -> list[NDArray[np.bool_]]:
-    """What is no truth, by reason and in the order of REASONS: known anomalies, interpolated, faults. [n, target] each.
-
-    With a list of known anomalies that list decides; without one a station's own climatology says what is a fault.
-    """
+def _wrong(contract: Contract, series: Series, masks: tuple[Mask, ...], baseline: Baseline) -> list[NDArray[np.bool_]]:
+    """What may be no truth, in the order of REASONS: known anomalies, interpolated, faults. [n, target] each."""
     known = np.zeros(series.values.shape, dtype=bool)
     ruled = np.zeros(series.values.shape, dtype=bool)
     faulty = np.zeros(series.values.shape, dtype=bool)
@@ -472,8 +474,7 @@ def _wrong(
         spans = [(m.from_ms, m.to_ms) for m in masks if m.field == target]
         known[:, k] = scores.within(series.t_ms - contract.window_ms, series.t_ms, spans)
         ruled[:, k] = scores.interpolated(series.t_ms, series.values[:, k])
-        if not listed:
-            faulty[:, k] = base_of.faulty(series.values[:, k] - at[:, k])
+        faulty[:, k] = base_of.faulty(series.values[:, k] - at[:, k])
     return [known, ruled, faulty]
 
 
@@ -510,8 +511,10 @@ def judge(contract: Contract, judged: list[Judged], rounds: int, seed: int, know
             cells += of
             worst.append({**where, **_worst(of)})
             strange = np.array([one.station not in known for one in judged])[pairs.station]
-            for group, use in (("trained_on", ~strange), ("never_seen", strange)):
-                if strange.any() and use.any():
+            groups = (("trained_on", ~strange), ("never_seen", strange)) if strange.any() else ()
+            doubted = (("without_faults", ~pairs.odd),) if pairs.odd.any() else ()
+            for group, use in (*groups, *doubted):
+                if use.any():
                     part = pairs.of(use)
                     metrics = scores.summary(part.truth, part.said, levels, part.others, unit)
                     cells.append({**where, "station": None, "group": group, "metrics": metrics})
@@ -543,6 +546,7 @@ class Pairs(NamedTuple):
     others: dict[str, Floats]
     alone: Floats | None
     stranger: Floats
+    odd: NDArray[np.bool_]
     station: NDArray[np.int64]
     valid_ms: NDArray[np.int64]
 
@@ -554,6 +558,7 @@ class Pairs(NamedTuple):
             {name: other[use] for name, other in self.others.items()},
             None if self.alone is None else self.alone[use],
             self.stranger[use],
+            self.odd[use],
             self.station[use],
             self.valid_ms[use],
         )
@@ -570,6 +575,7 @@ def _pairs(contract: Contract, judged: list[Judged], k: int, j: int) -> Pairs:
         {name: np.concatenate([one.references[name][u, k, j] for one, u in both]) for name in references.NAMES},
         np.concatenate(alone) if alone else None,
         np.concatenate([one.stranger[u, k, j] for one, u in both]),
+        np.concatenate([one.odd[u, k, j] for one, u in both]),
         np.concatenate([np.full(int(u.sum()), i) for i, u in enumerate(uses)]),
         np.concatenate([one.t_ms[u] + contract.horizons_h[j] * HOUR_MS for one, u in both]),
     )
