@@ -153,7 +153,7 @@ def opened(spark: SparkSession, contract: Contract, params: ArchiveParams, topic
     """
     path, ours = params.table_path, writer_schemas(params)
     fresh = not table.is_table(spark, path)
-    if fresh and table.exists(spark, offsets_log(params)):
+    if fresh and begun(spark, params):
         raise JobError(
             "config_invalid",
             f'Cannot archive into "{path}": expected a table beside its checkpoint, got the checkpoint alone; '
@@ -238,8 +238,9 @@ def checkpoint(params: ArchiveParams) -> str:
     return f"{params.table_path}/_checkpoint"
 
 
-def offsets_log(params: ArchiveParams) -> str:
-    return f"{checkpoint(params)}/offsets"
+def begun(spark: SparkSession, params: ArchiveParams) -> bool:
+    """Whether the checkpoint has planned a batch: from then on it alone says where the query goes on."""
+    return any(name.isdigit() for name in table.names_in(spark, f"{checkpoint(params)}/offsets"))
 
 
 def starting_offsets(spark: SparkSession, params: ArchiveParams) -> str:
@@ -248,7 +249,7 @@ def starting_offsets(spark: SparkSession, params: ArchiveParams) -> str:
     So a checkpoint can be removed and nothing is kept twice. What retention has taken in between is written down in the
     table as lost.
     """
-    if table.exists(spark, offsets_log(params)):
+    if begun(spark, params):
         return "earliest"
     last = spark.read.format("delta").load(params.table_path).groupBy("partition").agg(F.max("offset").alias("last"))
     held = {row["partition"]: row["last"] + 1 for row in last.collect()}
@@ -279,9 +280,9 @@ def log_starts(params: ArchiveParams) -> dict[int, int]:
 
 def topic_id(params: ArchiveParams) -> str:
     """The topic's own id, which a topic made anew under the same name does not have."""
-    asked = AdminClient(kafka_config(params.kafka)).describe_topics(
-        TopicCollection([params.raw_topic]), request_timeout=KAFKA_S
-    )
+    # Held in a variable: a client nobody holds is taken down with the question under way.
+    admin = AdminClient(kafka_config(params.kafka))
+    asked = admin.describe_topics(TopicCollection([params.raw_topic]), request_timeout=KAFKA_S)
     try:
         return str(asked[params.raw_topic].result(timeout=KAFKA_S).topic_id)
     except KafkaException as error:

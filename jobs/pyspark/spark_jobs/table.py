@@ -27,10 +27,22 @@ def named(path: str) -> str:
 
 def exists(spark: SparkSession, path: str) -> bool:
     """Whether a file or folder exists, on any file system Spark knows."""
+    at, files = located(spark, path)
+    return bool(files.exists(at))
+
+
+def names_in(spark: SparkSession, path: str) -> list[str]:
+    """Names of what lies in a folder; empty without the folder."""
+    at, files = located(spark, path)
+    return [str(found.getPath().getName()) for found in files.listStatus(at)] if files.exists(at) else []
+
+
+def located(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """A path and its file system, both Java's."""
     jvm, context = spark._jvm, spark.sparkContext._jsc
     assert jvm is not None and context is not None
     at = jvm.org.apache.hadoop.fs.Path(path)
-    return bool(at.getFileSystem(context.hadoopConfiguration()).exists(at))
+    return at, at.getFileSystem(context.hadoopConfiguration())
 
 
 def is_table(spark: SparkSession, path: str) -> bool:
