@@ -8,11 +8,20 @@ import { Command } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { down, startEngines } from "../engines/local/index.ts";
 import type { Settings } from "../engines/settings.ts";
+import { type ArchiveRound, archiveWrong, proveArchive } from "../prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../prove/certificate.ts";
 import { type KillsRound, proveKills } from "../prove/kills.ts";
 import { runRounds } from "../prove/rounds.ts";
 import { roundsOf } from "../prove/schedule.ts";
-import { killsLines, killsSummary, windowsLines, windowsSummary, windowsWrong } from "../prove/summary.ts";
+import {
+  archiveLines,
+  archiveSummary,
+  killsLines,
+  killsSummary,
+  windowsLines,
+  windowsSummary,
+  windowsWrong,
+} from "../prove/summary.ts";
 import { proveWindows, type WindowsRound } from "../prove/windows.ts";
 
 interface Options {
@@ -171,6 +180,28 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
     return { wrong: summary.wrong, summary, lines: [...windowsLines(summary), ...summary.first_wrong] };
   },
 
+  async archive({ seed, ...work }) {
+    const sizes = roundsOf(ARCHIVE_KILLS, ARCHIVE_ROUND_MOST);
+    const rounds = await runRounds<ArchiveRound>({
+      folder: roundsFolder(work, `archive-${ARCHIVE_KILLS}-seed-${seed}`),
+      count: sizes.length,
+      log: work.say,
+      fine: (round) => archiveWrong(round) === 0,
+      onRound: (done) => work.write(archiveSummary(seed, done)),
+      run: (round) =>
+        proveArchive({
+          engines: work.engines,
+          seed: seed * 1_000 + round,
+          kills: sizes[round]!,
+          share: 1,
+          signal: work.signal,
+          log: work.say,
+        }),
+    });
+    const summary = archiveSummary(seed, rounds);
+    return { wrong: summary.wrong, summary, lines: [...archiveLines(summary), ...summary.first_wrong] };
+  },
+
   async certificate({ seed, ...work }) {
     const [round] = await runRounds<CertificateRound>({
       folder: roundsFolder(work, `certificate-seed-${seed}`),
@@ -198,6 +229,10 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
 
 /** Windows of the certificate that is proved: the sample's three days, of which so many are compared. */
 const CERTIFICATE_WINDOWS = 10_000;
+
+/** Kills of the archive's driver in all, and in one round, for the same reason as above. */
+const ARCHIVE_KILLS = 10;
+const ARCHIVE_ROUND_MOST = 4;
 
 const WINDOWS_ROUNDS = [
   { duplicates: "source", days: 2 },

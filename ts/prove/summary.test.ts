@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
+import type { ArchiveRound } from "./archive.ts";
 import type { Checked, KillsRound } from "./kills.ts";
-import { killsLines, killsSummary, median, windowsSummary } from "./summary.ts";
+import { archiveLines, archiveSummary, killsLines, killsSummary, median, windowsSummary } from "./summary.ts";
 
 const checked = (wrong: number): Checked => ({
   observations: 10,
@@ -68,4 +69,32 @@ it("windowsSummary() counts what is wrong in stream and backfill", () => {
     seconds: 10,
     first_wrong: ["a", "b", "c"],
   });
+});
+
+it("archiveSummary() counts records, what `millrace archive` says and the backfill", () => {
+  const fine: ArchiveRound = {
+    seed: 1,
+    kills: [
+      { what: "jvm", version: 4, recovery_ms: 1_000 },
+      { what: "python", version: 9, recovery_ms: 3_000 },
+    ],
+    checked: { records: 5, rows: 5, missing: 0, extra: 0, repeated: 0, changed: 0, wrong: 0 },
+    whole: true,
+    versions: 12,
+    files: 2,
+    backfill: { windows: 5, observations: 5, rejects: 1, wrong: 0 },
+    first_wrong: [],
+    seconds: 10,
+  };
+  const bad = {
+    ...fine,
+    whole: false,
+    checked: { ...fine.checked, rows: 6, repeated: 1, wrong: 1 },
+    first_wrong: ["x"],
+  };
+  expect(archiveSummary(1, [])).toMatchObject({ wrong: 0, recovery: { kills: 0 } });
+  const summary = archiveSummary(1, [fine, bad]);
+  expect(summary).toMatchObject({ wrong: 2, seconds: 20, first_wrong: ["x"] });
+  expect(summary.recovery).toEqual({ kills: 4, median_ms: 2_000, max_ms: 3_000 });
+  expect(archiveLines(summary)).toContain("2 wrong");
 });

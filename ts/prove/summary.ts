@@ -1,5 +1,6 @@
 // What the rounds of a proof come to, as it is written to docs/proof: counts, recovery times, and what was compared.
 
+import { type ArchiveRound, archiveWrong } from "./archive.ts";
 import type { Checked, KillsRound } from "./kills.ts";
 import { KINDS, type Kind } from "./schedule.ts";
 import type { WindowsRound } from "./windows.ts";
@@ -104,6 +105,46 @@ export function windowsLines({ rounds, wrong }: WindowsSummary): string[] {
           backfill ? `, ${backfill.windows} and ${backfill.rejects} in the backfill` : ""
         }`,
     ),
+    `${wrong} wrong`,
+  ];
+}
+
+export interface ArchiveSummary {
+  readonly proof: "archive";
+  readonly seed: number;
+  readonly seconds: number;
+  /** 0 when all is proved. */
+  readonly wrong: number;
+  /** From the kill to the first commit after it. */
+  readonly recovery: Recovery;
+  readonly rounds: readonly Omit<ArchiveRound, "first_wrong">[];
+  readonly first_wrong: readonly string[];
+}
+
+export function archiveSummary(seed: number, rounds: readonly ArchiveRound[]): ArchiveSummary {
+  const times = rounds.flatMap((round) => round.kills.map(({ recovery_ms }) => recovery_ms));
+  return {
+    proof: "archive",
+    seed,
+    seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
+    wrong: rounds.reduce((sum, round) => sum + archiveWrong(round), 0),
+    recovery: {
+      kills: times.length,
+      median_ms: times.length === 0 ? 0 : Math.round(median(times)),
+      max_ms: Math.max(0, ...times),
+    },
+    rounds: rounds.map(({ first_wrong, ...round }) => round),
+    first_wrong: rounds.flatMap(({ first_wrong }) => first_wrong),
+  };
+}
+
+export function archiveLines({ rounds, recovery, wrong }: ArchiveSummary): string[] {
+  return [
+    ...rounds.map(
+      ({ kills, checked, versions, backfill }) =>
+        `${kills.length} kills: ${checked.records} records, ${checked.rows} rows in ${versions} versions; ${backfill.windows} windows from the archive`,
+    ),
+    `committed again after ${(recovery.median_ms / 1000).toFixed(1)} s (median), ${(recovery.max_ms / 1000).toFixed(1)} s (most)`,
     `${wrong} wrong`,
   ];
 }

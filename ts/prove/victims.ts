@@ -78,6 +78,20 @@ async function rayProcesses(
   };
 }
 
+/** The driver of a Spark job of ours: its JVM or the Python below it, by `aim`; null while it has not both. */
+export function sparkDriver(settings: Settings, job: string, aim: number): Victim | null {
+  const submission = readRecords(settings)[job]?.submission?.submission;
+  if (!submission) return null;
+  const all = running(submission);
+  const jvm = all.filter(({ command }) => command.includes("org.apache.spark.deploy.SparkSubmit"));
+  const python = all.filter(({ parent }) => jvm.some(({ pid }) => pid === parent));
+  // A driver that is not up yet is not in mid-stream.
+  if (jvm.length === 0 || python.length === 0) return null;
+  const [what, chosen] = aim < 0.5 ? (["jvm", jvm] as const) : (["python", python] as const);
+  const processes = identities(chosen.map(({ pid }) => pid));
+  return processes.length === 0 ? null : { what, processes };
+}
+
 /**
  * The process to kill now; null while there is none. `aim` in [0, 1) chooses where a part has two: Spark's driver is a JVM and
  * the Python below it, a source a program and the shell that notes its end.
@@ -106,24 +120,8 @@ export async function victimOf(
       if (kind === "driver") return found("driver", driver);
       return found("actor", actors.slice(0, 1));
     }
-    case "spark": {
-      const job = submission(names.jobs.features);
-      if (!job) return null;
-      const all = running(job);
-      const jvm = all.filter(({ command }) => command.includes("org.apache.spark.deploy.SparkSubmit"));
-      const python = all.filter(({ parent }) => jvm.some(({ pid }) => pid === parent));
-      // A driver that is not up yet is not in mid-stream.
-      if (jvm.length === 0 || python.length === 0) return null;
-      return aim < 0.5
-        ? found(
-            "jvm",
-            jvm.map(({ pid }) => pid),
-          )
-        : found(
-            "python",
-            python.map(({ pid }) => pid),
-          );
-    }
+    case "spark":
+      return sparkDriver(settings, names.jobs.features, aim);
     case "source": {
       const job = submission(names.jobs.replay);
       if (!job) return null;

@@ -323,6 +323,7 @@ export function planBackfill(setting: Setting, { from, from_ms, to_ms }: Backfil
     starting_offsets: topic?.starting_offsets ?? null,
     ending_offsets: topic?.ending_offsets ?? null,
     raw_schemas: applied.tables.raw,
+    archive_path: topic?.archive ? tables(settings).archive : null,
     files: "files" in from ? from.files : [],
     from_ms,
     to_ms,

@@ -1,11 +1,13 @@
-"""The batch job <pipeline>-backfill: a Kafka range or staged files in, Delta tables of feature rows and of rejects out.
+"""The batch job <pipeline>-backfill: records or files in, Delta tables of features and rejects out.
 
-The same decode.py and windows.py as the stream, so a window here equals the last version the stream published; its
-plan epoch is 0, below every stream's. Each table changes in one commit; a second run replaces what the first wrote.
+Records come from a range of the topic or from its archive. The same decode.py and windows.py as the stream, so a window
+here equals the last version the stream published; its plan epoch is 0, below every stream's. Each table changes in one
+commit; a second run replaces what the first wrote.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from pathlib import PurePosixPath
 
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import certificate, decode, io, windows
+from spark_jobs import archive, certificate, decode, io, table, windows
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError, Reporter, kafka_config
 from spark_jobs.generated.params import BackfillParams, CertifyParams
@@ -44,12 +46,18 @@ def write(spark: SparkSession, contract: Contract, params: BackfillParams) -> di
     clock: they count here and may not have counted in the stream."""
     observations, rejects = read(spark, contract, params)
     whole = params.from_ms is None and params.to_ms is None
+    if not whole:
+        check_table(spark, contract, params.table_path)
+    # Before the first commit: an input without an observation would replace rows with nothing.
+    if needed(observations, contract, params).isEmpty():
+        raise JobError("config_invalid", f"Cannot backfill: expected observations {said_range(params)}, got none")
     note = json.dumps(
         {
             "job": params.job,
             "submission": params.submission,
             "fingerprint": contract.fingerprint,
             "code": certificate.code_sha256(),
+            "rows": rows_hash(contract),
             "from_ms": params.from_ms,
             "to_ms": params.to_ms,
         }
@@ -86,17 +94,86 @@ def read(spark: SparkSession, contract: Contract, params: BackfillParams) -> tup
         return decode.decode_staged(staged, contract, source_name(params))
     if not (params.kafka and params.raw_topic and params.starting_offsets and params.ending_offsets):
         raise JobError("config_invalid", 'Cannot backfill: expected "files" or a topic with both offsets, got neither')
+    if params.archive_path is not None:
+        return decode.decode(*archived(spark, contract, params, params.archive_path))
     client = io.java_client(kafka_config(params.kafka))
     raw = io.read_range(spark, client, params.raw_topic, params.starting_offsets, params.ending_offsets)
     schemas = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
     return decode.decode(raw, contract, schemas)
 
 
+def archived(
+    spark: SparkSession, contract: Contract, params: BackfillParams, path: str
+) -> tuple[DataFrame, Contract, dict[int, str]]:
+    """What decode() takes, from the bytes the archive has kept: nothing that was decoded then is read.
+
+    Its own writer schemas count, and those the registry has beyond them. Errors: JobError config_invalid without a
+    table or for one of another topic; contract_mismatch where a unit or a schema id means something else.
+    """
+    if not table.is_table(spark, path):
+        raise JobError("config_invalid", f'Cannot backfill: expected an archive at "{path}", there is none')
+    known = table.properties(spark, path)
+    if known.get(table.TOPIC) != params.raw_topic:
+        raise JobError(
+            "config_invalid",
+            f'Cannot backfill from archive "{path}": expected topic "{params.raw_topic}", got {known.get(table.TOPIC)}',
+        )
+    theirs = table.schemas(known)
+    ours = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
+    table.check_units(theirs, contract, path)
+    twice = table.conflicts(ours, theirs)
+    if twice:
+        raise JobError(
+            "contract_mismatch",
+            f'Cannot backfill from archive "{path}": expected schema id {twice[0]} to mean what it means in the '
+            "registry; it was written with another registry",
+        )
+    for name, value in archive.READ_CONF.items():
+        spark.conf.set(name, value)
+    held = spark.read.format("delta").load(path).where(of_input(params))
+    raw = held.select(
+        "topic", "partition", "offset", "key", "value", F.col("append_time").alias("timestamp"), "headers"
+    )
+    return raw, contract, ours | theirs
+
+
+def rows_hash(contract: Contract) -> str:
+    """What the meaning of a feature row depends on, in one word: a table holds rows of one only."""
+    fields = [(f.name, f.unit, f.range) for f in contract.fields]
+    parts = [contract.plan_hash, contract.schemas["features"], fields, contract.lead_ms, contract.duplicates]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def check_table(spark: SparkSession, contract: Contract, path: str) -> None:
+    """Errors: JobError contract_mismatch for a table whose other rows were made by another contract."""
+    if not table.is_table(spark, path):
+        return
+    note = table.last_note(spark, path)
+    same = note["rows"] == rows_hash(contract) if "rows" in note else note.get("fingerprint") == contract.fingerprint
+    if not same:
+        raise JobError(
+            "contract_mismatch",
+            f'Cannot write a range of table "{path}": expected rows of contract {contract.fingerprint}, got '
+            f"{note.get('fingerprint', 'a table without a note')}; run the backfill without --from and --to, which "
+            "replaces the whole table, or move the old one away",
+        )
+
+
+def said_range(params: BackfillParams) -> str:
+    ends = [None if ms is None else timestamp(ms).removeprefix("TIMESTAMP ") for ms in (params.from_ms, params.to_ms)]
+    return f"in windows that end from {ends[0] or 'the first'} to before {ends[1] or 'the end'}"
+
+
+def needed(observations: DataFrame, contract: Contract, params: BackfillParams | CertifyParams) -> DataFrame:
+    """The observations that windows of the range hold."""
+    start = None if params.from_ms is None else params.from_ms - contract.window_ms
+    return observations.where(in_span(decode.EVENT_TIME, start, params.to_ms))
+
+
 def feature_rows(observations: DataFrame, contract: Contract, params: BackfillParams | CertifyParams) -> DataFrame:
     """The rows with window_end in [from_ms, to_ms), each station whole in one file, in window_end order."""
-    start = None if params.from_ms is None else params.from_ms - contract.window_ms
-    needed = observations.where(in_span(decode.EVENT_TIME, start, params.to_ms))
-    once = windows.first_in_table(needed, contract) if contract.duplicates == "engine" else needed
+    within = needed(observations, contract, params)
+    once = windows.first_in_table(within, contract) if contract.duplicates == "engine" else within
     rows = windows.feature_rows(windows.followed(once, contract), contract, PLAN_EPOCH, F.current_timestamp())
     rows = rows.where(in_span("window_end", params.from_ms, params.to_ms))
     return rows.repartition(params.shuffle_partitions, contract.key).sortWithinPartitions(contract.key, "window_end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import deltalake
 import fastavro
 import pytest
 from pyspark.sql import SparkSession
-from spark_jobs import backfill, oracle
+from spark_jobs import archive, backfill, decode, oracle
 from spark_jobs.generated.job import JobError
 from spark_jobs.generated.params import BackfillParams
-from tests import streams
+from tests import streams, test_archive
 from tests.contracts import WEATHER
 
 T = streams.START_MS
@@ -52,6 +53,7 @@ def params(tmp_path: Path, files: list[Path], from_ms: int | None = None, to_ms:
         starting_offsets=None,
         ending_offsets=None,
         raw_schemas={},
+        archive_path=None,
         files=tuple(str(f) for f in files),
         from_ms=from_ms,
         to_ms=to_ms,
@@ -120,6 +122,55 @@ def test_without_an_input_the_configuration_is_refused(spark: SparkSession, tmp_
     with pytest.raises(JobError) as caught:
         backfill.write(spark, WEATHER, params(tmp_path, []))
     assert caught.value.code == "config_invalid"
+
+
+def test_an_archive_becomes_the_oracles_rows_by_what_its_bytes_say_now(spark: SparkSession, tmp_path: Path) -> None:
+    path = tmp_path / "archive"
+    kept = test_archive.params(path)
+    archive.opened(spark, WEATHER, kept, "topic-1")
+    wanted = []
+    records = []
+    for i in range(20):
+        station, at = f"s{i % 2}", T + i * 30_000
+        # The last ones have a writer nobody knew when they were archived.
+        writer = 7 if i < 16 else 12
+        value = decode.prefix(writer) + test_archive.encoded(7, station, at, temperature=i / 10)[5:]
+        records.append(test_archive.record(i, value, station.encode(), append_ms=at))
+        place = {"raw_partition": 0, "raw_offset": i, "append_time": at}
+        reading = {f.name: None for f in WEATHER.measured} | {"temperature": i / 10}
+        wanted.append({"station_id": station, "event_time": at} | reading | place)
+    records.append(test_archive.record(20, b"not framed", append_ms=T))
+    test_archive.append(spark, path, records)
+    known = test_archive.TEXTS | {"12": test_archive.TEXTS["7"]}
+    run = replace(
+        params(tmp_path, []),
+        raw_topic="raw",
+        raw_schemas=known,
+        archive_path=str(path),
+        starting_offsets='{"raw": {"0": 2}}',
+        ending_offsets='{"raw": {"0": 21}}',
+    )
+    counters = backfill.write(spark, WEATHER, run)
+    assert (counters["input_rows"], counters["rejected_rows"]) == (18.0, 1.0)
+    assert oracle.differences(rows(tmp_path / "features"), oracle.feature_rows(wanted[2:], WEATHER)) == []
+
+    def refused(other: BackfillParams) -> JobError:
+        before = deltalake.DeltaTable(run.table_path).version(), deltalake.DeltaTable(run.rejects_path).version()
+        with pytest.raises(JobError) as caught:
+            backfill.write(spark, WEATHER, other)
+        after = deltalake.DeltaTable(run.table_path).version(), deltalake.DeltaTable(run.rejects_path).version()
+        assert before == after
+        return caught.value
+
+    assert "got none" in str(refused(replace(run, from_ms=T + 86_400_000, to_ms=T + 2 * 86_400_000)))
+    assert refused(replace(run, archive_path=str(tmp_path / "nothing"))).code == "config_invalid"
+    assert 'expected topic "other"' in str(refused(replace(run, raw_topic="other")))
+    kelvin = test_archive.TEXTS["7"].replace('"degC"', '"K"')
+    assert "schema id 7" in str(refused(replace(run, raw_schemas=known | {"7": kelvin})))
+    # A range goes only into a table whose other rows mean the same.
+    meant = replace(WEATHER, lead_ms=WEATHER.lead_ms + 1)
+    with pytest.raises(JobError, match="expected rows of contract"):
+        backfill.write(spark, meant, replace(run, from_ms=T, to_ms=None))
 
 
 def test_of_input_names_exactly_the_offsets_read(tmp_path: Path) -> None:
