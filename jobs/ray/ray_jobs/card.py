@@ -24,7 +24,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px}
 .wide{overflow-x:auto}th,td{padding:.15rem .55rem;text-align:right;border-bottom:1px solid var(--soft)}
 th:first-child,td:first-child{text-align:left}th{font-weight:600;vertical-align:bottom}
 .warn{color:var(--bad);font-weight:600}.note{opacity:.75;font-size:13px}
-figure{margin:1rem 0;background:#fff;border-radius:6px;padding:.5rem}svg{max-width:100%;height:auto}
+figure{margin:1rem 0;background:#fff;color:#222;border-radius:6px;padding:.5rem}svg{max-width:100%;height:auto}
 code{font-size:12px;overflow-wrap:anywhere}
 """
 _SHOWN = {"degC": "°C", "1": ""}
