@@ -137,6 +137,8 @@ def certificate(
             f"{compared.repeated} times in the sampled windows an observation repeats a station and time; "
             "the contract promises that sources send each once"
         )
+    if compared.equal == 0:
+        reasons.append("no sampled window is the same on all sides: there is nothing to vouch for")
     for side, count in compared.by_side.items():
         reasons.append(f"{count} of {compared.windows} windows in the {side} differ from the oracle")
     from_ms, to_ms = params.covers_from_ms, params.covers_to_ms
