@@ -11,6 +11,7 @@ from spark_jobs import io
 
 ROOT = Path(__file__).resolve().parents[3]
 JARS = ROOT / "target" / "engines" / "spark"
+DEFAULTS = ROOT / "infra" / "local" / "spark" / "spark-defaults.conf"
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +32,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             f"-Dderby.system.home={tmp_path_factory.mktemp('derby')} -XX:+UseSerialGC {io.AVRO_LIMITS}",
         )
     )
+    # As the cluster's applications get them: how files are written is part of what is tested.
+    for line in DEFAULTS.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            builder = builder.config(*line.split(maxsplit=1))
     session = io.configure(
         builder, app_conf=io.APP_CONF | io.DELTA_CONF, sql_conf=io.SQL_CONF | {"spark.sql.shuffle.partitions": "2"}
     )
