@@ -92,10 +92,10 @@ def read(spark: SparkSession, contract: Contract, params: BackfillParams) -> tup
     if params.files:
         staged = spark.read.format("avro").load(list(params.files))
         return decode.decode_staged(staged, contract, source_name(params))
-    if not (params.kafka and params.raw_topic and params.starting_offsets and params.ending_offsets):
-        raise JobError("config_invalid", 'Cannot backfill: expected "files" or a topic with both offsets, got neither')
     if params.archive_path is not None:
         return decode.decode(*archived(spark, contract, params, params.archive_path))
+    if not (params.kafka and params.raw_topic and params.starting_offsets and params.ending_offsets):
+        raise JobError("config_invalid", 'Cannot backfill: expected "files" or a topic with both offsets, got neither')
     client = io.java_client(kafka_config(params.kafka))
     raw = io.read_range(spark, client, params.raw_topic, params.starting_offsets, params.ending_offsets)
     schemas = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
