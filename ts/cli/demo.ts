@@ -109,7 +109,7 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<void> {
     console.log(`
 First forecast served after ${seconds} s: ${forecast}
 
-  API       ${settings.apiUrl}/            (the page; /docs of the API at ${settings.apiUrl}/openapi.json)
+  API       ${settings.apiUrl}   the page; its description is at /openapi.json
   Spark     ${settings.sparkUiUrl}
   Ray       ${settings.rayUrl}
   MLflow    ${settings.mlflowUrl}   model "${names.model}", ${contract.stations[STATION]?.name ?? STATION} and ${Object.keys(contract.stations).length - 1} more stations
