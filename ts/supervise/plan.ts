@@ -314,7 +314,7 @@ export function tables(settings: Settings): {
 }
 
 export function planBackfill(setting: Setting, { from, from_ms, to_ms }: BackfillChoice): Planned {
-  const { settings, pipeline, applied, code } = setting;
+  const { settings, pipeline, applied } = setting;
   const names = namesOf(pipeline, settings.namespace);
   const topic = "files" in from ? null : from;
   const params: Before<BackfillParams> = {
@@ -331,23 +331,7 @@ export function planBackfill(setting: Setting, { from, from_ms, to_ms }: Backfil
     rejects_path: tables(settings).rejects,
     shuffle_partitions: 4,
   };
-  const { features } = pipeline.resources;
-  return {
-    name: names.jobs.backfill,
-    launch: {
-      engine: "spark",
-      entrypoint: pyspark(settings, `${pipeline.name}_backfill`),
-      cores: features.cores,
-      driver_memory: features.driver_memory,
-      executor_memory: "1200m",
-      properties: LAUNCH_PROPERTIES,
-    },
-    params,
-    code: code.spark,
-    heartbeat_ms: null,
-    stop_ms: STOP_MS,
-    finite: false,
-  };
+  return sparkBatch(setting, "backfill", names, params, pipeline.resources.features.driver_memory);
 }
 
 export interface CertifyChoice
@@ -370,7 +354,7 @@ export interface CertifyChoice
 }
 
 export function planCertify(setting: Setting, choice: CertifyChoice): Planned {
-  const { settings, pipeline, applied, code } = setting;
+  const { settings, pipeline, applied } = setting;
   const names = namesOf(pipeline, settings.namespace);
   const params: Before<CertifyParams> = {
     ...shared(setting, names, "certify"),
@@ -382,15 +366,24 @@ export function planCertify(setting: Setting, choice: CertifyChoice): Planned {
     ...choice,
     certificates_path: choice.certificates_path ?? tables(settings).certificates,
   };
-  const { features } = pipeline.resources;
+  // The oracle and the sampled rows live in the driver's Python, beside this.
+  return sparkBatch(setting, "certify", names, params, "900m");
+}
+
+function sparkBatch(
+  { settings, pipeline, code }: Setting,
+  job: "backfill" | "certify",
+  names: Names,
+  params: Readonly<Record<string, unknown>>,
+  driver_memory: string,
+): Planned {
   return {
-    name: names.jobs.certify,
+    name: names.jobs[job],
     launch: {
       engine: "spark",
-      entrypoint: pyspark(settings, `${pipeline.name}_certify`),
-      cores: features.cores,
-      // The oracle and the sampled rows live in the driver's Python, beside this.
-      driver_memory: "900m",
+      entrypoint: pyspark(settings, `${pipeline.name}_${job}`),
+      cores: pipeline.resources.features.cores,
+      driver_memory,
       executor_memory: "1200m",
       properties: LAUNCH_PROPERTIES,
     },
