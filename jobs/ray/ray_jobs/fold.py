@@ -87,9 +87,9 @@ class Fold:
         of_units += ["1", "1", "1", "1", "deg", "deg", "m"]
         # How many inputs come from the station's own rows: these alone follow from its rows' order.
         self.own_inputs = len(names)
-        self._neighbours = Neighbours(contract)
-        names += self._neighbours.names
-        of_units += self._neighbours.units
+        self.neighbours = Neighbours(contract)
+        names += self.neighbours.names
+        of_units += self.neighbours.units
         self.input_names: tuple[str, ...] = tuple(names)
         self.input_units: tuple[str, ...] = tuple(of_units)
 
@@ -160,7 +160,7 @@ class Fold:
         day, year = _DAY * (t % 86_400_000), _YEAR * t
         inputs += (math.sin(day), math.cos(day), math.sin(year), math.cos(year))
         inputs += self._places.get(row[contract.key], (nan, nan, nan))
-        inputs += self._neighbours.at(row[contract.key], t, near)
+        inputs += self.neighbours.at(row[contract.key], t, near)
 
         earlier = self._earlier(cells, held, t, number, floor)
         verdict = self._rules.judge(

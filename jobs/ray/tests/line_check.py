@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -38,6 +39,7 @@ from ray_jobs.io import Decoder, Encoder
 from ray_jobs.predict import Codecs, Incoming, Names, Scorer
 from ray_jobs.ring import StationState
 from ray_jobs.worker import restore
+from tests.heard import HeardFold, heard, rows_of, wrong_heard
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "pyspark"))
 from spark_jobs import oracle
@@ -249,14 +251,21 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         Incoming(m.partition() or 0, m.offset() or 0, m.timestamp()[1], m.key(), m.value(), {})  # type: ignore[arg-type]
         for m in features
     ]
+    got = [p for _, p in line.decoded("predictions", line.read("predictions"))]
+    rows = rows_of(contract, (row for _, row in line.decoded("features", features)))
+    yield from wrong_heard(contract, got, rows)
+    summary["heard"] = sum(1 for p in got for _ in heard(contract, fold, p))
+    summary["moved_by_neighbours"] = moved_by_neighbours(got, champion, contract, fold.own_inputs)
+    if not summary["moved_by_neighbours"]:
+        yield "predictions: none depends on a neighbour, so this run shows nothing about them"
+    scorer.fold = HeardFold(contract, got)
     outcome = scorer.score(batch, champion, [])
     for count in ("rows", "predicted", "skipped", "expired", "rejected", "verified", "unverifiable"):
         summary[count] = getattr(outcome, count)
     decode = line.decoders["predictions"]
     yield from wrong_predictions(
-        [p for _, p in line.decoded("predictions", line.read("predictions"))],
+        got,
         [decode(value) for _, value in outcome.predictions],
-        fold.own_inputs,
     )
     decode = line.decoders["verifications"]
     yield from wrong_verifications(
@@ -285,6 +294,22 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
     yield from wrong_states(remembered(found, contract), remembered(scorer.states, contract))
 
 
+def moved_by_neighbours(
+    predictions: list[dict[str, Any]], champion: models.Model, contract: Contract, own_inputs: int
+) -> int:
+    """How many forecasts would differ had the station heard of nobody."""
+    if not predictions:
+        return 0
+    stations = [p[contract.key] for p in predictions]
+    t_ms = np.array([p["timestamp"] for p in predictions], dtype=np.int64)
+    inputs = np.array([p["inputs"] for p in predictions], dtype=np.float64)
+    alone = inputs.copy()
+    alone[:, own_inputs:] = np.nan
+    with_them, by_itself = (champion.forecast(stations, t_ms, x).heads for x in (inputs, alone))
+    differ = ~np.isclose(with_them, by_itself, rtol=0, atol=0, equal_nan=True)
+    return int(differ.any(axis=(1, 2, 3)).sum())
+
+
 def remembered(states: dict[int, dict[str, StationState]], contract: Contract) -> dict[tuple[int, str], Any]:
     """Everything in the state of each station that a restore has to bring back."""
     return {
@@ -294,10 +319,8 @@ def remembered(states: dict[int, dict[str, StationState]], contract: Contract) -
     }
 
 
-def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]], own_inputs: int) -> Iterator[str]:
-    """Each wanted id committed once with the same content, and no other. Changes the provenance of `wanted`, and cuts
-    the inputs of both to the first `own_inputs`: when an actor hears of a neighbour depends on what else it reads.
-    """
+def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:
+    """Each wanted id committed once with the same content, and no other. Changes the provenance of `wanted`."""
     by_id = {p["id"]: p for p in wanted}
     seen = Counter(p["id"] for p in got)
     yield from (f"prediction {i}: committed {n} times" for i, n in seen.items() if n > 1)
@@ -307,8 +330,6 @@ def wrong_predictions(got: list[dict[str, Any]], wanted: list[dict[str, Any]], o
         other = by_id.get(prediction["id"])
         if other is None:
             continue
-        for one in (prediction, other):
-            one["inputs"] = one["inputs"][:own_inputs]
         other["provenance"]["history_offsets"] = prediction["provenance"]["history_offsets"]
         for name in prediction.keys() - set(OF_THE_RUN):
             # As text: NaN equals NaN.

@@ -11,21 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.conformal import Forecast, bounds
-from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 
 
 class FakeModel:
-    """The median of target k at horizon j is the middle of the target's range plus the sum of the station's known
-    inputs plus k + j / 10; the outer heads are one unit either way, and so is the widest band; DAP is half a unit up.
+    """The median of target k at horizon j is the middle of the target's range plus the sum of the known inputs,
+    neighbours' too, plus k + j / 10; the outer heads are one unit either way, and so is the widest band; DAP is half a
+    unit up.
 
     It has seen window ends up to `train_to_ms`. A row whose first input is 13 breaks it.
     """
 
     def __init__(self, contract: Contract, version: str, train_to_ms: int = 0) -> None:
         self._shape = (len(contract.targets), len(contract.horizons_h))
-        # A neighbour's row may be a moment early or late after a restart; what a station says of itself may not.
-        self._own = Fold(contract).own_inputs
         low, high = bounds(contract)
         self.middle = (low + high) / 2
         # The widest band is the heads' own.
@@ -41,7 +39,7 @@ class FakeModel:
             raise ValueError("thirteen")
         targets, horizons = self._shape
         offset = np.arange(targets)[:, None] + np.arange(horizons)[None, :] / 10
-        known = np.nansum(inputs[:, : self._own], axis=1)
+        known = np.nansum(inputs, axis=1)
         median = known[:, None, None] + self.middle[:, None] + offset
         out = np.stack([median - 1, median, median + 1], axis=3)
         out[[s == "unheard-of" for s in stations]] = np.nan

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ import numpy as np
 import pytest
 from ray_jobs.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.io import BadRecord
+from tests.heard import heard, rows_of, wrong_heard
 from tests.topics import Topics, expected, traffic
 
 T0 = 1_480_550_400_000
 HERE = Path(__file__).resolve().parent
 TRANSIENT = ("stages", "provenance")
-OWN_INPUTS = Fold(CONTRACT).own_inputs
+FOLD = Fold(CONTRACT)
 
 
 @pytest.fixture
@@ -42,12 +45,19 @@ def start(params: Path, slot: int) -> subprocess.Popen[str]:
     )
 
 
+def features_of(topics: Topics) -> Iterator[dict[str, Any]]:
+    """The usable ones."""
+    for message in topics.read("features"):
+        with suppress(BadRecord):
+            yield topics.decoders["features"](message.value())
+
+
 def check(topics: Topics) -> dict[str, int]:
     """Every feature offset covered exactly once, every prediction and every verification committed once, the history
     that of a run without kills.
     """
-    wanted, verified, history, rejected = expected(topics, CONTRACT)
     got = [topics.decoders["predictions"](m.value()) for m in topics.read("predictions")]
+    wanted, verified, history, rejected = expected(topics, CONTRACT, got)
     ids = Counter(p["id"] for p in got)
     assert [i for i, n in ids.items() if n > 1] == [], "a prediction id was committed twice"
     assert ids.keys() == {p["id"] for p in wanted}
@@ -60,12 +70,13 @@ def check(topics: Topics) -> dict[str, int]:
     assert not set(offsets) & set(refused) and set(offsets.values()) == {1}
     for prediction in got:
         other = by_id[prediction["id"]]
-        # Neighbours are heard a little earlier or later after a kill.
-        for one in (prediction, other):
-            del one["inputs"][OWN_INPUTS:]
         for name in prediction.keys() - set(TRANSIENT):
             assert repr(prediction[name]) == repr(other[name]), f"{name} differs from the run without kills"
         assert prediction["provenance"]["feature_offset"] == other["provenance"]["feature_offset"]
+    rows = rows_of(CONTRACT, features_of(topics))
+    assert list(wrong_heard(CONTRACT, got, rows)) == []
+    heard_of = sum(1 for p in got for _ in heard(CONTRACT, FOLD, p))
+    assert heard_of > 0, "the traffic has no neighbours: it shows nothing about them"
     judged = [topics.decoders["verifications"](m.value()) for m in topics.read("verifications")]
     assert sorted(map(repr, judged)) == sorted(map(repr, verified)), "each truth is taken once, and says the same"
     compacted = {(m.partition(), m.key()): m.value() for m in topics.read("history")}

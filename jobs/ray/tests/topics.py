@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ from ray_jobs.generated.params import InferParams
 from ray_jobs.io import Decoder, Encoder
 from ray_jobs.predict import Codecs, Incoming, Names, Scorer
 from tests.feature_rows import row
+from tests.heard import HeardFold
 from tests.scores import FakeModel
 
 PARTITIONS = 4
@@ -214,7 +215,8 @@ class Expected(NamedTuple):
     rejected: set[tuple[int, int]]
 
 
-def expected(topics: Topics, contract: Contract) -> Expected:
+def expected(topics: Topics, contract: Contract, heard: Iterable[dict[str, Any]] = ()) -> Expected:
+    """`heard`: the predictions whose neighbours this run is to hear; without them it hears what its own order says."""
     codecs = Codecs(
         features=topics.decoders["features"],
         predictions=Encoder(contract.schemas["predictions"], IDS["predictions"]),
@@ -223,6 +225,8 @@ def expected(topics: Topics, contract: Contract) -> Expected:
         rejects=Encoder(contract.schemas["rejects"], IDS["rejects"]),
     )
     scorer = Scorer(contract, Names(topics.namespace, topics.names["features"], "champion"), codecs, lambda: 0)
+    if heard:
+        scorer.fold = HeardFold(contract, heard)
     batch = [
         Incoming(m.partition() or 0, m.offset() or 0, m.timestamp()[1], m.key(), m.value(), {})  # type: ignore[arg-type]
         for m in topics.read("features")
