@@ -7,7 +7,7 @@ import { type FakeRunner, fakeRunner } from "../engines/fake.ts";
 import type { JobStatus } from "../engines/job.ts";
 import { decide, type JobView, LIMITS, nextAttemptMs, type SubmissionView } from "./decide.ts";
 import type { Desired, DesiredJob } from "./desired.ts";
-import { type Effects, type Records, Supervisor } from "./supervisor.ts";
+import { type Effects, type Heartbeats, type Records, Supervisor } from "./supervisor.ts";
 
 const NOW = 1_000_000_000;
 const running: JobStatus = { state: "running" };
@@ -152,6 +152,7 @@ class World {
   /** Effects until the next kill; null for none. */
   fuse: number | null = null;
   violations: string[] = [];
+  heartbeats: Heartbeats = { of: () => null, caughtUp: async () => true };
   /** True: a killed supervisor's records are lost with it, and only the engine knows what runs. */
   forgetful = false;
 
@@ -181,7 +182,7 @@ class World {
     });
     const effects: Effects = {
       runners: { spark: runner, ray: runner, process: runner },
-      heartbeats: { of: () => null, caughtUp: async () => true },
+      heartbeats: this.heartbeats,
       clock: { nowMs: () => this.now_ms },
       desired: () => this.desired,
       store: {
@@ -360,6 +361,32 @@ describe("Supervisor", () => {
     await world.step();
     expect(world.engine.alive()).toHaveLength(1);
     expect(world.records?.["job-a"]).toMatchObject({ gave_up: null, status: { state: "running" } });
+  });
+
+  it("a new supervisor that has not read what a job said does not take it for silent", async () => {
+    const world = new World();
+    world.desired = { "job-a": { ...desiredJob("job-a"), heartbeat_ms: 30_000 } };
+    await world.step();
+    await world.step();
+    const { submission } = world.engine.alive()[0]!.handle;
+    world.now_ms += 2 * LIMITS.start_ms;
+    const said = { submission, at_ms: world.now_ms - 500, state: "running", error_code: null, message: null };
+    // The follower gets there while the supervisor asks whether it has.
+    let read = false;
+    world.heartbeats = {
+      of: () => (read ? said : null),
+      caughtUp: async () => {
+        read = true;
+        return true;
+      },
+    };
+    world.supervisor = null;
+    await world.step();
+    expect(world.engine.alive().map(({ handle }) => handle.submission)).toEqual([submission]);
+    // One that has said nothing since is silent.
+    world.now_ms += 60_000;
+    await world.step();
+    expect(world.records?.["job-a"]?.submission?.ending).toBe("silent");
   });
 
   it("adopts a job that runs without any record of it, and stops its twin", async () => {

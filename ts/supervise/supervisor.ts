@@ -126,22 +126,21 @@ export class Supervisor {
     if (this.#fatal !== null) throw this.#fatal;
     const desired = this.#effects.desired();
     await Promise.all([...this.#records.keys()].map((job) => this.#look(job)));
-    const now_ms = this.#effects.clock.nowMs();
     const wanted = new Map<string, WantedView>();
     for (const [job, want] of Object.entries(desired))
       wanted.set(job, { hash: hashOf(want), heartbeat_ms: want.heartbeat_ms, finite: want.finite });
-    const actual = new Map<string, JobView>();
-    for (const job of this.#records.keys()) actual.set(job, this.#view(job));
-    const actions = decide(wanted, actual, now_ms, this.#limits);
-    for (const action of actions) {
-      if (
-        action.kind === "stop" &&
-        action.reason === "silent" &&
-        !(await this.#effects.heartbeats.caughtUp())
-      )
-        continue;
-      this.#start(action, desired[action.job] ?? null);
+    const judge = (): Action[] => {
+      const actual = new Map([...this.#records.keys()].map((job) => [job, this.#view(job)] as const));
+      return decide(wanted, actual, this.#effects.clock.nowMs(), this.#limits);
+    };
+    const silent = (action: Action) => action.kind === "stop" && action.reason === "silent";
+    let actions = judge();
+    if (actions.some(silent)) {
+      // Silence was concluded from what had been read before the question: whoever has read everything judges again.
+      const heard = await this.#effects.heartbeats.caughtUp();
+      actions = judge().filter((action) => heard || !silent(action));
     }
+    for (const action of actions) this.#start(action, desired[action.job] ?? null);
     this.#save();
     const steady = [...this.#records.values()].every(
       ({ submission, status }) => submission === null || status?.state === "running",
