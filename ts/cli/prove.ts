@@ -10,7 +10,7 @@ import { down, startEngines } from "../engines/local/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { type ArchiveRound, archiveWrong, proveArchive } from "../prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../prove/certificate.ts";
-import { type KillsRound, proveKills } from "../prove/kills.ts";
+import { type KillsRound, killsWrong, proveKills } from "../prove/kills.ts";
 import { runRounds } from "../prove/rounds.ts";
 import { roundsOf } from "../prove/schedule.ts";
 import {
@@ -41,7 +41,11 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
     .description(
       "Proves at full count what the tests prove in small: every window right, nothing lost or doubled across kill -9 of every part",
     )
-    .option("--count <number>", "kills of each kind: actor, Ray job, Spark driver, source, supervisor", "20")
+    .option(
+      "--count <number>",
+      "kills of each kind: actor, Ray job, Spark driver, archive, source, supervisor",
+      "20",
+    )
     .option("--seed <number>", "order and times of the kills; another seed is another proof", "1")
     .option("--only <proof>", `one of: ${Object.keys(PROOFS).join(", ")}`)
     .option("--running", "use the running engines instead of a set of its own", false)
@@ -143,7 +147,7 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
       folder: roundsFolder(work, `kills-${count}-seed-${seed}`),
       count: sizes.length,
       log: work.say,
-      fine: ({ checked }) => checked.wrong === 0,
+      fine: (round) => killsWrong(round) === 0,
       onRound: (done) => work.write(killsSummary(seed, count, done)),
       run: (round) =>
         proveKills({
@@ -157,7 +161,7 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
         }),
     });
     const summary = killsSummary(seed, count, rounds);
-    return { wrong: summary.compared.wrong, summary, lines: killsLines(summary) };
+    return { wrong: summary.wrong, summary, lines: killsLines(summary) };
   },
 
   async windows({ seed, ...work }) {

@@ -16,7 +16,7 @@ import { ARCHIVE, planArchive, planBackfill, tables } from "../supervise/plan.ts
 import { pause } from "../supervise/progress.ts";
 import { startSupervisor } from "../supervise/run.ts";
 import { settingOf, untilEnded, untilRunning, withdrawJobs } from "../supervise/submit.ts";
-import { closeLine, type Line, openLine, python } from "./line.ts";
+import { closeLine, type Line, openLine, python, type Said } from "./line.ts";
 import { randomOf } from "./random.ts";
 import { kill, sparkDriver } from "./victims.ts";
 import type { TableChecked } from "./windows.ts";
@@ -79,7 +79,6 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
   const { settings, names, contract, kafka } = line;
   let fine = false;
   try {
-    const path = tables(settings).archive;
     const parts = kills + 1;
     const singapore = {
       bootstrap: settings.kafka.bootstrap,
@@ -102,27 +101,18 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
       await call({ action: "produce", part: [(share * part) / parts, (share * (part + 1)) / parts] });
       await aborted(line, part);
     };
-    await Promise.all([submit(line), produce(0)]);
-    // 0 and 1 are the empty table and its properties.
-    await untilVersion(path, 1, signal);
+    await Promise.all([startArchive(line), produce(0)]);
+    await archiveFlows(line);
     const done: ArchiveRound["kills"][number][] = [];
     for (let i = 0; i < kills; i++) {
       const before = await sent(line);
       const [killed] = await Promise.all([
-        strike(line, { path, before, after_ms: random() * KILL_MS_MAX, aim: random() }),
+        strike(line, { before, after_ms: random() * KILL_MS_MAX, aim: random() }),
         produce(i + 1),
       ]);
       done.push(killed);
     }
-    const archive = await untilWhole(line);
-    await stop(line);
-    const checked = await python<ArchiveChecked>(
-      line,
-      "archive_check",
-      { bootstrap: settings.kafka.bootstrap, raw_topic: names.topics.raw.topic, table_path: path },
-      "pyspark",
-    );
-    log(`archive: ${JSON.stringify(checked.said)}`);
+    const { archive, checked } = await compareArchive(line);
     const { starting_offsets, ending_offsets } = await reachOf(settings, kafka, {});
     const from = { archive: true, starting_offsets, ending_offsets };
     const plan = planBackfill(settingOf(settings), { from, from_ms: null, to_ms: null });
@@ -148,22 +138,53 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
 }
 
 /** The archive's job under the supervisor, with all that it does on a schedule in every few seconds. */
-async function submit(line: Line): Promise<void> {
+export async function startArchive(line: Line): Promise<void> {
   const { settings, signal, log } = line;
   const often = { ...ARCHIVE, trigger_ms: 1_000, compact_ms: 2_000, vacuum_ms: 4_000 };
   const plan = planArchive(settingOf(settings), often);
-  const desired = await changeDesired(settings, () => ({ [plan.name]: { ...plan, attempt: 0 } }));
+  const job = { ...plan, attempt: 0 };
+  await changeDesired(settings, (before) => ({ ...before, [plan.name]: job }));
   startSupervisor(settings);
-  await untilRunning(settings, desired, {
-    deadline_ms: DEADLINE_MS,
-    signal,
-    onState: (job, state) => log(`${job}: ${state}`),
-  });
+  await untilRunning(
+    settings,
+    { [plan.name]: job },
+    {
+      deadline_ms: DEADLINE_MS,
+      signal,
+      onState: (job, state) => log(`${job}: ${state}`),
+    },
+  );
 }
 
 async function stop({ settings, names, signal }: Line): Promise<void> {
   await withdrawJobs(settings, [names.jobs.archive]);
   await untilEnded(settings, [names.jobs.archive], { deadline_ms: DEADLINE_MS, signal });
+}
+
+/** Resolves once the archive holds records. */
+export function archiveFlows({ settings, signal }: Line): Promise<void> {
+  // 0 and 1 are the empty table and its properties.
+  return untilVersion(tables(settings).archive, 1, signal);
+}
+
+/** Resolves once the archive commits something it has not committed yet. */
+export function archiveGoesOn({ settings, signal }: Line): Promise<void> {
+  const path = tables(settings).archive;
+  return untilVersion(path, versionOf(path), signal);
+}
+
+/** Waits until everything committed is archived, ends the job, and compares table and topic record by record. */
+export async function compareArchive(
+  line: Line,
+): Promise<{ archive: Archive; checked: Said<ArchiveChecked> }> {
+  const { settings, names, log } = line;
+  const archive = await untilWhole(line);
+  await stop(line);
+  const place = { raw_topic: names.topics.raw.topic, table_path: tables(settings).archive };
+  const given = { bootstrap: settings.kafka.bootstrap, ...place };
+  const checked = await python<ArchiveChecked>(line, "archive_check", given, "pyspark");
+  log(`archive: ${JSON.stringify(checked.said)}`);
+  return { archive, checked };
 }
 
 /** Records nobody may ever see, on every partition. */
@@ -203,7 +224,7 @@ async function sent({ kafka, names }: Line): Promise<number> {
  */
 async function strike(
   line: Line,
-  { path, before, after_ms, aim }: { path: string; before: number; after_ms: number; aim: number },
+  { before, after_ms, aim }: { before: number; after_ms: number; aim: number },
 ): Promise<ArchiveRound["kills"][number]> {
   const { settings, names, signal, log } = line;
   const flow = await until(
@@ -224,10 +245,10 @@ async function strike(
     { deadline_ms: DEADLINE_MS, interval_ms: 50, signal },
   );
   if (!look.seen) throw new PipelineError("job_timed_out", "Cannot kill the archive's driver: found none");
-  const version = versionOf(path);
+  const version = versionOf(tables(settings).archive);
   const kill_ms = Date.now();
   await kill(look.seen);
-  await untilVersion(path, versionOf(path), signal);
+  await archiveGoesOn(line);
   const recovery_ms = Date.now() - kill_ms;
   log(
     `${look.seen.what} killed at version ${version}, committed again after ${(recovery_ms / 1000).toFixed(1)} s`,

@@ -8,6 +8,7 @@ import { until } from "../engines/local/until.ts";
 import type { Settings } from "../engines/settings.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { currentRecords, readRecords, startSupervisor } from "../supervise/run.ts";
+import { type ArchiveChecked, archiveFlows, archiveGoesOn, compareArchive, startArchive } from "./archive.ts";
 import { Committed, type Seen } from "./committed.ts";
 import { closeLine, type Line, openLine, publishChampion, python, start, stopReplay } from "./line.ts";
 import { KINDS, type Kill, type Kind, scheduleOf } from "./schedule.ts";
@@ -30,7 +31,7 @@ export interface Killed {
   readonly what: string;
   /** Predictions committed before it. */
   readonly at: number;
-  /** From the kill to the first commit that needed the successor; for the supervisor until its successor sees all jobs run. Wall time. */
+  /** From the kill to the first commit that needed the successor, the archive's own for the archive; for the supervisor until its successor sees all jobs run. Wall time. */
   readonly recovery_ms: number;
 }
 
@@ -46,6 +47,9 @@ export interface Checked {
   readonly rejected: number;
   readonly history_keys: number;
   readonly restored_cells: number;
+  /** Rows of neighbours in the predictions' inputs, and how many forecasts are other ones for it. */
+  readonly heard: number;
+  readonly moved_by_neighbours: number;
   readonly rejects_repeated: number;
   readonly wrong: number;
   readonly first_wrong: readonly string[];
@@ -55,7 +59,14 @@ export interface KillsRound {
   readonly seed: number;
   readonly kills: readonly Killed[];
   readonly checked: Checked;
+  /** Every committed observation in the archive, once, and whether `millrace archive` found it whole. */
+  readonly archived: ArchiveChecked & { readonly whole: boolean };
   readonly seconds: number;
+}
+
+/** Everything that is wrong in a round. */
+export function killsWrong({ checked, archived }: Pick<KillsRound, "checked" | "archived">): number {
+  return checked.wrong + archived.wrong + (archived.whole ? 0 : 1);
 }
 
 const SAMPLE = "samples/singapore-1min-3days.csv.gz";
@@ -77,19 +88,27 @@ export async function proveKills(options: KillsOptions): Promise<KillsRound> {
     const sample = join(engines.root, SAMPLE);
     log(`${line.settings.namespace}: ${kills.length} kills, seed ${seed}`);
     // The jobs come up while the model is made: the actor waits for its champion.
-    await Promise.all([publishChampion(line, champion), start(line, ["features", "infer"])]);
+    await Promise.all([
+      publishChampion(line, champion),
+      start(line, ["features", "infer"]),
+      startArchive(line),
+    ]);
     await start(line, ["replay"], [sample, "--source", SOURCE, "--json", "--speed", String(SPEED)]);
     committed = new Committed(line.kafka, line.registry, line.names, line.contract);
     await committed.more(1, { deadline_ms: DEADLINE_MS, signal });
+    await archiveFlows(line);
     const done: Killed[] = [];
     for (const next of kills) done.push(await strike(line, committed, next));
     const sent = await stopReplay(line, SOURCE);
     log(`${sent} observations sent`);
+    const { archive, checked: found } = await compareArchive(line);
+    const archived = { ...found.said, whole: archive.whole };
     const checked = await check(line, sample, sent);
-    fine = checked.wrong === 0;
+    const wrong = killsWrong({ checked, archived });
+    fine = wrong === 0;
     const seconds = Math.round((performance.now() - begin_ms) / 1000);
-    log(`${checked.wrong} wrong, ${seconds} s`);
-    return { seed, kills: done, checked, seconds };
+    log(`${wrong} wrong, ${seconds} s`);
+    return { seed, kills: done, checked, archived, seconds };
   } finally {
     await committed?.close();
     await closeLine(line, { keep: !fine && !signal.aborted });
@@ -120,7 +139,8 @@ async function strike(line: Line, committed: Committed, { kind, after, aim }: Ki
     startSupervisor(settings);
     await adopted(line, before, alone);
   }
-  const recovered_ms = kind === "supervisor" ? Date.now() : null;
+  if (kind === "archive") await archiveGoesOn(line);
+  const recovered_ms = kind === "supervisor" || kind === "archive" ? Date.now() : null;
   const back_ms = await committed.until((seen) => needs(alone ? kind : "source", seen) > dead_ms, {
     what: `a prediction after the kill of the ${kind} (${what})`,
     deadline_ms: DEADLINE_MS,
@@ -140,6 +160,7 @@ function needs(kind: Kind, { stages }: Seen): number {
       return stages.feature_processing_time;
     case "actor":
     case "driver":
+    case "archive":
     case "supervisor":
       return stages.predict_time;
   }

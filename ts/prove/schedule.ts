@@ -2,8 +2,8 @@
 
 import { randomOf, shuffled } from "./random.ts";
 
-/** Whom the proof kills with SIGKILL. `driver` is the driver of the whole Ray job, `spark` Spark's. */
-export const KINDS = ["actor", "driver", "spark", "source", "supervisor"] as const;
+/** Whom the proof kills with SIGKILL. `driver` is the driver of the whole Ray job, `spark` and `archive` those of the Spark jobs. */
+export const KINDS = ["actor", "driver", "spark", "archive", "source", "supervisor"] as const;
 export type Kind = (typeof KINDS)[number];
 
 export interface Kill {

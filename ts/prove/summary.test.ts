@@ -13,17 +13,20 @@ const checked = (wrong: number): Checked => ({
   rejected: 0,
   history_keys: 5,
   restored_cells: 4,
+  heard: 20,
+  moved_by_neighbours: 6,
   rejects_repeated: 0,
   wrong,
   first_wrong: wrong > 0 ? ["raw: lost 1"] : [],
 });
-const round = (seed: number, recovery_ms: number, wrong = 0): KillsRound => ({
+const round = (seed: number, recovery_ms: number, wrong = 0, whole = true): KillsRound => ({
   seed,
   kills: [
     { kind: "actor", what: "actor", at: 1, recovery_ms },
     { kind: "spark", what: "jvm", at: 2, recovery_ms: 10 * recovery_ms },
   ],
   checked: checked(wrong),
+  archived: { records: 10, rows: 10, missing: 0, extra: 0, repeated: 0, changed: 0, wrong: 0, whole },
   seconds: 60,
 });
 
@@ -41,6 +44,8 @@ it("killsSummary() adds up the rounds and keeps recovery by kind", () => {
   });
   expect(summary.compared).toMatchObject({ observations: 30, features: 36, skipped: 6, wrong: 1 });
   expect(summary.seconds).toBe(180);
+  expect(summary).toMatchObject({ wrong: 1, archived: { records: 30, rows: 30 } });
+  expect(killsSummary(1, 3, [round(0, 100, 0, false)]).wrong).toBe(1);
   expect(killsLines(summary)).toContain("raw: lost 1");
 });
 

@@ -1,7 +1,7 @@
 // What the rounds of a proof come to, as it is written to docs/proof: counts, recovery times, and what was compared.
 
 import { type ArchiveRound, archiveWrong } from "./archive.ts";
-import type { Checked, KillsRound } from "./kills.ts";
+import { type Checked, type KillsRound, killsWrong } from "./kills.ts";
 import { KINDS, type Kind } from "./schedule.ts";
 import type { WindowsRound } from "./windows.ts";
 
@@ -19,8 +19,12 @@ export interface KillsSummary {
   readonly rounds: number;
   readonly seconds: number;
   readonly recovery: Readonly<Partial<Record<Kind, Recovery>>>;
-  /** Sums over the rounds; `wrong` is 0 when all is proved. */
+  /** Sums over the rounds. */
   readonly compared: Readonly<Omit<Checked, "first_wrong">>;
+  /** Of the archive: committed observations and its rows. */
+  readonly archived: { readonly records: number; readonly rows: number };
+  /** 0 when all is proved. */
+  readonly wrong: number;
   readonly first_wrong: readonly string[];
 }
 
@@ -55,15 +59,27 @@ export function killsSummary(seed: number, count: number, rounds: readonly Kills
     seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
     recovery,
     compared: compared as unknown as KillsSummary["compared"],
+    archived: {
+      records: rounds.reduce((sum, { archived }) => sum + archived.records, 0),
+      rows: rounds.reduce((sum, { archived }) => sum + archived.rows, 0),
+    },
+    wrong: rounds.reduce((sum, round) => sum + killsWrong(round), 0),
     first_wrong: rounds.flatMap(({ checked }) => checked.first_wrong),
   };
 }
 
 /** What a person reads of it. */
-export function killsLines({ recovery, compared, rounds, first_wrong }: KillsSummary): string[] {
+export function killsLines({
+  recovery,
+  compared,
+  archived,
+  rounds,
+  wrong,
+  first_wrong,
+}: KillsSummary): string[] {
   const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
   return [
-    `${compared.features} feature records of ${compared.observations} observations in ${rounds} rounds, ${compared.wrong} wrong`,
+    `${compared.features} feature records of ${compared.observations} observations in ${rounds} rounds, ${archived.rows} rows of ${archived.records} records in the archive, ${wrong} wrong`,
     ...Object.entries(recovery).map(
       ([kind, { kills, median_ms, max_ms }]) =>
         `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${seconds(median_ms)} (median), ${seconds(max_ms)} (most)`,

@@ -122,6 +122,8 @@ export async function victimOf(
     }
     case "spark":
       return sparkDriver(settings, names.jobs.features, aim);
+    case "archive":
+      return sparkDriver(settings, names.jobs.archive, aim);
     case "source": {
       const job = submission(names.jobs.replay);
       if (!job) return null;

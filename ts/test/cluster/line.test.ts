@@ -22,6 +22,9 @@ it("covers everything once and goes on by itself across kill -9 of every part, t
   expect(round.checked.first_wrong).toEqual([]);
   expect(round.checked).toMatchObject({ wrong: 0, rejected: 0, expired: 0 });
   expect(round.checked.observations).toBeGreaterThan(1_000);
+  expect(round.checked.moved_by_neighbours).toBeGreaterThan(100);
+  expect(round.archived).toMatchObject({ missing: 0, extra: 0, repeated: 0, changed: 0, whole: true });
+  expect(round.archived.records).toBe(round.checked.observations);
   for (const kind of KINDS) expect(round.kills.filter((kill) => kill.kind === kind)).toHaveLength(2);
   console.log(JSON.stringify(round));
 });
