@@ -2,9 +2,11 @@
 // files on ports of its own; browser drives a real Chromium. Order and counting live in ts/test/suite.ts.
 
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./ts/test/sequence.ts";
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -13,6 +15,7 @@ export default defineConfig({
           exclude: ["ts/test/cluster/**", "ts/test/browser/**"],
           globalSetup: ["ts/test/temp.ts"],
           testTimeout: 20_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -20,7 +23,9 @@ export default defineConfig({
           name: "cluster",
           include: ["ts/test/cluster/**/*.test.ts"],
           globalSetup: ["ts/test/cluster/setup.ts"],
-          fileParallelism: false,
+          // Half of a file's time is waiting for Spark and Ray to start; the other half needs the cores.
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },
@@ -30,6 +35,7 @@ export default defineConfig({
           name: "browser",
           include: ["ts/test/browser/**/*.test.ts"],
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -4,21 +4,17 @@
 import { expect, inject, it } from "vitest";
 import { proveWindows } from "../../prove/windows.ts";
 
-const engines = inject("engines");
-const prove = (duplicates: "source" | "engine", days: number) =>
-  proveWindows({
-    engines,
-    seed: 1,
-    days,
-    duplicates,
-    signal: new AbortController().signal,
-    log: (line) => console.log(line),
-  });
-
 it("every feature row of two dirty days equals the oracle, none missing or extra, every bad record is a reject", {
   timeout: 1_200_000,
 }, async () => {
-  const round = await prove("source", 2);
+  const round = await proveWindows({
+    engines: inject("engines"),
+    seed: 1,
+    days: 2,
+    duplicates: "source",
+    signal: new AbortController().signal,
+    log: (line) => console.log(line),
+  });
   expect(round.first_wrong).toEqual([]);
   expect(round.stream).toMatchObject({ wrong: 0 });
   expect(round.backfill).toMatchObject({ wrong: 0 });
@@ -26,10 +22,4 @@ it("every feature row of two dirty days equals the oracle, none missing or extra
   expect(round.stream.rejects).toBeGreaterThan(100);
   expect(round.stream.batches).toBeGreaterThan(1);
   expect(round.backfill?.windows).toBeGreaterThanOrEqual(round.stream.windows);
-});
-
-it("the same with repeated records, under a job that drops repeats", { timeout: 1_200_000 }, async () => {
-  const round = await prove("engine", 1);
-  expect(round.first_wrong).toEqual([]);
-  expect(round.stream).toMatchObject({ wrong: 0 });
 });
