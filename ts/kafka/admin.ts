@@ -3,7 +3,7 @@
 
 import kafkajs, { type Kafka as Kafkajs } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
-import { isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
+import { heardOf, isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
 import { type Cluster, clusterOf } from "./internals.ts";
 import type { Admin, PartitionLag, PartitionOffsets, TopicChange, TopicSpec } from "./kafka.ts";
 import { listOffsets, PartitionReader } from "./reader.ts";
@@ -123,15 +123,18 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
       await tried("apply topics", async () => {
         const created = touched("create");
         const fresh = specs.filter((spec) => created.has(spec.topic));
-        if (fresh.length > 0)
+        if (fresh.length > 0) {
           await raw.createTopics({
-            waitForLeaders: true,
+            // The client's own wait takes a broker that has not heard of the topic yet for an error.
+            waitForLeaders: false,
             topics: fresh.map(({ topic, partitions, config }) => ({
               topic,
               numPartitions: partitions,
               configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
             })),
           });
+          await heardOf(() => raw.fetchTopicMetadata({ topics: fresh.map(({ topic }) => topic) }));
+        }
         const grown = touched("partitions");
         const wider = specs.filter((spec) => grown.has(spec.topic));
         if (wider.length > 0)

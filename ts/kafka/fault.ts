@@ -44,17 +44,24 @@ const SETTLING = new Set([
   "GROUP_LOAD_IN_PROGRESS",
   "CONCURRENT_TRANSACTIONS",
 ]);
+/** What it answers of a topic that its controller has made and it has not heard of yet. */
+const UNHEARD = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"]);
 /** A broker that just started makes its internal topics at the first use; that takes seconds, not more. */
 const SETTLING_MS = 20_000;
 
 /** Tries again while a broker settles. Other errors pass at once. */
-export async function settled<T>(work: () => Promise<T>): Promise<T> {
+export const settled = <T>(work: () => Promise<T>): Promise<T> => again(work, SETTLING);
+
+/** Tries again while a broker does not know a topic that was just made. Other errors pass at once. */
+export const heardOf = <T>(work: () => Promise<T>): Promise<T> => again(work, UNHEARD);
+
+async function again<T>(work: () => Promise<T>, passing: ReadonlySet<string>): Promise<T> {
   const deadline_ms = Date.now() + SETTLING_MS;
   for (;;) {
     try {
       return await work();
     } catch (error) {
-      if (!SETTLING.has(protocolType(error) ?? "") || Date.now() > deadline_ms) throw error;
+      if (!passing.has(protocolType(error) ?? "") || Date.now() > deadline_ms) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
