@@ -78,6 +78,11 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
     .option("--trees <number>", "most boosting rounds a head", String(TRAIN.trees))
     .option("--leaves <number>", "leaves a tree", String(TRAIN.leaves))
     .option("--learning-rate <number>", "shrinkage a round", String(TRAIN.learning_rate))
+    .option(
+      "--tune <number>",
+      "let that many settings of the heads compete on the watched weeks first, those given among them",
+      "0",
+    )
     .option("--sample-every <number>", "train on every how many-th row", String(TRAIN.sample_every))
     .option("--workers <number>", "Ray tasks at once", String(TRAIN.workers))
     .option("--seed <number>", "seed of every random choice", String(TRAIN.seed))
@@ -89,7 +94,7 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
     .option("--json", "print the result as JSON", false)
     .addHelpText(
       "after",
-      "\nExample:\n  millrace train weather --cut 2016-12-01T00:00:00Z --trees 100 --sample-every 4",
+      "\nExamples:\n  millrace train weather --cut 2016-12-01T00:00:00Z --trees 100 --sample-every 4\n  millrace train weather --cut 2016-12-01T00:00:00Z --tune 20",
     )
     .action(async (word: string | undefined, options: TrainOptions, command: Command) => {
       const settings = forPipeline(settingsOf(command), word);
@@ -115,6 +120,7 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
             trees: whole("--trees", options["trees"]!),
             leaves: whole("--leaves", options["leaves"]!),
             learning_rate,
+            tune: whole("--tune", options["tune"]!),
             sample_every: whole("--sample-every", options["sampleEvery"]!),
             workers: whole("--workers", options["workers"]!),
             seed: whole("--seed", options["seed"]!),

@@ -422,8 +422,8 @@ export type TrainChoice = Pick<
   | "seed"
   | "allow_uncertified"
 > &
-  // The splits by date; null or left out, they follow from the cut. Nobody is left out unless it is said.
-  Partial<Pick<TrainParams, "calibrate_from_ms" | "test_from_ms" | "leave_out">>;
+  // The splits by date; null or left out, they follow from the cut. Nobody is left out, and nothing is tuned, unless it is said.
+  Partial<Pick<TrainParams, "calibrate_from_ms" | "test_from_ms" | "leave_out" | "tune">>;
 
 /** What `train` takes when nothing is said: the full model. */
 export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
@@ -450,6 +450,7 @@ export function planTrain(setting: Setting, choice: TrainChoice): Planned {
     calibrate_from_ms: null,
     test_from_ms: null,
     leave_out: [],
+    tune: 0,
     ...choice,
   };
   return ray(setting, "train", names, params, code.ray);

@@ -341,8 +341,11 @@ def _model(model: Mapping[str, Any], cost: Mapping[str, float]) -> str:
         if name.endswith("_ms") and training[name] is not None
     ]
     rest = [
-        (name, value) for name, value in sorted(training.items()) if not name.endswith("_ms") and name != "certificate"
+        (name, value)
+        for name, value in sorted(training.items())
+        if not name.endswith("_ms") and name not in ("certificate", "settings", "tuning")
     ]
+    rest += [(f"heads: {name}", value) for name, value in training.get("settings", {}).items()]
     rows = [
         ("digest", _code(model["digest"])),
         ("parent", _text(str(model["parent"] or "none"))),
@@ -355,7 +358,30 @@ def _model(model: Mapping[str, Any], cost: Mapping[str, float]) -> str:
         *((f"training {name.replace('_', ' ')}", _code(str(value))) for name, value in rest),
         *((f"cost: {name}", _number(value)) for name, value in sorted(cost.items())),
     ]
-    return _table(("what", "value"), rows)
+    return _table(("what", "value"), rows) + _tuning(training.get("tuning"))
+
+
+def _tuning(tuning: Mapping[str, Any] | None) -> str:
+    """The trials that led to the settings, best first; nothing where none were run."""
+    if tuning is None:
+        return ""
+    trials = sorted(enumerate(tuning["trials"]), key=lambda t: (math.inf if t[1]["loss"] is None else t[1]["loss"], t))
+    names = [n for n in tuning["trials"][0] if n not in ("rounds", "loss", "over_given")]
+    rows = [
+        (
+            f"<b>{i}</b> (chosen)" if i == tuning["chosen"] else f"{i}{' (given)' if i == 0 else ''}",
+            *(_text(f"{trial[n]:g}") for n in names),
+            _count(trial["rounds"]),
+            "–" if trial["loss"] is None else f"{trial['loss']:.4f}",
+            "–" if trial["over_given"] is None else f"{100 * (trial['over_given'] - 1):+.2f} %",
+        )
+        for i, trial in trials
+    ]
+    return (
+        f"<p>Settings tried on the watched weeks, {len(trials)} of them; the worse were stopped early. The loss is the "
+        "mean pinball of a few heads over that of a constant:</p>"
+        + _table(("trial", *(n.replace("_", " ") for n in names), "rounds", "loss", "against given"), rows)
+    )
 
 
 # Plots

@@ -1,7 +1,8 @@
 """The batch job <pipeline>-train: Delta feature table in, a registered model out.
 
-baseline (driver) -> fold and samples (a task a group of stations) -> one LightGBM head a task -> bands, test
-metrics through the very Model that serves, MLflow. Does not announce the alias move on model-events: TypeScript owns
+baseline (driver) -> fold and samples (a task a group of stations) -> with `tune` trials of the heads' settings
+(tuning.py) -> one LightGBM head a task -> bands, test metrics through the very Model that serves, MLflow. Does not
+announce the alias move on model-events: TypeScript owns
 that topic and reads the alias after this job ends.
 
 The splits follow from the dates given (samples.Splits): early stopping uses the last eight weeks of the fit, the bands
@@ -21,10 +22,10 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
-from ray_jobs import certificate, conformal, registry, samples, table
+from ray_jobs import certificate, conformal, registry, samples, table, tuning
 from ray_jobs import model as model_of
 from ray_jobs.baseline import Baseline, Floats
-from ray_jobs.cluster import Cluster, Pool
+from ray_jobs.cluster import Cluster, Pool, Race
 from ray_jobs.conformal import Calibration
 from ray_jobs.design import HOUR_MS, Design, place_of
 from ray_jobs.fold import Fold
@@ -34,9 +35,8 @@ from ray_jobs.generated.params import TrainParams
 from ray_jobs.linear import Linear
 from ray_jobs.neighbours import NOBODY
 from ray_jobs.samples import FIT, WATCH, Samples, Splits
+from ray_jobs.tuning import PATIENCE, Rows, Settings, Trials
 
-# Rounds without a better loss on the watched weeks before a head stops.
-PATIENCE = 20
 # Not more than this worse than the champion on the same test month, or the alias stays.
 TOLERATED_LOSS = 1.01
 # Stations a fold task takes at once: small enough that a killed worker costs seconds.
@@ -78,7 +78,13 @@ def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str
         seconds = time.monotonic() - started
         metrics = {**trained.metrics, "train_s": seconds, "predict_ms_per_100_rows": _predict_ms(contract, trained)}
         rival = _rival(contract, params, Path(scratch), trained, before)
-        version = registry.publish(params.mlflow_uri, params.model_name, folder, _settings(params), metrics)
+        version = registry.publish(
+            params.mlflow_uri,
+            params.model_name,
+            folder,
+            _settings(params, trained.manifest["training"]["settings"]),
+            metrics,
+        )
         promoted = rival is None or rival <= TOLERATED_LOSS
         if promoted:
             registry.set_alias(params.mlflow_uri, params.model_name, registry.CHAMPION, version)
@@ -165,9 +171,12 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
                     "to fit and to watch, found none",
                 )
 
+    trials = tune(contract, params, pool, data, say) if params.tune > 1 else None
+    picked = given(params) if trials is None else trials.settings
+
     clock = time.monotonic()
     learn = data.split != samples.TEST
-    settings = _booster_settings(params)
+    settings = tuning.booster_settings(picked, params.seed)
     # One copy for all heads. The fit rows are in it by their bins, a byte a number: to find the bins costs as much as
     # to grow fifty trees, and would be the same work for every head.
     held = [
@@ -221,8 +230,9 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             "data_sha256": _digest_of(data),
             "seed": params.seed,
             "trees": params.trees,
-            "leaves": params.leaves,
-            "learning_rate": params.learning_rate,
+            "settings": picked._asdict(),
+            # What was tried before, None where nobody asked for it.
+            "tuning": None if trials is None else trials.to_json(),
             "sample_every": params.sample_every,
             "rounds": [heads[i].rounds for i in range(len(grid))],
         },
@@ -238,6 +248,8 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     clock = time.monotonic()
     metrics = measure(contract, test, predict_test(loaded, test, baseline), fold.input_names)
     metrics |= _alone(contract, loaded, test, baseline, design)
+    if trials is not None:
+        metrics["tuned_loss_over_given"] = trials.gain
     say({"test_s": time.monotonic() - clock}, "measured on the test split")
     manifest["metrics"] = {name: round(value, 6) for name, value in metrics.items()}
     whole = model_of.write(folder, manifest, texts)
@@ -285,6 +297,47 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
     longitudes = np.array([place_of(contract, n).longitude for n in names])
     horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
     return base_of.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS), splits, len(found)
+
+
+def given(params: TrainParams) -> Settings:
+    """The settings of the heads as asked for, or as they are when nobody asks."""
+    return Settings(leaves=params.leaves, learning_rate=params.learning_rate)
+
+
+def tune(contract: Contract, params: TrainParams, pool: Pool, data: Samples, say: Any) -> Trials:
+    """Lets `params.tune` settings compete, the given ones first, on a part of the fit rows and on the watched ones."""
+    clock = time.monotonic()
+    heads = tuning.heads_of(contract)
+    fit, watch = tuning.some(data.split == FIT, params.seed), np.flatnonzero(data.split == WATCH)
+    changes = np.stack([data.truth[:, h.target, h.horizon] - data.base[:, h.target, h.horizon] for h in heads], axis=1)
+    weights = np.stack(
+        [_weights(change, data.station, (data.split == FIT) & ~np.isnan(change)) for change in changes.T]
+    )
+    settings = tuning.trials(given(params), params.tune, params.seed)
+    rows = Rows(
+        # Without this LightGBM drops columns that the least rows a leaf of these settings cannot split.
+        binned(data.columns[fit], tuning.booster_settings(settings[0], params.seed) | {"feature_pre_filter": False}),
+        data.columns[watch],
+        changes[fit],
+        changes[watch],
+        weights[:, data.station[fit]].T,
+        weights[:, data.station[watch]].T,
+    )
+    trials = Trials(settings)
+
+    def hear(trial: int, rounds: int, loss: float) -> None:
+        trials.hear(trial, rounds, loss)
+        done = {"trials_begun": trials.begun, "trials": len(settings), "tune_s": time.monotonic() - clock}
+        say(done, trials.said(trial))
+
+    race = Race(tuning.REPORTS, tuning.GRACE, tuning.HALVING)
+    pool.compete(tuning.grow, settings, (rows, heads, params.trees, params.seed, pool.at_once), race, hear)
+    if trials.begun < len(settings):
+        raise JobError(
+            "job_failed",
+            f'Cannot tune "{params.model_name}": expected reports of {len(settings)} trials, got {trials.begun}',
+        )
+    return trials
 
 
 def binned(columns: NDArray[np.float32], settings: dict[str, Any]) -> NDArray[np.uint8]:
@@ -345,26 +398,6 @@ def _weights(change: NDArray[np.float32], station: NDArray[np.int32], fit: NDArr
     error = np.bincount(station[fit], weights=np.abs(change[fit]), minlength=count) / np.maximum(rows, 1)
     middle = np.median(error[rows > 0])
     return np.asarray(np.minimum(1.0, 2.0 * middle / np.maximum(error, 1e-9)))
-
-
-def _booster_settings(params: TrainParams) -> dict[str, Any]:
-    return {
-        "objective": "quantile",
-        "metric": "quantile",
-        "learning_rate": params.learning_rate,
-        "num_leaves": params.leaves,
-        "min_data_in_leaf": 100,
-        "feature_fraction": 0.5,
-        "max_bin": 127,
-        "bin_construct_sample_cnt": 50_000,
-        "seed": params.seed,
-        # All four together make a head a function of its data:
-        # https://lightgbm.readthedocs.io/en/latest/Parameters.html#deterministic
-        "deterministic": True,
-        "force_row_wise": True,
-        "num_threads": 1,
-        "verbosity": -1,
-    }
 
 
 def _calibration(contract: Contract, data: Samples, heads: list[Head], baseline: Baseline) -> Calibration:
@@ -511,20 +544,19 @@ def _digest_of(data: Samples) -> str:
     return whole.hexdigest()
 
 
-def _settings(params: TrainParams) -> dict[str, str]:
+def _settings(params: TrainParams, settings: dict[str, float]) -> dict[str, str]:
     names = (
         "table_path",
         "from_ms",
         "cut_ms",
         "trees",
-        "leaves",
-        "learning_rate",
+        "tune",
         "sample_every",
         "workers",
         "seed",
         "fingerprint",
     )
-    return {name: str(getattr(params, name)) for name in names}
+    return {name: str(getattr(params, name)) for name in names} | {name: str(v) for name, v in settings.items()}
 
 
 def _speaker(reporter: Reporter) -> Any:

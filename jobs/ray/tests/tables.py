@@ -71,6 +71,7 @@ def train_params(table: Path, cut: str, **changed: Any) -> TrainParams:
         "trees": 60,
         "leaves": 15,
         "learning_rate": 0.1,
+        "tune": 0,
         "sample_every": 3,
         "workers": 2,
         "seed": 7,
