@@ -412,3 +412,30 @@ def test_a_jump_that_no_unit_explains_is_beyond_what_the_contract_calls_credible
         series.setdefault(f"m-{i % 4}", []).extend((i + 1.0, T + i * 1e4, 10.0, power + (i % 3) / 10, 230.0, 0.1))
     (change,) = levels.changes(series, METERS)
     assert change.field == "power" and change.unit is None and abs(change.arrival - 201) <= 8
+
+
+def test_the_second_domain_is_certified_by_the_same_code(spark: SparkSession, tmp_path: Path) -> None:
+    """Meters: another key, slide and unit, an angle, and repeats that the job drops."""
+    schemas = {7: METERS.schemas["observation"]}
+    schema = fastavro.parse_schema(json.loads(schemas[7]))
+    sent = Sent()
+    for n in range(60):
+        out, time_ms = bytes_io.BytesIO(), T + n * 10_000
+        said = {"phase": (350.0 + 3 * n) % 360, "power": n % 7 / 2, "voltage": 230.0 + n % 3, "energy": 0.5}
+        fastavro.schemaless_writer(out, schema, {METERS.key: f"m-{n % 2}", METERS.event_time: time_ms} | said)
+        value, headers = decode.prefix(7) + out.getvalue(), (("clock", str(time_ms).encode()),)
+        sent.records.append(Record(n % 2, n, T + n, f"m-{n % 2}".encode(), value, headers))
+    read = oracle.reader(METERS, schemas)
+    observations = streams.frame(spark, METERS, [o for r in sent.records if (o := read(r))])
+    rows = certify.collected(backfill.feature_rows(observations, METERS, params(tmp_path, sent)), METERS)
+
+    def judged(stream: Any) -> dict[str, Any]:
+        scanned = comparison.scan(sent.records, METERS, schemas, lambda at, partition: True)
+        compared = comparison.compare(stream, rows, scanned, lambda row: False, METERS)
+        return certify.certificate(METERS, params(tmp_path, sent), scanned, compared, len(rows), 0, ({}, {0: 1, 1: 1}))
+
+    made = judged(rows)
+    assert made["reasons"] == [] and made["verdict"] == "passed"
+    assert made["counts"]["equal"] == made["counts"]["windows"] > 30
+    at, row = next(iter(rows.items()))
+    assert judged(rows | {at: row | {"power_mean": row["power_mean"] + 0.1}})["verdict"] == "failed"
