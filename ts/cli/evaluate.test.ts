@@ -62,6 +62,7 @@ const found: Evaluation = {
       most_coverage: 0.93,
     },
   ],
+  track: null,
 };
 
 describe("scoreLines()", () => {
@@ -80,6 +81,55 @@ describe("scoreLines()", () => {
     expect(text).not.toContain("this span");
     expect(scoreLines({ ...found, calibrated_on: true }).at(-1)).toContain(
       "bands were calibrated on this span",
+    );
+  });
+
+  it("follows the widest band over the months, with what it must hold", () => {
+    const text = scoreLines({
+      ...found,
+      track: {
+        band: 90,
+        months: [
+          { from_ms: Date.UTC(2017, 0, 1), to_ms: Date.UTC(2017, 1, 1) },
+          { from_ms: Date.UTC(2017, 1, 1), to_ms: Date.UTC(2017, 2, 1) },
+        ],
+        cells: [
+          {
+            ...at,
+            coverage_90: 0.9012,
+            static_coverage_90: 0.887,
+            least_covered: "miami",
+            least_coverage: 0.889,
+            most_covered: "boston",
+            most_coverage: 0.911,
+            winkler_over_static: 1.0214,
+          },
+        ],
+        floor: {
+          network: 0.01,
+          station: 0.02,
+          winkler_over_static: 1.03,
+          cells: 1,
+          network_held: 1,
+          station_held: 1,
+          winkler_held: 1,
+        },
+        growth: {
+          factor: 1.5,
+          within: 0.03,
+          starts_ms: [0, 1],
+          coverage: [0.7, 0.81, null, 0.88],
+          back_on_day: 4,
+        },
+      },
+    }).join("\n");
+    expect(text).toContain("90% band, 2017-01 to 2017-02, each month calibrated by the past only:");
+    expect(text).toMatch(/humidity +6 h +90\.1% +88\.7% +miami +88\.9% +boston +91\.1% +1\.021/);
+    expect(text).toContain(
+      "network within 1 points: 1 of 1 · every station within 2 points: 1 of 1 · Winkler at most 1.03: 1 of 1",
+    );
+    expect(text).toContain(
+      "all errors 50% larger: 70.0% 81.0% – 88.0% by day; within 3 points back on day 4 (2 starts)",
     );
   });
 

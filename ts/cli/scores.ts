@@ -38,6 +38,40 @@ export interface Evaluation {
     readonly most_covered: string;
     readonly most_coverage: number;
   })[];
+  /** The widest band over the months up to the span's end; null where no month has a past of its own to be calibrated by. */
+  readonly track: Track | null;
+}
+
+/** Numbers are shares; `band` is in per cent. */
+export interface Track {
+  readonly band: number;
+  readonly months: readonly { readonly from_ms: number; readonly to_ms: number }[];
+  readonly cells: readonly (At & {
+    readonly [coverage_of_band: `${"" | "static_"}coverage_${number}`]: number;
+    readonly least_covered: string;
+    readonly least_coverage: number;
+    readonly most_covered: string;
+    readonly most_coverage: number;
+    readonly winkler_over_static: number;
+  })[];
+  /** How far coverage may be off and what adapting may cost, and in how many of the cells that holds. */
+  readonly floor: {
+    readonly network: number;
+    readonly station: number;
+    readonly winkler_over_static: number;
+    readonly cells: number;
+    readonly network_held: number;
+    readonly station_held: number;
+    readonly winkler_held: number;
+  };
+  /** Coverage day by day after all errors have grown by `factor`; `back_on_day` counts from 1. */
+  readonly growth: {
+    readonly factor: number;
+    readonly within: number;
+    readonly starts_ms: readonly number[];
+    readonly coverage: readonly (number | null)[];
+    readonly back_on_day: number | null;
+  };
 }
 
 export interface At {
@@ -153,6 +187,7 @@ export function scoreLines(found: Evaluation): string[] {
       worst,
     ),
     "",
+    ...(found.track === null ? [] : [...trackLines(found.track), ""]),
     `pairs left out: ${left_out.join(" · ") || "none"} (known anomalies: ${found.masks.by ?? "no list; faults by climatology instead"})`,
     ...(kelvin.length > 0 ? [`MAPE in kelvin, asked for and not for decisions: ${kelvin.join(" · ")}`] : []),
     ...(found.data.strangers.length > 0
@@ -169,6 +204,45 @@ export function scoreLines(found: Evaluation): string[] {
       : found.calibrated_on
         ? ["the bands were calibrated on this span; the heads have learnt nothing from it"]
         : []),
+  ];
+}
+
+function trackLines({ band, months, cells, floor, growth }: Track): string[] {
+  const month = (ms: number) => new Date(ms).toISOString().slice(0, 7);
+  const rows = cells.map((cell) => [
+    cell.target,
+    `${cell.horizon_h} h`,
+    percent(cell[`coverage_${band}`]),
+    percent(cell[`static_coverage_${band}`]),
+    cell.least_covered,
+    percent(cell.least_coverage),
+    cell.most_covered,
+    percent(cell.most_coverage),
+    cell.winkler_over_static.toFixed(3),
+  ]);
+  const points = (share: number) => `${Number((100 * share).toFixed(6))} points`;
+  const back =
+    growth.back_on_day === null
+      ? `not back within ${growth.coverage.length} days`
+      : `back on day ${growth.back_on_day}`;
+  return [
+    `${band}% band, ${month(months[0]!.from_ms)} to ${month(months.at(-1)!.from_ms)}, each month calibrated by the past only:`,
+    ...aligned(
+      [
+        "target",
+        "ahead",
+        `in ${band}%`,
+        "not adapted",
+        "least covered",
+        "",
+        "most covered",
+        "",
+        "Winkler/static CQR",
+      ],
+      rows,
+    ),
+    `network within ${points(floor.network)}: ${floor.network_held} of ${floor.cells} · every station within ${points(floor.station)}: ${floor.station_held} of ${floor.cells} · Winkler at most ${floor.winkler_over_static}: ${floor.winkler_held} of ${floor.cells}`,
+    `all errors ${Number((100 * (growth.factor - 1)).toFixed(6))}% larger: ${growth.coverage.map(percent).join(" ")} by day; within ${points(growth.within)} ${back} (${growth.starts_ms.length} starts)`,
   ];
 }
 

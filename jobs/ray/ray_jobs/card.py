@@ -47,6 +47,7 @@ def of_evaluation(result: Mapping[str, Any]) -> str:
         _bands(result, network),
         _plot(lambda plt: _reliability(plt, result), "Share of truths at or below each quantile"),
         _plot(lambda plt: _coverage(plt, result), "Coverage of the widest band by station"),
+        *_track(result),
         "<h2>Stations</h2>",
         _worst(result),
         *_scenarios(result, network),
@@ -205,6 +206,58 @@ def _bands(result: Mapping[str, Any], network: Sequence[Mapping[str, Any]]) -> s
             )
         )
     return _table(head, rows)
+
+
+def _track(result: Mapping[str, Any]) -> list[str]:
+    """The widest band month by month forward in time, and how fast it follows when errors grow."""
+    track = result.get("track")
+    if not track or not track["cells"]:
+        return []
+    band, months, floor, growth = track["band"], track["months"], track["floor"], track["growth"]
+    head = (
+        "target, horizon",
+        *(f"coverage {p} %" for p in _percents(track["cells"][0])),
+        "not adapted",
+        "least at",
+        "",
+        "most at",
+        "",
+        "Winkler",
+        "over static CQR",
+    )
+    rows = [
+        (
+            _label(result, c),
+            *(_percent(c[f"coverage_{p}"]) for p in _percents(c)),
+            _percent(c[f"static_coverage_{band}"]),
+            _text(c["least_covered"]),
+            _percent(c["least_coverage"]),
+            _text(c["most_covered"]),
+            _percent(c["most_coverage"]),
+            _number(c[f"winkler_{band}_{_word(result, c)}"]),
+            f"{c['winkler_over_static']:.3f}",
+        )
+        for c in track["cells"]
+    ]
+    days = [
+        ("with the growth", *(_share(c) for c in growth["coverage"])),
+        ("without", *(_share(c) for c in growth["without"])),
+    ]
+    back = "not within these days" if growth["back_on_day"] is None else f"on day {growth['back_on_day']}"
+    return [
+        f"<h2>The {band} % band over {len(months)} months</h2>",
+        f"<p>Issued from {_time(months[0]['from_ms'])} to {_time(months[-1]['to_ms'])}. Each month starts from the "
+        "scores known before it, and each station adapts through all of them as it is served. Network within "
+        f"{100 * floor['network']:g} points of its share: {floor['network_held']} of {floor['cells']}; every station "
+        f"within {100 * floor['station']:g}: {floor['station_held']} of {floor['cells']}; Winkler at most "
+        f"{floor['winkler_over_static']:g} times that of static CQR: {floor['winkler_held']} of {floor['cells']}.</p>",
+        _table(head, rows),
+        _plot(lambda plt: _months(plt, result), f"Coverage of the {band} % band by month, and without adapting (thin)"),
+        f"<p>When all errors grow by {100 * (growth['factor'] - 1):g} % at once, coverage is back within "
+        f"{100 * growth['within']:g} points of its share {back} (mean over targets, horizons and "
+        f"{len(growth['starts_ms'])} starts):</p>",
+        _table(("", *(f"day {d}" for d in range(1, len(growth["coverage"]) + 1))), days),
+    ]
 
 
 def _worst(result: Mapping[str, Any]) -> str:
@@ -444,6 +497,24 @@ def _coverage(figure: Any, result: Mapping[str, Any]) -> None:
         axes.legend()
 
 
+def _months(figure: Any, result: Mapping[str, Any]) -> None:
+    track = result["track"]
+    band, targets = track["band"], list(result["units"])
+    names = [_time(month["from_ms"])[2:7] for month in track["months"]]
+    for axes, target in zip(figure.subplots(1, len(targets), squeeze=False)[0], targets, strict=True):
+        axes.axhspan(band - 1, band + 1, color="grey", alpha=0.2)
+        for cell in track["cells"]:
+            if cell["target"] != target:
+                continue
+            ours = [math.nan if (c := m[f"coverage_{band}"]) is None else 100 * c for m in cell["months"]]
+            static = [math.nan if (c := m[f"static_coverage_{band}"]) is None else 100 * c for m in cell["months"]]
+            (line,) = axes.plot(names, ours, marker=".", label=f"{cell['horizon_h']} h")
+            axes.plot(names, static, color=line.get_color(), linewidth=0.6)
+        axes.set(title=target, ylabel=f"coverage of {band} %, %")
+        axes.tick_params(axis="x", rotation=60)
+        axes.legend()
+
+
 def _hours(figure: Any, result: Mapping[str, Any]) -> None:
     targets = list(result["units"])
     for axes, target in zip(figure.subplots(1, len(targets), squeeze=False)[0], targets, strict=True):
@@ -510,6 +581,10 @@ def _number(value: float) -> str:
 
 def _percent(share: float) -> str:
     return "–" if not math.isfinite(share) else f"{100 * share:.1f} %"
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else _percent(share)
 
 
 def _span(ends: Sequence[float], shown: Callable[[float], str]) -> str:

@@ -6,7 +6,8 @@ run. Trains nothing, moves no alias, and keeps no count of its runs: TypeScript 
 
 One forecast a station and hour is judged, that of the hour's first row, as verify.py has it. A pair counts when a truth
 lies within ten minutes of the valid time and is masked by nothing; the inputs stay as dirty as they are, and so do the
-truths from which a station's bands are adapted on the way.
+truths from which a station's bands are adapted on the way. The bands are also followed over the year that ends with the
+split (track.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
-from ray_jobs import card, conformal, references, registry, samples, scores, table
+from ray_jobs import card, conformal, references, registry, samples, scores, table, track
 from ray_jobs import model as model_of
 from ray_jobs.baseline import Baseline, Floats
 from ray_jobs.cluster import Cluster, Pool
@@ -74,16 +75,26 @@ class Judged(NamedTuple):
     rows: int
     sha256: str
     predict_s: float
+    heard: track.Heard | None
 
 
 class Span(NamedTuple):
-    """Issue times [from_ms, to_ms) that are judged, from when on bands adapt before them, and what was fitted on."""
+    """Issue times [from_ms, to_ms) that are judged, from when on bands adapt before them, and what was fitted on.
+    `track_from`: since when bands are followed month by month; None where no month has a past that heads have not
+    learnt from.
+    """
 
     fit_from: int
     fit_to: int
     warm_from: int
     from_ms: int
     to_ms: int
+    track_from: int | None = None
+
+    @property
+    def replay_from(self) -> int:
+        """The first issue time that is forecast at all."""
+        return self.warm_from if self.track_from is None else min(self.warm_from, self.track_from)
 
 
 def run(contract: Contract, params: EvaluateParams, reporter: Reporter) -> dict[str, float]:
@@ -139,7 +150,7 @@ def evaluate(
 
     around: Near = NOBODY
     if contract.sectors:
-        reach = samples.Splits(span.warm_from - contract.depth_ms, 0, 0, 0, 0, span.to_ms)
+        reach = samples.Splits(span.replay_from - contract.depth_ms, 0, 0, 0, 0, span.to_ms)
         around = samples.neighbourhood(contract, params.table_path, pinned, reach)
     held = (pool.put(_packed(folder)), pool.put(baseline), pool.put(around))
     groups = [names[i : i + STATIONS_PER_TASK] for i in range(0, len(names), STATIONS_PER_TASK)]
@@ -212,7 +223,25 @@ def evaluate(
         "bootstrap": {"rounds": params.rounds, "seed": params.seed, "block_ms": WEEK_MS, "coverage": 0.95},
         "cost": {"predict_ms_per_100_rows": _cost_ms(judged)},
     }
+    result["track"] = follow(contract, pool, span, judged, say)
     return result | judge(contract, judged, params.rounds, params.seed, known)
+
+
+def follow(
+    contract: Contract, pool: Pool, span: Span, judged: list[Judged], say: Callable[..., None]
+) -> dict[str, Any] | None:
+    """The bands over the months up to the span's end; None where none of them has a past to be calibrated by."""
+    heard = [j.heard for j in judged if j.heard is not None]
+    if span.track_from is None or not heard:
+        return None
+    months = track.months_of(span.track_from, span.to_ms)
+    static = pool.put(track.static_of(contract, months, heard))
+    groups = [heard[i : i + STATIONS_PER_TASK] for i in range(0, len(heard), STATIONS_PER_TASK)]
+    found: dict[int, list[track.Counted]] = {}
+    for index, part in pool.map(track.of_stations, [(contract, months, static, group) for group in groups]):
+        found[index] = part
+        say({"stations_followed": sum(len(p) for p in found.values())})
+    return track.summary(contract, months, [one for i in sorted(found) for one in found[i]])
 
 
 def span_of(manifest: Mapping[str, Any], params: EvaluateParams) -> Span:
@@ -241,7 +270,9 @@ def span_of(manifest: Mapping[str, Any], params: EvaluateParams) -> Span:
     # Bands of a running station have adapted before; rows that heads have learnt from would teach them too much.
     learnt_to = fit_to if calibrate_from is None else calibrate_from
     warm_from = max(from_ms - WARM_MS, learnt_to) if calibrate_from is not None and from_ms > learnt_to else from_ms
-    return Span(training["from_ms"], fit_to, min(warm_from, from_ms), from_ms, to_ms)
+    months = [] if calibrate_from is None else track.months_of(learnt_to, to_ms)
+    track_from = max(learnt_to, months[0].from_ms - track.MOST_PAST_MS) if months else None
+    return Span(training["from_ms"], fit_to, min(warm_from, from_ms), from_ms, to_ms, track_from)
 
 
 def fit_references(contract: Contract, path: str, version: int, span: Span) -> tuple[Baseline, int, int]:
@@ -302,7 +333,7 @@ def of_stations(
         table_version,
         contract,
         table.columns_of(contract),
-        span.warm_from - contract.depth_ms,
+        span.replay_from - contract.depth_ms,
         span.to_ms,
         stations,
     )
@@ -342,41 +373,33 @@ def _of_station(
     clock = time.perf_counter()
     heads = _heads(model, station, ends, inputs)
     predict_s = time.perf_counter() - clock
+    shown = ends >= span.from_ms
+    predict_s *= float(shown.sum()) / max(len(shown), 1)
+    wrong, faulty = _wrong(contract, series, masks, baseline, listed)
+    heard: track.Heard | None = None
+    if span.track_from is not None:
+        since = ends >= span.track_from
+        truth = _truths(horizons_ms, series, ends[since])
+        counted, _ = _counted(horizons_ms, series, ends[since], wrong, heads[since])
+        clean = ~_at(horizons_ms, series, ends[since], faulty)
+        heard = track.Heard(station, ends[since], heads[since], truth, clean, counted)
+    warm = ends >= span.warm_from
+    ends, issued, heads, inputs, shown = ends[warm], issued[warm], heads[warm], inputs[warm], shown[warm]
     low, high = conformal.bounds(contract)
     fixed = conformal.levels(heads, model.scales[None], low, high)
     said = conformal.levels(heads, adapted(contract, model.scales, heads, series, ends), low, high)
-    middle = contract.levels.index(0.5)
+    ends, issued, said, fixed = ends[shown], issued[shown], said[shown], fixed[shown]
+    heads, inputs = heads[shown], inputs[shown]
     alone: Floats | None = None
     if fold.own_inputs < len(fold.input_names):
         by_itself = inputs.copy()
         by_itself[:, fold.own_inputs :] = np.nan
         alone = _heads(model, station, ends, by_itself)[..., 1]
     stranger = _heads(_forgetting(model, station), station, ends, inputs)[..., 1]
-    shown = ends >= span.from_ms
-    ends, issued, said, fixed, stranger = ends[shown], issued[shown], said[shown], fixed[shown], stranger[shown]
-    alone = None if alone is None else alone[shown]
 
-    *wrong, faulty = _wrong(contract, series, masks, baseline)
-    # With a list of known anomalies that list decides; without one a station's own climatology says what is a fault.
-    wrong.append(np.zeros_like(faulty) if listed else faulty)
-    odd = np.zeros(said.shape[:3], dtype=bool)
-    truth = np.full(said.shape[:3], np.nan)
-    left_out = np.zeros((len(REASONS), *said.shape[1:3]), dtype=np.int64)
-    for j, horizon in enumerate(horizons_ms):
-        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, samples.TRUTH_TOLERANCE_MS)
-        there = np.maximum(at, 0)
-        for k in range(said.shape[1]):
-            value = np.where(at >= 0, series.values[there, k], np.nan)
-            open_ = ~np.isnan(value)
-            left_out[0, k, j] = np.sum(~open_)
-            for i, flags in enumerate(wrong, start=1):
-                hit = open_ & flags[there, k]
-                left_out[i, k, j] = np.sum(hit)
-                open_ &= ~hit
-            silent = open_ & np.isnan(said[:, k, j, middle])
-            left_out[-1, k, j] = np.sum(silent)
-            truth[:, k, j] = np.where(open_ & ~silent, value, np.nan)
-            odd[:, k, j] = open_ & ~silent & faulty[there, k]
+    counts, left_out = _counted(horizons_ms, series, ends, wrong, heads)
+    truth = np.where(counts, _truths(horizons_ms, series, ends), np.nan)
+    odd = counts & _at(horizons_ms, series, ends, faulty)
     others = references.forecasts(baseline, series, issued, span.fit_to, horizons_ms, samples.TRUTH_TOLERANCE_MS)
     inside = (series.t_ms >= span.from_ms) & (series.t_ms < span.to_ms)
     digest = hashlib.sha256(station.encode())
@@ -396,14 +419,51 @@ def _of_station(
         int(inside.sum()),
         digest.hexdigest(),
         predict_s,
+        heard,
     )
 
 
+def _truths(horizons_ms: list[int], series: Series, ends: NDArray[np.int64]) -> Floats:
+    """What was measured at t + h, masked by nothing: the nearest row within ten minutes. -> [n, target, horizon], NaN
+    without.
+    """
+    out = np.full((len(ends), series.values.shape[1], len(horizons_ms)), np.nan)
+    for j, horizon in enumerate(horizons_ms):
+        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, samples.TRUTH_TOLERANCE_MS)
+        out[:, :, j] = np.where((at >= 0)[:, None], series.values[np.maximum(at, 0)], np.nan)
+    return out
+
+
+def _at(horizons_ms: list[int], series: Series, ends: NDArray[np.int64], flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A flag of the series [row, target] at each truth. -> [n, target, horizon], false without a truth."""
+    out = np.zeros((len(ends), flags.shape[1], len(horizons_ms)), dtype=bool)
+    for j, horizon in enumerate(horizons_ms):
+        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, samples.TRUTH_TOLERANCE_MS)
+        out[:, :, j] = (at >= 0)[:, None] & flags[np.maximum(at, 0)]
+    return out
+
+
+def _counted(
+    horizons_ms: list[int],
+    series: Series,
+    ends: NDArray[np.int64],
+    wrong: list[NDArray[np.bool_]],
+    heads: Floats,
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which pairs count [n, target, horizon], and how many each reason left out [reason, target, horizon]."""
+    open_ = ~np.isnan(_truths(horizons_ms, series, ends))
+    left_out = [np.sum(~open_, axis=0)]
+    for flags in (*(_at(horizons_ms, series, ends, w) for w in wrong), np.isnan(heads[..., 1])):
+        left_out.append(np.sum(open_ & flags, axis=0))
+        open_ &= ~flags
+    return open_, np.stack(left_out)
+
+
 def replay(contract: Contract, fold: Fold, rows: Any, span: Span, around: Near) -> tuple[NDArray[np.int64], Floats]:
-    """The first row of each hour from `warm_from` on, after all before it. -> ends [n], inputs [n, input]."""
+    """The first row of each hour from `replay_from` on, after all before it. -> ends [n], inputs [n, input]."""
     ends = table.floats(rows, "window_end").astype(np.int64)
     hour = ends // HOUR_MS
-    first = np.concatenate([[True], hour[1:] != hour[:-1]]) & (ends >= span.warm_from)
+    first = np.concatenate([[True], hour[1:] != hour[:-1]]) & (ends >= span.replay_from)
     state = fold.new_state()
     kept: list[int] = []
     inputs: list[list[float]] = []
@@ -427,29 +487,9 @@ def adapted(contract: Contract, scales: Floats, heads: Floats, series: Series, e
     """Scales of the bands at each forecast, as the actor moves them by the truths it knows by then: those of t + h from
     the row with window_end >= t + h + lateness on. -> [n, target, horizon, band].
     """
-    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
-    score = np.full(heads.shape[:3], np.nan)
-    for j, horizon in enumerate(horizons_ms):
-        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, samples.TRUTH_TOLERANCE_MS)
-        truth = np.where((at >= 0)[:, None], series.values[np.maximum(at, 0)], np.nan)
-        score[:, :, j] = conformal.score(heads[:, :, j], truth)
-    steps = conformal.Adaptation(contract.bands)
-    out = np.empty((len(ends), *scales.shape))
-    ratios = (1.0,) * scales.size
-    waiting = [0] * len(horizons_ms)
-    for i, end in enumerate(ends.tolist()):
-        judged: list[tuple[int, tuple[bool, ...]]] = []
-        for j, horizon in enumerate(horizons_ms):
-            while waiting[j] < i and ends[waiting[j]] + horizon + contract.lateness_ms <= end:
-                then = waiting[j]
-                for k in range(scales.shape[0]):
-                    if not np.isnan(score[then, k, j]):
-                        inside = (score[then, k, j] <= out[then, k, j]).tolist()
-                        judged.append((k * len(horizons_ms) + j, tuple(inside)))
-                waiting[j] += 1
-        ratios = steps.step(ratios, judged)
-        out[i] = conformal.rising(scales * np.array(ratios).reshape(scales.shape))
-    return out
+    truth = _truths([h * HOUR_MS for h in contract.horizons_h], series, ends)
+    base = np.broadcast_to(scales, (len(ends), *scales.shape))
+    return track.adapt(contract, base, conformal.score(heads, truth), ends).scales
 
 
 def _forgetting(model: model_of.Model, station: str) -> model_of.Model:
@@ -462,8 +502,13 @@ def _forgetting(model: model_of.Model, station: str) -> model_of.Model:
     return other
 
 
-def _wrong(contract: Contract, series: Series, masks: tuple[Mask, ...], baseline: Baseline) -> list[NDArray[np.bool_]]:
-    """What may be no truth, in the order of REASONS: known anomalies, interpolated, faults. [n, target] each."""
+def _wrong(
+    contract: Contract, series: Series, masks: tuple[Mask, ...], baseline: Baseline, listed: bool
+) -> tuple[list[NDArray[np.bool_]], NDArray[np.bool_]]:
+    """What may be no truth, in the order of REASONS: known anomalies, interpolated, faults; and what the station's
+    climatology calls a fault. [n, target] each. With a list of known anomalies that list decides; without one a
+    station's own climatology says what is a fault.
+    """
     known = np.zeros(series.values.shape, dtype=bool)
     ruled = np.zeros(series.values.shape, dtype=bool)
     faulty = np.zeros(series.values.shape, dtype=bool)
@@ -475,7 +520,7 @@ def _wrong(contract: Contract, series: Series, masks: tuple[Mask, ...], baseline
         known[:, k] = scores.within(series.t_ms - contract.window_ms, series.t_ms, spans)
         ruled[:, k] = scores.interpolated(series.t_ms, series.values[:, k])
         faulty[:, k] = base_of.faulty(series.values[:, k] - at[:, k])
-    return [known, ruled, faulty]
+    return [known, ruled, np.zeros_like(faulty) if listed else faulty], faulty
 
 
 def judge(contract: Contract, judged: list[Judged], rounds: int, seed: int, known: set[str]) -> dict[str, Any]:
@@ -697,6 +742,11 @@ def metrics_of(result: Mapping[str, Any], split: str) -> dict[str, float]:
             group = f"_{cell['group']}" if "group" in cell else ""
             prefix = f"{split}{group}_{cell['target']}_{cell['horizon_h']}h"
             out |= {f"{prefix}_{name}": value for name, value in cell["metrics"].items()}
+    followed = result["track"] or {"cells": []}
+    for cell in followed["cells"]:
+        prefix = f"{split}_year_{cell['target']}_{cell['horizon_h']}h"
+        names = (f"coverage_{followed['band']}", "least_coverage", "most_coverage", "winkler_over_static")
+        out |= {f"{prefix}_{name}": cell[name] for name in names}
     return {name: value for name, value in out.items() if np.isfinite(value)}
 
 

@@ -197,6 +197,24 @@ def test_evaluate_replays_the_calibration_split_apart_from_the_others(made: Made
     assert evaluate.span_of(manifest, params_of(made.table, split="calibrate")).warm_from == epoch_ms("2016-10-05")
 
 
+def test_evaluate_follows_the_bands_over_the_months_before_the_split_ends(made: Made) -> None:
+    """Half a year leaves one month with a past that no head has learnt from: the test split's."""
+    found = made.result["track"]
+    assert found["months"] == [{"from_ms": epoch_ms("2016-11-01"), "to_ms": epoch_ms(CUT)}]
+    for one in found["cells"]:
+        whole = cell(made.result, one["target"], one["horizon_h"])
+        assert one["pairs"] == whole["pairs"]
+        # Calibrated by October alone, while the model's scales know the whole calibration split: nearly the same.
+        assert one["coverage_90"] == pytest.approx(whole["coverage_90"], abs=0.04)
+        assert one["least_coverage"] <= one["coverage_90"] <= one["most_coverage"]
+        assert 0.8 < one["winkler_over_static"] < 1.2
+    # Errors can grow only where something was issued before: nothing was before the only month.
+    assert found["growth"]["starts_ms"] == []
+    assert "The 90 % band over 1 months" in card.of_evaluation(made.result)
+    # Where no month has such a past there is nothing to follow.
+    assert made.again(split="calibrate")["track"] is None
+
+
 def test_evaluate_refuses_a_split_that_training_had_not_and_a_span_without_rows(made: Made) -> None:
     with pytest.raises(JobError) as refused:
         made.again(split="tomorrow")
@@ -344,7 +362,7 @@ def test_card_says_what_it_must(made: Made) -> None:
         *CITIES,
     ):
         assert wanted in text, wanted
-    assert text.count("<svg") == 4
+    assert text.count("<svg") == 5
     assert "http" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", "")
