@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,7 +115,16 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     certified = certificate.require(contract, params, version)
     clock = time.monotonic()
     baseline, splits, counted = fit_baseline(contract, params, version)
-    say({"rows": counted, "stations": len(baseline.stations), "baseline_s": time.monotonic() - clock})
+    silent = sorted(set(contract.stations) - set(baseline.stations) - set(params.leave_out))
+    say(
+        {
+            "rows": counted,
+            "stations": len(baseline.stations),
+            "without_history": len(silent),
+            "baseline_s": time.monotonic() - clock,
+        },
+        without_history(silent, splits.fit_to),
+    )
 
     clock = time.monotonic()
     names = list(baseline.stations)
@@ -223,6 +233,8 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             # SHA-256 of the certificate that stands for these rows; None where --allow-uncertified let it go.
             "certificate": certified,
             "left_out": list(params.leave_out),
+            # Stations of the contract with nothing to fit: the model serves them as strangers.
+            "without_history": silent,
             "fit_rows": int(np.sum(data.split == FIT)),
             "watch_rows": int(np.sum(data.split == WATCH)),
             "calibrate_rows": int(np.sum(samples.calibration_rows(data.split))),
@@ -258,7 +270,8 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
 
 def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple[Baseline, Splits, int]:
     """Climatology and damping from the rows before what calibrates or tests; also the splits and the number of rows
-    before the cut. A station of `leave_out` gets neither, and is no station of the model.
+    before the cut. A station of `leave_out` gets neither, and is no station of the model; nor does one without
+    a value to fit.
     Errors: `job_failed` without rows, `config_invalid` for dates that leave a split empty and for a station to leave
     out that is not there.
     """
@@ -286,9 +299,18 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
         if station in params.leave_out:
             continue
         t_ms = table.floats(rows, "window_end")
+        values = np.stack([table.floats(rows, c) for c in targets], axis=1)
+        if np.isnan(values[t_ms < splits.fit_to]).all():
+            continue
         use = t_ms < splits.known_to
         names.append(station)
-        series.append((t_ms[use], np.stack([table.floats(rows, c)[use] for c in targets], axis=1)))
+        series.append((t_ms[use], values[use]))
+    if not names and not params.leave_out:
+        raise JobError(
+            "job_failed",
+            f'Cannot train on "{params.table_path}": expected values of {", ".join(targets)} before {splits.fit_to} to '
+            "fit, found none; backfill more history",
+        )
     if absent or not names:
         raise JobError(
             "config_invalid",
@@ -338,6 +360,16 @@ def tune(contract: Contract, params: TrainParams, pool: Pool, data: Samples, say
             f'Cannot tune "{params.model_name}": expected reports of {len(settings)} trials, got {trials.begun}',
         )
     return trials
+
+
+def without_history(stations: list[str], fit_to_ms: int) -> str | None:
+    """What is said of stations that the model knows nothing of; None when there is none."""
+    if not stations:
+        return None
+    return (
+        f"no history before {datetime.fromtimestamp(fit_to_ms / 1000, UTC):%Y-%m-%d} of {', '.join(stations)}: "
+        "served as strangers; backfill them and train again"
+    )
 
 
 def binned(columns: NDArray[np.float32], settings: dict[str, Any]) -> NDArray[np.uint8]:

@@ -409,3 +409,28 @@ def test_manifest_says_what_the_model_was_made_of(made: Made) -> None:
     assert len(manifest["files"]) == 12
     assert manifest["metrics"]["temperature_6h_mae_degC"] > 0
     assert not list(made.folder.rglob("*.pkl"))
+
+
+def test_a_station_without_history_is_named_and_left_to_be_a_stranger(tmp_path: Path) -> None:
+    """One that began after the fit, and one that never measured the target."""
+    one = replace(CONTRACT, targets=("temperature",), horizons_h=(6,))
+    write_sample(tmp_path / "all", one, "2016-06-01", "2016-12-02", ("boston", "denver", "miami"))
+    rows = DeltaTable(str(tmp_path / "all")).to_pandas()
+    late = rows["window_end"] >= pd.Timestamp("2016-11-25", tz="UTC")
+    rows = rows[(rows["station_id"] != "denver") | late]
+    rows.loc[rows["station_id"] == "miami", "temperature_mean"] = float("nan")
+    write_deltalake(str(tmp_path / "table"), pa.Table.from_pandas(rows, preserve_index=False))
+    said: list[str] = []
+    params = train_params(tmp_path / "table", CUT, trees=3, leaves=7, sample_every=6)
+    trained = train.train(
+        one, params, Inline(), tmp_path / "model", None, lambda _, message=None: said.append(message or "")
+    )
+    assert trained.manifest["baseline"]["stations"] == ["boston"]
+    silent = trained.manifest["training"]["without_history"]
+    assert {"denver", "miami"} <= set(silent) and "boston" not in silent
+    (line,) = [text for text in said if text.startswith("no history")]
+    assert "denver" in line and "backfill them and train again" in line
+    nobody = replace(params, from_ms=epoch_ms("2016-11-20"))
+    write_deltalake(str(tmp_path / "empty"), pa.Table.from_pandas(rows[rows["station_id"] == "miami"]))
+    with pytest.raises(JobError, match="expected values of temperature_mean"):
+        train.train(one, replace(nobody, table_path=str(tmp_path / "empty")), Inline(), tmp_path / "no", None, quiet)
