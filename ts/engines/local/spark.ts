@@ -8,7 +8,7 @@ import type { Settings } from "../settings.ts";
 import { answers, type Command, type Engine, SMALL_JVM, SMALL_MALLOC } from "./engine.ts";
 
 /** Cores and memory the worker offers. Bookkeeping: more than the machine has; each job is capped by its own settings. */
-const CORES = 8;
+const CORES = 16;
 const MEMORY = "12g";
 
 /** pyspark's folder in the jobs' environment, which is a complete Spark. */
