@@ -10,6 +10,7 @@ import {
   up,
 } from "../engines/local/index.ts";
 import type { Settings } from "../engines/settings.ts";
+import { interruptible } from "./interrupt.ts";
 
 export function upCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("up")
@@ -31,17 +32,10 @@ interface Line extends PromiseWithResolvers<void> {
  * Errors: as `up` in ts/engines/local.
  */
 export async function startShown(settings: Settings, { quiet }: { quiet: boolean }): Promise<EngineStatus[]> {
-  const stop = new AbortController();
-  const interrupt = () => stop.abort(new Error("interrupted"));
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
-  try {
-    if (quiet) return await up(settings, { signal: stop.signal });
-    return await shown(settings, stop.signal);
-  } finally {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
+  return interruptible(
+    (signal) => (quiet ? up(settings, { signal }) : shown(settings, signal)),
+    () => new Error("interrupted"),
+  );
 }
 
 async function shown(settings: Settings, signal: AbortSignal): Promise<EngineStatus[]> {
