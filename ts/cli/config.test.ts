@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/errors.ts";
-import { PORT_SETTING, PORTS, settingsOf, stateDir } from "../engines/settings.ts";
+import { archivePlace, onOurHdfs, PORT_SETTING, PORTS, settingsOf, stateDir } from "../engines/settings.ts";
 import { type Environment, type Flags, portsFrom, settingsFrom } from "./config.ts";
 
 const root = "/repo";
@@ -57,6 +57,25 @@ describe("settingsFrom()", () => {
     expect(refusal({ MILLRACE_SPARK_MASTER_URL: "spark://s:7077" })).toMatch(/MILLRACE_SPARK_REST_URL/);
   });
 
+  it("takes an archive's place as it is, and knows which lies on our HDFS", () => {
+    const of = (MILLRACE_ARCHIVE: string) =>
+      settingsFrom(root, { MILLRACE_ARCHIVE, MILLRACE_HDFS_PORT: "19820" });
+    const ours = "hdfs://127.0.0.1:19820";
+    for (const [word, place, on] of [
+      ["/archive/", "/archive", false],
+      ["file:/archive", "file:/archive", false],
+      ["s3a://bucket/archive", "s3a://bucket/archive", false],
+      ["hdfs:", ours, true],
+      ["hdfs:/archive", `${ours}/archive`, true],
+      ["hdfs:///archive/", `${ours}/archive`, true],
+      [`${ours}/archive`, `${ours}/archive`, true],
+      ["hdfs://127.0.0.1:198200/archive", "hdfs://127.0.0.1:198200/archive", false],
+      ["hdfs://names:8020/archive", "hdfs://names:8020/archive", false],
+    ] as const)
+      expect([word, archivePlace(of(word)), onOurHdfs(of(word))]).toEqual([word, place, on]);
+    expect([archivePlace(settingsOf(root)), onOurHdfs(settingsOf(root))]).toEqual([null, false]);
+  });
+
   it("prefers the namespace of the flag", () => {
     const settings = settingsFrom(root, { MILLRACE_NAMESPACE: "a" }, { namespace: "b" });
     expect(settings.namespace).toBe("b");
@@ -74,6 +93,9 @@ describe("settingsFrom()", () => {
     [{ MILLRACE_MLFLOW_PORT: "20200" }, "expected a port outside 20002 to 20200"],
     [{ MILLRACE_RAY_WORKER_MAX_PORT: "20003" }, "at least ten ports"],
     [{ MILLRACE_NAMESPACE: "A b" }, 'MILLRACE_NAMESPACE="A b": expected lower-case'],
+    [{ MILLRACE_ARCHIVE: "archive" }, 'MILLRACE_ARCHIVE="archive": expected an absolute folder'],
+    [{ MILLRACE_ARCHIVE: "hdfs" }, "expected an absolute folder, file:, hdfs: or s3a://"],
+    [{ MILLRACE_ARCHIVE: "s3://bucket/a" }, "s3a://"],
     [{ MILLRACE_KAFKA_PROPERTIES: "/nowhere.json" }, "MILLRACE_KAFKA_PROPERTIES"],
   ])("refuses %o", (env, message) => {
     expect(refusal(env)).toContain(message);

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { PipelineError } from "../contract/errors.ts";
 import {
   type Cluster,
+  isPlace,
   PORT_SETTING,
   PORTS,
   type Port,
@@ -99,6 +100,8 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     for (const name of ["MILLRACE_SPARK_REST_URL", "MILLRACE_SPARK_UI_URL"])
       if (!env[name]) throw invalid(name, "", "an address, because MILLRACE_SPARK_MASTER_URL is set");
   if (env["MILLRACE_KAFKA_BOOTSTRAP"]) external.push("kafka");
+  if (text.archive !== undefined && !isPlace(text.archive))
+    throw invalid("MILLRACE_ARCHIVE", text.archive, "an absolute folder, file:, hdfs: or s3a://");
 
   const namespace = flags.namespace ?? text.namespace ?? "";
   if (namespace !== "" && !NAMESPACE.test(namespace))

@@ -57,6 +57,21 @@ describe("examine()", () => {
     expect(found.filter(({ state }) => state !== "ok")).toEqual([]);
   });
 
+  it("wants HDFS only when an archive's path leads there", async () => {
+    const on = { ...settings, archive: "hdfs:/archive" };
+    const of = async (asked: Settings, has: Machine) =>
+      (await examine(asked, has)).find(({ name }) => name === "hdfs");
+    const bare = machine({ exists: (path) => !path.endsWith("hdfs") });
+    expect(await of(settings, bare)).toMatchObject({ state: "ok", found: "optional, not installed" });
+    expect(await of(settings, machine())).toMatchObject({ state: "ok", found: "optional, not started" });
+    expect(await of(on, bare)).toMatchObject({ state: "missing", advice: 'run "make setup"' });
+    expect(await of(on, machine())).toMatchObject({
+      state: "warn",
+      advice: 'start it with "millrace up --with hdfs"',
+    });
+    expect(await of({ ...settings, archive: "hdfs://other:8020/a" }, bare)).toMatchObject({ state: "ok" });
+  });
+
   it.each<[string, Machine, string, RegExp]>([
     ["no Java", machine({}, { java: null }), "missing", /install Java 17/],
     ["an old Java", machine({}, { java: 'openjdk version "11.0.2"' }), "missing", /install Java 17/],

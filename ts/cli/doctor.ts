@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { execa } from "execa";
 import { PipelineError } from "../contract/errors.ts";
-import { portsInUse, status } from "../engines/local/index.ts";
-import type { Settings } from "../engines/settings.ts";
+import { type EngineStatus, portsInUse, status } from "../engines/local/index.ts";
+import { onOurHdfs, type Settings } from "../engines/settings.ts";
 
 export interface Finding {
   readonly name: string;
@@ -140,6 +140,25 @@ function installed(machine: Machine, settings: Settings): Finding {
     : missing("setup", `no "${lacking[0]}"`, 'run "make setup"');
 }
 
+/** Optional: a fault only while an archive's path leads there. */
+function hdfs(machine: Machine, settings: Settings, engines: readonly EngineStatus[]): Finding {
+  const needed = onOurHdfs(settings);
+  const jars = join(settings.root, "target", "engines", "hdfs");
+  if (!machine.exists(jars))
+    return needed
+      ? missing("hdfs", `MILLRACE_ARCHIVE is on it, no "${jars}"`, 'run "make setup"')
+      : ok("hdfs", "optional, not installed");
+  const parts = engines.filter(({ cluster }) => cluster === "hdfs");
+  if (parts.every(({ state }) => state === "up")) return ok("hdfs", `runs at ${settings.hdfsUrl}`);
+  if (parts.every(({ wanted }) => !wanted)) return ok("hdfs", "optional, not started");
+  return {
+    name: "hdfs",
+    state: "warn",
+    found: parts.map(({ name, state }) => `${name} ${state}`).join(", "),
+    advice: 'start it with "millrace up --with hdfs"',
+  };
+}
+
 /** All findings, in the order of reading; before setup, without what it installs and what passes (memory, ports). Ports of engines that already run are fine. */
 export async function examine(
   settings: Settings,
@@ -155,12 +174,14 @@ export async function examine(
     await disk(machine, settings),
   ];
   if (beforeSetup) return lasting;
-  const running = (await status(settings)).some(({ state }) => state === "up");
+  const engines = await status(settings);
+  const running = engines.some(({ state }) => state === "up");
   const taken = await portsInUse(settings);
   return [
     ...lasting,
     memory(machine, running),
     installed(machine, settings),
+    hdfs(machine, settings, engines),
     taken.length === 0
       ? ok("ports", running ? "free or our engines'" : "free")
       : missing("ports", taken.join("; "), "end what holds them, or move ours with the setting named"),

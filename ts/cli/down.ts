@@ -32,7 +32,7 @@ export async function stopAll(settings: Settings, say: (line: string) => void): 
   for (const { problems } of ended) for (const problem of problems) say(problem);
   const engines = await down(settings, {
     on: ({ engine, state, elapsed_ms }) => {
-      if (state === "stopped") say(`${engine.padEnd(13)}stopped  ${(elapsed_ms / 1000).toFixed(1)} s`);
+      if (state === "stopped") say(`${engine.padEnd(14)}stopped  ${(elapsed_ms / 1000).toFixed(1)} s`);
     },
   });
   return { jobs: ended.flatMap(({ jobs }) => jobs), engines };

@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { PipelineError } from "../contract/errors.ts";
 import { type EngineStatus, status } from "../engines/local/index.ts";
-import type { Settings } from "../engines/settings.ts";
+import { OPTIONAL, type Settings } from "../engines/settings.ts";
 
 export function statusCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("status")
@@ -13,7 +13,7 @@ export function statusCommand(settingsOf: (command: Command) => Settings): Comma
     .action(async ({ json }: { json: boolean }, command: Command) => {
       const engines = await status(settingsOf(command));
       console.log(json ? JSON.stringify(engines) : table(engines));
-      const broken = engines.filter(({ state }) => state !== "up");
+      const broken = engines.filter(({ state, wanted }) => wanted && state !== "up");
       if (broken.length > 0) throw unwell(broken);
     });
 }
@@ -21,13 +21,14 @@ export function statusCommand(settingsOf: (command: Command) => Settings): Comma
 /** One line an engine, columns aligned. */
 export function table(engines: readonly EngineStatus[], now_ms: number = Date.now()): string {
   return engines
-    .map(({ name, state, address, started_ms, seen, external }) => {
+    .map(({ name, cluster, state, wanted, address, started_ms, seen, external }) => {
+      if (!wanted) return `${name.padEnd(14)}optional, starts with "millrace up --with ${cluster}"`;
       const since = external
         ? "given"
         : state === "up" && started_ms !== null
           ? `${Math.round((now_ms - started_ms) / 60_000)} min`
           : "";
-      return `${name.padEnd(13)}${state.padEnd(13)}${since.padEnd(9)}${address}${seen === null ? "" : `  (${seen})`}`;
+      return `${name.padEnd(14)}${state.padEnd(13)}${since.padEnd(9)}${address}${seen === null ? "" : `  (${seen})`}`;
     })
     .join("\n");
 }
@@ -38,6 +39,7 @@ const CODE = {
   spark: "spark_unreachable",
   ray: "ray_unreachable",
   mlflow: "store_unreachable",
+  hdfs: "store_unreachable",
 } as const;
 
 const SAID: Readonly<Record<EngineStatus["state"], string>> = {
@@ -54,8 +56,9 @@ export function unwell(broken: readonly EngineStatus[]): PipelineError {
   const names = broken
     .map(({ name, address, state }) => `"${name}" at "${address}" ${SAID[state]}`)
     .join(", ");
+  const optional = OPTIONAL.filter((cluster) => broken.some((engine) => engine.cluster === cluster));
   const next = broken.every(({ external }) => external)
     ? "start it, or correct its address"
-    : 'start the engines with "millrace up"';
+    : `start the engines with "millrace up${optional.map((cluster) => ` --with ${cluster}`).join("")}"`;
   return new PipelineError(CODE[first!.cluster], `Cannot use the engines: ${names}; ${next}`);
 }

@@ -1,6 +1,6 @@
 // `millrace up`: starts the engines and shows each as it comes. Returns once all work; they stay until `millrace down`.
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { Listr } from "listr2";
 import {
   type EngineEvent,
@@ -9,16 +9,27 @@ import {
   engineNames,
   up,
 } from "../engines/local/index.ts";
-import type { Settings } from "../engines/settings.ts";
-import { interruptible } from "./interrupt.ts";
+import { OPTIONAL, type Optional, type Settings } from "../engines/settings.ts";
 
 export function upCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("up")
     .description("Starts the engines that are not running: Kafka, schema registry, Spark, Ray, MLflow")
+    .addOption(
+      new Option(
+        "--with <engines...>",
+        "also start what is optional; it then comes back with every up until it is stopped",
+      )
+        .choices(OPTIONAL)
+        .default([]),
+    )
     .option("--json", "print the engines' state as JSON", false)
-    .addHelpText("after", "\nExample:\n  MILLRACE_KAFKA_PORT=19092 millrace up")
-    .action(async ({ json }: { json: boolean }, command: Command) => {
-      const engines = await startShown(settingsOf(command), { quiet: json });
+    .addHelpText(
+      "after",
+      "\nExamples:\n  MILLRACE_KAFKA_PORT=19092 millrace up\n  millrace up --with hdfs        # then MILLRACE_ARCHIVE=hdfs:/archive, see docs/archive.md",
+    )
+    .action(async (options: { json: boolean; with: Optional[] }, command: Command) => {
+      const { json } = options;
+      const engines = await startShown(settingsOf(command), { quiet: json, with: options.with });
       if (json) console.log(JSON.stringify(engines));
     });
 }
@@ -31,16 +42,30 @@ interface Line extends PromiseWithResolvers<void> {
  * Starts the engines with one line each on the terminal, or silently. Ctrl-C meanwhile stops what was started.
  * Errors: as `up` in ts/engines/local.
  */
-export async function startShown(settings: Settings, { quiet }: { quiet: boolean }): Promise<EngineStatus[]> {
-  return interruptible(
-    (signal) => (quiet ? up(settings, { signal }) : shown(settings, signal)),
-    () => new Error("interrupted"),
-  );
+export async function startShown(
+  settings: Settings,
+  { quiet, with: asked = [] }: { quiet: boolean; with?: readonly Optional[] },
+): Promise<EngineStatus[]> {
+  const stop = new AbortController();
+  const interrupt = () => stop.abort(new Error("interrupted"));
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  try {
+    if (quiet) return await up(settings, { with: asked, signal: stop.signal });
+    return await shown(settings, asked, stop.signal);
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
 }
 
-async function shown(settings: Settings, signal: AbortSignal): Promise<EngineStatus[]> {
+async function shown(
+  settings: Settings,
+  asked: readonly Optional[],
+  signal: AbortSignal,
+): Promise<EngineStatus[]> {
   const lines = new Map<EngineName, Line>(
-    engineNames(settings).map((name) => [name, { ...Promise.withResolvers<void>(), say: () => {} }]),
+    engineNames(settings, asked).map((name) => [name, { ...Promise.withResolvers<void>(), say: () => {} }]),
   );
   const tasks = new Listr(
     [...lines].map(([name, line]) => ({
@@ -68,13 +93,13 @@ async function shown(settings: Settings, signal: AbortSignal): Promise<EngineSta
     const line = lines.get(engine)!;
     if (state === "ready" || state === "already running") {
       line.say(
-        `${engine.padEnd(12)} ${address}  ${state === "ready" ? `${(elapsed_ms / 1000).toFixed(1)} s` : state}`,
+        `${engine.padEnd(13)} ${address}  ${state === "ready" ? `${(elapsed_ms / 1000).toFixed(1)} s` : state}`,
       );
       line.resolve();
     } else if (state === "failed") line.reject(new Error("see below"));
   };
   try {
-    return await up(settings, { on, signal });
+    return await up(settings, { with: asked, on, signal });
   } finally {
     // A line that has had no end by now gets none: the error that follows says why.
     for (const { promise, reject } of lines.values()) {

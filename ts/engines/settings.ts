@@ -24,6 +24,13 @@ export interface Ports {
   readonly rayWorkerMax: number;
   readonly mlflow: number;
   readonly api: number;
+  /** What HDFS clients ask, and the page and metrics of the NameNode. */
+  readonly hdfs: number;
+  readonly hdfsUi: number;
+  /** The DataNode: where bytes flow, its page and metrics, and its own calls. */
+  readonly hdfsData: number;
+  readonly hdfsDataUi: number;
+  readonly hdfsDataIpc: number;
 }
 
 export type Port = keyof Ports;
@@ -47,6 +54,11 @@ export const PORTS: Ports = {
   rayWorkerMax: 20_200,
   mlflow: 5000,
   api: 8000,
+  hdfs: 9820,
+  hdfsUi: 9870,
+  hdfsData: 9866,
+  hdfsDataUi: 9864,
+  hdfsDataIpc: 9867,
 };
 
 /** The setting that moves each port; what an error about a port in use names. */
@@ -69,10 +81,22 @@ export const PORT_SETTING: Readonly<Record<Port, string>> = {
   rayWorkerMax: "MILLRACE_RAY_WORKER_MAX_PORT",
   mlflow: "MILLRACE_MLFLOW_PORT",
   api: "MILLRACE_API_PORT",
+  hdfs: "MILLRACE_HDFS_PORT",
+  hdfsUi: "MILLRACE_HDFS_UI_PORT",
+  hdfsData: "MILLRACE_HDFS_DATA_PORT",
+  hdfsDataUi: "MILLRACE_HDFS_DATA_UI_PORT",
+  hdfsDataIpc: "MILLRACE_HDFS_DATA_IPC_PORT",
 };
 
-/** What can be replaced by a cluster that already exists. Spark's master and worker go together. */
-export type Cluster = "kafka" | "registry" | "spark" | "ray" | "mlflow";
+/**
+ * What can be replaced by a cluster that already exists, by its address; another HDFS is named by the path of what lies on
+ * it. Spark's master and worker go together, and HDFS' NameNode and DataNode.
+ */
+export type Cluster = "kafka" | "registry" | "spark" | "ray" | "mlflow" | "hdfs";
+
+/** Clusters that are started only when they are asked for. */
+export const OPTIONAL = ["hdfs"] as const satisfies readonly Cluster[];
+export type Optional = (typeof OPTIONAL)[number];
 
 export interface Settings {
   /** The repository. */
@@ -99,7 +123,12 @@ export interface Settings {
   readonly rayUrl: string;
   readonly mlflowUrl: string;
   readonly apiUrl: string;
-  /** Where archives are kept, a folder or a URL (file:, hdfs:, s3a:); null for the namespace's own tables. */
+  /** The HDFS that `up --with hdfs` starts. */
+  readonly hdfsUrl: string;
+  /**
+   * Where archives are kept: an absolute folder or a URL (file:, hdfs:, s3a:); `hdfs:` without a host is the HDFS above. Null
+   * for the namespace's own tables.
+   */
   readonly archive: string | null;
   /** Python of the jobs, and of the MLflow server. */
   readonly pythonPath: string;
@@ -140,6 +169,7 @@ export function settingsOf(root: string, { ports, kafka, ...given }: Overrides =
     rayUrl: `http://${host}:${all.rayDashboard}`,
     mlflowUrl: `http://${host}:${all.mlflow}`,
     apiUrl: `http://${host}:${all.api}`,
+    hdfsUrl: `hdfs://${host}:${all.hdfs}`,
     archive: null,
     pythonPath: join(root, ".venv", "bin", "python"),
     mlflowPythonPath: join(root, ".venv-mlflow", "bin", "python"),
@@ -147,6 +177,26 @@ export function settingsOf(root: string, { ports, kafka, ...given }: Overrides =
     sparkJars: join(root, "target", "engines", "spark"),
     ...given,
   });
+}
+
+/** What a setting of the archive's place may be. */
+const PLACE = /^(?:\/|file:\/|s3a:\/\/[^/]|hdfs:(?:$|\/))/;
+
+/** Whether `Settings.archive` may be this text. */
+export function isPlace(text: string): boolean {
+  return PLACE.test(text);
+}
+
+/** The archive's place in full, without a slash at its end: an `hdfs:` without a host gets that of our own HDFS. */
+export function archivePlace({ archive, hdfsUrl }: Pick<Settings, "archive" | "hdfsUrl">): string | null {
+  const place = archive?.replace(/^hdfs:(?:\/\/)?(?=\/(?!\/)|$)/, hdfsUrl) ?? null;
+  return place?.replace(/\/+$/, "") ?? null;
+}
+
+/** Whether the archive lies on the HDFS that `up --with hdfs` starts. */
+export function onOurHdfs(settings: Pick<Settings, "archive" | "hdfsUrl">): boolean {
+  const place = archivePlace(settings);
+  return place === settings.hdfsUrl || (place?.startsWith(`${settings.hdfsUrl}/`) ?? false);
 }
 
 /** Folder of one namespace's state: desired state, checkpoints, locks. */

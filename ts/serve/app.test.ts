@@ -321,6 +321,14 @@ describe("GET /health", () => {
     expect(await json(response)).toMatchObject({ status: "degraded" });
   });
 
+  it("is ok when an optional engine was never started, and says so", async () => {
+    const off = { ...down, name: "hdfs-namenode", needed: false, off: true };
+    const response = await app({ engines: async () => [off] }).app.request("/health");
+    const body = await json(response);
+    expectSchema("Health", body);
+    expect(body).toMatchObject({ status: "ok", engines: [{ name: "hdfs-namenode", status: "off" }] });
+  });
+
   it("is 503 when a needed job was never submitted", async () => {
     const response = await app({ jobs: async () => [] }).app.request("/health");
     expect(response.status).toBe(503);

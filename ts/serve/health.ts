@@ -10,6 +10,8 @@ export interface EngineProbe {
   /** Whether a live forecast needs it. MLflow is needed to load a model, not to go on with one. */
   readonly needed: boolean;
   readonly up: boolean;
+  /** Optional and not started: that is no fault. */
+  readonly off?: boolean;
   readonly detail: string;
   readonly next: string | null;
 }
@@ -39,7 +41,7 @@ export interface Health {
     readonly name: string;
     readonly address: string;
     readonly needed: boolean;
-    readonly status: "up" | "down";
+    readonly status: "up" | "down" | "off";
     readonly detail: string;
     readonly next: string | null;
   }[];
@@ -117,7 +119,7 @@ export function judge(
   // A finished replay is not a fault: a job that succeeded has done what was asked.
   const otherDown =
     !ready ||
-    engines.some((e) => !e.up) ||
+    engines.some((e) => !e.up && !e.off) ||
     rows.some((row) => row.status === "down" && desired.has(row.name) && row.state !== "succeeded");
   return {
     status: neededDown ? "down" : otherDown ? "degraded" : "ok",
@@ -127,7 +129,7 @@ export function judge(
       name: e.name,
       address: e.address,
       needed: e.needed,
-      status: e.up ? "up" : "down",
+      status: e.up ? "up" : e.off ? "off" : "down",
       detail: e.detail,
       next: e.up ? null : e.next,
     })),

@@ -35,15 +35,22 @@ type LiveOptions = Pick<
   | "decode"
 >;
 
-/** Every engine as the local set or the given addresses answer. MLflow is needed to load a model, not to go on with one. */
+/**
+ * Every engine as the local set or the given addresses answer. MLflow is needed to load a model, not to go on with one; HDFS
+ * to archive.
+ */
 export async function enginesOf(settings: Settings): Promise<EngineProbe[]> {
-  return (await status(settings)).map(({ name, cluster, address, state, seen }) => ({
+  return (await status(settings)).map(({ name, cluster, address, state, seen, wanted }) => ({
     name,
     address,
-    needed: cluster !== "mlflow",
+    needed: cluster !== "mlflow" && cluster !== "hdfs",
     up: state === "up",
-    detail: seen === null ? state : `${state}: ${seen}`,
-    next: state === "unreachable" ? `Look at why nothing answers at ${address}` : "Run: millrace up",
+    off: !wanted,
+    detail: wanted ? (seen === null ? state : `${state}: ${seen}`) : "optional, nobody has started it",
+    next:
+      state === "unreachable"
+        ? `Look at why nothing answers at ${address}`
+        : `Run: millrace up${cluster === "hdfs" ? " --with hdfs" : ""}`,
   }));
 }
 

@@ -185,7 +185,9 @@ export class Metrics {
       for (const [counter, value] of Object.entries(row.heartbeat.counters))
         this.#jobGauge(counter)?.set({ job: row.name }, value);
     }
-    for (const engine of at.engines) this.#engineUp.set({ engine: engine.name }, engine.up ? 1 : 0);
+    // An optional engine that nobody started has no line: 0 would be an alarm.
+    for (const engine of at.engines)
+      if (!engine.off) this.#engineUp.set({ engine: engine.name }, engine.up ? 1 : 0);
     let stations = 0;
     for (const id of at.latest.ids()) {
       const state = at.latest.get(id);

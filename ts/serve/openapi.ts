@@ -483,7 +483,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
           name: string("Name of the engine."),
           address: string("Where it was asked."),
           needed: boolean("Whether a live forecast needs it."),
-          status: string("up or down.", { enum: ["up", "down"] }),
+          status: string("up, down, or off: optional and not started.", { enum: ["up", "down", "off"] }),
           detail: string("What was seen."),
           next: nullable(string("What to do; null when up.")),
         }),

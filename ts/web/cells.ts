@@ -293,7 +293,7 @@ export function scored(scores: readonly ScoreView[]): string {
     .join("");
 }
 
-/** Engines and jobs as list items; a part that is down says why and what to do. */
+/** Engines and jobs as list items; a part that is down says why and what to do. What is optional and off is not listed. */
 export function parts(health: HealthView): string {
   const item = (kind: string, part: PartView) => {
     const up = part.status === "up";
@@ -302,7 +302,6 @@ export function parts(health: HealthView): string {
       : `<small>${escapeHtml(part.detail)}${part.next ? `. ${escapeHtml(part.next)}` : ""}</small>`;
     return `<li class="${up ? "up" : "down"}"><span class="dot" aria-hidden="true"></span><span><span class="kind">${kind}</span> ${escapeHtml(part.name)} <span class="state">${escapeHtml(part.status)}</span>${why}</span></li>`;
   };
-  return [...health.engines.map((e) => item("engine", e)), ...health.jobs.map((j) => item("job", j))].join(
-    "",
-  );
+  const engines = health.engines.filter(({ status }) => status !== "off");
+  return [...engines.map((e) => item("engine", e)), ...health.jobs.map((j) => item("job", j))].join("");
 }

@@ -5,7 +5,15 @@ import axios, { isAxiosError } from "axios";
 import type { Cluster, Port, Settings } from "../settings.ts";
 import type { Look } from "./until.ts";
 
-export type EngineName = "kafka" | "registry" | "spark-master" | "spark-worker" | "ray" | "mlflow";
+export type EngineName =
+  | "kafka"
+  | "registry"
+  | "spark-master"
+  | "spark-worker"
+  | "ray"
+  | "mlflow"
+  | "hdfs-namenode"
+  | "hdfs-datanode";
 
 /** A command to run; its folder, log and mark are added by the caller. */
 export interface Command {

@@ -8,12 +8,16 @@ import { PipelineError } from "../../contract/errors.ts";
 import {
   type Cluster,
   enginesDir,
+  OPTIONAL,
+  type Optional,
   type Overrides,
+  onOurHdfs,
   PORT_SETTING,
   type Settings,
   settingsOf,
 } from "../settings.ts";
 import type { Engine, EngineName } from "./engine.ts";
+import { dataNode, nameNode } from "./hdfs.ts";
 import { kafka } from "./kafka.ts";
 import { mlflow } from "./mlflow.ts";
 import { free, freePorts, holder } from "./port.ts";
@@ -28,7 +32,16 @@ export type { EngineName } from "./engine.ts";
 export { freePorts } from "./port.ts";
 export { startedSettings } from "./record.ts";
 
-const ENGINES: readonly Engine[] = [kafka, registry, sparkMaster, sparkWorker, ray, mlflow];
+const ENGINES: readonly Engine[] = [
+  kafka,
+  registry,
+  sparkMaster,
+  sparkWorker,
+  ray,
+  mlflow,
+  nameNode,
+  dataNode,
+];
 
 /** What each cluster's silence is called. */
 const UNREACHABLE: Readonly<Record<Cluster, ErrorCode>> = {
@@ -37,6 +50,7 @@ const UNREACHABLE: Readonly<Record<Cluster, ErrorCode>> = {
   spark: "spark_unreachable",
   ray: "ray_unreachable",
   mlflow: "store_unreachable",
+  hdfs: "store_unreachable",
 };
 
 export interface EngineEvent {
@@ -48,6 +62,8 @@ export interface EngineEvent {
 
 export interface Effects {
   readonly on?: (event: EngineEvent) => void;
+  /** Optional clusters that `up` starts as well; those that were started before and not stopped come back without it. */
+  readonly with?: readonly Optional[];
   /** Aborting `up` stops what this call has started. */
   readonly signal?: AbortSignal;
 }
@@ -60,6 +76,8 @@ export interface EngineStatus {
    * stopped by us; unreachable: given by address and does not answer.
    */
   readonly state: "up" | "unwell" | "died" | "stopped" | "unreachable";
+  /** Whether it should work. An optional engine should once it was started, and while an archive's path leads to it. */
+  readonly wanted: boolean;
   readonly address: string;
   /** What the last look saw when not up. */
   readonly seen: string | null;
@@ -70,14 +88,22 @@ export interface EngineStatus {
 }
 
 const given = (settings: Settings, engine: Engine) => settings.external.includes(engine.cluster);
-const ours = (settings: Settings) => ENGINES.filter((engine) => !given(settings, engine));
-/** Engines that `up` starts: all but those of clusters given by address. */
-export const engineNames = (settings: Settings): EngineName[] => ours(settings).map(({ name }) => name);
+const optional = ({ cluster }: Engine) => (OPTIONAL as readonly Cluster[]).includes(cluster);
+/** Engines that `up` starts: all but those of clusters given by address, and optional ones nobody has asked for. */
+const ours = (settings: Settings, asked: readonly Cluster[] = []) =>
+  ENGINES.filter(
+    (engine) =>
+      !given(settings, engine) &&
+      (!optional(engine) || asked.includes(engine.cluster) || readRecord(settings, engine.name) !== null),
+  );
+export const engineNames = (settings: Settings, asked: readonly Optional[] = []): EngineName[] =>
+  ours(settings, asked).map(({ name }) => name);
 const folder = (settings: Settings, engine: Engine) => join(enginesDir(settings), engine.name);
 
-/** Looks at every engine once. */
-export async function status(settings: Settings): Promise<EngineStatus[]> {
-  return Promise.all(ENGINES.map((engine) => look(settings, engine)));
+/** Looks at every engine once, or at those of one cluster. */
+export async function status(settings: Settings, cluster?: Cluster): Promise<EngineStatus[]> {
+  const looked = ENGINES.filter((engine) => cluster === undefined || engine.cluster === cluster);
+  return Promise.all(looked.map((engine) => look(settings, engine)));
 }
 
 async function look(settings: Settings, engine: Engine): Promise<EngineStatus> {
@@ -88,6 +114,7 @@ async function look(settings: Settings, engine: Engine): Promise<EngineStatus> {
     cluster: engine.cluster,
     address: engine.address(settings),
     external,
+    wanted: !optional(engine) || started !== null || onOurHdfs(settings),
     pid: started?.pid ?? null,
     started_ms: started?.started_ms ?? null,
     log: started?.log ?? null,
@@ -129,7 +156,7 @@ export async function up(settings: Settings, effects: Effects = {}): Promise<Eng
 /** Engines to be started. Ends first what is left of those that died or no longer answer. */
 async function clear(settings: Settings, effects: Effects): Promise<Engine[]> {
   const verdicts = await Promise.all(
-    ours(settings).map(async (engine) => {
+    ours(settings, effects.with).map(async (engine) => {
       const started = readRecord(settings, engine.name);
       if (!started) return engine;
       if (alive(started)) {
@@ -287,9 +314,13 @@ export async function down(settings: Settings, effects: Effects = {}): Promise<E
   });
 }
 
-/** Engines in the order of stopping. Jobs on Ray and Spark use Kafka, the registry and MLflow, so those go last. */
+/** Engines in the order of stopping. Jobs on Ray and Spark use Kafka, the registry, MLflow and HDFS, so those go last. */
 function layers(): Engine[][] {
-  return [[ray, sparkWorker], [sparkMaster, mlflow, registry], [kafka]];
+  return [
+    [ray, sparkWorker],
+    [sparkMaster, mlflow, registry, dataNode],
+    [kafka, nameNode],
+  ];
 }
 
 async function stop(settings: Settings, engine: Engine, effects: Effects): Promise<void> {
