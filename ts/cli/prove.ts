@@ -4,10 +4,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { down, startEngines } from "../engines/local/index.ts";
-import type { Settings } from "../engines/settings.ts";
+import { OPTIONAL, type Optional, onOurHdfs, type Settings } from "../engines/settings.ts";
 import { type ArchiveRound, archiveWrong, proveArchive } from "../prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../prove/certificate.ts";
 import { type KillsRound, killsWrong, proveKills } from "../prove/kills.ts";
@@ -23,13 +23,12 @@ import {
   windowsWrong,
 } from "../prove/summary.ts";
 import { proveWindows, type WindowsRound } from "../prove/windows.ts";
-import { interruptible } from "./interrupt.ts";
-import { whole } from "./whole.ts";
 
 interface Options {
   readonly count: string;
   readonly seed: string;
   readonly only?: string;
+  readonly with: readonly Optional[];
   readonly running: boolean;
   readonly json: boolean;
   readonly out?: string;
@@ -50,17 +49,20 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .option("--seed <number>", "order and times of the kills; another seed is another proof", "1")
     .option("--only <proof>", `one of: ${Object.keys(PROOFS).join(", ")}`)
+    .addOption(
+      new Option("--with <engines...>", "hdfs: the archive is proved on HDFS").choices(OPTIONAL).default([]),
+    )
     .option("--running", "use the running engines instead of a set of its own", false)
     .option("--out <folder>", "where the results go (docs/proof)")
     .option("--json", "print the results as JSON", false)
     .addHelpText(
       "after",
-      "\nFinished rounds are kept in out/prove and not repeated: run it again after an interruption.\n\nExample:\n  millrace prove --count 2 --only kills",
+      "\nFinished rounds are kept in out/prove and not repeated: run it again after an interruption.\n\nExamples:\n  millrace prove --count 2 --only kills\n  millrace prove --only archive --with hdfs",
     )
     .action(async (options: Options, command: Command) => {
       const settings = settingsOf(command);
-      const count = whole("--count", options.count, 1);
-      const seed = whole("--seed", options.seed);
+      const count = wholeNumber("--count", options.count, 1);
+      const seed = wholeNumber("--seed", options.seed, 0);
       const { only } = options;
       if (only !== undefined && !Object.hasOwn(PROOFS, only))
         throw new PipelineError(
@@ -68,36 +70,51 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
           `Cannot prove "${only}": expected one of ${Object.keys(PROOFS).join(", ")}`,
         );
       const say = (line: string) => (options.json ? console.error(line) : console.log(line));
-      await interruptible(
-        async (signal) => {
-          const results: Result[] = [];
-          await withEngines(settings, options.running, say, async (engines) => {
-            for (const [name, prove] of Object.entries(PROOFS)) {
-              if (only !== undefined && name !== only) continue;
-              const folder = options.out ?? join(settings.root, "docs", "proof");
-              const path = join(folder, `${name}.json`);
-              mkdirSync(folder, { recursive: true });
-              const write = (summary: object) => writeFileSync(path, `${JSON.stringify(summary, null, 2)}\n`);
-              const result = await prove({ engines, settings, count, seed, signal, say, write });
-              write(result.summary);
-              results.push(result);
-              for (const line of [...result.lines, path]) say(line);
-            }
-          });
-          if (options.json) console.log(JSON.stringify(results.map(({ summary }) => summary)));
-          if (results.some(({ wrong }) => wrong > 0)) process.exitCode = 1;
-        },
-        () => {
-          say("Interrupted: ends what it started …");
-          return new PipelineError("job_timed_out", "The proof was interrupted; run it again to go on");
-        },
-      );
+      const stop = new AbortController();
+      const interrupt = () => {
+        say("Interrupted: ends what it started …");
+        stop.abort(new PipelineError("job_timed_out", "The proof was interrupted; run it again to go on"));
+      };
+      process.on("SIGINT", interrupt);
+      process.on("SIGTERM", interrupt);
+      try {
+        const results: Result[] = [];
+        const onHdfs = options.with.includes("hdfs");
+        await withEngines(settings, options, say, async (started) => {
+          const engines = onHdfs ? { ...started, archive: "hdfs:/proof" } : started;
+          for (const [name, prove] of Object.entries(PROOFS)) {
+            if (only !== undefined && name !== only) continue;
+            const folder = options.out ?? join(settings.root, "docs", "proof");
+            const path = join(folder, `${name}${onHdfs && name === "archive" ? "-hdfs" : ""}.json`);
+            mkdirSync(folder, { recursive: true });
+            const write = (summary: object) => writeFileSync(path, `${JSON.stringify(summary, null, 2)}\n`);
+            const result = await prove({ engines, settings, count, seed, signal: stop.signal, say, write });
+            write(result.summary);
+            results.push(result);
+            for (const line of [...result.lines, path]) say(line);
+          }
+        });
+        if (options.json) console.log(JSON.stringify(results.map(({ summary }) => summary)));
+        if (results.some(({ wrong }) => wrong > 0)) process.exitCode = 1;
+      } finally {
+        process.off("SIGINT", interrupt);
+        process.off("SIGTERM", interrupt);
+      }
     });
+}
+
+function wholeNumber(flag: string, word: string, least: number): number {
+  const number = Number(word);
+  if (Number.isInteger(number) && number >= least) return number;
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot use ${flag} "${word}": expected a whole number from ${least}`,
+  );
 }
 
 async function withEngines<T>(
   settings: Settings,
-  running: boolean,
+  { running, with: asked }: Pick<Options, "running" | "with">,
   say: (line: string) => void,
   work: (engines: Settings) => Promise<T>,
 ): Promise<T> {
@@ -108,7 +125,7 @@ async function withEngines<T>(
   try {
     engines = await startEngines(
       { root: settings.root, home },
-      { on: ({ engine, state }) => say(`${engine}: ${state}`) },
+      { with: asked, on: ({ engine, state }) => say(`${engine}: ${state}`) },
     );
     return await work(engines);
   } finally {
@@ -176,7 +193,10 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
   async archive({ seed, ...work }) {
     const sizes = roundsOf(ARCHIVE_KILLS, ARCHIVE_ROUND_MOST);
     const rounds = await runRounds<ArchiveRound>({
-      folder: roundsFolder(work, `archive-${ARCHIVE_KILLS}-seed-${seed}`),
+      folder: roundsFolder(
+        work,
+        `archive-${ARCHIVE_KILLS}-seed-${seed}${onOurHdfs(work.engines) ? "-hdfs" : ""}`,
+      ),
       count: sizes.length,
       log: work.say,
       fine: (round) => archiveWrong(round) === 0,

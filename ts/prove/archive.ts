@@ -3,7 +3,7 @@
 // byte by byte (tests.archive_check), and a backfill from the archive is judged by the oracle, as the one from the topic is in
 // windows.ts. One call is one round in a namespace of its own.
 
-import { readdirSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { until } from "../engines/local/until.ts";
@@ -12,6 +12,7 @@ import { requireApplied } from "../supervise/applied.ts";
 import { type Archive, archiveOf, reachOf } from "../supervise/archive.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { changeDesired } from "../supervise/desired.ts";
+import { requirePlace } from "../supervise/place.ts";
 import { ARCHIVE, planArchive, planBackfill, tables } from "../supervise/plan.ts";
 import { pause } from "../supervise/progress.ts";
 import { startSupervisor } from "../supervise/run.ts";
@@ -19,9 +20,11 @@ import { settingOf, untilEnded, untilRunning, withdrawJobs } from "../supervise/
 import { closeLine, type Line, openLine, python, type Said } from "./line.ts";
 import { randomOf } from "./random.ts";
 import { kill, sparkDriver } from "./victims.ts";
+import { namesOn, removeOn } from "./webhdfs.ts";
 import type { TableChecked } from "./windows.ts";
 
 export interface ArchiveOptions {
+  /** With the place of the archive: a folder, or the HDFS of this set. */
   readonly engines: Settings;
   readonly seed: number;
   readonly kills: number;
@@ -77,8 +80,10 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
   const random = randomOf(seed);
   const line = await openLine(engines, { what: "archive", signal, log });
   const { settings, names, contract, kafka } = line;
+  const path = tables(settings).archive;
   let fine = false;
   try {
+    await requirePlace(settings);
     const parts = kills + 1;
     const singapore = {
       bootstrap: settings.kafka.bootstrap,
@@ -134,6 +139,8 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
     };
   } finally {
     await closeLine(line, { keep: !fine && !signal.aborted });
+    // Elsewhere it went with the namespace's folder.
+    if (fine && path.startsWith("hdfs:")) await removeOn(settings, path.slice(0, path.lastIndexOf("/")));
   }
 }
 
@@ -162,15 +169,14 @@ async function stop({ settings, names, signal }: Line): Promise<void> {
 }
 
 /** Resolves once the archive holds records. */
-export function archiveFlows({ settings, signal }: Line): Promise<void> {
+export function archiveFlows(line: Line): Promise<void> {
   // 0 and 1 are the empty table and its properties.
-  return untilVersion(tables(settings).archive, 1, signal);
+  return untilVersion(line, 1);
 }
 
 /** Resolves once the archive commits something it has not committed yet. */
-export function archiveGoesOn({ settings, signal }: Line): Promise<void> {
-  const path = tables(settings).archive;
-  return untilVersion(path, versionOf(path), signal);
+export async function archiveGoesOn(line: Line): Promise<void> {
+  await untilVersion(line, await versionOf(line.settings));
 }
 
 /** Waits until everything committed is archived, ends the job, and compares table and topic record by record. */
@@ -203,14 +209,14 @@ async function aborted({ kafka, names }: Line, part: number): Promise<void> {
   }
 }
 
-/** Newest version of a local table; -1 without one. */
-function versionOf(path: string): number {
-  try {
-    const files = readdirSync(join(path, "_delta_log")).filter((name) => /^\d{20}\.json$/.test(name));
-    return Math.max(-1, ...files.map((name) => Number(name.slice(0, 20))));
-  } catch {
-    return -1;
-  }
+/** Newest version of the archive, in a folder or on the HDFS of these engines; -1 without a table. */
+async function versionOf(settings: Settings): Promise<number> {
+  const log = `${tables(settings).archive}/_delta_log`;
+  const names = log.startsWith("hdfs:")
+    ? await namesOn(settings, log)
+    : await readdir(log).catch((): string[] => []);
+  const commits = names.filter((name) => /^\d{20}\.json$/.test(name));
+  return Math.max(-1, ...commits.map((name) => Number(name.slice(0, 20))));
 }
 
 /** End of the raw topic, summed over its partitions. */
@@ -245,7 +251,7 @@ async function strike(
     { deadline_ms: DEADLINE_MS, interval_ms: 50, signal },
   );
   if (!look.seen) throw new PipelineError("job_timed_out", "Cannot kill the archive's driver: found none");
-  const version = versionOf(tables(settings).archive);
+  const version = await versionOf(settings);
   const kill_ms = Date.now();
   await kill(look.seen);
   await archiveGoesOn(line);
@@ -256,10 +262,10 @@ async function strike(
   return { what: look.seen.what, version, recovery_ms };
 }
 
-async function untilVersion(path: string, above: number, signal: AbortSignal): Promise<void> {
+async function untilVersion({ settings, signal }: Line, above: number): Promise<void> {
   const look = await until(
-    () => {
-      const seen = versionOf(path);
+    async () => {
+      const seen = await versionOf(settings);
       return { done: seen > above, seen };
     },
     { deadline_ms: DEADLINE_MS, interval_ms: 50, signal },

@@ -10,6 +10,7 @@ import { type Settings, stateDir } from "../engines/settings.ts";
 import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { keep } from "./keep.ts";
+import { requirePlace } from "./place.ts";
 import { tables } from "./plan.ts";
 import { unique } from "./run.ts";
 
@@ -76,7 +77,7 @@ export interface ArchiveRange {
   readonly offsets?: Readonly<Record<string, Span>>;
 }
 
-/** Errors: `config_invalid` without a table, naming what makes one; `kafka_unreachable`. */
+/** Errors: `config_invalid` without a table, naming what makes one; `kafka_unreachable`; `store_unreachable`. */
 export async function archiveOf(
   settings: Settings,
   kafka: Kafka,
@@ -185,7 +186,7 @@ export async function missingIn(
   return found.map((gap) => ({ ...gap, kind: "missing" }));
 }
 
-/** First offset of each partition in the archive; null without one, or where it lies out of reach. */
+/** First offset of each partition in the archive; null without one. Errors: `store_unreachable`. */
 export async function firstArchived(settings: Settings): Promise<ReadonlyMap<number, number> | null> {
   try {
     const { partitions } = await readTable(settings, tables(settings).archive, {
@@ -204,11 +205,7 @@ async function readTable(
   path: string,
   { span, offsets }: { span: ArchiveRange["span"]; offsets: ArchiveRange["offsets"] },
 ): Promise<Table> {
-  if (/^hdfs:/.test(path))
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot look into archive "${path}": expected a folder, file: or s3a:, which are read without Hadoop`,
-    );
+  await requirePlace(settings);
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const folder = join(stateDir(settings), "jobs");
   mkdirSync(folder, { recursive: true });

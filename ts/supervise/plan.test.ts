@@ -92,6 +92,18 @@ it("nothing of one namespace is another's", () => {
         expect(`${key} ${value}`).toMatch(/blue/);
 });
 
+it("puts the archive where it is asked to, with one copy on an HDFS that has one DataNode and on no other", () => {
+  const at = (archive: string) => {
+    const of = setting("x");
+    const { launch, params } = planArchive({ ...of, settings: { ...of.settings, archive } });
+    const copies = launch.engine === "spark" ? launch.properties["spark.hadoop.dfs.replication"] : "";
+    return [params!["table_path"], copies];
+  };
+  expect(at("/else/")).toEqual(["/else/x/weather-archive", undefined]);
+  expect(at("hdfs:/a")).toEqual(["hdfs://127.0.0.1:9820/a/x/weather-archive", "1"]);
+  expect(at("hdfs://names:8020/a")).toEqual(["hdfs://names:8020/a/x/weather-archive", undefined]);
+});
+
 it("leaves the executor's JVM options to the job, which needs its limits there", () => {
   for (const { launch } of Object.values(plans("x")))
     if (launch.engine === "spark")

@@ -14,7 +14,7 @@ import type {
   TrainParams,
 } from "../contract/index.ts";
 import type { EngineKind, Launch } from "../engines/job.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { archivePlace, onOurHdfs, type Settings, stateDir } from "../engines/settings.ts";
 import { type Contract, type JobName, type Names, namesOf, type Pipeline } from "../pipelines/index.ts";
 import type { Applied } from "./applied.ts";
 import type { Epoch } from "./epoch.ts";
@@ -178,7 +178,10 @@ export function planArchive(setting: Setting, keeping = ARCHIVE): Planned {
       cores: 1,
       driver_memory: "512m",
       executor_memory: "700m",
-      properties: LAUNCH_PROPERTIES,
+      // The copies of a block are the client's word, by default three; ours has one DataNode. Another HDFS has its own number.
+      properties: onOurHdfs(settings)
+        ? { ...LAUNCH_PROPERTIES, "spark.hadoop.dfs.replication": "1" }
+        : LAUNCH_PROPERTIES,
     },
     params,
     code: code.spark,
@@ -302,11 +305,10 @@ export function tables(settings: Settings): {
 } {
   const folder = join(stateDir(settings), "tables");
   const archive = `${settings.pipeline}-archive`;
+  const place = archivePlace(settings);
   return {
     archive:
-      settings.archive === null
-        ? join(folder, archive)
-        : `${settings.archive.replace(/\/+$/, "")}/${settings.namespace || "default"}/${archive}`,
+      place === null ? join(folder, archive) : `${place}/${settings.namespace || "default"}/${archive}`,
     features: join(folder, `${settings.pipeline}-features`),
     certificates: join(folder, `${settings.pipeline}-features-certificates`),
     rejects: join(folder, `${settings.pipeline}-rejects`),

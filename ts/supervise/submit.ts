@@ -11,6 +11,7 @@ import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
 import { changeDesired, type Desired, hashOf, readDesired } from "./desired.ts";
 import { covering, epochOf } from "./epoch.ts";
+import { requirePlace } from "./place.ts";
 import {
   type Planned,
   planArchive,
@@ -70,6 +71,7 @@ export async function planOf(setting: Setting, kafka: Kafka, job: JobName, choic
       return planFeatures(setting, epoch);
     }
     case "archive":
+      await requirePlace(settings);
       return planArchive(setting);
     case "infer":
       return planInfer(setting);

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
-from pyspark.errors import StreamingQueryException
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
@@ -71,7 +72,7 @@ def run(contract: Contract, params: ArchiveParams, reporter: Reporter) -> dict[s
 
     Raises JobError `config_invalid` for a setting out of its bounds, and for a topic that is another than the table's;
     `contract_mismatch` for a schema id that means another schema in the table; `job_failed` for records that the topic
-    no longer holds.
+    no longer holds; `store_unreachable` for an HDFS that does not answer.
     """
     check(params)
     settings = dict(io.SQL_CONF) | dict(SQL_CONF) | sizes(params)
@@ -84,8 +85,8 @@ def run(contract: Contract, params: ArchiveParams, reporter: Reporter) -> dict[s
         query = start(spark, contract, params)
         with upkeep(spark, params) as kept:
             return follow(query, progress, kept, reporter)
-    except StreamingQueryException as error:
-        refused = lost(error, params)
+    except (PySparkException, Py4JJavaError) as error:
+        refused = lost(error, params) or table.away(error, params.table_path)
         if refused is None:
             raise
         raise refused from error
@@ -289,7 +290,7 @@ def topic_id(params: ArchiveParams) -> str:
         raise JobError("kafka_unreachable", f'Cannot find topic "{params.raw_topic}": {error}') from error
 
 
-def lost(error: StreamingQueryException, params: ArchiveParams) -> JobError | None:
+def lost(error: Exception, params: ArchiveParams) -> JobError | None:
     """What a person has to decide when the topic no longer holds what comes next; None for any other failure."""
     if "data may have been lost" not in str(error) and "KAFKA_DATA_LOSS" not in str(error):
         return None

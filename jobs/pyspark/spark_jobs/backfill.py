@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 from spark_jobs import archive, certificate, decode, io, table, windows
@@ -29,7 +31,8 @@ HEARTBEAT_S = 1.0
 def run(contract: Contract, params: BackfillParams, reporter: Reporter) -> dict[str, float]:
     """Writes both tables, the rejects first: once the feature rows are there, the run is whole.
 
-    Raises JobError config_invalid without an input. Returns counts of what was read, late, rejected and written.
+    Raises JobError config_invalid without an input, store_unreachable for an archive on an HDFS that does not answer.
+    Returns counts of what was read, late, rejected and written.
     """
     settings = dict(io.SQL_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
     app = dict(io.APP_CONF) | dict(io.DELTA_CONF)
@@ -37,6 +40,11 @@ def run(contract: Contract, params: BackfillParams, reporter: Reporter) -> dict[
     try:
         with heartbeat(spark, reporter):
             return write(spark, contract, params)
+    except (PySparkException, Py4JJavaError) as error:
+        refused = table.away(error, params.archive_path or "")
+        if refused is None:
+            raise
+        raise refused from error
     finally:
         spark.stop()
 

@@ -45,6 +45,22 @@ def located(spark: SparkSession, path: str) -> tuple[Any, Any]:
     return at, at.getFileSystem(context.hadoopConfiguration())
 
 
+# How Hadoop says that nobody is there, that it does not take writes yet, and that nobody keeps blocks.
+_AWAY = ("java.net.ConnectException", "NoRouteToHostException", "SafeModeException", "nodes instead of minReplication")
+
+
+def away(error: Exception, path: str) -> JobError | None:
+    """What is to be done when HDFS does not answer for a table; None for any other failure."""
+    text = str(error)
+    if not path.startswith("hdfs:") or not any(word in text for word in _AWAY):
+        return None
+    return JobError(
+        "store_unreachable",
+        f'Cannot reach table "{path}": expected HDFS to work, it does not; the one of this machine starts with '
+        '"millrace up --with hdfs"',
+    )
+
+
 def is_table(spark: SparkSession, path: str) -> bool:
     """Whether there is a table with at least one commit: a killed first one leaves the folder of its log."""
     return exists(spark, f"{path}/_delta_log/00000000000000000000.json") or exists(

@@ -1,0 +1,94 @@
+// HDFS beside the other engines: it is started only when asked for, outlives kill -9 with what it held, and carries an archive
+// from the first record to a backfill from it. At full count, with kills: `millrace prove --only archive --with hdfs`.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import axios from "axios";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
+import { unwell } from "../../cli/status.ts";
+import { down, type EngineEvent, status, up } from "../../engines/local/index.ts";
+import { readRecord } from "../../engines/local/record.ts";
+import { enginesDir, type Settings } from "../../engines/settings.ts";
+import { proveArchive } from "../../prove/archive.ts";
+import { requirePlace } from "../../supervise/place.ts";
+
+const shared = inject("engines");
+// A home of its own, to which the others are clusters that exist: up and down touch HDFS alone.
+const home = mkdtempSync(join(tmpdir(), "mr-"));
+const plain: Settings = { ...shared, home, external: ["kafka", "registry", "spark", "ray", "mlflow"] };
+const settings: Settings = { ...plain, archive: "hdfs:/archive" };
+const NAMES = ["hdfs-namenode", "hdfs-datanode"] as const;
+const web = `http://${shared.host}:${shared.ports.hdfsUi}/webhdfs/v1`;
+const version = () =>
+  readFileSync(join(enginesDir(plain), "hdfs-namenode", "names", "current", "VERSION"), "utf8");
+
+const events: EngineEvent[] = [];
+const parts = async () =>
+  (await status(plain, "hdfs")).map(({ name, state, wanted }) => [name, state, wanted]);
+
+beforeAll(async () => {
+  expect(await parts()).toEqual(NAMES.map((name) => [name, "stopped", false]));
+  await expect(requirePlace(settings)).rejects.toMatchObject({ code: "store_unreachable" });
+  await up(plain, { with: ["hdfs"], on: (event) => events.push(event) });
+});
+afterAll(async () => {
+  expect(await down(plain)).toHaveLength(2);
+  expect(await parts()).toEqual(NAMES.map((name) => [name, "stopped", false]));
+  rmSync(home, { recursive: true, force: true });
+});
+
+it("starts NameNode and DataNode alone, on loopback, and says how long it took", async () => {
+  expect(events.filter(({ state }) => state === "starting").map(({ engine }) => engine)).toEqual(NAMES);
+  for (const { engine, elapsed_ms } of events.filter(({ state }) => state === "ready"))
+    console.log(`${engine}: ready after ${elapsed_ms} ms`);
+  expect(await parts()).toEqual(NAMES.map((name) => [name, "up", true]));
+  const open = readFileSync("/proc/net/tcp", "utf8") + readFileSync("/proc/net/tcp6", "utf8");
+  const { hdfs, hdfsUi, hdfsData, hdfsDataUi, hdfsDataIpc } = shared.ports;
+  const listening = open
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter((field) => field[3] === "0A")
+    .map((field) => field[1]!.split(":") as [string, string])
+    .map(([address, port]) => ({ wide: /^0+$/.test(address), port: Number.parseInt(port, 16) }));
+  for (const port of [hdfs, hdfsUi, hdfsData, hdfsDataUi, hdfsDataIpc])
+    expect(listening.filter((socket) => socket.port === port)).toMatchObject([{ wide: false }]);
+});
+
+it("keeps names and bytes over kill -9 of both, and is formatted once", async () => {
+  const bytes = "kept ".repeat(1000);
+  // Not fetch, which has no patience with the "100 Continue" that comes first.
+  expect((await axios.put(`${web}/kept.txt?op=CREATE`, bytes, { proxy: false })).status).toBe(201);
+  const formatted = version();
+  for (const name of NAMES) process.kill(readRecord(plain, name)!.pid, "SIGKILL");
+  const killed = await expect
+    .poll(parts, { timeout: 10_000 })
+    .toEqual(NAMES.map((name) => [name, "died", true]))
+    .then(() => status(plain, "hdfs"));
+  expect(unwell(killed).message).toContain('start the engines with "millrace up --with hdfs"');
+  const again: string[] = [];
+  // It was started before and nobody stopped it: it comes back without being asked for again.
+  await up(plain, { on: ({ engine, state }) => state === "starting" && again.push(engine) });
+  expect(again).toEqual(NAMES);
+  expect((await axios.get<string>(`${web}/kept.txt?op=OPEN`, { proxy: false })).data).toBe(bytes);
+  expect(version()).toBe(formatted);
+});
+
+it("the archive on it holds each committed record once, and a backfill from it is right", {
+  timeout: 600_000,
+}, async () => {
+  const round = await proveArchive({
+    engines: settings,
+    seed: 1,
+    kills: 0,
+    share: 0.1,
+    signal: new AbortController().signal,
+    log: (line) => console.log(line),
+  });
+  console.log(`${round.seconds} s`);
+  expect(round.first_wrong).toEqual([]);
+  expect(round.checked).toMatchObject({ missing: 0, extra: 0, repeated: 0, changed: 0 });
+  expect(round.checked.records).toBeGreaterThan(2_000);
+  expect(round.whole).toBe(true);
+  expect(round.backfill).toMatchObject({ wrong: 0 });
+});
