@@ -2,11 +2,11 @@
 // its counters as they change, the result. Ctrl-C stops the job.
 
 import type { Command } from "commander";
-import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import type { BatchOptions, Finished } from "../supervise/batch.ts";
 import type { Report } from "../supervise/progress.ts";
+import { interruptible } from "./interrupt.ts";
 
 export interface BatchView extends Required<Pick<BatchOptions, "signal" | "onReport" | "onState">> {
   say(line: string): void;
@@ -22,13 +22,6 @@ export function forPipeline(settings: Settings, name: string | undefined): Setti
   if (name === undefined) return settings;
   pipelineOf(name);
   return Object.freeze({ ...settings, pipeline: name });
-}
-
-/** A flag's whole number from 0. Errors: `config_invalid`. */
-export function whole(flag: string, word: string): number {
-  const value = Number(word);
-  if (Number.isInteger(value) && value >= 0) return value;
-  throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": expected a whole number`);
 }
 
 /** How often counters are printed, wall time. */
@@ -47,19 +40,15 @@ export function countersLine(counters: Readonly<Record<string, number>>): string
 
 export function batchLine(job: string, json: boolean) {
   return {
-    async run(work: (view: BatchView) => Promise<Finished>): Promise<Finished> {
-      const stop = new AbortController();
-      const interrupt = () => stop.abort();
-      process.once("SIGINT", interrupt);
-      process.once("SIGTERM", interrupt);
-      const say = (line: string) => {
-        if (!json) console.log(line);
-      };
-      let printed_ms = Number.NEGATIVE_INFINITY;
-      let before = "";
-      try {
+    run: (work: (view: BatchView) => Promise<Finished>): Promise<Finished> =>
+      interruptible(async (signal) => {
+        const say = (line: string) => {
+          if (!json) console.log(line);
+        };
+        let printed_ms = Number.NEGATIVE_INFINITY;
+        let before = "";
         const finished = await work({
-          signal: stop.signal,
+          signal,
           say,
           onState: (state) => say(`${job}: ${state}`),
           onReport(report: Report) {
@@ -71,16 +60,10 @@ export function batchLine(job: string, json: boolean) {
             say(`${job}: ${line}`);
           },
         });
+        const counters = countersLine(finished.counters);
         if (json) console.log(JSON.stringify(finished));
-        else
-          say(
-            `${job}: done${finished.message ? ` · ${finished.message}` : ""} · ${countersLine(finished.counters)}`,
-          );
+        else say(`${job}: done${finished.message ? ` · ${finished.message}` : ""} · ${counters}`);
         return finished;
-      } finally {
-        process.off("SIGINT", interrupt);
-        process.off("SIGTERM", interrupt);
-      }
-    },
+      }),
   };
 }

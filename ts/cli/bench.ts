@@ -17,6 +17,8 @@ import { freePorts } from "../engines/local/index.ts";
 import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from "../engines/settings.ts";
 import { stopEverything } from "../supervise/stop.ts";
 import { stopAll } from "./down.ts";
+import { interruptible } from "./interrupt.ts";
+import { whole } from "./whole.ts";
 
 /** Floor and goal of each figure, in its unit. */
 const WANTED = {
@@ -59,30 +61,26 @@ export function benchCommand(settingsOf: (command: Command) => Settings): Comman
     .action(async (options: { only?: string; measure: string; json: boolean }, command: Command) => {
       const { root, pipeline } = settingsOf(command);
       const parts = new Set(options.only?.split(",") ?? PARTS);
-      const measure_ms = Number(options.measure) * 1000;
-      if (!(measure_ms > 0) || [...parts].some((part) => !PARTS.includes(part)))
+      const measure_ms = 1000 * whole("--measure", options.measure, 1);
+      if ([...parts].some((part) => !PARTS.includes(part)))
         throw new PipelineError(
           "config_invalid",
-          `Cannot bench: expected --measure in seconds and --only with some of ${PARTS.join(",")}`,
+          `Cannot bench: expected --only with some of ${PARTS.join(",")}`,
         );
       const home = mkdtempSync(join(tmpdir(), "millrace-bench-"));
       const settings = settingsIn(root, { home, pipeline, ports: await freePorts() });
-      const stop = new AbortController();
-      const interrupt = () => stop.abort();
-      process.on("SIGINT", interrupt);
-      process.on("SIGTERM", interrupt);
       const say = (line: string) => process.stderr.write(`${line}\n`);
-      try {
-        const figures = await bench(settings, { parts, measure_ms, signal: stop.signal, say });
-        mkdirSync(join(root, "out"), { recursive: true });
-        writeFileSync(join(root, "out", "bench.json"), `${JSON.stringify(figures, null, 2)}\n`);
-        console.log(options.json ? JSON.stringify(figures) : tableOf(figures.figures));
-      } finally {
-        await stopAll(settings, () => {});
-        rmSync(home, { recursive: true, force: true });
-        process.off("SIGINT", interrupt);
-        process.off("SIGTERM", interrupt);
-      }
+      await interruptible(async (signal) => {
+        try {
+          const figures = await bench(settings, { parts, measure_ms, signal, say });
+          mkdirSync(join(root, "out"), { recursive: true });
+          writeFileSync(join(root, "out", "bench.json"), `${JSON.stringify(figures, null, 2)}\n`);
+          console.log(options.json ? JSON.stringify(figures) : tableOf(figures.figures));
+        } finally {
+          await stopAll(settings, () => {});
+          rmSync(home, { recursive: true, force: true });
+        }
+      });
     });
 }
 

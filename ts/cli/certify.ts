@@ -10,8 +10,9 @@ import { kaggleInput } from "../source/kaggle.ts";
 import { type BadRow, describeBad } from "../source/row.ts";
 import { type Certified, certify, certifyInput } from "../supervise/certify.ts";
 import { timeOf } from "./backfill.ts";
-import { batchLine, forPipeline, whole, withPipeline } from "./batch.ts";
+import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 import { unitsOf } from "./replay.ts";
+import { whole } from "./whole.ts";
 
 interface Options {
   readonly sample: string;

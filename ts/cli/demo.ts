@@ -26,6 +26,7 @@ import { jobRows } from "../supervise/views.ts";
 import { countersLine } from "./batch.ts";
 import { doctor } from "./doctor.ts";
 import { stopAll } from "./down.ts";
+import { interruptible } from "./interrupt.ts";
 import { train } from "./train.ts";
 import { startShown } from "./up.ts";
 
@@ -75,22 +76,21 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
     )
     .action(async ({ detach }: { detach: boolean }, command: Command) => {
       const settings = settingsOf(command);
-      const stop = new AbortController();
-      const interrupt = () => stop.abort(new PipelineError("job_timed_out", "The demo was interrupted"));
-      process.on("SIGINT", interrupt);
-      process.on("SIGTERM", interrupt);
-      try {
-        await demo(settings, stop.signal);
-        if (detach) return;
-        console.log("\nCtrl-C stops everything.");
-        await watch(settings, stop.signal);
-      } catch (error) {
-        if (!stop.signal.aborted) throw error;
-      } finally {
-        if (stop.signal.aborted) await stopAll(settings, (line) => console.log(line));
-        process.off("SIGINT", interrupt);
-        process.off("SIGTERM", interrupt);
-      }
+      await interruptible(
+        async (signal) => {
+          try {
+            await demo(settings, signal);
+            if (detach) return;
+            console.log("\nCtrl-C stops everything.");
+            await watch(settings, signal);
+          } catch (error) {
+            if (!signal.aborted) throw error;
+          } finally {
+            if (signal.aborted) await stopAll(settings, (line) => console.log(line));
+          }
+        },
+        () => new PipelineError("job_timed_out", "The demo was interrupted"),
+      );
     });
 }
 

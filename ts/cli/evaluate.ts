@@ -13,9 +13,10 @@ import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.t
 import { EVALUATE, planEvaluate } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
-import { batchLine, forPipeline, whole, withPipeline } from "./batch.ts";
+import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 import { find } from "./models.ts";
 import { type Evaluation, scoreLines, unitWord } from "./scores.ts";
+import { whole } from "./whole.ts";
 
 export const SPLITS = ["calibrate", "test"] as const;
 

@@ -23,6 +23,8 @@ import {
   windowsWrong,
 } from "../prove/summary.ts";
 import { proveWindows, type WindowsRound } from "../prove/windows.ts";
+import { interruptible } from "./interrupt.ts";
+import { whole } from "./whole.ts";
 
 interface Options {
   readonly count: string;
@@ -61,8 +63,8 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .action(async (options: Options, command: Command) => {
       const settings = settingsOf(command);
-      const count = wholeNumber("--count", options.count, 1);
-      const seed = wholeNumber("--seed", options.seed, 0);
+      const count = whole("--count", options.count, 1);
+      const seed = whole("--seed", options.seed);
       const { only } = options;
       if (only !== undefined && !Object.hasOwn(PROOFS, only))
         throw new PipelineError(
@@ -70,46 +72,33 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
           `Cannot prove "${only}": expected one of ${Object.keys(PROOFS).join(", ")}`,
         );
       const say = (line: string) => (options.json ? console.error(line) : console.log(line));
-      const stop = new AbortController();
-      const interrupt = () => {
-        say("Interrupted: ends what it started …");
-        stop.abort(new PipelineError("job_timed_out", "The proof was interrupted; run it again to go on"));
-      };
-      process.on("SIGINT", interrupt);
-      process.on("SIGTERM", interrupt);
-      try {
-        const results: Result[] = [];
-        const onHdfs = options.with.includes("hdfs");
-        await withEngines(settings, options, say, async (started) => {
-          const engines = onHdfs ? { ...started, archive: "hdfs:/proof" } : started;
-          for (const [name, prove] of Object.entries(PROOFS)) {
-            if (only !== undefined && name !== only) continue;
-            const folder = options.out ?? join(settings.root, "docs", "proof");
-            const path = join(folder, `${name}${onHdfs && name === "archive" ? "-hdfs" : ""}.json`);
-            mkdirSync(folder, { recursive: true });
-            const write = (summary: object) => writeFileSync(path, `${JSON.stringify(summary, null, 2)}\n`);
-            const result = await prove({ engines, settings, count, seed, signal: stop.signal, say, write });
-            write(result.summary);
-            results.push(result);
-            for (const line of [...result.lines, path]) say(line);
-          }
-        });
-        if (options.json) console.log(JSON.stringify(results.map(({ summary }) => summary)));
-        if (results.some(({ wrong }) => wrong > 0)) process.exitCode = 1;
-      } finally {
-        process.off("SIGINT", interrupt);
-        process.off("SIGTERM", interrupt);
-      }
+      await interruptible(
+        async (signal) => {
+          const results: Result[] = [];
+          const onHdfs = options.with.includes("hdfs");
+          await withEngines(settings, options, say, async (started) => {
+            const engines = onHdfs ? { ...started, archive: "hdfs:/proof" } : started;
+            for (const [name, prove] of Object.entries(PROOFS)) {
+              if (only !== undefined && name !== only) continue;
+              const folder = options.out ?? join(settings.root, "docs", "proof");
+              const path = join(folder, `${name}${onHdfs && name === "archive" ? "-hdfs" : ""}.json`);
+              mkdirSync(folder, { recursive: true });
+              const write = (summary: object) => writeFileSync(path, `${JSON.stringify(summary, null, 2)}\n`);
+              const result = await prove({ engines, settings, count, seed, signal, say, write });
+              write(result.summary);
+              results.push(result);
+              for (const line of [...result.lines, path]) say(line);
+            }
+          });
+          if (options.json) console.log(JSON.stringify(results.map(({ summary }) => summary)));
+          if (results.some(({ wrong }) => wrong > 0)) process.exitCode = 1;
+        },
+        () => {
+          say("Interrupted: ends what it started …");
+          return new PipelineError("job_timed_out", "The proof was interrupted; run it again to go on");
+        },
+      );
     });
-}
-
-function wholeNumber(flag: string, word: string, least: number): number {
-  const number = Number(word);
-  if (Number.isInteger(number) && number >= least) return number;
-  throw new PipelineError(
-    "config_invalid",
-    `Cannot use ${flag} "${word}": expected a whole number from ${least}`,
-  );
 }
 
 async function withEngines<T>(

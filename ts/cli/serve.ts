@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { explain, PipelineError } from "../contract/index.ts";
+import { explain } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
@@ -13,6 +13,8 @@ import type { StaleRule } from "../serve/latest.ts";
 import { liveOptions, ruleOf } from "../serve/live.ts";
 import { startApi } from "../serve/start.ts";
 import { jobRows, type SupervisedJob } from "../supervise/views.ts";
+import { interruptible } from "./interrupt.ts";
+import { whole } from "./whole.ts";
 
 export interface ServeFlags {
   readonly port: number;
@@ -76,15 +78,6 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
 }
 
 /** A number from a flag. Errors: `config_invalid`, naming flag, wanted and seen. */
-function whole(flag: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new PipelineError(
-    "config_invalid",
-    `Cannot use ${flag} "${text}": expected a whole number from ${min} to ${max}`,
-  );
-}
-
 const YEAR_S = 365 * 86_400;
 
 export function serveCommand(settingsOf: (command: Command) => Settings): Command {
@@ -110,12 +103,8 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
       const rule = ruleOf(pipelineOf(settings.pipeline).contract);
       const text = (name: string) => (typeof options[name] === "string" ? options[name] : null);
       const [port, trail, silent] = [text("port"), text("trail"), text("silent")];
-      const stop = new AbortController();
-      const end = () => stop.abort();
-      process.once("SIGINT", end);
-      process.once("SIGTERM", end);
-      try {
-        await serve(
+      await interruptible((signal) =>
+        serve(
           settings,
           {
             host: text("host") ?? settings.host,
@@ -128,14 +117,11 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
           },
           {
             jobs: async () => jobRows(settings),
-            signal: stop.signal,
+            signal,
             print: (line) => process.stdout.write(`${line}\n`),
             warn: (line) => process.stderr.write(`${line}\n`),
           },
-        );
-      } finally {
-        process.off("SIGINT", end);
-        process.off("SIGTERM", end);
-      }
+        ),
+      );
     });
 }

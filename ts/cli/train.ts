@@ -12,7 +12,8 @@ import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.t
 import { planTrain, TRAIN, type TrainChoice } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
-import { batchLine, forPipeline, whole, withPipeline } from "./batch.ts";
+import { batchLine, forPipeline, withPipeline } from "./batch.ts";
+import { whole } from "./whole.ts";
 
 const DEADLINE_MS = 6 * 3_600_000;
 

@@ -10,6 +10,7 @@ import {
   up,
 } from "../engines/local/index.ts";
 import { OPTIONAL, type Optional, type Settings } from "../engines/settings.ts";
+import { interruptible } from "./interrupt.ts";
 
 export function upCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("up")
@@ -46,17 +47,10 @@ export async function startShown(
   settings: Settings,
   { quiet, with: asked = [] }: { quiet: boolean; with?: readonly Optional[] },
 ): Promise<EngineStatus[]> {
-  const stop = new AbortController();
-  const interrupt = () => stop.abort(new Error("interrupted"));
-  process.once("SIGINT", interrupt);
-  process.once("SIGTERM", interrupt);
-  try {
-    if (quiet) return await up(settings, { with: asked, signal: stop.signal });
-    return await shown(settings, asked, stop.signal);
-  } finally {
-    process.off("SIGINT", interrupt);
-    process.off("SIGTERM", interrupt);
-  }
+  return interruptible(
+    (signal) => (quiet ? up(settings, { with: asked, signal }) : shown(settings, asked, signal)),
+    () => new Error("interrupted"),
+  );
 }
 
 async function shown(
