@@ -144,11 +144,16 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
   }
 }
 
-/** The archive's job under the supervisor, with all that it does on a schedule in every few seconds. */
-export async function startArchive(line: Line): Promise<void> {
+/** How often the archive's job does what it does on a schedule. */
+export type Upkeep = Pick<typeof ARCHIVE, "trigger_ms" | "compact_ms" | "vacuum_ms">;
+
+/** As often as it can, so that a kill meets each of them. */
+const OFTEN: Upkeep = { trigger_ms: 1_000, compact_ms: 2_000, vacuum_ms: 4_000 };
+
+/** The archive's job under the supervisor. */
+export async function startArchive(line: Line, upkeep: Upkeep = OFTEN): Promise<void> {
   const { settings, signal, log } = line;
-  const often = { ...ARCHIVE, trigger_ms: 1_000, compact_ms: 2_000, vacuum_ms: 4_000 };
-  const plan = planArchive(settingOf(settings), often);
+  const plan = planArchive(settingOf(settings), { ...ARCHIVE, ...upkeep });
   const job = { ...plan, attempt: 0 };
   await changeDesired(settings, (before) => ({ ...before, [plan.name]: job }));
   startSupervisor(settings);

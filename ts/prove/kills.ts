@@ -8,7 +8,14 @@ import { until } from "../engines/local/until.ts";
 import type { Settings } from "../engines/settings.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { currentRecords, readRecords, startSupervisor } from "../supervise/run.ts";
-import { type ArchiveChecked, archiveFlows, archiveGoesOn, compareArchive, startArchive } from "./archive.ts";
+import {
+  type ArchiveChecked,
+  archiveFlows,
+  archiveGoesOn,
+  compareArchive,
+  startArchive,
+  type Upkeep,
+} from "./archive.ts";
 import { Committed, type Seen } from "./committed.ts";
 import { closeLine, type Line, openLine, publishChampion, python, start, stopReplay } from "./line.ts";
 import { KINDS, type Kill, type Kind, scheduleOf } from "./schedule.ts";
@@ -73,6 +80,8 @@ const SAMPLE = "samples/singapore-1min-3days.csv.gz";
 /** Event time per wall time: forty observations a second from twenty stations, for 36 minutes. */
 const SPEED = 120;
 const SOURCE = "proof";
+/** The archive beside the line: kept up a few times a round, and no more, or its tables cost the line a core. */
+const BESIDE: Upkeep = { trigger_ms: 2_000, compact_ms: 15_000, vacuum_ms: 30_000 };
 // A micro-batch may take a minute on a machine that is busy with other things; a line that hangs does so for good.
 const DEADLINE_MS = 600_000;
 
@@ -91,7 +100,7 @@ export async function proveKills(options: KillsOptions): Promise<KillsRound> {
     await Promise.all([
       publishChampion(line, champion),
       start(line, ["features", "infer"]),
-      startArchive(line),
+      startArchive(line, BESIDE),
     ]);
     await start(line, ["replay"], [sample, "--source", SOURCE, "--json", "--speed", String(SPEED)]);
     committed = new Committed(line.kafka, line.registry, line.names, line.contract);
