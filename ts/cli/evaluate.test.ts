@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { settingsOf } from "../engines/settings.ts";
 import { evaluateCommand, logRun } from "./evaluate.ts";
-import { type Evaluation, scoreLines, unitWord } from "./scores.ts";
+import { type Evaluation, scoreLines } from "./scores.ts";
 
 const metrics = {
   pairs: 58_000,
@@ -180,10 +180,6 @@ describe("logRun()", () => {
     });
     expect(lines.join()).not.toContain("somewhere");
   });
-});
-
-it("unitWord() is the word that metrics carry", () => {
-  expect(["%", "m/s", "degC", null].map(unitWord)).toEqual(["pct", "m_per_s", "degC", "1"]);
 });
 
 it.each([

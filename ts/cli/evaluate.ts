@@ -4,7 +4,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { Command, Option } from "commander";
-import { PipelineError } from "../contract/index.ts";
+import { PipelineError, unitWord } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { namesOf } from "../pipelines/index.ts";
@@ -15,7 +15,7 @@ import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 import { find } from "./models.ts";
-import { type Evaluation, scoreLines, unitWord } from "./scores.ts";
+import { type Evaluation, scoreLines } from "./scores.ts";
 import { whole } from "./whole.ts";
 
 export const SPLITS = ["calibrate", "test"] as const;

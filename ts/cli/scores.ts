@@ -1,5 +1,7 @@
 // What the evaluation job found, as it comes in result.json, and the table of it that a terminal shows. Computes no score.
 
+import { unitWord } from "../contract/index.ts";
+
 /** Scores by name; one that has a unit ends in it. Null where there is none. */
 export type Metrics = Readonly<Record<string, number | null>>;
 
@@ -78,10 +80,6 @@ export interface At {
   readonly target: string;
   readonly horizon_h: number;
 }
-
-/** A unit as part of a metric's name; the same as unit_word in jobs/ray/ray_jobs/scores.py. */
-export const unitWord = (unit: string | null): string =>
-  (unit ?? "1").replaceAll("%", "pct").replaceAll("/", "_per_");
 
 const number = (value: number | null | undefined): string =>
   value === null || value === undefined

@@ -9,6 +9,7 @@ import type { Pipeline } from "../pipelines/define.ts";
 import { KINDS, outline, sha256 } from "./derive.ts";
 import { meters } from "./fixtures/meters.ts";
 import { differences, write } from "./folder.ts";
+import { DERIVED, functionsIn } from "./functions.ts";
 import { FOLDERS, generate, render } from "./generate.ts";
 import { CONTRACT } from "./golden/meters.ts";
 import { pipelineFiles } from "./render.ts";
@@ -17,6 +18,13 @@ const root = join(import.meta.dirname, "..", "..");
 const text = (path: string) => readFileSync(join(root, path), "utf8");
 const METER = "ts/codegen/fixtures/meter_observation.avsc";
 const observation = parseObservation(text(METER), METER);
+
+const functions = new Map([
+  ...functionsIn(root),
+  ["heat.flow", ["power_kW", "other_kW"]],
+  ["heat.later", ["power_kW", "t_ms"]],
+  ["heat.where", ["latitude"]],
+]);
 
 const folders: string[] = [];
 const folder = () => {
@@ -59,7 +67,7 @@ describe("generate()", () => {
 
   it("refuses a parameter record without a job, and one record under two shapes", () => {
     const here = folder();
-    for (const path of ["schemas", "ts/codegen", "ts/pipelines"])
+    for (const path of ["schemas", "ts/codegen", "ts/pipelines", DERIVED])
       cpSync(join(root, path), join(here, path), { recursive: true });
     const params = (name: string) => join(here, "schemas/avro/params", `${name}_params.avsc`);
     const infer = readFileSync(params("infer"), "utf8");
@@ -85,7 +93,9 @@ describe("outline()", () => {
     ]));
 
   it("keeps contract order whatever the order of the definition", () =>
-    expect(outline(observation, meters).features.map(({ column, unit }) => `${column} ${unit}`)).toEqual([
+    expect(
+      outline(observation, meters, functions).features.map(({ column, unit }) => `${column} ${unit}`),
+    ).toEqual([
       "phase_circular_mean deg",
       "phase_resultant 1",
       "power_mean kW",
@@ -98,6 +108,8 @@ describe("outline()", () => {
     ]));
 
   const but = (change: object): Pipeline => ({ ...meters, ...change });
+  const deriving = (change: object): Pipeline =>
+    but({ forecast: { ...meters.forecast, derived: [{ ...meters.forecast.derived[0], ...change }] } });
   const unknown = "median" as "mean";
   it.each<[string, Pipeline, string]>([
     ["a name with capitals", but({ name: "Meters" }), "lower case"],
@@ -161,13 +173,59 @@ describe("outline()", () => {
       but({ anomaly: { event: "e", steps: { power: { change: 0, within_ms: 1 } } } }),
       "above 0",
     ],
-  ])("refuses %s", (_, pipeline, words) => expect(() => outline(observation, pipeline)).toThrow(words));
+    ["a derived column of an unknown function", deriving({ function: "sky.moon" }), '"sky.moon"'],
+    ["a derived column that is a feature", deriving({ column: "power_mean" }), "no feature"],
+    [
+      "a derived column twice",
+      but({
+        forecast: { ...meters.forecast, derived: [...meters.forecast.derived, ...meters.forecast.derived] },
+      }),
+      "every column once",
+    ],
+    [
+      "a derived column of too few inputs",
+      deriving({ inputs: ["latitude", "t_ms"] }),
+      "latitude, longitude, t_ms",
+    ],
+    [
+      "a place in the wrong order",
+      deriving({ inputs: ["longitude", "latitude", "t_ms"] }),
+      "parameter latitude",
+    ],
+    [
+      "a derived column of an unknown input",
+      deriving({ function: "heat.flow", inputs: ["power_mean", "outside_mean"] }),
+      "outside_mean",
+    ],
+    [
+      "an input in another unit than the function takes",
+      deriving({ function: "heat.flow", inputs: ["power_mean", "voltage_mean"] }),
+      "(V) for parameter other_kW",
+    ],
+    [
+      "a function of what is not known ahead",
+      deriving({ function: "heat.later", inputs: ["power_mean", "t_ms"] }),
+      "not known ahead",
+    ],
+    [
+      "a function of the place alone",
+      deriving({ function: "heat.where", inputs: ["latitude"] }),
+      "columns, or else the time",
+    ],
+  ])("refuses %s", (_, pipeline, words) =>
+    expect(() => outline(observation, pipeline, functions)).toThrow(words),
+  );
+
+  it("finds the functions of the domains with their parameters", () => {
+    expect(functions.get("sky.sun_elevation_sine")).toEqual(["latitude", "longitude", "t_ms"]);
+    expect(functions.get("weather.dew_point")).toEqual(["temperature_degC", "humidity_pct"]);
+  });
 });
 
 describe("the hashes", () => {
   const of = (change: (contract: string) => string, pipeline: Pipeline = meters) => {
     const here = folder();
-    for (const path of ["schemas", "ts/codegen", "ts/pipelines"])
+    for (const path of ["schemas", "ts/codegen", "ts/pipelines", DERIVED])
       cpSync(join(root, path), join(here, path), { recursive: true });
     writeFileSync(join(here, METER), change(text(METER)));
     const files = pipelineFiles(
@@ -247,9 +305,10 @@ describe("one definition for every domain", () => {
   });
 
   it("Spark's and Ray's code do not know the weather", () => {
-    // design.py holds the model's own columns: dew point is what the design means by a function of a domain.
-    const ray = inFolder("jobs/ray/ray_jobs", ".py").filter((path) => !path.endsWith("/design.py"));
-    expect(mentions([...inFolder("jobs/pyspark/spark_jobs", ".py"), ...ray])).toEqual([]);
+    // What a domain means is in derived/, by name, and nowhere beside it.
+    const engines = ["jobs/pyspark/spark_jobs", "jobs/ray/ray_jobs"];
+    expect(mentions(engines.flatMap((path) => inFolder(path, ".py")))).toEqual([]);
+    expect(mentions(inFolder(DERIVED, ".py")).length).toBeGreaterThan(0);
   });
 
   it("neither do the meters' files", () => {

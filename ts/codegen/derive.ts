@@ -8,9 +8,11 @@ import {
   type ObservationField,
   PipelineError,
   unitRule,
+  unitWord,
 } from "../contract/index.ts";
 import { type Contract, SCHEMA_NAMES, type SchemaName } from "../pipelines/contract.ts";
 import type { FeatureKind, Pipeline } from "../pipelines/define.ts";
+import type { Functions } from "./functions.ts";
 import { neighbours, SECTORS } from "./neighbours.ts";
 
 /** A contract before its schemas and hashes are known; `event` goes into a schema only. */
@@ -33,8 +35,16 @@ export const KINDS: Readonly<
   resultant: { role: "circular", unit: () => "1" },
 };
 
-/** Errors: `contract_rejected`, naming the pipeline, the place and the rule. */
-export function outline(observation: Observation, pipeline: Pipeline): Outline {
+/** What a derived column may take beside columns: where its station stands, and the time it is made for. */
+const PLACE = ["latitude", "longitude", "elevation_m"];
+const TIME = "t_ms";
+
+/** `functions` are those that derived columns may name. Errors: `contract_rejected`, naming the pipeline, the place and the rule. */
+export function outline(
+  observation: Observation,
+  pipeline: Pipeline,
+  functions: Functions = new Map(),
+): Outline {
   const { window, history, forecast } = pipeline;
   const refuse = (place: string, wanted: string, seen: unknown): never => {
     throw new PipelineError(
@@ -135,6 +145,49 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
     const longest_ms = ((lags.at(-1) ?? 0) + 1) * history.step_ms + window.size_ms + window.lateness_ms;
     need(history.depth_ms >= longest_ms, place, `lags within history.depth_ms ${history.depth_ms}`, lags);
   }
+  need(
+    distinct(forecast.derived.map(({ column }) => column)),
+    "forecast.derived",
+    "every column once",
+    forecast.derived.map(({ column }) => column),
+  );
+  for (const { column, function: name, inputs } of forecast.derived) {
+    const place = `forecast.derived.${column}`;
+    need(
+      /^[a-z][a-z0-9_]*$/.test(column) && !columns.has(column),
+      place,
+      "a word in snake_case that is no feature",
+      column,
+    );
+    const wanted =
+      functions.get(name) ?? refuse(place, `a function of ${[...functions.keys()].join(", ")}`, name);
+    need(inputs.length === wanted.length, place, `inputs for (${wanted.join(", ")})`, inputs);
+    const given = (input: string) => PLACE.includes(input) || input === TIME;
+    for (const [i, input] of inputs.entries()) {
+      const parameter = wanted[i]!;
+      const unit = features.find((feature) => feature.column === input)?.unit ?? null;
+      need(
+        given(input) || history.values.includes(input),
+        place,
+        `columns of history.values, ${PLACE.join(", ")} or ${TIME}`,
+        input,
+      );
+      // A parameter carries its unit in its name, so that a function of kelvin is not fed degrees.
+      need(
+        given(input) ? parameter === input : parameter.endsWith(`_${unitWord(unit)}`),
+        place,
+        `"${input}" (${given(input) ? "as it is" : unit}) for parameter ${parameter}`,
+        input,
+      );
+    }
+    need(
+      inputs.includes(TIME) ? inputs.every(given) : inputs.some((input) => !given(input)),
+      place,
+      "columns, or else the time: what is measured is not known ahead",
+      inputs,
+    );
+  }
+
   const widest = forecast.quantiles.at(-1)! - forecast.quantiles[0]!;
   const ends = forecast.bands.flatMap((band) => [50 - band * 50, 50 + band * 50]);
   need(
@@ -187,6 +240,7 @@ export function outline(observation: Observation, pipeline: Pipeline): Outline {
     sectors: forecast.neighbours ? SECTORS : [],
     per_sector: forecast.neighbours?.per_sector ?? 0,
     neighbour_lags: forecast.neighbours?.lags ?? [],
+    derived: forecast.derived,
     bands: forecast.bands,
     levels,
     steps,

@@ -111,7 +111,7 @@ export function contractModule(header: readonly string[], contract: Contract, ro
     "",
     "from __future__ import annotations",
     "",
-    `from ${root}.generated.contract import Contract, Feature, Field, Neighbour, Station, Step`,
+    `from ${root}.generated.contract import Contract, Derived, Feature, Field, Neighbour, Station, Step`,
     "",
     "CONTRACT = Contract(",
     ...Object.entries(contract).flatMap(([name, value]) => argument(name as keyof Contract, value)),
@@ -126,6 +126,8 @@ const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
   fields: (f) =>
     `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])})`,
   features: (f) => `Feature(${[f["column"], f["field"], f["kind"], f["unit"]].map(literal).join(", ")})`,
+  derived: (d) =>
+    `Derived(${[d["column"], d["function"]].map(literal).join(", ")}, ${tuple((d["inputs"] as readonly string[]).map(literal))})`,
   steps: (s) => `Step(${literal(s["field"])}, ${float(s["change"])}, ${literal(s["within_ms"])})`,
   neighbours: (around) => tuple((around as unknown as readonly Row[]).map(neighbour)),
   stations: (s) =>

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PipelineError } from "./errors.ts";
-import { converter, isUnit, UNITS, unitRule } from "./units.ts";
+import { converter, isUnit, UNITS, unitRule, unitWord } from "./units.ts";
 
 describe("converter()", () => {
   // Expected values from the definitions of the units, not from the table.
@@ -57,4 +57,8 @@ describe("the table of units", () => {
     expect(unitRule("inHg")).toBeUndefined();
     expect(isUnit("toString")).toBe(false);
   });
+});
+
+it("unitWord() is the word that names carry", () => {
+  expect(["%", "m/s", "degC", null].map(unitWord)).toEqual(["pct", "m_per_s", "degC", "1"]);
 });

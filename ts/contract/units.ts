@@ -54,6 +54,10 @@ export const UNITS = {
 
 export type Unit = keyof typeof UNITS;
 
+/** A unit as part of a name; the same as unit_word in jobs/ray/ray_jobs/scores.py. */
+export const unitWord = (unit: string | null): string =>
+  (unit ?? "1").replaceAll("%", "pct").replaceAll("/", "_per_");
+
 /** Units a source may come in, beside those of the table above. No contract uses them. */
 const FOREIGN: Readonly<Record<string, UnitRule>> = {
   degF: level("temperature", null, 5 / 9, -160 / 9),

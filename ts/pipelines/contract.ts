@@ -2,7 +2,7 @@
 // Filled in by ts/pipelines/generated/<pipeline>.ts; read by everyone who must know what a pipeline's records mean.
 
 import type { Role } from "../contract/index.ts";
-import type { FeatureKind, Station } from "./define.ts";
+import type { Derived, FeatureKind, Station } from "./define.ts";
 
 /** Every schema of a pipeline, by what it is for. */
 export const SCHEMA_NAMES = [
@@ -67,6 +67,8 @@ export interface Contract {
   readonly sectors: readonly string[];
   readonly per_sector: number;
   readonly neighbour_lags: readonly number[];
+  /** Columns of the heads that are named functions of the domain; those with `t_ms` among their inputs know the future. */
+  readonly derived: readonly Derived[];
   /** Shares of outcomes the central intervals are meant to hold, narrowest first. */
   readonly bands: readonly number[];
   /** The ends of all bands and the median, ascending: the quantiles a prediction carries. */

@@ -14,6 +14,13 @@ export interface Station {
   readonly elevation_m: number | null;
 }
 
+/** `function` is `<module>.<name>` in jobs/ray/ray_jobs/derived. */
+export interface Derived {
+  readonly column: string;
+  readonly function: string;
+  readonly inputs: readonly string[];
+}
+
 export interface Pipeline {
   readonly name: string;
   /** Name of the record in schemas/avro/records. */
@@ -55,6 +62,12 @@ export interface Pipeline {
       readonly lags: readonly number[];
     } | null;
     readonly bands: readonly number[];
+    /**
+     * What else the heads see: named functions of the domain, each over columns of `history.values` and the words `latitude`,
+     * `longitude`, `elevation_m` (of the station) and `t_ms`, in the order of its parameters. One of values is made for now and
+     * for a few lags, as changes; one of time (and place) for now, half way to each horizon and at it.
+     */
+    readonly derived: readonly Derived[];
   };
   /** Rules that explain themselves: `step` is the largest credible change of a window mean within `within_ms`. */
   readonly anomaly: {

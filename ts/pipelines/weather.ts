@@ -39,6 +39,10 @@ export const weather = definePipeline({
     // A front crosses 1,000 km in a day: further away lies the weather of the day after tomorrow.
     neighbours: { per_sector: 3, reach_km: 2_500, lags: [3, 24] },
     bands: [0.5, 0.8, 0.9],
+    derived: [
+      { column: "dew_point", function: "weather.dew_point", inputs: ["temperature_mean", "humidity_mean"] },
+      { column: "sun", function: "sky.sun_elevation_sine", inputs: ["latitude", "longitude", "t_ms"] },
+    ],
   },
   // The largest hourly changes of a real feed: 99.9 % of temperatures stay within 10.6 K an hour
   // (shared data notes on the Kaggle set); a step rule at 12 K flags one hour in some thousands.

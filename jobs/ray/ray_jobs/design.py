@@ -2,13 +2,16 @@
 
 Between the fold (which owns the inputs) and the LightGBM heads (model.py); training and serving call the same
 function. Uses only levels, differences and positions: nothing that depends on how often a station reports, so a head
-trained on hourly rows can serve five-minute windows. Pure numpy: no state, no input or output.
+trained on hourly rows can serve five-minute windows. What a domain adds are the contract's derived columns: named
+functions of ray_jobs/derived. Pure numpy: no state, no input or output.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +25,9 @@ HOUR_MS = 3_600_000
 # Fields that are not forecast help by their level and a few changes; more lags of them cost time in every batch and
 # won nothing.
 SIDE_LAGS = (3, 6, 24)
+# Words that derived columns may take beside columns: of the station, and the time they are made for.
+PLACE = ("latitude", "longitude", "elevation_m")
+TIME = "t_ms"
 FAULT_SPREADS = 6.0
 # A station whose value never changes has no spread to measure in.
 NO_SPREAD = 1e-9
@@ -51,6 +57,22 @@ class _Own(NamedTuple):
 
     anomalies: list[list[Floats]]
     newest: Floats
+
+
+class _OfValues(NamedTuple):
+    """A derived column of values, and where its inputs lie at each lag: lag -> column -> input."""
+
+    column: str
+    function: Callable[..., Floats]
+    inputs: tuple[str, ...]
+    lags: dict[int, dict[str, int]]
+
+
+def function_of(name: str) -> Callable[..., Floats]:
+    """A domain's function, `<module>.<name>`."""
+    module, _, function = name.partition(".")
+    found: Callable[..., Floats] = getattr(import_module(f"ray_jobs.derived.{module}"), function)
+    return found
 
 
 class Design:
@@ -85,11 +107,14 @@ class Design:
         side = [v for v in contract.history_values if v in self._now and v not in self._targets]
         self._circular = [v for v in side if contract.field(by_column[v].field).role == "circular"]
         self._side = [v for v in side if v not in self._circular]
-        self._air = self._column_of_quantity("air_temperature")
-        self._moisture = self._column_of_quantity("relative_humidity")
-        self._sun_hours = sorted(
-            {0.0, *(h / 2 for h in contract.horizons_h), *map(float, contract.horizons_h)} - {24.0}
-        )
+        derived = [(d.column, function_of(d.function), d.inputs) for d in contract.derived]
+        self._of_values = [
+            _OfValues(column, function, inputs, self._side_lags(inputs))
+            for column, function, inputs in derived
+            if TIME not in inputs
+        ]
+        self._of_time = [d for d in derived if TIME in d[2]]
+        self._ahead_h = sorted({0.0, *(h / 2 for h in contract.horizons_h), *map(float, contract.horizons_h)} - {24.0})
         self._sectors = Sectors(contract, position)
         linear = (f"{t}_linear_change_{h}h" for t in self._targets for h in contract.horizons_h)
         self.columns: tuple[str, ...] = (*self._column_names(), *self._sectors.names, *linear)
@@ -149,15 +174,18 @@ class Design:
         for column in self._circular:
             angle = np.radians(inputs[:, self._now[column]])
             out += [np.sin(angle), np.cos(angle)]
-        if self._air and self._moisture:
-            dew = dew_point(inputs[:, self._now[self._air]], inputs[:, self._now[self._moisture]])
-            out.append(dew)
-            moist = dict(self._lags.get(self._moisture, []))
-            for lag, i in self._lags.get(self._air, []):
-                if lag in SIDE_LAGS and lag in moist:
-                    out.append(dew_point(inputs[:, i], inputs[:, moist[lag]]) - dew)
+        given = dict(zip(PLACE, places.T, strict=True))
+        for derived in self._of_values:
+            now, *then = (
+                derived.function(*(given[name] if name in given else inputs[:, at[name]] for name in derived.inputs))
+                for at in (self._now, *derived.lags.values())
+            )
+            out += [now, *(value - now for value in then)]
         out += [shift[:, k, j] for k in range(len(self._targets)) for j in range(len(contract.horizons_h))]
-        out += [sun(places[:, 0], longitudes, t_ms + hours * HOUR_MS) for hours in self._sun_hours]
+        for _, function, words in self._of_time:
+            for hours in self._ahead_h:
+                at_ms = {**given, TIME: t_ms + hours * HOUR_MS}
+                out.append(function(*(at_ms[word] for word in words)))
         year = 2 * np.pi * t_ms / YEAR_MS
         out += [np.sin(year), np.cos(year), places[:, 0], places[:, 1], places[:, 2]]
         out += self._sectors.columns(around, heard)
@@ -237,11 +265,15 @@ class Design:
         known = np.sum(~np.isnan(theirs[:, :, :1]).all(axis=(2, 3)), axis=1)
         return np.concatenate([mine, *waves, whole], axis=1), 2 * known >= seated
 
-    def _column_of_quantity(self, quantity: str) -> str | None:
-        for target, column in zip(self.contract.targets, self._targets, strict=True):
-            if self.contract.field(target).quantity == quantity:
-                return column
-        return None
+    def _side_lags(self, inputs: tuple[str, ...]) -> dict[int, dict[str, int]]:
+        """Positions of a derived column's inputs at each lag that all of them have. lag -> column -> input."""
+        columns = [name for name in inputs if name not in PLACE]
+        lags = {name: dict(self._lags.get(name, [])) for name in columns}
+        return {
+            lag: {name: lags[name][lag] for name in columns}
+            for lag in SIDE_LAGS
+            if all(lag in of for of in lags.values())
+        }
 
     def _column_names(self) -> list[str]:
         names: list[str] = []
@@ -254,30 +286,8 @@ class Design:
             names += [f"{column}_change_{lag}" for lag, _ in self._lags.get(column, []) if lag in SIDE_LAGS]
         for column in self._circular:
             names += [f"{column}_sin", f"{column}_cos"]
-        if self._air and self._moisture:
-            names.append("dew_point")
-            moist = dict(self._lags.get(self._moisture, []))
-            names += [
-                f"dew_point_change_{lag}"
-                for lag, _ in self._lags.get(self._air, [])
-                if lag in SIDE_LAGS and lag in moist
-            ]
+        for derived in self._of_values:
+            names += [derived.column, *(f"{derived.column}_change_{lag}" for lag in derived.lags)]
         names += [f"{t}_climatology_change_{h}h" for t in self._targets for h in self.contract.horizons_h]
-        names += [f"sun_{hours:g}h" for hours in self._sun_hours]
+        names += [f"{column}_{hours:g}h" for column, _, _ in self._of_time for hours in self._ahead_h]
         return [*names, "year_sin", "year_cos", "latitude", "longitude", "elevation_m"]
-
-
-def dew_point(celsius: Floats, humidity: Floats) -> Floats:
-    """Dew point in degC from air temperature in degC and relative humidity in %. Magnus form, coefficients of
-    Alduchov and Eskridge 1996.
-    """
-    gamma = np.log(np.clip(humidity, 1.0, 105.0) / 100.0) + 17.625 * celsius / (243.04 + celsius)
-    return np.asarray(243.04 * gamma / (17.625 - gamma))
-
-
-def sun(latitudes: Floats, longitudes: Floats, t_ms: Floats) -> Floats:
-    """Sine of the sun's elevation, to about a degree; NaN without a position. [n], [n], [n] -> [n]."""
-    declination = np.radians(-23.44) * np.cos(2 * np.pi * (t_ms / YEAR_MS + 10.0 / 365.2425))
-    hour_angle = 2 * np.pi * (t_ms / DAY_MS + longitudes / 360.0) - np.pi
-    north = np.radians(latitudes)
-    return np.asarray(np.sin(north) * np.sin(declination) + np.cos(north) * np.cos(declination) * np.cos(hour_angle))

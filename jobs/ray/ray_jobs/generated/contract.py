@@ -51,6 +51,17 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A column of the heads: `function` is `<module>.<name>` in ray_jobs/derived, `inputs` its arguments in order,
+    each a column of `history_values` or one of latitude, longitude, elevation_m and t_ms.
+    """
+
+    column: str
+    function: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Step:
     """The largest credible change of the field's window mean within `within_ms`, in the field's unit."""
 
@@ -98,6 +109,7 @@ class Contract:
     sectors: tuple[str, ...]
     per_sector: int
     neighbour_lags: tuple[int, ...]
+    derived: tuple[Derived, ...]
     bands: tuple[float, ...]
     levels: tuple[float, ...]
     steps: tuple[Step, ...]
