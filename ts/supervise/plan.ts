@@ -434,7 +434,7 @@ export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
   trees: 200,
   leaves: 63,
   learning_rate: 0.1,
-  sample_every: 2,
+  sample_every: 3,
   workers: 2,
   seed: 1,
   allow_uncertified: false,

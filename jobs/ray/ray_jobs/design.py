@@ -29,10 +29,21 @@ SIDE_LAGS = (3, 6, 24)
 PLACE = ("latitude", "longitude", "elevation_m")
 TIME = "t_ms"
 FAULT_SPREADS = 6.0
+# A value that has stood off by more than that for half a day, and stayed where it was, is no fault any more but another
+# datum (a pressure at the station instead of at sea level): forecasts go on from there.
+DATUM_HOURS = 12
 # A station whose value never changes has no spread to measure in.
 NO_SPREAD = 1e-9
 # A linear forecast looks a day back; the heads look further.
 LINEAR_LAGS_TO = 24
+# Penalties of the linear forecast, a row, in squared spreads: what a station knows of itself; what its neighbours say;
+# how that goes with the hour of the day; how both go with the season.
+OWN_PENALTY = 3e-3
+NEAR_PENALTY = 1e-2
+NEAR_DAY_PENALTY = 3e-2
+SEASON_PENALTY = 5e-2
+# The season's wave is at its height around the coldest day of the north, 18 January.
+COLDEST = 0.05
 _LAG = re.compile(r"^(?P<value>.+)_lag_(?P<lag>\d+)$")
 _MEAN = re.compile(r"^(?P<value>.+)_mean_(?P<hours>\d+)h$")
 
@@ -53,10 +64,15 @@ def place_of(contract: Contract, station: str) -> Place:
 
 
 class _Own(NamedTuple):
-    """Of each target the anomaly now and at each lag, [n] each, and the newest credible one [n, target]."""
+    """Of each target the anomaly now and at each lag, [n] each, and the newest credible one [n, target]. `datum`
+    [n, target] is how far the station's values stand off their climatology since their datum changed; the rest, and
+    `inputs`, are without it.
+    """
 
     anomalies: list[list[Floats]]
     newest: Floats
+    datum: Floats
+    inputs: Floats
 
 
 class _OfValues(NamedTuple):
@@ -148,7 +164,8 @@ class Design:
         (latitude, longitude, elevation), `around` of n rows, `t_ms` [n], `inputs` [n, input] -> columns [n, column],
         base [n, target, horizon].
         Edges: without a credible value now (within 6 spreads of the climatology) the newest lag's anomaly stands in;
-        without any, a known station is at its climatology and an unknown one has no base (NaN).
+        without any, a known station is at its climatology and an unknown one has no base (NaN). Half a day off by the
+        same amount is another datum, which the base keeps.
         """
         contract = self.contract
         longitudes = places[:, 1]
@@ -156,6 +173,7 @@ class Design:
         spread = baseline.spread_of(rows)
         own = self._own(baseline, rows, longitudes, t_ms, inputs)
         heard = self._sectors.anomalies(baseline, around, t_ms, inputs)
+        inputs = own.inputs
         now_clim = baseline.climatology(rows, longitudes, t_ms)
         later = (baseline.climatology(rows, longitudes, t_ms + float(h * HOUR_MS)) for h in contract.horizons_h)
         shift = np.stack([clim - now_clim for clim in later], axis=2)
@@ -192,7 +210,7 @@ class Design:
 
         held = np.where(unknown[:, None], own.newest, np.nan_to_num(own.newest))
         damped = baseline.damping_of(rows) * held[:, :, None]
-        base = (now_clim[:, :, None] + shift) + damped
+        base = ((now_clim[:, :, None] + shift) + damped) + own.datum[:, :, None]
         z, enough = self._scaled(baseline, own, heard, around, spread, t_ms, longitudes)
         said = linear.forecast(np.where(enough & ~unknown, tables, -1), z) * spread[:, :, None] - damped
         out += [said[:, k, j] for k in range(len(self._targets)) for j in range(len(contract.horizons_h))]
@@ -206,6 +224,13 @@ class Design:
         heard = self._sectors.anomalies(baseline, around, t_ms, inputs)
         return self._scaled(baseline, own, heard, around, baseline.spread_of(rows), t_ms, places[:, 1])
 
+    def linear_penalties(self) -> Floats:
+        """Of each input of a linear forecast. -> [input]."""
+        lags = (sum(lag <= LINEAR_LAGS_TO for lag, _ in self._lags.get(t, [])) for t in self._targets)
+        own, near = sum(lags) + len(self._targets), self._sectors.anomaly_count
+        parts = [(OWN_PENALTY, NEAR_PENALTY), *[(OWN_PENALTY, NEAR_DAY_PENALTY)] * 2, (SEASON_PENALTY, SEASON_PENALTY)]
+        return np.concatenate([np.zeros(1), *(np.repeat(pair, (own, near)) for pair in parts)])
+
     def _own(
         self, baseline: Baseline, rows: NDArray[np.int64], longitudes: Floats, t_ms: Floats, inputs: Floats
     ) -> _Own:
@@ -215,6 +240,7 @@ class Design:
         unknown = rows == baseline.unknown
         spread = baseline.spread_of(rows)
         newest = np.full((len(t_ms), len(self._targets)), np.nan)
+        datum = np.zeros(newest.shape)
         anomalies: list[list[Floats]] = []
         for k, target in enumerate(self._targets):
             mine = [inputs[:, self._now[target]] - now[:, k]]
@@ -222,12 +248,40 @@ class Design:
             # A value that far from its climatology is a fault, and must not be carried forward; without a level of
             # its own an unknown station cannot tell.
             limit = np.where(unknown, np.inf, FAULT_SPREADS * spread[:, k])
+            at = [self._now[target], *(i for _, i in self._lags.get(target, []))]
+            datum[:, k] = self._datum(target, mine, limit)
+            moved = datum[:, k] != 0
+            if moved.any():
+                inputs = inputs.copy()
+                for i, then in zip(at, mine, strict=True):
+                    off = moved & (np.abs(then) > limit)
+                    then[off] -= datum[off, k]
+                    inputs[off, i] -= datum[off, k]
+                for _, i in self._means.get(target, []):
+                    inputs[moved, i] = np.nan
             for then in mine:
                 with np.errstate(invalid="ignore"):
                     fits = np.isnan(newest[:, k]) & (np.abs(then) <= limit)
                 newest[fits, k] = then[fits]
             anomalies.append(mine)
-        return _Own(anomalies, newest)
+        return _Own(anomalies, newest, datum, inputs)
+
+    def _datum(self, target: str, mine: list[Floats], limit: Floats) -> Floats:
+        """How far the target's values have been off for half a day, but for one lag; 0 where they have not. -> [n]."""
+        now, hour = mine[0], HOUR_MS // self.contract.step_ms
+        lags = [lag for lag, _ in self._lags.get(target, [])]
+        off = np.abs(now) > limit
+        recent = [then for lag, then in zip(lags, mine[1:], strict=True) if lag <= DATUM_HOURS * hour]
+        if len(recent) < 3 or not off.any():
+            return np.zeros(len(now))
+        then = np.stack(recent, axis=1)
+        with np.errstate(invalid="ignore"):
+            same = (np.abs(then) > limit[:, None]) & (np.abs(then - now[:, None]) <= limit[:, None])
+        stays = off & (same.sum(axis=1) >= len(recent) - 1)
+        out = np.zeros(len(now))
+        those = np.concatenate([now[stays, None], np.where(same, then, np.nan)[stays]], axis=1)
+        out[stays] = np.nanmedian(those, axis=1)
+        return out
 
     def _scaled(
         self,
@@ -239,9 +293,9 @@ class Design:
         t_ms: Floats,
         longitudes: Floats,
     ) -> tuple[Floats, NDArray[np.bool_]]:
-        """A constant, the station's anomalies, the same times the waves of its solar day (how long an anomaly lasts
-        depends on the hour), and its neighbours' anomalies, each in spreads of its own station. What is missing is what
-        was heard after it, and else the climatology.
+        """A constant, the station's anomalies and its neighbours', each in spreads of its own station, and the same
+        times the waves of its solar day and of the year: how long an anomaly lasts depends on the hour, and where
+        weather comes from on the season. What is missing is what was heard after it, and else the climatology.
         """
         n = len(spread)
         spread = np.maximum(spread, NO_SPREAD)
@@ -258,12 +312,14 @@ class Design:
         for lag in range(1, theirs.shape[2]):
             theirs[:, :, lag] = np.where(np.isnan(theirs[:, :, lag]), theirs[:, :, 0], theirs[:, :, lag])
         mine = np.clip(np.stack(columns, axis=1), -CLIP_SPREADS, CLIP_SPREADS)
-        phase = 2 * np.pi * (t_ms / DAY_MS + np.nan_to_num(longitudes) / 360.0)
-        waves = [mine[:, 1:] * wave[:, None] for wave in (np.cos(phase), np.sin(phase))]
         whole = np.clip(np.nan_to_num(theirs).reshape(n, -1), -CLIP_SPREADS, CLIP_SPREADS)
+        both = np.concatenate([mine[:, 1:], whole], axis=1)
+        day = 2 * np.pi * (t_ms / DAY_MS + np.nan_to_num(longitudes) / 360.0)
+        year = 2 * np.pi * (t_ms / YEAR_MS - COLDEST)
+        waves = [both * wave[:, None] for wave in (np.cos(day), np.sin(day), np.cos(year))]
         seated = np.sum(around.rows != baseline.unknown, axis=1)
         known = np.sum(~np.isnan(theirs[:, :, :1]).all(axis=(2, 3)), axis=1)
-        return np.concatenate([mine, *waves, whole], axis=1), 2 * known >= seated
+        return np.concatenate([mine[:, :1], both, *waves], axis=1), 2 * known >= seated
 
     def _side_lags(self, inputs: tuple[str, ...]) -> dict[int, dict[str, int]]:
         """Positions of a derived column's inputs at each lag that all of them have. lag -> column -> input."""

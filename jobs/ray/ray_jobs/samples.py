@@ -248,7 +248,7 @@ def _linear(
     for j, horizon in enumerate(design.contract.horizons_h):
         later = baseline.climatology(known[use], places[use, 1], t_ms[use] + horizon * HOUR_MS)
         y[:, :, j] = (truth[use][:, :, j] - later) / spread
-    return linear.fit(z, y)
+    return linear.fit(z, y, design.linear_penalties())
 
 
 def join(parts: list[Samples], design: Design, fold: Fold) -> Samples:

@@ -79,6 +79,11 @@ class Sectors:
                 ),
             )
 
+    @property
+    def anomaly_count(self) -> int:
+        """How many numbers `anomalies` has for a row."""
+        return 0 if self._at is None else self._at[..., :-1].size
+
     def inputs(self) -> list[NDArray[np.int64]]:
         """Input positions of each seat: what training drops together to make a neighbour that is silent."""
         return [] if self._at is None else [seat.reshape(-1) for seat in self._at]

@@ -43,6 +43,7 @@ def baseline() -> Baseline:
     return Baseline(tuple(LEVELS), np.zeros(3), coefficients, np.full((3, 2, 1), 0.5), np.full((3, 2), 2.0))
 
 
+PENALTY = np.array([0.0, 3e-3, 3e-3, 3e-3])
 NO_LINEAR = Linear(np.full((3, 2, 1, 1), np.nan))
 
 
@@ -104,6 +105,37 @@ def test_a_fault_and_a_neighbour_without_a_climatology_do_not_count() -> None:
     assert math.isnan(found["temperature_mean_west_anomaly"])
 
 
+def test_half_a_day_in_another_datum_is_where_the_forecast_goes_on() -> None:
+    base = baseline()
+    recent = {f"temperature_mean_lag_{k}": -30.0 for k in (1, 2, 3, 6, 12)} | {"temperature_mean_lag_24": 12.0}
+
+    def made(**values: float) -> tuple[dict[str, float], float]:
+        inputs = heard(**(recent | values))
+        return columns(inputs), float(
+            DESIGN.matrix(
+                base,
+                NO_LINEAR,
+                base.rows(["a"]),
+                base.rows(["a"]),
+                np.full((1, 3), np.nan),
+                around_of(SMALL, base, "a"),
+                np.array([T0]),
+                inputs[None],
+            )[1][0, 0, 0]
+        )
+
+    # The climatology is 10 and the limit 12: off by 40 since at least 12 hours, an hour ago by one more.
+    found, said = made(temperature_mean=-30.0, temperature_mean_lag_1=-31.0, temperature_mean_mean_24h=-20.0)
+    assert said == pytest.approx(-30.0) and found["temperature_mean_anomaly"] == 0.0
+    assert found["temperature_mean_change_1"] == -1.0 and found["temperature_mean_change_24"] == 2.0
+    assert math.isnan(found["temperature_mean_mean_24h_change"])
+    # One lag may be missing; two of them, or a value back where it was, and it is a fault as before.
+    assert made(temperature_mean=-30.0, temperature_mean_lag_3=math.nan)[1] == pytest.approx(-30.0)
+    two = made(temperature_mean=-30.0, temperature_mean_lag_3=11.0, temperature_mean_lag_2=11.0)[1]
+    assert two == pytest.approx(10.0 + 0.5 * 1.0)
+    assert made(temperature_mean=11.0)[1] == pytest.approx(10.0 + 0.5 * 1.0)
+
+
 def test_the_linear_forecast_needs_half_of_the_neighbours() -> None:
     base = baseline()
     place, seats = np.full((1, 3), np.nan), around_of(SMALL, base, "a")
@@ -111,7 +143,8 @@ def test_the_linear_forecast_needs_half_of_the_neighbours() -> None:
     z, enough = DESIGN.linear_inputs(base, base.rows(["a"]), place, seats, np.array([T0]), one[None])
     assert enough[0] and z[0, 0] == 1.0 and z[0, 1] == 0.5
     # Lags that are missing are what was heard after them: nothing changed.
-    assert np.all(z[0, 1:9] == 0.5) and np.count_nonzero(z[0]) == 1 + 3 * 8 + 3
+    assert np.all(z[0, 1:9] == 0.5) and np.count_nonzero(z[0]) == 1 + 4 * (8 + 3)
+    assert DESIGN.linear_penalties().shape == z.shape[1:]
     _, enough = DESIGN.linear_inputs(base, base.rows(["a"]), place, seats, np.array([T0]), heard()[None])
     assert not enough[0]
 
@@ -121,15 +154,25 @@ def test_the_linear_forecast_needs_half_of_the_neighbours() -> None:
     assert math.isnan(columns(heard(), Linear(weights))["temperature_mean_linear_change_6h"])
 
 
+def test_faults_in_the_truth_do_not_steer_the_linear_forecast() -> None:
+    rng = np.random.default_rng(4)
+    z = np.concatenate([np.ones((4_000, 1)), rng.normal(size=(4_000, 1)).clip(-4, 4)], axis=1)
+    y = 0.5 * z[:, 1] + rng.normal(size=4_000) * 0.01
+    y[::20] = 4.0
+    assert linear.fit(z, y[:, None, None], np.array([0.0, 3e-3])).linear.coefficients[-1, 0, 0] == pytest.approx(
+        [0.0, 0.5], abs=0.02
+    )
+
+
 def test_linear_finds_a_plane_and_no_block_has_seen_itself() -> None:
     rng = np.random.default_rng(3)
     z = np.concatenate([np.ones((4_000, 1)), rng.normal(size=(4_000, 3)).clip(-4, 4)], axis=1)
     y = (z @ np.array([0.1, 0.5, -0.25, 0.0]))[:, None, None] + rng.normal(size=(4_000, 1, 1)) * 0.01
-    fitted = linear.fit(z, y)
+    fitted = linear.fit(z, y, PENALTY)
     assert fitted.linear.coefficients[-1, 0, 0] == pytest.approx([0.1, 0.5, -0.25, 0.0], abs=3e-3)
     spoilt = y.copy()
     spoilt[fitted.table == 1] = 1.0
-    again = linear.fit(z, spoilt)
+    again = linear.fit(z, spoilt, PENALTY)
     assert np.array_equal(again.linear.coefficients[1], fitted.linear.coefficients[1])
     assert not np.array_equal(again.linear.coefficients[2], fitted.linear.coefficients[2])
     whole = fitted.linear.forecast(fitted.table, z)
@@ -139,9 +182,9 @@ def test_linear_finds_a_plane_and_no_block_has_seen_itself() -> None:
 
 
 def test_linear_of_too_few_rows_says_nothing() -> None:
-    z = np.ones((20, 5))
-    assert np.isnan(linear.fit(z, np.zeros((20, 2, 1))).linear.coefficients).all()
-    assert np.isnan(linear.fit(z[:0], np.zeros((0, 2, 1))).linear.coefficients).all()
+    z, penalty = np.ones((20, 8)), np.full(8, 1e-3)
+    assert np.isnan(linear.fit(z, np.zeros((20, 2, 1)), penalty).linear.coefficients).all()
+    assert np.isnan(linear.fit(z[:0], np.zeros((0, 2, 1)), penalty).linear.coefficients).all()
 
 
 def test_a_domain_without_places_has_no_sectors() -> None:
