@@ -22,10 +22,16 @@ def epoch_ms(text: str) -> int:
     return int(pd.Timestamp(text, tz="UTC").timestamp() * 1000)
 
 
-def write_sample(path: Path, contract: Contract, from_: str, to: str, cities: tuple[str, ...] = CITIES) -> None:
-    """The cities' rows with from <= observation time < to, as a Delta table with Spark's timestamp type."""
+def write_sample(
+    path: Path, contract: Contract, from_: str, to: str, cities: tuple[str, ...] | dict[str, str] = CITIES
+) -> None:
+    """The cities' rows with from <= observation time < to, as a Delta table with Spark's timestamp type. A dict of
+    cities gives each the name of another station.
+    """
     raw = pd.read_csv(SAMPLE)
-    raw = raw[raw["station_id"].isin(cities)]
+    names = {city: name for name, city in cities.items()} if isinstance(cities, dict) else {c: c for c in cities}
+    raw = raw[raw["station_id"].isin(list(names))]
+    raw = raw.assign(station_id=raw["station_id"].map(names))
     time = pd.to_datetime(raw["timestamp"], utc=True)
     keep = (time >= pd.Timestamp(from_, tz="UTC")) & (time < pd.Timestamp(to, tz="UTC"))
     raw, time = raw[keep].reset_index(drop=True), time[keep].reset_index(drop=True)

@@ -41,7 +41,7 @@ it("evaluate() judges a version on Ray and keeps result, card and count", { time
     expect(found.counters["pairs"]).toBeGreaterThan(4_000);
     expect(found.test_runs).toBe(1);
     expect(readFileSync(log, "utf8")).toContain(`"digest":"${found.result.model.digest}"`);
-    expect(found.result.data.stations).toEqual(["boston"]);
+    expect(found.result.data.stations).toEqual(["sg-s06", "sg-s107", "sg-s24", "sg-s43"]);
     expect(scoreLines(found.result).filter((text) => /^temperature +(6|12|24) h/.test(text))).toHaveLength(9);
     expect(readFileSync(found.card_path, "utf8")).toContain(found.result.data.sha256);
 
