@@ -219,7 +219,7 @@ async function versionOf(settings: Settings): Promise<number> {
   const log = `${tables(settings).archive}/_delta_log`;
   const names = log.startsWith("hdfs:")
     ? await namesOn(settings, log)
-    : await readdir(log).catch((): string[] => []);
+    : await readdir(log.replace(/^file:(?:\/\/)?(?=\/)/, "")).catch((): string[] => []);
   const commits = names.filter((name) => /^\d{20}\.json$/.test(name));
   return Math.max(-1, ...commits.map((name) => Number(name.slice(0, 20))));
 }

@@ -30,7 +30,7 @@ it("asks nothing about folders and s3a:", async () => {
 it("names each part of our HDFS that is not there, its address, and the next step", async () => {
   const { host, ports, hdfsUrl } = settings;
   expect(await refusal("hdfs:/archive")).toBe(
-    `Cannot reach archive "${hdfsUrl}/archive/x/weather-archive": expected HDFS to work, "hdfs-namenode" at "${hdfsUrl}" is stopped, "hdfs-datanode" at "${host}:${ports.hdfsData}" is stopped; start it with "millrace up --with hdfs"`,
+    `Cannot reach archive "${hdfsUrl}/archive/x/weather-archive": expected HDFS to work, "hdfs-namenode" at "${hdfsUrl}" is not running, "hdfs-datanode" at "${host}:${ports.hdfsData}" is not running; start it with "millrace up --with hdfs"`,
   );
 });
 

@@ -1,6 +1,12 @@
-import { describe, expect, it } from "vitest";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { enginesDir, type Settings, settingsOf } from "../settings.ts";
+import { engineNames, status } from "./index.ts";
 import { brokerCount, metadataRequest } from "./kafka.ts";
 import { rayFolder } from "./ray.ts";
+import { writeRecord } from "./record.ts";
 import { until } from "./until.ts";
 
 describe("the Kafka check", () => {
@@ -24,6 +30,38 @@ describe("rayFolder()", () => {
     const deep = `/a/${"deep/".repeat(10)}ray`;
     expect(rayFolder(deep, "/tmp")).toMatch(/^\/tmp\/millrace-ray-[0-9a-f]{8}$/);
     expect(rayFolder(deep, "/tmp")).not.toBe(rayFolder(`${deep}2`, "/tmp"));
+  });
+});
+
+describe("what is optional", () => {
+  const home = mkdtempSync(join(tmpdir(), "engines-"));
+  const settings = settingsOf("/repo", { home });
+  const HDFS = ["hdfs-namenode", "hdfs-datanode"];
+  const named = (asked?: "hdfs"[]) => engineNames(settings, asked).filter((name) => HDFS.includes(name));
+  const wanted = async (given: Settings = settings) =>
+    (await status(given, "hdfs")).map((engine) => engine.wanted);
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+  it("is started when it is asked for, and is no fault before", async () => {
+    expect(named()).toEqual([]);
+    expect(named(["hdfs"])).toEqual(HDFS);
+    expect(await wanted()).toEqual([false, false]);
+  });
+
+  it("is a fault while an archive's path leads there", async () => {
+    expect(await wanted({ ...settings, archive: "hdfs:/archive" })).toEqual([true, true]);
+    expect(await wanted({ ...settings, archive: "hdfs://elsewhere:8020/archive" })).toEqual([false, false]);
+  });
+
+  it("comes back with every up once it was started", async () => {
+    mkdirSync(enginesDir(settings), { recursive: true });
+    for (const name of ["hdfs-namenode", "hdfs-datanode"] as const)
+      writeRecord(settings, { name, pid: 0, start: "", mark: "", ports: {}, log: "", started_ms: 0 });
+    expect(named()).toEqual(HDFS);
+    expect((await status(settings, "hdfs")).map(({ state, wanted }) => [state, wanted])).toEqual([
+      ["died", true],
+      ["died", true],
+    ]);
   });
 });
 
