@@ -75,7 +75,7 @@ it("keeps names and bytes over kill -9 of both, and is formatted once", async ()
 });
 
 it("the archive on it holds each committed record once, and a backfill from it is right", {
-  timeout: 600_000,
+  timeout: 1_200_000,
 }, async () => {
   const round = await proveArchive({
     engines: settings,
