@@ -4,7 +4,18 @@ import { basename } from "node:path";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Cluster files that take a minute or more, the longest first. */
-const LONG = ["windows", "line", "infer", "repeats", "supervisor", "evolution", "jobs", "outside", "hdfs"];
+const LONG = [
+  "line",
+  "windows",
+  "infer",
+  "repeats",
+  "certify",
+  "supervisor",
+  "hdfs",
+  "evolution",
+  "jobs",
+  "outside",
+];
 
 /** Long files first, so that two workers end at about the same time; the rest as Vitest orders them. */
 export class LongestFirst extends BaseSequencer {
