@@ -57,7 +57,7 @@ describe("a private set of engines", () => {
     const master = await get<{ workers: { cores: number }[]; status: string }>(
       `${settings.sparkUiUrl}/json/`,
     );
-    expect(master).toMatchObject({ status: "ALIVE", workers: [{ cores: 8 }] });
+    expect(master).toMatchObject({ status: "ALIVE", workers: [{ cores: 16 }] });
     expect(await get(`${settings.rayUrl}/api/jobs/`)).toEqual([]);
     expect(await get(`${settings.mlflowUrl}/api/2.0/mlflow/experiments/search?max_results=1`)).toMatchObject({
       experiments: [{ artifact_location: expect.stringMatching(/^mlflow-artifacts:/) }],
