@@ -134,6 +134,8 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
             })),
           });
           await heardOf(() => raw.fetchTopicMetadata({ topics: fresh.map(({ topic }) => topic) }));
+          // That it has heard of them does not mean that it leads them yet: only their offsets tell.
+          for (const { topic } of fresh) await heardOf(() => raw.fetchTopicOffsets(topic));
         }
         const grown = touched("partitions");
         const wider = specs.filter((spec) => grown.has(spec.topic));

@@ -45,7 +45,7 @@ const SETTLING = new Set([
   "CONCURRENT_TRANSACTIONS",
 ]);
 /** What it answers of a topic that its controller has made and it has not heard of yet. */
-const UNHEARD = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE"]);
+const UNHEARD = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION"]);
 /** A broker that just started makes its internal topics at the first use; that takes seconds, not more. */
 const SETTLING_MS = 20_000;
 
