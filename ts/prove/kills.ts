@@ -80,8 +80,8 @@ const SAMPLE = "samples/singapore-1min-3days.csv.gz";
 /** Event time per wall time: forty observations a second from twenty stations, for 36 minutes. */
 const SPEED = 120;
 const SOURCE = "proof";
-/** The archive beside the line: kept up a few times a round, and no more, or its tables cost the line a core. */
-const BESIDE: Upkeep = { trigger_ms: 2_000, compact_ms: 15_000, vacuum_ms: 30_000 };
+/** The archive beside the line: a commit every few seconds and upkeep a few times a round, or it costs the line a core. */
+const BESIDE: Upkeep = { trigger_ms: 8_000, compact_ms: 60_000, vacuum_ms: 120_000 };
 // A micro-batch may take a minute on a machine that is busy with other things; a line that hangs does so for good.
 const DEADLINE_MS = 600_000;
 
