@@ -24,6 +24,8 @@ export interface Benched extends Line {
     what: "features" | "predictions",
     event_time: (row: Readonly<Record<string, unknown>>) => number,
   ): (value: Buffer | null) => Promise<{ key: string; event_time: number } | null>;
+  /** Where a second load goes: a source sends one input. */
+  from(source: string): Promise<Line["target"]>;
   start(jobs: readonly JobName[]): Promise<void>;
   /** Resolves to the time (epoch ms, broker's clock) of the job's first report from now on that says it runs. */
   firstWord(job: JobName): Promise<number>;
@@ -55,6 +57,7 @@ export async function lineIn(settings: Settings, signal: AbortSignal): Promise<B
     names,
     contract,
     target: await targetOf({ kafka, registry, names, contract, source: "bench" }),
+    from: (source) => targetOf({ kafka, registry, names, contract, source }),
     predictions_topic: names.topics.predictions.topic,
     decoder: decoderOf("predictions"),
     newest(what, event_time) {

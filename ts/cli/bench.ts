@@ -120,10 +120,12 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
       figures.memory_gb = memory.peak_bytes / GB;
       detail["live"] = result;
       detail["processes"] = memory.report();
+      say(`live: p50 ${result.p50_ms.toFixed(0)} ms, p99 ${result.p99_ms.toFixed(0)} ms`);
       say("live, with the archive …");
       await line.start(["archive"]);
       const withArchive = new Memory(settings.home);
-      detail["live_with_archive"] = await live(line, {
+      const beside = { ...line, target: await line.from("bench-archived") };
+      detail["live_with_archive"] = await live(beside, {
         ...LIVE,
         ...ARCHIVED,
         signal,
