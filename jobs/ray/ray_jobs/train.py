@@ -26,6 +26,7 @@ from ray_jobs import baseline as base_of
 from ray_jobs import certificate, conformal, registry, samples, table, tuning
 from ray_jobs import model as model_of
 from ray_jobs.baseline import Baseline, Floats
+from ray_jobs.bins import binned, labelled
 from ray_jobs.cluster import Cluster, Pool, Race
 from ray_jobs.conformal import Calibration
 from ray_jobs.design import HOUR_MS, Design, place_of
@@ -337,8 +338,7 @@ def tune(contract: Contract, params: TrainParams, pool: Pool, data: Samples, say
     )
     settings = tuning.trials(given(params), params.tune, params.seed)
     rows = Rows(
-        # Without this LightGBM drops columns that the least rows a leaf of these settings cannot split.
-        binned(data.columns[fit], tuning.booster_settings(settings[0], params.seed) | {"feature_pre_filter": False}),
+        binned(data.columns[fit], tuning.trial_settings(settings[0], params.seed)),
         data.columns[watch],
         changes[fit],
         changes[watch],
@@ -372,15 +372,6 @@ def without_history(stations: list[str], fit_to_ms: int) -> str | None:
     )
 
 
-def binned(columns: NDArray[np.float32], settings: dict[str, Any]) -> NDArray[np.uint8]:
-    """The rows as LightGBM's binary data set, without labels."""
-    with tempfile.TemporaryDirectory(prefix="millrace-train-") as scratch:
-        path = Path(scratch) / "rows"
-        whole = lightgbm.Dataset(columns, np.zeros(len(columns)), params=settings)
-        whole.construct().save_binary(str(path))
-        return np.fromfile(path, dtype=np.uint8)
-
-
 def fit_head(
     rows: NDArray[np.uint8],
     others: NDArray[np.float32],
@@ -406,11 +397,7 @@ def fit_head(
     fit, watch = split == FIT, usable & (split == WATCH)
     weight = _weights(change, station, fit & usable)
     of_rows = np.where(usable, weight[station], 0.0)
-    with tempfile.TemporaryDirectory(prefix="millrace-train-") as scratch:
-        path = Path(scratch) / "rows"
-        rows.tofile(path)
-        learn = lightgbm.Dataset(str(path), params=settings).construct()
-    learn.set_label(np.nan_to_num(change[fit])).set_weight(of_rows[fit])
+    learn = labelled(rows, change[fit], of_rows[fit], settings)
     check = lightgbm.Dataset(
         others[watch[~fit]], change[watch], weight=of_rows[watch], reference=learn, params=settings
     )

@@ -9,15 +9,14 @@ from data, code and seed. Pure but for LightGBM's threads: knows no Ray and no r
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
+from ray_jobs.bins import labelled
 from ray_jobs.generated.contract import Contract
 
 # Rounds without a better loss on the watched weeks before a head stops.
@@ -103,6 +102,13 @@ def booster_settings(settings: Settings, seed: int) -> dict[str, Any]:
     }
 
 
+def trial_settings(settings: Settings, seed: int) -> dict[str, Any]:
+    """Those of a trial, whose rows are binned once for all trials: without this LightGBM drops columns that the least
+    rows a leaf of the settings it bins with cannot split.
+    """
+    return booster_settings(settings, seed) | {"feature_pre_filter": False}
+
+
 def trials(given: Settings, count: int, seed: int) -> list[Settings]:
     """The settings given, then `count` - 1 others from the space, no two alike. Fewer when the space has no more."""
     rng = np.random.default_rng([seed, 0x74])
@@ -162,14 +168,10 @@ class _Growing:
     """One head of a trial."""
 
     def __init__(self, settings: Settings, rows: Rows, head: Head, column: int, seed: int) -> None:
-        parameters = booster_settings(settings, seed) | {"alpha": head.quantile, "feature_pre_filter": False}
-        with tempfile.TemporaryDirectory(prefix="millrace-tune-") as scratch:
-            path = Path(scratch) / "rows"
-            rows.bins.tofile(path)
-            learn = lightgbm.Dataset(str(path), params=parameters).construct()
+        parameters = trial_settings(settings, seed) | {"alpha": head.quantile}
         change, watched = rows.fit_change[:, column], rows.watch_change[:, column]
         weight = np.where(np.isnan(change), 0.0, rows.fit_weight[:, column])
-        learn.set_label(np.nan_to_num(change)).set_weight(weight)
+        learn = labelled(rows.bins, change, weight, parameters)
         seen = ~np.isnan(watched)
         heed = rows.watch_weight[seen, column]
         check = lightgbm.Dataset(rows.watched[seen], watched[seen], weight=heed, reference=learn, params=parameters)

@@ -7,16 +7,15 @@ from typing import Any
 
 from ray_jobs.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.io import BadRecord, Decoder, Encoder
 from ray_jobs.neighbours import HOUR_MS
-from ray_jobs.predict import Codecs, Incoming, Names, Outcome, Scorer
+from ray_jobs.predict import Incoming, Names, Outcome, Scorer
 from tests.heard import HeardFold, heard, rows_of, wrong_heard
 from tests.scores import FakeModel
-from tests.topics import IDS, PARTITIONS, traffic
+from tests.topics import PARTITIONS, codecs_of, decoders_of, traffic, usable
 
 T0 = 1_480_550_400_000
 FOLD = Fold(CONTRACT)
-DECODERS = {what: Decoder({str(IDS[what]): CONTRACT.schemas[what]}, CONTRACT.schemas[what]) for what in IDS}
+DECODERS = decoders_of(CONTRACT)
 STATIONS = ("new-york", "boston", "chicago", "miami", "denver")
 
 
@@ -32,28 +31,10 @@ def arrivals() -> list[Incoming]:
 
 
 def run(batch: list[Incoming], fold: Fold = FOLD) -> tuple[Outcome, list[dict[str, Any]]]:
-    ids, schemas = IDS, CONTRACT.schemas
-    codecs = Codecs(
-        features=DECODERS["features"],
-        predictions=Encoder(schemas["predictions"], ids["predictions"]),
-        verifications=Encoder(schemas["verifications"], ids["verifications"]),
-        history=Encoder(schemas["history"], ids["history"]),
-        rejects=Encoder(schemas["rejects"], ids["rejects"]),
-    )
-    scorer = Scorer(CONTRACT, Names("t", "t-features", "champion"), codecs, lambda: 0)
+    scorer = Scorer(CONTRACT, Names("t", "t-features", "champion"), codecs_of(CONTRACT), lambda: 0)
     scorer.fold = fold
     out = scorer.score(batch, FakeModel(CONTRACT, "1"), [])
     return out, [DECODERS["predictions"](value) for _, value in out.predictions]
-
-
-def features(batch: list[Incoming]) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
-    for incoming in batch:
-        try:
-            out.append(DECODERS["features"](incoming.value))
-        except BadRecord:
-            continue
-    return out
 
 
 BATCH = arrivals()
@@ -71,7 +52,7 @@ def test_another_interleaving_hears_otherwise_and_hearing_the_same_makes_the_sam
 
 
 def test_what_was_heard_are_rows_of_the_neighbours_as_of_the_delay() -> None:
-    rows = rows_of(CONTRACT, features(BATCH))
+    rows = rows_of(CONTRACT, usable((i.value for i in BATCH), DECODERS["features"]))
     for batch in (BATCH, BY_PARTITION):
         _, predictions = run(batch)
         assert sum(1 for p in predictions for _ in heard(CONTRACT, FOLD, p)) > 500
@@ -80,7 +61,7 @@ def test_what_was_heard_are_rows_of_the_neighbours_as_of_the_delay() -> None:
 
 def test_a_value_nobody_said_and_a_row_from_too_near_are_found() -> None:
     _, predictions = run(BATCH)
-    rows = rows_of(CONTRACT, features(BATCH))
+    rows = rows_of(CONTRACT, usable((i.value for i in BATCH), DECODERS["features"]))
     one = copy.deepcopy(next(p for p in predictions if any(True for _ in heard(CONTRACT, FOLD, p))))
     name, asked_ms, row = next(heard(CONTRACT, FOLD, one))
     age = FOLD.input_names.index(name)

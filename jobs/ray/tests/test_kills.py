@@ -14,7 +14,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,8 @@ import numpy as np
 import pytest
 from ray_jobs.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.io import BadRecord
 from tests.heard import heard, rows_of, wrong_heard
-from tests.topics import Topics, expected, traffic
+from tests.topics import Topics, expected, traffic, usable
 
 T0 = 1_480_550_400_000
 HERE = Path(__file__).resolve().parent
@@ -43,13 +41,6 @@ def start(params: Path, slot: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(HERE / "slot_process.py"), str(params), str(slot)], stdout=subprocess.PIPE, text=True
     )
-
-
-def features_of(topics: Topics) -> Iterator[dict[str, Any]]:
-    """The usable ones."""
-    for message in topics.read("features"):
-        with suppress(BadRecord):
-            yield topics.decoders["features"](message.value())
 
 
 def check(topics: Topics) -> dict[str, int]:
@@ -73,7 +64,7 @@ def check(topics: Topics) -> dict[str, int]:
         for name in prediction.keys() - set(TRANSIENT):
             assert repr(prediction[name]) == repr(other[name]), f"{name} differs from the run without kills"
         assert prediction["provenance"]["feature_offset"] == other["provenance"]["feature_offset"]
-    rows = rows_of(CONTRACT, features_of(topics))
+    rows = rows_of(CONTRACT, usable((m.value() for m in topics.read("features")), topics.decoders["features"]))
     assert list(wrong_heard(CONTRACT, got, rows)) == []
     heard_of = sum(1 for p in got for _ in heard(CONTRACT, FOLD, p))
     assert heard_of > 0, "the traffic has no neighbours: it shows nothing about them"

@@ -8,7 +8,7 @@ import random
 import lightgbm
 import numpy as np
 import pytest
-from ray_jobs import card, train, tuning
+from ray_jobs import bins, card, tuning
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.tuning import SPACE, Head, Rows, Settings, Trials
 from tests.feature_rows import meters
@@ -26,9 +26,8 @@ def rows(seed: int = 0, n: int = 3_000) -> Rows:
     fit = np.arange(n) < n * 2 // 3
     both = np.stack([change, change], axis=1)
     weight = np.ones((n, 2))
-    settings = tuning.booster_settings(GIVEN, 1) | {"feature_pre_filter": False}
-    bins = train.binned(columns[fit], settings)
-    return Rows(bins, columns[~fit], both[fit], both[~fit], weight[fit], weight[~fit])
+    rows = bins.binned(columns[fit], tuning.trial_settings(GIVEN, 1))
+    return Rows(rows, columns[~fit], both[fit], both[~fit], weight[fit], weight[~fit])
 
 
 def test_trials_begin_with_the_settings_given_and_follow_from_the_seed() -> None:

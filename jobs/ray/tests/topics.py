@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from confluent_kafka.admin import (
 )
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.params import InferParams
-from ray_jobs.io import Decoder, Encoder
+from ray_jobs.io import BadRecord, Decoder, Encoder
 from ray_jobs.predict import Codecs, Incoming, Names, Scorer
 from tests.feature_rows import row
 from tests.heard import HeardFold
@@ -33,6 +34,29 @@ from tests.scores import FakeModel
 
 PARTITIONS = 4
 IDS = {"features": 101, "history": 102, "predictions": 103, "rejects": 104, "model_events": 105, "verifications": 106}
+
+
+def decoders_of(contract: Contract) -> dict[str, Decoder]:
+    schemas = contract.schemas
+    return {what: Decoder({str(IDS[what]): schemas[what]}, schemas[what]) for what in IDS}
+
+
+def codecs_of(contract: Contract) -> Codecs:
+    schemas = contract.schemas
+    return Codecs(
+        features=decoders_of(contract)["features"],
+        predictions=Encoder(schemas["predictions"], IDS["predictions"]),
+        verifications=Encoder(schemas["verifications"], IDS["verifications"]),
+        history=Encoder(schemas["history"], IDS["history"]),
+        rejects=Encoder(schemas["rejects"], IDS["rejects"]),
+    )
+
+
+def usable(values: Iterable[bytes | None], decoder: Decoder) -> Iterator[dict[str, Any]]:
+    """The records that can be read."""
+    for value in values:
+        with suppress(BadRecord):
+            yield decoder(value)
 
 
 class Topics:
@@ -59,8 +83,7 @@ class Topics:
         ]
         for future in admin.create_topics(wanted).values():
             future.result(timeout=30)
-        schemas = contract.schemas
-        self.decoders = {what: Decoder({str(IDS[what]): schemas[what]}, schemas[what]) for what in IDS}
+        self.decoders = decoders_of(contract)
 
     def clear(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
@@ -217,14 +240,8 @@ class Expected(NamedTuple):
 
 def expected(topics: Topics, contract: Contract, heard: Iterable[dict[str, Any]] = ()) -> Expected:
     """`heard`: the predictions whose neighbours this run is to hear; without them it hears what its own order says."""
-    codecs = Codecs(
-        features=topics.decoders["features"],
-        predictions=Encoder(contract.schemas["predictions"], IDS["predictions"]),
-        verifications=Encoder(contract.schemas["verifications"], IDS["verifications"]),
-        history=Encoder(contract.schemas["history"], IDS["history"]),
-        rejects=Encoder(contract.schemas["rejects"], IDS["rejects"]),
-    )
-    scorer = Scorer(contract, Names(topics.namespace, topics.names["features"], "champion"), codecs, lambda: 0)
+    names = Names(topics.namespace, topics.names["features"], "champion")
+    scorer = Scorer(contract, names, codecs_of(contract), lambda: 0)
     if heard:
         scorer.fold = HeardFold(contract, heard)
     batch = [
