@@ -7,6 +7,7 @@ export const GB = 1e9;
 /** Memory and CPU of everything of a home but the bench itself. */
 export class Memory {
   readonly #home: string;
+  readonly #counts: (process: ProcessCost) => boolean;
   #peak: readonly ProcessCost[] = [];
   #first: ReadonlyMap<number, ProcessCost> = new Map();
   #last: readonly ProcessCost[] = [];
@@ -14,8 +15,6 @@ export class Memory {
   #last_ms = 0;
   peak_bytes = 0;
   readonly totals_gb: number[] = [];
-
-  readonly #counts: (process: ProcessCost) => boolean;
 
   /** `counts`: which of the home's processes; all by default. */
   constructor(home: string, counts: (process: ProcessCost) => boolean = () => true) {

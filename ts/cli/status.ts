@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { PipelineError } from "../contract/errors.ts";
-import { type EngineStatus, status } from "../engines/local/index.ts";
+import { type EngineStatus, saidOf, status, UNREACHABLE } from "../engines/local/index.ts";
 import { OPTIONAL, type Settings } from "../engines/settings.ts";
 
 export function statusCommand(settingsOf: (command: Command) => Settings): Command {
@@ -33,32 +33,13 @@ export function table(engines: readonly EngineStatus[], now_ms: number = Date.no
     .join("\n");
 }
 
-const CODE = {
-  kafka: "kafka_unreachable",
-  registry: "registry_unreachable",
-  spark: "spark_unreachable",
-  ray: "ray_unreachable",
-  mlflow: "store_unreachable",
-  hdfs: "store_unreachable",
-} as const;
-
-const SAID: Readonly<Record<EngineStatus["state"], string>> = {
-  up: "works",
-  unwell: "does not answer",
-  died: "has died",
-  stopped: "is not running",
-  unreachable: "does not answer",
-};
-
 /** What a command says that finds an engine down: the engine, its address, the next step. */
 export function unwell(broken: readonly EngineStatus[]): PipelineError {
   const [first] = broken;
-  const names = broken
-    .map(({ name, address, state }) => `"${name}" at "${address}" ${SAID[state]}`)
-    .join(", ");
+  const names = broken.map(saidOf).join(", ");
   const optional = OPTIONAL.filter((cluster) => broken.some((engine) => engine.cluster === cluster));
   const next = broken.every(({ external }) => external)
     ? "start it, or correct its address"
     : `start the engines with "millrace up${optional.map((cluster) => ` --with ${cluster}`).join("")}"`;
-  return new PipelineError(CODE[first!.cluster], `Cannot use the engines: ${names}; ${next}`);
+  return new PipelineError(UNREACHABLE[first!.cluster], `Cannot use the engines: ${names}; ${next}`);
 }

@@ -3,19 +3,11 @@
 
 import { connect } from "node:net";
 import { PipelineError } from "../contract/index.ts";
-import { type EngineStatus, status } from "../engines/local/index.ts";
+import { saidOf, status } from "../engines/local/index.ts";
 import { onOurHdfs, type Settings } from "../engines/settings.ts";
 import { tables } from "./plan.ts";
 
 const CONNECT_MS = 5_000;
-
-const SAID: Readonly<Record<EngineStatus["state"], string>> = {
-  up: "works",
-  unwell: "does not answer",
-  died: "has died",
-  stopped: "is not running",
-  unreachable: "does not answer",
-};
 
 /** Errors: `store_unreachable` for an HDFS that does not answer, with its address and what to do. */
 export async function requirePlace(settings: Settings): Promise<void> {
@@ -25,8 +17,7 @@ export async function requirePlace(settings: Settings): Promise<void> {
     const broken = (await status(settings, "hdfs")).filter(({ state }) => state !== "up");
     if (broken.length === 0) return;
     const parts = broken.map(
-      ({ name, address, state, seen }) =>
-        `"${name}" at "${address}" ${SAID[state]}${seen === null ? "" : ` (${seen})`}`,
+      (engine) => `${saidOf(engine)}${engine.seen === null ? "" : ` (${engine.seen})`}`,
     );
     throw new PipelineError(
       "store_unreachable",

@@ -44,7 +44,7 @@ const ENGINES: readonly Engine[] = [
 ];
 
 /** What each cluster's silence is called. */
-const UNREACHABLE: Readonly<Record<Cluster, ErrorCode>> = {
+export const UNREACHABLE: Readonly<Record<Cluster, ErrorCode>> = {
   kafka: "kafka_unreachable",
   registry: "registry_unreachable",
   spark: "spark_unreachable",
@@ -99,6 +99,18 @@ const ours = (settings: Settings, asked: readonly Cluster[] = []) =>
 export const engineNames = (settings: Settings, asked: readonly Optional[] = []): EngineName[] =>
   ours(settings, asked).map(({ name }) => name);
 const folder = (settings: Settings, engine: Engine) => join(enginesDir(settings), engine.name);
+
+const SAID: Readonly<Record<EngineStatus["state"], string>> = {
+  up: "works",
+  unwell: "does not answer",
+  died: "has died",
+  stopped: "is not running",
+  unreachable: "does not answer",
+};
+
+/** An engine, its address and its state in words. */
+export const saidOf = ({ name, address, state }: Pick<EngineStatus, "name" | "address" | "state">): string =>
+  `"${name}" at "${address}" ${SAID[state]}`;
 
 /** Looks at every engine once, or at those of one cluster. */
 export async function status(settings: Settings, cluster?: Cluster): Promise<EngineStatus[]> {
