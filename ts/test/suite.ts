@@ -1,4 +1,4 @@
-// Runs the steps of a tier and adds up what each reports. Sits behind `make test` and its parts;
+// Runs the tiers one after the other and adds up what each reports. Sits behind `make test` and its parts;
 // knows no single test. The last line it prints is "N passed, N failed"; skipped tests are named before it.
 
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
@@ -90,52 +90,25 @@ export function junitTally(file: string): Tally {
   };
 }
 
-/** Steps that run at once: each is one thread for most of its time, and shows its output when it has ended. */
-type Group = readonly Step[];
-
-const unit: Group[] = [
-  [vitest("unit")],
-  [
-    pytest("spark", ["jobs/pyspark/tests", "-m", "not cluster"]),
-    pytest("ray", ["jobs/ray/tests", "-m", "not cluster"]),
-  ],
+const unit = [
+  vitest("unit"),
+  pytest("spark", ["jobs/pyspark/tests", "-m", "not cluster"]),
+  pytest("ray", ["jobs/ray/tests", "-m", "not cluster"]),
 ];
-const cluster: Group[] = [[vitest("cluster")]];
-const browser: Group[] = [[vitest("browser")]];
+const cluster = [vitest("cluster")];
+const browser = [vitest("browser")];
 const check: Step = { name: "make check", command: ["make", "--no-print-directory", "check"], tally: null };
 
-const tiers: Record<string, readonly Group[]> = {
+const tiers: Record<string, readonly Step[]> = {
   unit,
   cluster,
   browser,
-  all: [[check], ...unit, ...cluster, ...browser],
+  all: [check, ...unit, ...cluster, ...browser],
 };
 
-interface Done {
-  readonly tally: Tally;
-  readonly seconds: number;
-}
-
-async function run({ command: [command, ...args], tally: read }: Step, shown: boolean): Promise<Done> {
-  const started_ms = performance.now();
-  const options = { cwd: root, reject: false, stdio: shown ? "inherit" : "pipe", all: !shown } as const;
-  const result = await execa(command!, args, options);
-  if (!shown) console.log(result.all);
-  let tally: Tally;
-  try {
-    tally = read?.() ?? { passed: Number(!result.failed), failed: Number(result.failed), skipped: [] };
-  } catch (error) {
-    console.error(`Cannot read the report of "${command} ${args.join(" ")}": ${String(error)}`);
-    tally = { passed: 0, failed: 1, skipped: [] };
-  }
-  // A runner that dies after its last test (a leaked process, a failed teardown) must not pass.
-  if (result.failed && tally.failed === 0) tally.failed = 1;
-  return { tally, seconds: (performance.now() - started_ms) / 1000 };
-}
-
 async function main(tier: string): Promise<number> {
-  const groups = tiers[tier];
-  if (!groups) {
+  const steps = tiers[tier];
+  if (!steps) {
     console.error(`Unknown tier "${tier}": expected one of ${Object.keys(tiers).join(", ")}`);
     return 2;
   }
@@ -143,16 +116,29 @@ async function main(tier: string): Promise<number> {
   mkdirSync(out, { recursive: true });
   const total: Tally = { passed: 0, failed: 0, skipped: [] };
   const lines: string[] = [];
-  for (const group of groups) {
-    console.log(`\n== ${group.map(({ name }) => name).join(", ")}`);
-    const done = await Promise.all(group.map((step) => run(step, group.length === 1)));
-    for (const [i, { tally, seconds }] of done.entries()) {
-      total.passed += tally.passed;
-      total.failed += tally.failed;
-      total.skipped.push(...tally.skipped);
-      const said = `${tally.passed} passed, ${tally.failed} failed  ${seconds.toFixed(0)} s`;
-      lines.push(`${group[i]!.name.padEnd(18)} ${said}`);
+  for (const step of steps) {
+    const started_ms = performance.now();
+    console.log(`\n== ${step.name}`);
+    const [command, ...args] = step.command as [string, ...string[]];
+    const result = await execa(command, args, { cwd: root, stdio: "inherit", reject: false });
+    let tally: Tally;
+    try {
+      tally = step.tally?.() ?? {
+        passed: Number(!result.failed),
+        failed: Number(result.failed),
+        skipped: [],
+      };
+    } catch (error) {
+      console.error(`Cannot read the report of "${step.name}": ${String(error)}`);
+      tally = { passed: 0, failed: 1, skipped: [] };
     }
+    // A runner that dies after its last test (a leaked process, a failed teardown) must not pass.
+    if (result.failed && tally.failed === 0) tally.failed = 1;
+    total.passed += tally.passed;
+    total.failed += tally.failed;
+    total.skipped.push(...tally.skipped);
+    const seconds = ((performance.now() - started_ms) / 1000).toFixed(0);
+    lines.push(`${step.name.padEnd(18)} ${tally.passed} passed, ${tally.failed} failed  ${seconds} s`);
   }
   console.log(`\n${lines.join("\n")}`);
   for (const skipped of total.skipped) console.log(`skipped: ${skipped}`);
