@@ -305,7 +305,7 @@ class Worker:
             self._patiently(lambda: producer.commit_transaction(TRANSACTION_MS / 1000))
         except KafkaException as error:
             reason = error.args[0]
-            if reason.fatal() or not reason.txn_requires_abort():
+            if not aborts(reason):
                 raise Failed(f"cannot commit a batch of {outcome.rows} rows: {reason}") from error
             self._patiently(lambda: producer.abort_transaction(TRANSACTION_MS / 1000))
             self._status.add("aborts", 1)
@@ -481,6 +481,14 @@ def restore(
     finally:
         consumer.close()
     return {p: (r, committed[p]) for p, r in found.items()}
+
+
+def aborts(reason: KafkaError) -> bool:
+    """Whether an error ends the transaction but not the producer. A record refused while others are still being
+    enqueued ends it in the background: the client answers the next produce() with _STATE and no flag (librdkafka,
+    `rd_kafka_txn_may_enq_msg`).
+    """
+    return not reason.fatal() and (reason.txn_requires_abort() or reason.code() == KafkaError._STATE)
 
 
 def patiently(call: Callable[[], Any], deadline_s: float) -> Any:

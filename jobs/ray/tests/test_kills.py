@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 from ray_jobs.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.worker import aborts
 from tests.heard import heard, rows_of, wrong_heard
 from tests.topics import Topics, expected, traffic, usable
 
@@ -246,6 +248,31 @@ def test_aborted_transactions_are_restored_and_done_again(topics: Topics, tmp_pa
         worker.wait()
     assert end["counters"]["aborts"] >= 1 and end["counters"]["restores"] >= 2
     check(topics)
+
+
+@pytest.mark.cluster
+def test_a_record_refused_while_others_are_enqueued_ends_the_transaction_only(topics: Topics) -> None:
+    """The error then comes from the next produce(), not from the commit."""
+    topics.limit("predictions", 1_000)
+    producer = Producer({"bootstrap.servers": topics.bootstrap, "transactional.id": topics.namespace, "linger.ms": 0})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    refused: list[KafkaError | None] = []
+    producer.produce(topics.names["predictions"], bytes(5_000), on_delivery=lambda error, _: refused.append(error))
+    deadline = time.monotonic() + 30
+    while not refused:
+        assert time.monotonic() < deadline
+        producer.poll(0.1)
+    assert refused[0] is not None and refused[0].code() == KafkaError.MSG_SIZE_TOO_LARGE
+    with pytest.raises(KafkaException) as next_one:
+        producer.produce(topics.names["history"], b"small", b"key")
+    reason = next_one.value.args[0]
+    assert not reason.txn_requires_abort() and aborts(reason)
+    producer.abort_transaction(30)
+    producer.begin_transaction()
+    producer.produce(topics.names["history"], b"small", b"key")
+    producer.commit_transaction(30)
+    assert [m.value() for m in topics.read("history")] == [b"small"]
 
 
 @pytest.mark.cluster

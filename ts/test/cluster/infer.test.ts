@@ -17,6 +17,7 @@ const PROOFS = [
   "test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other",
   "test_rows_that_retention_took_are_counted",
   "test_aborted_transactions_are_restored_and_done_again",
+  "test_a_record_refused_while_others_are_enqueued_ends_the_transaction_only",
   "test_killed_actor_and_killed_driver_cover_every_feature_once",
 ];
 
