@@ -184,7 +184,7 @@ def feature_rows(observations: DataFrame, contract: Contract, params: BackfillPa
     once = windows.first_in_table(within, contract) if contract.duplicates == "engine" else within
     rows = windows.feature_rows(windows.followed(once, contract), contract, PLAN_EPOCH, F.current_timestamp())
     rows = rows.where(in_span("window_end", params.from_ms, params.to_ms))
-    return rows.repartition(params.shuffle_partitions, contract.key).sortWithinPartitions(contract.key, "window_end")
+    return rows.sortWithinPartitions(contract.key, "window_end")
 
 
 def in_span(column: str, from_ms: int | None, to_ms: int | None) -> str:

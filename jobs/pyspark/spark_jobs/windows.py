@@ -48,12 +48,7 @@ def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
     The window is projected before it is grouped, so that the slope can measure time from the window's start: small
     whole numbers, where epoch milliseconds would cost nine digits.
     """
-    span = F.window("event_time", f"{contract.window_ms} milliseconds", f"{contract.slide_ms} milliseconds")
-    placed = observations.withColumn("window", span)
-    if NEXT in observations.columns:
-        # A window is published for an observation in its last slide: this one, or a later one before the window's end.
-        own = F.unix_millis("event_time") >= F.unix_millis("window.end") - contract.slide_ms
-        placed = placed.where(own | (F.col(NEXT) < F.col("window.end")))
+    placed = in_windows(observations, contract)
     since_start_ms = (F.unix_millis("event_time") - F.unix_millis("window.start")).cast("double")
     sums = [
         F.count(F.lit(1)).alias("measurement_count"),
@@ -68,6 +63,32 @@ def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
         needed = {part for feature in features for part in PARTS[feature.kind]}
         sums.extend(SUMS[part](field, since_start_ms).alias(f"{field}_{part}") for part in sorted(needed))
     return placed.groupBy("window", contract.key).agg(*sums)
+
+
+def in_windows(observations: DataFrame, contract: Contract) -> DataFrame:
+    """Every observation once for each window that holds it, in the column `window`; of observations that `followed`
+    has seen only the windows that are published.
+
+    A stream needs Spark's own window(), whose column the watermark follows. In a plan it is an Expand, which forgets
+    how its input is partitioned, and the rows would be shuffled twice more; explode() does not.
+    """
+    size, slide = contract.window_ms, contract.slide_ms
+    if NEXT not in observations.columns:
+        return observations.withColumn(
+            "window", F.window("event_time", f"{size} milliseconds", f"{slide} milliseconds")
+        )
+    time = F.unix_millis("event_time")
+    last_start = time - F.pmod(time, F.lit(slide))
+    windows = []
+    for start_ms in (last_start - shift for shift in range(0, size, slide)):
+        end_ms = start_ms + size
+        # A window is published for an observation in its last slide: this one, or a later one before the window's end.
+        own = time >= end_ms - slide
+        wanted = (time < end_ms) & (own | (F.unix_millis(NEXT) < end_ms))
+        window = F.struct(F.timestamp_millis(start_ms).alias("start"), F.timestamp_millis(end_ms).alias("end"))
+        windows.append(F.when(wanted, window))
+    placed = observations.withColumn("window", F.explode(F.array(*windows)))
+    return placed.where(F.col("window").isNotNull())
 
 
 def published(windows: DataFrame, contract: Contract) -> DataFrame:

@@ -73,6 +73,21 @@ def rows(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
     return keyed
 
 
+def test_a_table_is_shuffled_once(spark: SparkSession, tmp_path: Path) -> None:
+    """By station, for the whole plan: each later step finds its rows where they are, and a station in one file."""
+    staged(tmp_path / "a.avro", 0, [{"station_id": "s", "timestamp": T, "temperature": 1.0, "clock": T}])
+    run = params(tmp_path, [tmp_path / "a.avro"])
+    observations, _ = backfill.read(spark, WEATHER, run)
+    most = "spark.sql.maxPlanStringLength"
+    kept = spark.conf.get(most)
+    spark.conf.set(most, "1000000")
+    try:
+        plan = backfill.feature_rows(observations, WEATHER, run)._jdf.queryExecution().executedPlan().toString()
+    finally:
+        spark.conf.set(most, str(kept))
+    assert plan.count("Exchange hashpartitioning(") == 1
+
+
 def test_staged_files_become_the_oracles_rows_and_a_second_run_changes_nothing(
     spark: SparkSession, tmp_path: Path
 ) -> None:
