@@ -3,13 +3,14 @@
 
 import { join } from "node:path";
 import { isErrorCode, PipelineError } from "../contract/index.ts";
-import { type EngineKind, ended, type JobHandle, type JobStatus } from "../engines/job.ts";
+import type { EngineKind, JobHandle, JobStatus } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { hashOf } from "./desired.ts";
+import { toEnd } from "./end.ts";
 import { keep, kept } from "./keep.ts";
 import { tryLock } from "./lock.ts";
 import type { Planned } from "./plan.ts";
@@ -46,7 +47,6 @@ export interface Finished {
   readonly message: string | null;
 }
 
-const LOOK_MS = 500;
 const CLOCKS_APART_MS = 600_000;
 /** How long the last report may be behind the engine's word that the job has ended. */
 const LAST_WORDS_MS = 5_000;
@@ -98,8 +98,8 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
     });
     const status = await toEnd(
       () => runner.status(handle),
-      { signal, deadline_ms, ...(onState ? { onState } : {}) },
       async () => runner.stop(handle, { deadline_ms: 0 }),
+      { signal, deadline_ms, ...(onState ? { onState } : {}) },
     );
     if (status === null)
       throw new PipelineError(
@@ -129,25 +129,6 @@ async function endRunning(settings: Settings, { name, launch }: Planned, prefix:
   const runner = runnersOf(settings)[launch.engine];
   for (const { handle } of await runner.list())
     if (handle.submission.startsWith(`${prefix}${name}-`)) await runner.stop(handle, { deadline_ms: 0 });
-}
-
-/** The status it ended with; null when it was stopped for the signal or the deadline. */
-async function toEnd(
-  look: () => Promise<JobStatus>,
-  { signal, deadline_ms, onState }: BatchOptions,
-  stop: () => Promise<void>,
-): Promise<JobStatus | null> {
-  const end_ms = performance.now() + deadline_ms;
-  let before = "";
-  while (!signal.aborted && performance.now() < end_ms) {
-    const status = await look();
-    if (said(status) !== before) onState?.(said(status));
-    before = said(status);
-    if (ended(status)) return status;
-    await pause(LOOK_MS, signal);
-  }
-  await stop();
-  return null;
 }
 
 async function failure(
