@@ -54,7 +54,9 @@ export function batchLine(job: string, json: boolean) {
           onReport(report: Report) {
             const line = [report.message ?? "", countersLine(report.counters)].filter(Boolean).join(" · ");
             const now_ms = performance.now();
-            if (line === "" || line === before || now_ms - printed_ms < PRINT_MS) return;
+            // Counters come again; a sentence does not.
+            const soon = report.message === null && now_ms - printed_ms < PRINT_MS;
+            if (line === "" || line === before || soon) return;
             printed_ms = now_ms;
             before = line;
             say(`${job}: ${line}`);
