@@ -139,12 +139,8 @@ def fit(
     series: list[tuple[Floats, Floats]],
     horizons_ms: list[int],
     tolerance_ms: int,
-    robust: bool = False,
 ) -> Baseline:
     """Fits climatology and damping of each station from its own rows.
-
-    The damping has the least mean square error, which makes DAP as it is judged against, or with `robust` the least
-    mean error: a sensor that jumps between two datums then damps everything else less.
 
     `series`: for each station the times [n], ascending, and the target values [n, target] with NaN where missing; the
     caller hands in only rows before its cut. Truth of t + h is the nearest row within `tolerance_ms`.
@@ -155,7 +151,7 @@ def fit(
     # One thread: with more, the order of a sum and with it the last digit depends on the machine's cores, and so would
     # a model's digest; small systems gain nothing from them either.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _fit(stations, longitudes, series, horizons_ms, tolerance_ms, robust)
+        return _fit(stations, longitudes, series, horizons_ms, tolerance_ms)
 
 
 def _fit(
@@ -164,7 +160,6 @@ def _fit(
     series: list[tuple[Floats, Floats]],
     horizons_ms: list[int],
     tolerance_ms: int,
-    robust: bool,
 ) -> Baseline:
     target_count = series[0][1].shape[1]
     width = (2 * DAY_HARMONICS + 1) * (2 * YEAR_HARMONICS + 1)
@@ -190,24 +185,10 @@ def _fit(
             for j, truth in enumerate(truths):
                 later = np.where(truth >= 0, anomaly[np.maximum(truth, 0)], np.nan)
                 both = ~np.isnan(anomaly) & ~np.isnan(later)
-                if both.sum() >= 48 and np.any(anomaly[both]):
-                    slope = _least_error if robust else _least_square
-                    damping[s, k, j] = np.clip(slope(anomaly[both], later[both]), 0.0, 1.0)
+                power = float(np.sum(anomaly[both] ** 2))
+                if both.sum() >= 48 and power > 0:
+                    damping[s, k, j] = np.clip(np.sum(anomaly[both] * later[both]) / power, 0.0, 1.0)
     return Baseline(stations, longitudes, _fill(coefficients, 0.0), _fill(damping, 1.0), _fill(spread, 1.0))
-
-
-def _least_square(x: Floats, y: Floats) -> float:
-    """The a with the least sum of (y - a x)^2."""
-    return float(np.sum(x * y) / np.sum(x * x))
-
-
-def _least_error(x: Floats, y: Floats) -> float:
-    """The a with the least sum of |y - a x|: the median of y / x, weighted by |x|."""
-    some = x != 0
-    ratio, weight = y[some] / x[some], np.abs(x[some])
-    order = np.argsort(ratio, kind="stable")
-    passed = np.cumsum(weight[order])
-    return float(ratio[order][np.searchsorted(passed, passed[-1] / 2)])
 
 
 def nearest(t_ms: Floats, wanted_ms: Floats, tolerance_ms: int) -> NDArray[np.int64]:

@@ -48,13 +48,11 @@ Series = list[tuple[Floats, Floats]]
 def fit(
     stations: tuple[str, ...], longitudes: Floats, series: Series, horizons_ms: list[int], tolerance_ms: int
 ) -> tuple[Baseline, Shifts]:
-    """The baseline of `series` in one datum, damped for the least mean error, and what had to be taken out for it.
-    Arguments as of baseline.fit.
-    """
+    """The baseline of `series` in one datum, and what had to be taken out for it. Arguments as of baseline.fit."""
     known: Shifts = ()
     for _ in range(ROUNDS):
         clean = [(t_ms, without(t_ms, values, known)) for t_ms, values in series]
-        baseline = base_of.fit(stations, longitudes, clean, horizons_ms, tolerance_ms, robust=True)
+        baseline = base_of.fit(stations, longitudes, clean, horizons_ms, tolerance_ms)
         found = shifts(baseline, longitudes, series)
         if _same(found, known):
             break

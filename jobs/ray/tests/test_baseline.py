@@ -47,29 +47,6 @@ def test_fit_leaves_out_faults() -> None:
     assert abs(found.spread[0, 0] - clean.spread[0, 0]) < 0.2
 
 
-def test_robust_damping_has_the_least_mean_error() -> None:
-    """Of a sensor that jumps to another datum for hours it forgets less than the least square does."""
-    t, x = series(1.5, 15.0, 0.97, 4)
-    rng = np.random.default_rng(5)
-    for start in rng.integers(0, len(t) - 12, 60):
-        x[start : start + 12] += 25.0
-    horizon = 6
-    plain, robust = (
-        baseline.fit(("a",), np.array([0.0]), [(t, x)], [int(horizon * HOUR)], 600_000, robust=kind)
-        for kind in (False, True)
-    )
-    assert np.array_equal(plain.coefficients, robust.coefficients)
-    rows = np.zeros(len(t), dtype=np.int64)
-    anomaly = x[:, 0] - robust.climatology(rows, 0.0 * t, t)[:, 0]
-    now, later = anomaly[:-horizon], anomaly[horizon:]
-    fine = (np.abs(now) < 8 * 1.4826 * np.median(np.abs(anomaly))) & (
-        np.abs(later) < 8 * 1.4826 * np.median(np.abs(anomaly))
-    )
-    errors = {a: float(np.mean(np.abs(later - a * now)[fine])) for a in np.arange(0.0, 1.001, 0.01)}
-    assert abs(robust.damping[0, 0, 0] - min(errors, key=errors.__getitem__)) < 0.015
-    assert robust.damping[0, 0, 0] > plain.damping[0, 0, 0] + 0.05
-
-
 def test_fit_draws_no_yearly_wave_from_two_months() -> None:
     t, x = series(0.2, 15.0, 0.9, 3)
     found = baseline.fit(("a",), np.array([0.0]), [(t, x)], [int(6 * HOUR)], 600_000)
