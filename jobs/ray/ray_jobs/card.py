@@ -386,11 +386,6 @@ def _days(result: Mapping[str, Any]) -> str:
     return "<p>The worst days of a station at the longest horizon:</p>" + _table(head, rows)
 
 
-def _shift(shift: Mapping[str, Any]) -> str:
-    what = _text(f"{shift['target']} {shift['offset']:+.1f} {shift['unit'] or ''}")
-    return f"{what} taken out from {_time(shift['from_ms'])} to {_time(shift['to_ms'])}"
-
-
 def _model(model: Mapping[str, Any], cost: Mapping[str, float]) -> str:
     training = model["training"]
     times = [
@@ -401,7 +396,7 @@ def _model(model: Mapping[str, Any], cost: Mapping[str, float]) -> str:
     rest = [
         (name, value)
         for name, value in sorted(training.items())
-        if not name.endswith("_ms") and name not in ("certificate", "settings", "shifts", "tuning")
+        if not name.endswith("_ms") and name not in ("certificate", "settings", "tuning")
     ]
     rest += [(f"heads: {name}", value) for name, value in training.get("settings", {}).items()]
     rows = [
@@ -414,7 +409,6 @@ def _model(model: Mapping[str, Any], cost: Mapping[str, float]) -> str:
         ("heads", _count(model["heads"])),
         *((f"training {name.replace('_', ' ')}", _time(value)) for name, value in times),
         *((f"training {name.replace('_', ' ')}", _code(str(value))) for name, value in rest),
-        *(("fitted in another datum", _shift(shift)) for shift in training.get("shifts", [])),
         *((f"cost: {name}", _number(value)) for name, value in sorted(cost.items())),
     ]
     return _table(("what", "value"), rows) + _tuning(training.get("tuning"))

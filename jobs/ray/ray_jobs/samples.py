@@ -12,12 +12,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
-from ray_jobs import datum, linear, table
+from ray_jobs import linear, table
 from ray_jobs.baseline import Baseline, Floats
-from ray_jobs.datum import Shifts
 from ray_jobs.design import HOUR_MS, NO_SPREAD, Design, place_of
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
@@ -34,8 +32,6 @@ FIT, WATCH, TEST, CALIBRATE = 0, 1, 2, 3
 # How much denser than the fit's these rows are drawn: watched ones are few and decide when a head stops; a calibration
 # of many months needs fewer.
 DENSITY = {WATCH: 3.0, CALIBRATE: 0.5}
-# Kinds of features that move with their field's datum.
-LEVELS = ("mean", "min", "max")
 # Share of training rows that forget everything older than a random lag, that miss single lags, and that do not know
 # their station.
 YOUNG_SHARE = 0.15
@@ -128,31 +124,16 @@ def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms:
     return out
 
 
-def neighbourhood(contract: Contract, path: str, version: int, splits: Splits, shifts: Shifts = ()) -> Tabled:
-    """The rows of all stations in the training range without `shifts`, for the fold to look around in."""
+def neighbourhood(contract: Contract, path: str, version: int, splits: Splits) -> Tabled:
+    """The rows of all stations in the training range, for the fold to look around in."""
     values = list(contract.history_values)
     wanted = [contract.key, "window_end", "plan_epoch", "revision", *values]
-    found = in_one_datum(table.read(path, version, contract, wanted, splits.from_ms, splits.cut), contract, shifts)
+    found = table.read(path, version, contract, wanted, splits.from_ms, splits.cut)
     columns = {}
     for station, rows in table.by_station(found, contract.key):
         ends = rows["window_end"].to_numpy().astype(np.int64)
         columns[station] = column_of(contract, ends, np.stack([table.floats(rows, v) for v in values], axis=1))
     return Tabled(contract, columns)
-
-
-def in_one_datum(found: pa.Table, contract: Contract, shifts: Shifts) -> pa.Table:
-    """Feature rows with each level of a shifted target (its mean, least and largest value) as without the shift."""
-    if not shifts:
-        return found
-    t_ms = table.floats(found, "window_end")
-    for feature in contract.features:
-        own = tuple(s._replace(target=0) for s in shifts if contract.targets[s.target] == feature.field)
-        if not own or feature.kind not in LEVELS or feature.column not in found.schema.names:
-            continue
-        values = datum.without(t_ms, table.floats(found, feature.column)[:, None], own)[:, 0]
-        at = found.schema.get_field_index(feature.column)
-        found = found.set_column(at, feature.column, pa.array(values, from_pandas=True))
-    return found
 
 
 def of_stations(
@@ -166,20 +147,18 @@ def of_stations(
     sample_every: int,
     seed: int,
     around: Near = NOBODY,
-    shifts: Shifts = (),
 ) -> Samples:
     """Folds each station's rows in order and keeps what is trained, watched, calibrated and tested on.
 
     `numbers` are the stations' rows in the baseline. Of all but test rows about one in `sample_every` is drawn at
     random (a fixed step would see the same hours of the day only); test rows are all kept. Only fit rows forget.
-    `around` has the rows of all stations, these ones' neighbours among them. `shifts` are taken out of all values.
+    `around` has the rows of all stations, these ones' neighbours among them.
     """
     fold = Fold(contract)
     design = Design(contract, fold.input_names)
     horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
     targets = [contract.target_column(t) for t in contract.targets]
     found = table.read(path, version, contract, table.columns_of(contract), splits.from_ms, splits.cut, stations)
-    found = in_one_datum(found, contract, shifts)
     number_of = dict(zip(stations, numbers, strict=True))
     parts: list[Samples] = []
     for station, rows in table.by_station(found, contract.key):

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from ray_jobs import certificate, conformal, datum, registry, samples, table, tuning
+from ray_jobs import baseline as base_of
+from ray_jobs import certificate, conformal, registry, samples, table, tuning
 from ray_jobs import model as model_of
 from ray_jobs.baseline import Baseline, Floats
 from ray_jobs.bins import binned, labelled
 from ray_jobs.cluster import Cluster, Pool, Race
 from ray_jobs.conformal import Calibration
-from ray_jobs.datum import Shift, Shifts
 from ray_jobs.design import HOUR_MS, Design, place_of
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
@@ -115,7 +115,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     version = table.pin(params.table_path)
     certified = certificate.require(contract, params, version)
     clock = time.monotonic()
-    baseline, shifts, splits, counted = fit_baseline(contract, params, version)
+    baseline, splits, counted = fit_baseline(contract, params, version)
     silent = sorted(set(contract.stations) - set(baseline.stations) - set(params.leave_out))
     say(
         {
@@ -126,15 +126,13 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
         },
         without_history(silent, splits.fit_to),
     )
-    for shift in shifts:
-        say({"shifts": len(shifts)}, said_of(contract, shift))
 
     clock = time.monotonic()
     names = list(baseline.stations)
     shared = pool.put(baseline)
     # One copy for all tasks: each of them looks around in all stations.
     around = pool.put(
-        samples.neighbourhood(contract, params.table_path, version, splits, shifts) if contract.sectors else NOBODY
+        samples.neighbourhood(contract, params.table_path, version, splits) if contract.sectors else NOBODY
     )
     starts = range(0, len(names), STATIONS_PER_TASK)
     jobs = [
@@ -149,7 +147,6 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             params.sample_every,
             params.seed,
             around,
-            shifts,
         )
         for i in starts
     ]
@@ -237,11 +234,6 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
             # SHA-256 of the certificate that stands for these rows; None where --allow-uncertified let it go.
             "certificate": certified,
             "left_out": list(params.leave_out),
-            # Spans that were fitted as if their network stood in the datum of the newest month.
-            "shifts": [
-                {**shift._asdict(), "target": t, "unit": contract.field(t).unit}
-                for shift, t in ((shift, contract.targets[shift.target]) for shift in shifts)
-            ],
             # Stations of the contract with nothing to fit: the model serves them as strangers.
             "without_history": silent,
             "fit_rows": int(np.sum(data.split == FIT)),
@@ -277,10 +269,10 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     return Trained(folder, whole, metrics, test)
 
 
-def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple[Baseline, Shifts, Splits, int]:
-    """Climatology and damping from the rows before what calibrates or tests, in one datum; also the shifts taken out
-    for that, the splits and the number of rows before the cut. A station of `leave_out` gets neither climatology nor
-    damping, and is no station of the model; nor does one without a value to fit.
+def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple[Baseline, Splits, int]:
+    """Climatology and damping from the rows before what calibrates or tests; also the splits and the number of rows
+    before the cut. A station of `leave_out` gets neither, and is no station of the model; nor does one without
+    a value to fit.
     Errors: `job_failed` without rows, `config_invalid` for dates that leave a split empty and for a station to leave
     out that is not there.
     """
@@ -327,8 +319,7 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
         )
     longitudes = np.array([place_of(contract, n).longitude for n in names])
     horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
-    baseline, shifts = datum.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS)
-    return baseline, shifts, splits, len(found)
+    return base_of.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS), splits, len(found)
 
 
 def given(params: TrainParams) -> Settings:
@@ -378,16 +369,6 @@ def without_history(stations: list[str], fit_to_ms: int) -> str | None:
     return (
         f"no history before {datetime.fromtimestamp(fit_to_ms / 1000, UTC):%Y-%m-%d} of {', '.join(stations)}: "
         "served as strangers; backfill them and train again"
-    )
-
-
-def said_of(contract: Contract, shift: Shift) -> str:
-    """What is said of a network in another datum."""
-    target = contract.targets[shift.target]
-    first, last = (f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m}" for ms in (shift.from_ms, shift.to_ms - 1))
-    return (
-        f"{target} of all stations stands {shift.offset:+.1f} {contract.field(target).unit or ''} off the newest month "
-        f"from {first} to {last}: fitted without this offset"
     )
 
 

@@ -102,7 +102,7 @@ def test_measure_agrees_with_the_definitions(made: Made) -> None:
 def test_train_uses_no_truth_beyond_its_split(made: Made) -> None:
     cut = train_params(made.table, CUT).cut_ms
     version = table.pin(str(made.table))
-    baseline, _, splits, _ = train.fit_baseline(SMALL, train_params(made.table, CUT), version)
+    baseline, splits, _ = train.fit_baseline(SMALL, train_params(made.table, CUT), version)
     data = samples.of_stations(
         SMALL, str(made.table), version, list(baseline.stations), list(range(4)), baseline, splits, 3, 7
     )
