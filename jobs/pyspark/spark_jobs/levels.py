@@ -37,8 +37,10 @@ DIMENSIONS: Sequence[Mapping[str, tuple[float, float]]] = (
 
 # Values on either side of a moment whose median is a station's level there, and the fewest that make one.
 NEAR, FEWEST = 5, 3
-# Levels further apart in event time than this are not compared: a gap hides what happened in it.
+# Levels further apart in event time than this, or than so many of the station's usual intervals, are not compared: a
+# gap hides what happened in it. Within hours, a whole network's wind may fall as if it were in mph.
 GAP_MS = 6 * 3_600_000.0
+GAP_INTERVALS = 6.0
 # Fewer stations are no network: one of them may be moved or mended.
 STATIONS = 3
 # How many times the usual change of the network's levels one must be, where another unit explains it and where none
@@ -179,7 +181,9 @@ def levels(rows: Floats, moments: Floats) -> tuple[Floats, Floats]:
     before, after = medians[at], medians[np.minimum(at + NEAR, len(medians) - 1)]
     first = np.clip(at - FEWEST, 0, count - 1)
     last = np.clip(at + FEWEST - 1, 0, count - 1)
-    bad = np.isnan(before) | np.isnan(after) | (np.abs(time[last] - time[first]) > GAP_MS * FEWEST)
+    usual_ms = float(np.median(np.abs(np.diff(time)))) if count > 1 else GAP_MS
+    gap_ms = min(GAP_MS, GAP_INTERVALS * usual_ms)
+    bad = np.isnan(before) | np.isnan(after) | (np.abs(time[last] - time[first]) > gap_ms * FEWEST)
     return np.where(bad, np.nan, before), np.where(bad, np.nan, after)
 
 

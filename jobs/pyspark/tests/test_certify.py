@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -439,3 +440,23 @@ def test_the_second_domain_is_certified_by_the_same_code(spark: SparkSession, tm
     assert made["counts"]["equal"] == made["counts"]["windows"] > 30
     at, row = next(iter(rows.items()))
     assert judged(rows | {at: row | {"power_mean": row["power_mean"] + 0.1}})["verdict"] == "failed"
+
+
+def test_a_gap_of_hours_in_a_feed_by_the_minute_is_no_change_of_unit() -> None:
+    """What Singapore's wind did between two pieces of the bundled days."""
+    rng = np.random.default_rng(3)
+    at = [f.name for f in WEATHER.measured].index("wind_speed")
+
+    def network(gap_ms: int) -> dict[str, list[float]]:
+        series: dict[str, list[float]] = {f"s{i}": [] for i in range(6)}
+        for arrival in range(240):
+            for i, name in enumerate(series):
+                values = np.full(len(WEATHER.measured), np.nan)
+                values[at] = (3.34 if arrival < 120 else 1.39) + 0.05 * rng.standard_normal()
+                time = T + arrival * 60_000 + (gap_ms if arrival >= 120 else 0)
+                series[name] += [6 * arrival + i + 1, time, *values]
+        return series
+
+    assert levels.changes(network(4 * 3_600_000), WEATHER) == []
+    (found,) = levels.changes(network(0), WEATHER)
+    assert (found.field, found.unit, found.stations) == ("wind_speed", "mph", 6)
