@@ -181,8 +181,10 @@ def levels(rows: Floats, moments: Floats) -> tuple[Floats, Floats]:
     before, after = medians[at], medians[np.minimum(at + NEAR, len(medians) - 1)]
     first = np.clip(at - FEWEST, 0, count - 1)
     last = np.clip(at + FEWEST - 1, 0, count - 1)
-    usual_ms = float(np.median(np.abs(np.diff(time)))) if count > 1 else GAP_MS
-    gap_ms = min(GAP_MS, GAP_INTERVALS * usual_ms)
+    steps = np.abs(np.diff(time))
+    # Repeats are no interval: a feed that sends each record twice has the one of its times.
+    steps = steps[steps > 0]
+    gap_ms = min(GAP_MS, GAP_INTERVALS * float(np.median(steps))) if len(steps) else GAP_MS
     bad = np.isnan(before) | np.isnan(after) | (np.abs(time[last] - time[first]) > gap_ms * FEWEST)
     return np.where(bad, np.nan, before), np.where(bad, np.nan, after)
 

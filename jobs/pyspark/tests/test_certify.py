@@ -447,16 +447,17 @@ def test_a_gap_of_hours_in_a_feed_by_the_minute_is_no_change_of_unit() -> None:
     rng = np.random.default_rng(3)
     at = [f.name for f in WEATHER.measured].index("wind_speed")
 
-    def network(gap_ms: int) -> dict[str, list[float]]:
+    def network(gap_ms: int, repeats: int = 1) -> dict[str, list[float]]:
         series: dict[str, list[float]] = {f"s{i}": [] for i in range(6)}
-        for arrival in range(240):
+        for arrival in np.repeat(np.arange(240), repeats).tolist():
             for i, name in enumerate(series):
                 values = np.full(len(WEATHER.measured), np.nan)
                 values[at] = (3.34 if arrival < 120 else 1.39) + 0.05 * rng.standard_normal()
                 time = T + arrival * 60_000 + (gap_ms if arrival >= 120 else 0)
-                series[name] += [6 * arrival + i + 1, time, *values]
+                series[name] += [len(series[name]) // (2 + len(values)) * 6 + i + 1, time, *values]
         return series
 
     assert levels.changes(network(4 * 3_600_000), WEATHER) == []
-    (found,) = levels.changes(network(0), WEATHER)
-    assert (found.field, found.unit, found.stations) == ("wind_speed", "mph", 6)
+    for repeats in (1, 3):
+        (found,) = levels.changes(network(0, repeats), WEATHER)
+        assert (found.field, found.unit, found.stations) == ("wind_speed", "mph", 6)
