@@ -3,6 +3,7 @@
 
 import { type ErrorCode, PipelineError } from "../contract/index.ts";
 import { ended, type JobStatus } from "../engines/job.ts";
+import { UNREACHABLE } from "../engines/local/index.ts";
 import { pause } from "./progress.ts";
 import { said } from "./supervisor.ts";
 
@@ -16,7 +17,7 @@ export interface EndOptions {
   readonly silent_ms?: number;
 }
 
-const SILENT: readonly ErrorCode[] = ["spark_unreachable", "ray_unreachable"];
+const SILENT: readonly ErrorCode[] = [UNREACHABLE.spark, UNREACHABLE.ray];
 
 /**
  * The status it ended with; null when `stop` was called for the signal or the deadline.
