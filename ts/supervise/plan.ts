@@ -434,7 +434,7 @@ export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
   // from more rows (docs/training.md), of which those next to each other say nearly the same.
   trees: 300,
   leaves: 63,
-  learning_rate: 0.1,
+  learning_rate: 0.07,
   sample_every: 2,
   workers: 2,
   seed: 1,

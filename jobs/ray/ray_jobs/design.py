@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ray_jobs.baseline import DAY_MS, YEAR_MS, Baseline, Floats
 from ray_jobs.generated.contract import Contract
 from ray_jobs.linear import CLIP_SPREADS, Linear
-from ray_jobs.sectors import Around, Sectors
+from ray_jobs.sectors import FAULT_SPREADS, Around, Sectors
 
 HOUR_MS = 3_600_000
 # Fields that are not forecast help by their level and a few changes; more lags of them cost time in every batch and
@@ -28,8 +28,10 @@ SIDE_LAGS = (3, 6, 24)
 # Words that derived columns may take beside columns: of the station, and the time they are made for.
 PLACE = ("latitude", "longitude", "elevation_m")
 TIME = "t_ms"
-FAULT_SPREADS = 6.0
-# A value that has stood off by more than that for half a day, and stayed where it was, is no fault any more but another
+# A mean over a day or more of which a part was a fault is less far off than that fault: beyond this it is not weather's
+# alone.
+MEAN_SPREADS = 3.0
+# A value that has stood off as a fault for half a day, and stayed where it was, is no fault any more but another
 # datum (a pressure at the station instead of at sea level): forecasts go on from there.
 DATUM_HOURS = 12
 # A station whose value never changes has no spread to measure in.
@@ -63,10 +65,19 @@ def place_of(contract: Contract, station: str) -> Place:
     return Place(*(math.nan if x is None else float(x) for x in (found.latitude, found.longitude, found.elevation_m)))
 
 
+def limits_of(baseline: Baseline, rows: NDArray[np.int64]) -> Floats:
+    """How far from its climatology a value may be, inclusive, to be weather; infinite for a station without a level or
+    a spread of its own, which cannot tell. [n] -> [n, target], unit of the target.
+    """
+    spread = baseline.spread_of(rows)
+    tells = (rows != baseline.unknown)[:, None] & (spread > NO_SPREAD)
+    return np.where(tells, FAULT_SPREADS * spread, np.inf)
+
+
 class _Own(NamedTuple):
     """Of each target the anomaly now and at each lag, [n] each, and the newest credible one [n, target]. `datum`
     [n, target] is how far the station's values stand off their climatology since their datum changed; the rest, and
-    `inputs`, are without it.
+    `inputs`, are without it, and NaN where a value is a fault.
     """
 
     anomalies: list[list[Floats]]
@@ -163,7 +174,7 @@ class Design:
         Shapes: `tables` [n] of the linear forecasts (-1 for none), `rows` [n] of the baseline, `places` [n, 3]
         (latitude, longitude, elevation), `around` of n rows, `t_ms` [n], `inputs` [n, input] -> columns [n, column],
         base [n, target, horizon].
-        Edges: without a credible value now (within 6 spreads of the climatology) the newest lag's anomaly stands in;
+        Edges: without a credible value now (within 5 spreads of the climatology) the newest lag's anomaly stands in;
         without any, a known station is at its climatology and an unknown one has no base (NaN). Half a day off by the
         same amount is another datum, which the base keeps.
         """
@@ -237,28 +248,28 @@ class Design:
         lags = sorted({lag for target in self._targets for lag, _ in self._lags.get(target, [])})
         back = {lag: baseline.climatology(rows, longitudes, t_ms - float(lag * self.contract.step_ms)) for lag in lags}
         now = baseline.climatology(rows, longitudes, t_ms)
-        unknown = rows == baseline.unknown
-        spread = baseline.spread_of(rows)
+        limits = limits_of(baseline, rows)
         newest = np.full((len(t_ms), len(self._targets)), np.nan)
         datum = np.zeros(newest.shape)
+        inputs = inputs.copy()
         anomalies: list[list[Floats]] = []
         for k, target in enumerate(self._targets):
             mine = [inputs[:, self._now[target]] - now[:, k]]
             mine += [inputs[:, i] - back[lag][:, k] for lag, i in self._lags.get(target, [])]
-            # A value that far from its climatology is a fault, and must not be carried forward; without a level of
-            # its own an unknown station cannot tell.
-            limit = np.where(unknown, np.inf, FAULT_SPREADS * spread[:, k])
+            # A value that far from its climatology is a fault, and must not be carried forward.
+            limit = limits[:, k]
             at = [self._now[target], *(i for _, i in self._lags.get(target, []))]
             datum[:, k] = self._datum(target, mine, limit)
-            moved = datum[:, k] != 0
-            if moved.any():
-                inputs = inputs.copy()
-                for i, then in zip(at, mine, strict=True):
-                    off = moved & (np.abs(then) > limit)
-                    then[off] -= datum[off, k]
-                    inputs[off, i] -= datum[off, k]
-                for _, i in self._means.get(target, []):
-                    inputs[moved, i] = np.nan
+            for i, then in zip(at, mine, strict=True):
+                off = (datum[:, k] != 0) & (np.abs(then) > limit)
+                then[off] -= datum[off, k]
+                inputs[off, i] -= datum[off, k]
+                # Heads that saw what is no weather would learn how long a fault lasts, and not weather.
+                off = np.abs(then) > limit
+                then[off] = np.nan
+                inputs[off, i] = np.nan
+            for _, i in self._means.get(target, []):
+                inputs[np.abs(inputs[:, i] - now[:, k]) > limit / FAULT_SPREADS * MEAN_SPREADS, i] = np.nan
             for then in mine:
                 with np.errstate(invalid="ignore"):
                     fits = np.isnan(newest[:, k]) & (np.abs(then) <= limit)

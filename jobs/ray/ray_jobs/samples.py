@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ray_jobs import baseline as base_of
 from ray_jobs import linear, table
 from ray_jobs.baseline import Baseline, Floats
-from ray_jobs.design import HOUR_MS, NO_SPREAD, Design, place_of
+from ray_jobs.design import HOUR_MS, NO_SPREAD, Design, limits_of, place_of
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.linear import Fitted
@@ -33,10 +33,10 @@ FIT, WATCH, TEST, CALIBRATE = 0, 1, 2, 3
 # of many months needs fewer.
 DENSITY = {WATCH: 3.0, CALIBRATE: 0.5}
 # Share of training rows that forget everything older than a random lag, that miss single lags, and that do not know
-# their station.
+# their station: as many as cost known stations nothing yet.
 YOUNG_SHARE = 0.15
 LOST_LAG_SHARE = 0.03
-STRANGER_SHARE = 0.10
+STRANGER_SHARE = 0.30
 # Share of training rows that hear no neighbour at all, and that miss single ones.
 ALONE_SHARE = 0.10
 SILENT_SHARE = 0.05
@@ -205,6 +205,8 @@ def of_stations(
         _forget(inputs, fit_rows, design, rng)
         known[fit_rows & (rng.random(len(t_ms)) < STRANGER_SHARE)] = baseline.unknown
         columns, base = design.matrix(baseline, fitted.linear, tables, known, places, seats, t_ms, inputs)
+        limit = limits_of(baseline, np.full(len(t_ms), number, dtype=np.int64))
+        truth[_no_weather(truth - base, limit, split)] = np.nan
         parts.append(
             Samples(
                 columns,
@@ -249,6 +251,15 @@ def _linear(
         later = baseline.climatology(known[use], places[use, 1], t_ms[use] + horizon * HOUR_MS)
         y[:, :, j] = (truth[use][:, :, j] - later) / spread
     return linear.fit(z, y, design.linear_penalties())
+
+
+def _no_weather(change: Floats, limit: Floats, split: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Changes against the base [n, target, horizon] beyond `limit` [n, target], which heads must not learn, nor stop
+    by: a sensor that fails or comes back, a datum that begins or ends. Of the rows that judge none is left out.
+    """
+    learnt = (split == FIT) | (split == WATCH)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(learnt[:, None, None] & (np.abs(change) > limit[:, :, None]))
 
 
 def join(parts: list[Samples], design: Design, fold: Fold) -> Samples:

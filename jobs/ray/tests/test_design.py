@@ -90,10 +90,75 @@ def test_a_sector_is_the_mean_anomaly_of_its_neighbours_by_distance() -> None:
     assert math.isnan(found["pressure_mean_north_anomaly"])
 
 
+def test_from_one_side_to_the_other_is_the_difference_of_facing_sectors() -> None:
+    contract = replace(SMALL, neighbours={"a": (Neighbour("b", "north", 1, 100.0), Neighbour("c", "south", 1, 300.0))})
+    base = baseline()
+    inputs = heard(temperature_mean_north_1=21.0, north_1_age_h=1.0, temperature_mean_south_1=-8.0, south_1_age_h=1.0)
+    made, _ = DESIGN.matrix(
+        base,
+        NO_LINEAR,
+        base.rows(["a"]),
+        base.rows(["a"]),
+        np.full((1, 3), np.nan),
+        around_of(contract, base, "a"),
+        np.array([T0]),
+        inputs[None],
+    )
+    found = {name: float(made[0, i]) for name, i in COLUMN.items()}
+    assert found["temperature_mean_north_less_south"] == pytest.approx(1.0 - -3.0)
+    assert math.isnan(found["temperature_mean_east_less_west"])
+    assert "temperature_mean_south_less_north" not in found
+
+
+def test_heads_do_not_see_what_is_no_weather() -> None:
+    # The climatology is 10, a value may be off by 10 and a mean by 6.
+    found = columns(
+        heard(
+            temperature_mean=20.1,
+            temperature_mean_lag_1=20.0,
+            temperature_mean_lag_2=-0.1,
+            temperature_mean_lag_3=11.0,
+            temperature_mean_mean_24h=16.1,
+            temperature_mean_mean_96h=16.0,
+        )
+    )
+    assert math.isnan(found["temperature_mean"]) and math.isnan(found["temperature_mean_anomaly"])
+    assert math.isnan(found["temperature_mean_change_2"]) and math.isnan(found["dew_point"])
+    found = columns(
+        heard(
+            temperature_mean=12.0,
+            temperature_mean_lag_1=20.0,
+            temperature_mean_lag_2=-0.1,
+            temperature_mean_mean_24h=16.1,
+            temperature_mean_mean_96h=16.0,
+        )
+    )
+    assert found["temperature_mean_anomaly"] == 2.0 and found["temperature_mean_change_1"] == 8.0
+    assert math.isnan(found["temperature_mean_change_2"])
+    assert math.isnan(found["temperature_mean_mean_24h_change"]) and found["temperature_mean_mean_96h_change"] == 4.0
+
+
+def test_without_a_level_or_a_spread_nothing_is_a_fault() -> None:
+    base = baseline()
+    flat = replace(base, spread=np.zeros((3, 2)))
+    for baseline_, row in ((base, base.unknown), (flat, 0)):
+        made, _ = DESIGN.matrix(
+            baseline_,
+            NO_LINEAR,
+            np.array([-1]),
+            np.array([row]),
+            np.full((1, 3), np.nan),
+            around_of(SMALL, base, "nobody"),
+            np.array([T0]),
+            heard(temperature_mean=500.0)[None],
+        )
+        assert made[0, COLUMN["temperature_mean"]] == 500.0
+
+
 def test_a_fault_and_a_neighbour_without_a_climatology_do_not_count() -> None:
     found = columns(
         heard(
-            temperature_mean_north_1=20.0 + 2 * 6.1,
+            temperature_mean_north_1=20.0 + 2 * 5.1,
             north_1_age_h=1.0,
             temperature_mean_north_2=-4.0,
             north_2_age_h=1.0,
@@ -124,7 +189,7 @@ def test_half_a_day_in_another_datum_is_where_the_forecast_goes_on() -> None:
             )[1][0, 0, 0]
         )
 
-    # The climatology is 10 and the limit 12: off by 40 since at least 12 hours, an hour ago by one more.
+    # The climatology is 10 and the limit 10: off by 40 since at least 12 hours, an hour ago by one more.
     found, said = made(temperature_mean=-30.0, temperature_mean_lag_1=-31.0, temperature_mean_mean_24h=-20.0)
     assert said == pytest.approx(-30.0) and found["temperature_mean_anomaly"] == 0.0
     assert found["temperature_mean_change_1"] == -1.0 and found["temperature_mean_change_24"] == 2.0

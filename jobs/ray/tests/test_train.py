@@ -389,6 +389,14 @@ def test_forget_drops_history_of_fit_rows_only() -> None:
     assert not np.isnan(inputs[:, FOLD.input_names.index("temperature_mean")]).any()
 
 
+def test_a_change_that_no_weather_makes_is_not_learnt_but_judged() -> None:
+    change = np.array([10.0, -10.1, np.nan, 10.1, 10.1, 10.1])[:, None, None]
+    split = np.array([samples.FIT, samples.FIT, samples.FIT, samples.WATCH, samples.CALIBRATE, samples.TEST])
+    left_out = samples._no_weather(change, np.full((6, 1), 10.0), split.astype(np.int8))
+    assert left_out[:, 0, 0].tolist() == [False, True, False, True, False, False]
+    assert not samples._no_weather(change, np.full((6, 1), np.inf), split.astype(np.int8)).any()
+
+
 def test_truths_takes_the_nearest_row_within_ten_minutes() -> None:
     t = np.array([0.0, 60.0, 360.0, 371.0]) * 60_000
     values = np.array([[1.0], [2.0], [3.0], [4.0]])
