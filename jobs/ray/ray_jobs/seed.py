@@ -21,6 +21,7 @@ from ray_jobs.generated.job import JobError, Reporter, kafka_config
 from ray_jobs.generated.params import SeedParams
 from ray_jobs.io import BadRecord, Decoder, Encoder
 from ray_jobs.ring import Cell
+from ray_jobs.transactions import aborts
 
 # One limit for everything that holds others back, as in worker.py.
 TRANSACTION_MS = 10_000
@@ -233,7 +234,7 @@ def _commit(producer: Producer, topic: str, batch: list[tuple[int, bytes, bytes]
             producer.produce(topic, value=value, key=key, partition=partition)
         producer.commit_transaction(CALL_S)
     except KafkaException as error:
-        if error.args and error.args[0].txn_requires_abort():
+        if error.args and aborts(error.args[0]):
             producer.abort_transaction(CALL_S)
         raise JobError("job_failed", f'Cannot write {len(batch)} cells to "{topic}"') from error
 

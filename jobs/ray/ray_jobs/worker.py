@@ -27,6 +27,7 @@ from ray_jobs.generated.params import InferParams
 from ray_jobs.history import GlobalTable, Restoration
 from ray_jobs.io import BadRecord, Decoder, Encoder
 from ray_jobs.predict import Codecs, Incoming, Names, Outcome, Scorer, Scores
+from ray_jobs.transactions import aborts, patiently
 
 # One limit for everything that holds others back: an open transaction stops every reader of committed records behind
 # it.
@@ -481,28 +482,6 @@ def restore(
     finally:
         consumer.close()
     return {p: (r, committed[p]) for p, r in found.items()}
-
-
-def aborts(reason: KafkaError) -> bool:
-    """Whether an error ends the transaction but not the producer. A record refused while others are still being
-    enqueued ends it in the background: the client answers the next produce() with _STATE and no flag (librdkafka,
-    `rd_kafka_txn_may_enq_msg`).
-    """
-    return not reason.fatal() and (reason.txn_requires_abort() or reason.code() == KafkaError._STATE)
-
-
-def patiently(call: Callable[[], Any], deadline_s: float) -> Any:
-    """Calls again while Kafka says that trying again may help. The calls themselves wait, so this loop does not
-    spin.
-    """
-    deadline = time.monotonic() + deadline_s
-    while True:
-        try:
-            return call()
-        except KafkaException as error:
-            reason = error.args[0]
-            if reason.fatal() or reason.txn_requires_abort() or not reason.retriable() or time.monotonic() > deadline:
-                raise
 
 
 def decoded(decoder: Decoder, message: Message) -> dict[str, Any]:

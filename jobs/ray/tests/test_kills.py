@@ -22,7 +22,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from ray_jobs.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.worker import aborts
+from ray_jobs.transactions import aborts
 from tests.heard import heard, rows_of, wrong_heard
 from tests.topics import Topics, expected, traffic, usable
 

@@ -13,7 +13,8 @@ from ray_jobs import ring, worker
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.io import Decoder, Encoder
 from ray_jobs.ring import Cell
-from ray_jobs.worker import Failed, patiently, restore
+from ray_jobs.transactions import patiently
+from ray_jobs.worker import Failed, restore
 
 T0 = 1_480_550_400_000
 SCHEMA = CONTRACT.schemas["history"]
