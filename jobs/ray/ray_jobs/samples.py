@@ -206,7 +206,7 @@ def of_stations(
         known[fit_rows & (rng.random(len(t_ms)) < STRANGER_SHARE)] = baseline.unknown
         columns, base = design.matrix(baseline, fitted.linear, tables, known, places, seats, t_ms, inputs)
         limit = limits_of(baseline, np.full(len(t_ms), number, dtype=np.int64))
-        truth[_no_weather(truth - base, limit, split)] = np.nan
+        truth[_not_learnt(truth - base, limit, split)] = np.nan
         parts.append(
             Samples(
                 columns,
@@ -253,7 +253,7 @@ def _linear(
     return linear.fit(z, y, design.linear_penalties())
 
 
-def _no_weather(change: Floats, limit: Floats, split: NDArray[np.int8]) -> NDArray[np.bool_]:
+def _not_learnt(change: Floats, limit: Floats, split: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Changes against the base [n, target, horizon] beyond `limit` [n, target], which heads must not learn, nor stop
     by: a sensor that fails or comes back, a datum that begins or ends. Of the rows that judge none is left out.
     """

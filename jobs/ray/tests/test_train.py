@@ -392,9 +392,9 @@ def test_forget_drops_history_of_fit_rows_only() -> None:
 def test_a_change_that_no_weather_makes_is_not_learnt_but_judged() -> None:
     change = np.array([10.0, -10.1, np.nan, 10.1, 10.1, 10.1])[:, None, None]
     split = np.array([samples.FIT, samples.FIT, samples.FIT, samples.WATCH, samples.CALIBRATE, samples.TEST])
-    left_out = samples._no_weather(change, np.full((6, 1), 10.0), split.astype(np.int8))
+    left_out = samples._not_learnt(change, np.full((6, 1), 10.0), split.astype(np.int8))
     assert left_out[:, 0, 0].tolist() == [False, True, False, True, False, False]
-    assert not samples._no_weather(change, np.full((6, 1), np.inf), split.astype(np.int8)).any()
+    assert not samples._not_learnt(change, np.full((6, 1), np.inf), split.astype(np.int8)).any()
 
 
 def test_truths_takes_the_nearest_row_within_ten_minutes() -> None:
