@@ -261,7 +261,10 @@ class Design:
             at = [self._now[target], *(i for _, i in self._lags.get(target, []))]
             datum[:, k] = self._datum(target, mine, limit)
             for i, then in zip(at, mine, strict=True):
-                off = (datum[:, k] != 0) & (np.abs(then) > limit)
+                off = np.abs(then) > limit
+                if not off.any():
+                    continue
+                # Without a change of datum, 0 is taken off.
                 then[off] -= datum[off, k]
                 inputs[off, i] -= datum[off, k]
                 # Heads that saw what is no weather would learn how long a fault lasts, and not weather.
@@ -271,9 +274,7 @@ class Design:
             for _, i in self._means.get(target, []):
                 inputs[np.abs(inputs[:, i] - now[:, k]) > limit / FAULT_SPREADS * MEAN_SPREADS, i] = np.nan
             for then in mine:
-                with np.errstate(invalid="ignore"):
-                    fits = np.isnan(newest[:, k]) & (np.abs(then) <= limit)
-                newest[fits, k] = then[fits]
+                newest[:, k] = np.where(np.isnan(newest[:, k]), then, newest[:, k])
             anomalies.append(mine)
         return _Own(anomalies, newest, datum, inputs)
 

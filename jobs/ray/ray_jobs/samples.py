@@ -205,8 +205,7 @@ def of_stations(
         _forget(inputs, fit_rows, design, rng)
         known[fit_rows & (rng.random(len(t_ms)) < STRANGER_SHARE)] = baseline.unknown
         columns, base = design.matrix(baseline, fitted.linear, tables, known, places, seats, t_ms, inputs)
-        limit = limits_of(baseline, np.full(len(t_ms), number, dtype=np.int64))
-        truth[_not_learnt(truth - base, limit, split)] = np.nan
+        truth[_not_learnt(truth - base, limits_of(baseline, np.array([number])), split)] = np.nan
         parts.append(
             Samples(
                 columns,
@@ -254,8 +253,8 @@ def _linear(
 
 
 def _not_learnt(change: Floats, limit: Floats, split: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Changes against the base [n, target, horizon] beyond `limit` [n, target], which heads must not learn, nor stop
-    by: a sensor that fails or comes back, a datum that begins or ends. Of the rows that judge none is left out.
+    """Changes against the base [n, target, horizon] beyond `limit` [1 or n, target], which heads must not learn, nor
+    stop by: a sensor that fails or comes back, a datum that begins or ends. Of the rows that judge none is left out.
     """
     learnt = (split == FIT) | (split == WATCH)
     with np.errstate(invalid="ignore"):

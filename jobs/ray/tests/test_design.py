@@ -12,7 +12,7 @@ from ray_jobs import linear
 from ray_jobs.baseline import Baseline, harmonics
 from ray_jobs.design import Design
 from ray_jobs.fold import Fold
-from ray_jobs.generated.contract import Neighbour
+from ray_jobs.generated.contract import Contract, Neighbour
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.linear import BLOCKS, Linear
 from ray_jobs.sectors import WEIGHT_KM, around_of
@@ -47,15 +47,21 @@ PENALTY = np.array([0.0, 3e-3, 3e-3, 3e-3])
 NO_LINEAR = Linear(np.full((3, 2, 1, 1), np.nan))
 
 
-def columns(inputs: NDArray[np.float64], with_: Linear = NO_LINEAR) -> dict[str, float]:
-    base = baseline()
+def columns(
+    inputs: NDArray[np.float64],
+    with_: Linear = NO_LINEAR,
+    contract: Contract = SMALL,
+    of: Baseline | None = None,
+    row: int = 0,
+) -> dict[str, float]:
+    base = of or baseline()
     made, _ = DESIGN.matrix(
         base,
         with_,
-        base.rows(["a"]),
-        base.rows(["a"]),
+        np.array([row]),
+        np.array([row]),
         np.full((1, 3), np.nan),
-        around_of(SMALL, base, "a"),
+        around_of(contract, base, "a"),
         np.array([T0]),
         inputs[None],
     )
@@ -92,19 +98,10 @@ def test_a_sector_is_the_mean_anomaly_of_its_neighbours_by_distance() -> None:
 
 def test_from_one_side_to_the_other_is_the_difference_of_facing_sectors() -> None:
     contract = replace(SMALL, neighbours={"a": (Neighbour("b", "north", 1, 100.0), Neighbour("c", "south", 1, 300.0))})
-    base = baseline()
-    inputs = heard(temperature_mean_north_1=21.0, north_1_age_h=1.0, temperature_mean_south_1=-8.0, south_1_age_h=1.0)
-    made, _ = DESIGN.matrix(
-        base,
-        NO_LINEAR,
-        base.rows(["a"]),
-        base.rows(["a"]),
-        np.full((1, 3), np.nan),
-        around_of(contract, base, "a"),
-        np.array([T0]),
-        inputs[None],
+    found = columns(
+        heard(temperature_mean_north_1=21.0, north_1_age_h=1.0, temperature_mean_south_1=-8.0, south_1_age_h=1.0),
+        contract=contract,
     )
-    found = {name: float(made[0, i]) for name, i in COLUMN.items()}
     assert found["temperature_mean_north_less_south"] == pytest.approx(1.0 - -3.0)
     assert math.isnan(found["temperature_mean_east_less_west"])
     assert "temperature_mean_south_less_north" not in found
@@ -141,18 +138,8 @@ def test_heads_do_not_see_what_is_no_weather() -> None:
 def test_without_a_level_or_a_spread_nothing_is_a_fault() -> None:
     base = baseline()
     flat = replace(base, spread=np.zeros((3, 2)))
-    for baseline_, row in ((base, base.unknown), (flat, 0)):
-        made, _ = DESIGN.matrix(
-            baseline_,
-            NO_LINEAR,
-            np.array([-1]),
-            np.array([row]),
-            np.full((1, 3), np.nan),
-            around_of(SMALL, base, "nobody"),
-            np.array([T0]),
-            heard(temperature_mean=500.0)[None],
-        )
-        assert made[0, COLUMN["temperature_mean"]] == 500.0
+    for of, row in ((base, base.unknown), (flat, 0)):
+        assert columns(heard(temperature_mean=500.0), of=of, row=row)["temperature_mean"] == 500.0
 
 
 def test_a_fault_and_a_neighbour_without_a_climatology_do_not_count() -> None:
