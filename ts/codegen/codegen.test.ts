@@ -188,6 +188,16 @@ describe("outline()", () => {
       "latitude, longitude, t_ms",
     ],
     [
+      "a datum of no target",
+      but({ anomaly: { ...meters.anomaly, datums: { voltage: [0, 1] } } }),
+      "a target of power",
+    ],
+    [
+      "a datum outside the range",
+      but({ anomaly: { ...meters.anomaly, datums: { power: [0, 1e9] } } }),
+      "within the field's range",
+    ],
+    [
       "a place in the wrong order",
       deriving({ inputs: ["longitude", "latitude", "t_ms"] }),
       "parameter latitude",

@@ -210,6 +210,18 @@ export function outline(
     need(change > 0 && within_ms > 0, place, "a change and a span above 0", { change, within_ms });
   }
 
+  for (const [target, [low, high]] of Object.entries(pipeline.anomaly.datums)) {
+    const place = `anomaly.datums.${target}`;
+    need(forecast.targets.includes(target), place, `a target of ${forecast.targets.join(", ")}`, target);
+    const [least, most] = fields.get(target)!.range!;
+    need(
+      least <= low && low < high && high <= most,
+      place,
+      `rising ends within the field's range [${least}, ${most}]`,
+      [low, high],
+    );
+  }
+
   need(
     /^[a-z][a-z_]*$/.test(pipeline.anomaly.event),
     "anomaly.event",
@@ -244,6 +256,7 @@ export function outline(
     bands: forecast.bands,
     levels,
     steps,
+    datums: sorted(pipeline.anomaly.datums),
     event: pipeline.anomaly.event,
     stations: sorted(pipeline.stations),
     neighbours: forecast.neighbours ? neighbours(pipeline.stations, forecast.neighbours) : {},

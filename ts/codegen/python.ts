@@ -128,6 +128,7 @@ const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
   features: (f) => `Feature(${[f["column"], f["field"], f["kind"], f["unit"]].map(literal).join(", ")})`,
   derived: (d) =>
     `Derived(${[d["column"], d["function"]].map(literal).join(", ")}, ${tuple((d["inputs"] as readonly string[]).map(literal))})`,
+  datums: (ends) => range(ends),
   steps: (s) => `Step(${literal(s["field"])}, ${float(s["change"])}, ${literal(s["within_ms"])})`,
   neighbours: (around) => tuple((around as unknown as readonly Row[]).map(neighbour)),
   stations: (s) =>

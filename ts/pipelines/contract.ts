@@ -74,6 +74,8 @@ export interface Contract {
   /** The ends of all bands and the median, ascending: the quantiles a prediction carries. */
   readonly levels: readonly number[];
   readonly steps: readonly { readonly field: string; readonly change: number; readonly within_ms: number }[];
+  /** Where a target can come to stand when a sensor's datum changes, inclusive. */
+  readonly datums: Readonly<Record<string, readonly [number, number]>>;
   readonly stations: Readonly<Record<string, Station>>;
   /** Of each station that has any: sector by sector, nearest first. */
   readonly neighbours: Readonly<Record<string, readonly Neighbour[]>>;

@@ -74,6 +74,12 @@ export interface Pipeline {
     /** What a verdict calls a true happening that neighbours confirm: no fault of a sensor. */
     readonly event: string;
     readonly steps: Readonly<Record<string, { readonly change: number; readonly within_ms: number }>>;
+    /**
+     * Where a target can come to stand when a sensor's datum changes, inclusive, in the field's unit. A sensor that goes
+     * elsewhere is at fault for as long as it stays; one that always stood there is not. Without a range of its own a target
+     * may come to stand anywhere.
+     */
+    readonly datums: Readonly<Record<string, readonly [number, number]>>;
   };
   readonly topics: { readonly partitions: number };
   readonly resources: {

@@ -54,6 +54,10 @@ export const weather = definePipeline({
       pressure: { change: 15, within_ms: HOUR_MS },
       wind_speed: { change: 20, within_ms: HOUR_MS },
     },
+    // At sea level no less was ever measured (typhoon Tip, 1979) and no more (Tosontsengel, 2001): World Meteorological
+    // Organization, Archive of Weather and Climate Extremes. A station that reduces to sea level and falls below has
+    // forgotten to.
+    datums: { pressure: [870, 1085] },
   },
   topics: { partitions: 4 },
   resources: {

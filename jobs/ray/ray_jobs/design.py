@@ -259,7 +259,7 @@ class Design:
             # A value that far from its climatology is a fault, and must not be carried forward.
             limit = limits[:, k]
             at = [self._now[target], *(i for _, i in self._lags.get(target, []))]
-            datum[:, k] = self._datum(target, mine, limit)
+            datum[:, k] = self._datum(k, now[:, k], mine, limit)
             for i, then in zip(at, mine, strict=True):
                 off = np.abs(then) > limit
                 if not off.any():
@@ -278,10 +278,13 @@ class Design:
             anomalies.append(mine)
         return _Own(anomalies, newest, datum, inputs)
 
-    def _datum(self, target: str, mine: list[Floats], limit: Floats) -> Floats:
-        """How far the target's values have been off for half a day, but for one lag; 0 where they have not. -> [n]."""
+    def _datum(self, k: int, level: Floats, mine: list[Floats], limit: Floats) -> Floats:
+        """How far off `level` [n], their climatology, the k-th target's values have been for half a day, but for one
+        lag; 0 where they have not, and where the contract knows no datum: what lasts there is a fault, and returns.
+        -> [n].
+        """
         now, hour = mine[0], HOUR_MS // self.contract.step_ms
-        lags = [lag for lag, _ in self._lags.get(target, [])]
+        lags = [lag for lag, _ in self._lags.get(self._targets[k], [])]
         off = np.abs(now) > limit
         recent = [then for lag, then in zip(lags, mine[1:], strict=True) if lag <= DATUM_HOURS * hour]
         if len(recent) < 3 or not off.any():
@@ -293,6 +296,8 @@ class Design:
         out = np.zeros(len(now))
         those = np.concatenate([now[stays, None], np.where(same, then, np.nan)[stays]], axis=1)
         out[stays] = np.nanmedian(those, axis=1)
+        low, high = self.contract.datums.get(self.contract.targets[k], (-math.inf, math.inf))
+        out[(level + out < low) | (level + out > high)] = 0.0
         return out
 
     def _scaled(

@@ -188,6 +188,28 @@ def test_half_a_day_in_another_datum_is_where_the_forecast_goes_on() -> None:
     assert made(temperature_mean=11.0)[1] == pytest.approx(10.0 + 0.5 * 1.0)
 
 
+def test_where_no_datum_can_be_a_fault_stays_one_however_long() -> None:
+    values = {f"pressure_mean_lag_{k}": -30.0 for k in (1, 2, 3, 6, 12)} | {"pressure_mean_lag_24": 12.0}
+    inputs = heard(**values, pressure_mean=-30.0)[None]
+
+    def said(low: float, level: float = 10.0) -> tuple[float, float]:
+        coefficients = baseline().coefficients
+        coefficients[0, 1, 0] = level
+        base = replace(baseline(), coefficients=coefficients)
+        design = Design(replace(SMALL, datums={"pressure": (low, 1085.0)}), FOLD.input_names)
+        rows, seats = base.rows(["a"]), around_of(SMALL, base, "a")
+        made, bases = design.matrix(base, NO_LINEAR, rows, rows, np.full((1, 3), np.nan), seats, np.array([T0]), inputs)
+        return float(made[0, COLUMN["pressure_mean"]]), float(bases[0, 1, 0])
+
+    # Without its datum the value now is what it is at the climatology; the ends are inclusive.
+    assert said(-30.0) == (10.0, pytest.approx(-30.0))
+    faulty, base = said(-29.9)
+    # What was heard a day ago is the newest.
+    assert math.isnan(faulty) and base == pytest.approx(10.0 + 0.5 * 2.0)
+    # A station that always stood there is at home.
+    assert said(-29.9, level=-31.0)[0] == -30.0
+
+
 def test_the_linear_forecast_needs_half_of_the_neighbours() -> None:
     base = baseline()
     place, seats = np.full((1, 3), np.nan), around_of(SMALL, base, "a")

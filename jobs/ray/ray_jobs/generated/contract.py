@@ -83,6 +83,8 @@ class Contract:
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
     `quantiles` are what the model's heads learn, `bands` the shares of outcomes that the central intervals are meant to
     hold, narrowest first, `levels` their ends and the median, ascending: what a prediction carries.
+    `datums` says of a target where it can come to stand when a sensor's datum changes, inclusive, in its unit; a target
+    that is not there, anywhere.
     """
 
     pipeline: str
@@ -113,6 +115,7 @@ class Contract:
     bands: tuple[float, ...]
     levels: tuple[float, ...]
     steps: tuple[Step, ...]
+    datums: dict[str, tuple[float, float]]
     stations: dict[str, Station]
     neighbours: dict[str, tuple[Neighbour, ...]]
     schemas: dict[str, str]
