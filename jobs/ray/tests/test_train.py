@@ -117,6 +117,25 @@ def test_train_uses_no_truth_beyond_its_split(made: Made) -> None:
     assert made.trained.manifest["training"]["to_ms"] == splits.test_from
 
 
+def test_fit_rows_alone_come_again_as_a_strangers(made: Made) -> None:
+    version = table.pin(str(made.table))
+    baseline, splits, _ = train.fit_baseline(SMALL, train_params(made.table, CUT), version)
+    data = samples.of_stations(SMALL, str(made.table), version, ["miami"], [0], baseline, splits, 3, 7)
+    design = Design(SMALL, Fold(SMALL).input_names)
+    count = int(np.flatnonzero(np.diff(data.t_ms) < 0)[0]) + 1
+    first, again = np.flatnonzero(data.split[:count] == FIT), np.arange(count, len(data.t_ms))
+    assert len(again) / len(first) == pytest.approx(samples.STRANGER_SHARE, abs=0.05)
+    assert np.all(data.split[again] == FIT) and np.all(np.diff(data.t_ms[again]) > 0)
+    assert np.isnan(data.columns[again, design.columns.index("temperature_mean_anomaly")]).all()
+    of = {int(t): i for i, t in zip(first, data.t_ms[first], strict=True)}
+    there = np.array([of[int(t)] for t in data.t_ms[again]])
+    # But for changes that are not learnt: those are against the base.
+    same = data.truth[there] == data.truth[again]
+    assert np.all(same | np.isnan(data.truth[there]) | np.isnan(data.truth[again])) and same.mean() > 0.9
+    # Persistence and not damped: a stranger has no climatology to go back to.
+    assert not np.allclose(data.base[there], data.base[again])
+
+
 def test_splits_by_date_keep_their_distance_and_refuse_what_cannot_be() -> None:
     day = 24 * HOUR_MS
     first, calibrate, test, cut = (epoch_ms(x) for x in ("2012-10-15", "2016-01-04", "2016-12-01", "2017-03-01"))
