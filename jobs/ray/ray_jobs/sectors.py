@@ -122,7 +122,8 @@ class Sectors:
 
     def anomalies(self, baseline: Baseline, around: Around, t_ms: Floats, inputs: Floats) -> Floats:
         """Each neighbour's distance from its climatology at its own time. -> [n, seat, lag, target], NaN where nobody
-        sits, nothing was heard, or what was heard is a fault.
+        sits, nothing was heard, or what was heard is a fault. From a neighbour whose value never changed in the fit
+        every change is one: nothing says how large weather's are there, and who asks has others to listen to.
         """
         if self._at is None:
             return np.empty((len(t_ms), 0, 1, len(self._contract.targets)))

@@ -157,6 +157,14 @@ def test_a_fault_and_a_neighbour_without_a_climatology_do_not_count() -> None:
     assert math.isnan(found["temperature_mean_west_anomaly"])
 
 
+def test_a_neighbour_that_never_changed_says_nothing_when_it_does() -> None:
+    spread = baseline().spread.copy()
+    spread[1] = 0.0
+    values = {"temperature_mean_north_1": 20.5, "north_1_age_h": 1.0, "temperature_mean_north_2": -4.0}
+    found = columns(heard(**values, north_2_age_h=1.0), of=replace(baseline(), spread=spread))
+    assert found["temperature_mean_north_anomaly"] == pytest.approx(1.0)
+
+
 def test_half_a_day_in_another_datum_is_where_the_forecast_goes_on() -> None:
     base = baseline()
     recent = {f"temperature_mean_lag_{k}": -30.0 for k in (1, 2, 3, 6, 12)} | {"temperature_mean_lag_24": 12.0}
