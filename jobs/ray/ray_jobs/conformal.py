@@ -34,6 +34,9 @@ OWN_RATE = 0.006
 SHARED_RATE = 0.0375
 # A station's scale stays within this factor of the model's: what lies beyond is a fault, not a calibration.
 RATIO_MAX = 8.0
+# A truth that far from the median, in half-widths of the widest band as it was issued, is a fault too (pressure that
+# has gone over to another datum, 180 hPa away): it is counted as a miss, and no band is moved by it.
+FAULT_WIDTHS = 8.0
 
 
 class Forecast(NamedTuple):

@@ -307,8 +307,8 @@ class Scorer:
                         continue
                     judged = self._book.judge(station, pending, truth, self._names.arm)
                     held += judged.held
-                    out.verified += len(judged.held)
-                    out.unverifiable += len(judged.records) - len(judged.held)
+                    out.verified += judged.verified
+                    out.unverifiable += len(judged.records) - judged.verified
                     for record in judged.records:
                         out.verifications.append((station.encode(), self._codecs.verifications(record)))
                 ledger.ratios = self._adaptation.step(ledger.ratios, held)

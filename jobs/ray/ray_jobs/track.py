@@ -146,7 +146,6 @@ def adapt(
     kept = [] if before is None else before.ratios[:begin]
     ratios = kept[-1] if kept else (1.0,) * math.prod(shape)
     waiting = [int(np.searchsorted(ends + d, ends[begin - 1], side="right")) if begin else 0 for d in delays]
-    told = ~np.isnan(score)
     for i in range(begin, until):
         end = int(ends[i])
         judged: list[tuple[int, tuple[bool, ...]]] = []
@@ -154,7 +153,9 @@ def adapt(
             while waiting[j] < i and ends[waiting[j]] + delay <= end:
                 then = waiting[j]
                 held = (score[then, :, j, None] <= out[then, :, j]).tolist()
-                judged += [(k * count + j, tuple(held[k])) for k in range(shape[0]) if told[then, k, j]]
+                # False without a truth.
+                tells = score[then, :, j] <= conformal.FAULT_WIDTHS * out[then, :, j, -1]
+                judged += [(k * count + j, tuple(held[k])) for k in range(shape[0]) if tells[k]]
                 waiting[j] += 1
         ratios = steps.step(ratios, judged)
         kept.append(ratios)

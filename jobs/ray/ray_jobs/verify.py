@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ray_jobs.conformal import FAULT_WIDTHS
 from ray_jobs.generated.contract import Contract
 from ray_jobs.ring import Cell, StationState
 
@@ -71,11 +72,12 @@ class Truth(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What one truth says: the verification records, and the flat index [target, horizon] of each forecast that got a
-    truth with which of its bands held it.
+    """What one truth says: the verification records, how many of them have a truth, and what bands learn from: the
+    flat index [target, horizon] of each forecast whose truth is no fault, with which of its bands held it.
     """
 
     records: list[dict[str, Any]]
+    verified: int
     held: list[tuple[int, tuple[bool, ...]]]
 
 
@@ -200,9 +202,11 @@ class Book:
     def judge(self, station: str, pending: Pending, truth: Truth, arm: str) -> Judged:
         """Holds one issued forecast against one truth. A target of which nothing was said gives no record."""
         contract = self.contract
-        out = Judged([], [])
+        records: list[dict[str, Any]] = []
+        learnt: list[tuple[int, tuple[bool, ...]]] = []
+        verified = 0
         if not pending.levels:
-            return out
+            return Judged(records, verified, learnt)
         j, count = truth.horizon, len(contract.horizons_h)
         forecast_id = pending.forecast_id.hex()
         horizon = contract.horizons_h[j]
@@ -221,14 +225,17 @@ class Book:
                 model |= self._unknown
             else:
                 held = tuple([levels[i] <= y <= levels[-1 - i] for i in self._ends])
-                out.held.append((cell, held))
+                verified += 1
+                half = levels[-1] - middle if y > middle else middle - levels[0]
+                if abs(y - middle) <= FAULT_WIDTHS * half:
+                    learnt.append((cell, held))
                 model |= zip(self._unknown, held, strict=True)
                 model["error"] = middle - y
                 said = zip(contract.levels, levels, strict=True)
                 model["pinball"] = sum([q * (y - p) if y >= p else (1.0 - q) * (p - y) for q, p in said])
                 outside = max(levels[0] - y, y - levels[-1], 0.0)
                 model["winkler"] = width + 2.0 / (1.0 - contract.bands[-1]) * outside
-            out.records.append(
+            records.append(
                 {
                     "id": hashlib.sha256(f"{forecast_id}|{target}|{horizon}".encode()).hexdigest()[:32],
                     "forecast_id": forecast_id,
@@ -250,7 +257,7 @@ class Book:
                     "in_sample": pending.in_sample,
                 }
             )
-        return out
+        return Judged(records, verified, learnt)
 
     # History records
 

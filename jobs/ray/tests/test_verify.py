@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_jobs.conformal import RATIO_MAX, Adaptation
+from ray_jobs.conformal import FAULT_WIDTHS, RATIO_MAX, Adaptation
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
@@ -132,7 +132,7 @@ LEVELS = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 8.0)
 
 def test_judge_says_error_coverage_and_scores_for_the_model_and_its_baselines() -> None:
     truth = Truth(T0 // HOUR_MS, 1, (5.0, math.nan, 9.0), T0 + 12 * HOUR_MS, T0 + 13 * HOUR_MS)
-    records, held = BOOK.judge("boston", pending(LEVELS), truth, "champion")
+    records, verified, held = BOOK.judge("boston", pending(LEVELS), truth, "champion")
     temperature, humidity, pressure = records
     assert (temperature["target"], temperature["unit"], temperature["horizon_h"]) == ("temperature", "degC", 12)
     assert temperature["status"] == "verified" and temperature["truth"] == 5.0
@@ -147,7 +147,7 @@ def test_judge_says_error_coverage_and_scores_for_the_model_and_its_baselines() 
     assert humidity["status"] == "unverifiable" and humidity["truth"] is None
     assert humidity["model"]["covered_90"] is None and humidity["dap"] == {"value": 4.0, "error": None}
     assert pressure["model"]["covered_90"] is False and pressure["model"]["winkler"] == pytest.approx(8.0 + 20.0)
-    assert held == [(1, (True, True, True)), (7, (False, False, False))]
+    assert verified == 2 and held == [(1, (True, True, True)), (7, (False, False, False))]
     assert len({r["id"] for r in records}) == 3
 
 
@@ -156,8 +156,19 @@ def test_judge_is_silent_where_nothing_was_said() -> None:
     nothing = tuple([math.nan] * len(LEVELS))
     assert BOOK.judge("boston", pending(nothing), truth, "champion").records == []
     assert BOOK.judge("boston", pending(LEVELS)._replace(levels=(), dap=(), persistence=()), truth, "c").records == []
-    records, _ = BOOK.judge("boston", pending(LEVELS, persistence=(math.nan,) * 3), truth, "champion")
+    records = BOOK.judge("boston", pending(LEVELS, persistence=(math.nan,) * 3), truth, "champion").records
     assert records[0]["persistence"] == {"value": None, "error": None}
+
+
+@pytest.mark.parametrize("y", [3.0 + FAULT_WIDTHS * 5.0, 3.0 - FAULT_WIDTHS * 3.0])
+def test_a_truth_that_is_a_fault_is_a_miss_and_moves_no_band(y: float) -> None:
+    def judged(value: float) -> tuple[Any, int, list[int]]:
+        truth = Truth(T0 // HOUR_MS, 0, (value, 3.0, 3.0), T0, T0)
+        found = BOOK.judge("boston", pending(LEVELS), truth, "champion")
+        return found.records[0]["model"]["covered_90"], found.verified, [cell for cell, _ in found.held]
+
+    assert judged(y) == (False, 3, [0, 3, 6])
+    assert judged(math.nextafter(y, math.copysign(math.inf, y))) == (False, 3, [3, 6])
 
 
 def test_a_pending_forecast_goes_through_its_record_and_another_shape_is_left_alone() -> None:
