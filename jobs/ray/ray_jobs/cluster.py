@@ -118,13 +118,11 @@ class Cluster:
             for rounds, loss in function(jobs[config["job"]], *ray.get(held)):
                 tune.report({"rounds": rounds, "loss": loss})
 
+        listener = _Listener(hear)
+
         class Heard(tune.Callback):
             def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any) -> None:
-                hear(int(trial.config["job"]), int(result["rounds"]), float(result["loss"]))
-
-            def __getstate__(self) -> dict[str, Any]:
-                # Tune keeps its callbacks for a resumption that never comes; what hears is no data.
-                return {}
+                listener.hear(int(trial.config["job"]), int(result["rounds"]), float(result["loss"]))
 
         with tempfile.TemporaryDirectory(prefix="millrace-tune-") as scratch:
             found = tune.Tuner(
@@ -150,6 +148,18 @@ class Cluster:
             ).fit()
         for error in found.errors:
             raise error
+
+
+class _Listener:
+    """Pickles as one that is deaf: Tune keeps its callbacks, and what their class refers to, for a resumption that
+    never comes; what hears is no data, and may hold a connection.
+    """
+
+    def __init__(self, hear: Callable[[int, int, float], None] = lambda *_: None) -> None:
+        self.hear = hear
+
+    def __reduce__(self) -> tuple[type[_Listener], tuple[()]]:
+        return _Listener, ()
 
 
 class Inline:
