@@ -34,9 +34,6 @@ OWN_RATE = 0.006
 SHARED_RATE = 0.0375
 # A station's scale stays within this factor of the model's: what lies beyond is a fault, not a calibration.
 RATIO_MAX = 8.0
-# A truth that far from the median, in half-widths of the widest band as it was issued, is a fault too (pressure that
-# has gone over to another datum, 180 hPa away): it is counted as a miss, and no band is moved by it.
-FAULT_WIDTHS = 8.0
 
 
 class Forecast(NamedTuple):
@@ -95,6 +92,23 @@ def bounds(contract: Contract) -> tuple[Floats, Floats]:
     """Lowest and highest value of each target by the contract, infinite without a range. -> [target], [target]."""
     ranges = [contract.field(t).range or (-np.inf, np.inf) for t in contract.targets]
     return np.array([r[0] for r in ranges], dtype=np.float64), np.array([r[1] for r in ranges], dtype=np.float64)
+
+
+def datums(contract: Contract) -> tuple[Floats, Floats]:
+    """Where each target can come to stand, infinite where the contract says nothing. -> lowest, highest [target]."""
+    ends = [contract.datums.get(t, (-np.inf, np.inf)) for t in contract.targets]
+    return np.array([e[0] for e in ends], dtype=np.float64), np.array([e[1] for e in ends], dtype=np.float64)
+
+
+def taught(contract: Contract, heads: Floats, truth: Floats) -> Floats:
+    """The truths that bands learn from, [n, target, horizon], NaN elsewhere: from one that stands where the target
+    cannot come to stand, while its forecast stands where it can (pressure 180 hPa above it), they would learn how long
+    faults last.
+    """
+    low, high = (end[None, :, None] for end in datums(contract))
+    with np.errstate(invalid="ignore"):
+        inside = [(low <= x) & (x <= high) for x in (truth, heads[..., 1])]
+    return np.where(inside[1] & ~inside[0], np.nan, truth)
 
 
 def ordered(heads: Floats, spread: Floats) -> Floats:

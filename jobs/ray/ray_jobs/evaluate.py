@@ -489,7 +489,8 @@ def adapted(contract: Contract, scales: Floats, heads: Floats, series: Series, e
     """
     truth = _truths([h * HOUR_MS for h in contract.horizons_h], series, ends)
     base = np.broadcast_to(scales, (len(ends), *scales.shape))
-    return track.adapt(contract, base, conformal.score(heads, truth), ends).scales
+    score = conformal.score(heads, conformal.taught(contract, heads, truth))
+    return track.adapt(contract, base, score, ends).scales
 
 
 def _forgetting(model: model_of.Model, station: str) -> model_of.Model:

@@ -146,6 +146,7 @@ def adapt(
     kept = [] if before is None else before.ratios[:begin]
     ratios = kept[-1] if kept else (1.0,) * math.prod(shape)
     waiting = [int(np.searchsorted(ends + d, ends[begin - 1], side="right")) if begin else 0 for d in delays]
+    told = ~np.isnan(score)
     for i in range(begin, until):
         end = int(ends[i])
         judged: list[tuple[int, tuple[bool, ...]]] = []
@@ -153,9 +154,7 @@ def adapt(
             while waiting[j] < i and ends[waiting[j]] + delay <= end:
                 then = waiting[j]
                 held = (score[then, :, j, None] <= out[then, :, j]).tolist()
-                # False without a truth.
-                tells = score[then, :, j] <= conformal.FAULT_WIDTHS * out[then, :, j, -1]
-                judged += [(k * count + j, tuple(held[k])) for k in range(shape[0]) if tells[k]]
+                judged += [(k * count + j, tuple(held[k])) for k in range(shape[0]) if told[then, k, j]]
                 waiting[j] += 1
         ratios = steps.step(ratios, judged)
         kept.append(ratios)
@@ -173,7 +172,8 @@ def _of_station(contract: Contract, months: list[Month], static: Static, heard: 
     heard = heard._replace(**{name: getattr(heard, name)[use] for name in Heard._fields[1:]})
     month = np.searchsorted([m.from_ms for m in months], heard.ends, side="right") - 1
     base = static.scales[month]
-    score = conformal.score(heard.heads, heard.truth)
+    # A truth that teaches nothing is in no band, whatever its scale: NaN.
+    score = conformal.score(heard.heads, conformal.taught(contract, heard.heads, heard.truth))
     found = adapt(contract, base, score, heard.ends)
     low, high = conformal.bounds(contract)
     said = conformal.levels(heard.heads, found.scales, low, high)

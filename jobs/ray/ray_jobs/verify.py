@@ -16,12 +16,12 @@ All in the station's own event time:
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ray_jobs.conformal import FAULT_WIDTHS
 from ray_jobs.generated.contract import Contract
 from ray_jobs.ring import Cell, StationState
 
@@ -125,6 +125,7 @@ class Book:
         self._unknown: dict[str, Any] = {f"covered_{round(band * 100)}": None for band in contract.bands}
         self._units = tuple(contract.field(t).unit or "1" for t in contract.targets)
         self._shape = zlib.crc32(repr(shape).encode())
+        self._datums = tuple(contract.datums.get(t, (-math.inf, math.inf)) for t in contract.targets)
 
     # At every applied row
 
@@ -226,8 +227,9 @@ class Book:
             else:
                 held = tuple([levels[i] <= y <= levels[-1 - i] for i in self._ends])
                 verified += 1
-                half = levels[-1] - middle if y > middle else middle - levels[0]
-                if abs(y - middle) <= FAULT_WIDTHS * half:
+                # As conformal.taught.
+                low, high = self._datums[k]
+                if low <= y <= high or not low <= middle <= high:
                     learnt.append((cell, held))
                 model |= zip(self._unknown, held, strict=True)
                 model["error"] = middle - y

@@ -82,16 +82,6 @@ def test_adapt_goes_on_where_it_was_left() -> None:
     assert np.array_equal(moved.scales[:700], track.adapt(SMALL, base, other, one.ends).scales[:700])
 
 
-def test_a_truth_that_is_a_fault_moves_no_band() -> None:
-    ends = STATIONS[0].ends[:200]
-    base = np.ones((200, 2, 2, len(SMALL.bands)))
-    score = np.full((200, 2, 2), 0.5)
-    none, miss, fault = score.copy(), score.copy(), score.copy()
-    none[50:60, 0, 0], miss[50:60, 0, 0], fault[50:60, 0, 0] = math.nan, conformal.FAULT_WIDTHS / 2, 100.0
-    scales = [track.adapt(SMALL, base, s, ends).scales for s in (none, miss, fault)]
-    assert np.array_equal(scales[0], scales[2]) and np.all(scales[1][62] > scales[0][62])
-
-
 def test_stations_keep_their_share_and_the_bands_follow() -> None:
     static = track.static_of(SMALL, MONTHS, STATIONS)
     found = track.summary(SMALL, MONTHS, track.of_stations(SMALL, MONTHS, static, STATIONS))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_jobs.conformal import FAULT_WIDTHS, RATIO_MAX, Adaptation
+from ray_jobs import conformal
+from ray_jobs.conformal import RATIO_MAX, Adaptation
 from ray_jobs.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
@@ -160,15 +161,24 @@ def test_judge_is_silent_where_nothing_was_said() -> None:
     assert records[0]["persistence"] == {"value": None, "error": None}
 
 
-@pytest.mark.parametrize("y", [3.0 + FAULT_WIDTHS * 5.0, 3.0 - FAULT_WIDTHS * 3.0])
-def test_a_truth_that_is_a_fault_is_a_miss_and_moves_no_band(y: float) -> None:
-    def judged(value: float) -> tuple[Any, int, list[int]]:
-        truth = Truth(T0 // HOUR_MS, 0, (value, 3.0, 3.0), T0, T0)
-        found = BOOK.judge("boston", pending(LEVELS), truth, "champion")
-        return found.records[0]["model"]["covered_90"], found.verified, [cell for cell, _ in found.held]
+def test_a_truth_where_no_datum_can_be_is_a_miss_and_moves_no_band() -> None:
+    cells = len(CONTRACT.horizons_h)
 
-    assert judged(y) == (False, 3, [0, 3, 6])
-    assert judged(math.nextafter(y, math.copysign(math.inf, y))) == (False, 3, [3, 6])
+    def judged(median: float, y: float) -> tuple[bool, int, list[int]]:
+        truth = Truth(T0 // HOUR_MS, 0, (3.0, 3.0, y), T0, T0)
+        levels = LEVELS * 2 * cells + tuple(x - 3.0 + median for x in LEVELS) * cells
+        found = BOOK.judge("denver", pending(LEVELS)._replace(levels=levels), truth, "champion")
+        # The same by the arrays that evaluate uses.
+        heads = np.array([[0.0, m, 8.0] for m in (3.0, 3.0, median)]).reshape(1, 3, 1, 3)
+        taught = conformal.taught(CONTRACT, heads, np.array([3.0, 3.0, y]).reshape(1, 3, 1))
+        assert [cell for cell, _ in found.held] == [k * cells for k in range(3) if not math.isnan(taught[0, k, 0])]
+        return found.records[2]["model"]["covered_90"], found.verified, [cell // cells for cell, _ in found.held]
+
+    assert CONTRACT.datums["pressure"] == (870.0, 1085.0)
+    assert judged(1015.0, 869.9) == (False, 3, [0, 1])
+    assert judged(1015.0, 870.0) == (False, 3, [0, 1, 2])
+    # A station that stands there is forecast there.
+    assert judged(840.0, 860.0) == (False, 3, [0, 1, 2])
 
 
 def test_a_pending_forecast_goes_through_its_record_and_another_shape_is_left_alone() -> None:
