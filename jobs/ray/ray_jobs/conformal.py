@@ -94,18 +94,12 @@ def bounds(contract: Contract) -> tuple[Floats, Floats]:
     return np.array([r[0] for r in ranges], dtype=np.float64), np.array([r[1] for r in ranges], dtype=np.float64)
 
 
-def datums(contract: Contract) -> tuple[Floats, Floats]:
-    """Where each target can come to stand, infinite where the contract says nothing. -> lowest, highest [target]."""
-    ends = [contract.datums.get(t, (-np.inf, np.inf)) for t in contract.targets]
-    return np.array([e[0] for e in ends], dtype=np.float64), np.array([e[1] for e in ends], dtype=np.float64)
-
-
 def taught(contract: Contract, heads: Floats, truth: Floats) -> Floats:
     """The truths that bands learn from, [n, target, horizon], NaN elsewhere: from one that stands where the target
     cannot come to stand, while its forecast stands where it can (pressure 180 hPa above it), they would learn how long
     faults last.
     """
-    low, high = (end[None, :, None] for end in datums(contract))
+    low, high = (end[:, None] for end in np.array([contract.datums_of(t) for t in contract.targets]).T)
     with np.errstate(invalid="ignore"):
         inside = [(low <= x) & (x <= high) for x in (truth, heads[..., 1])]
     return np.where(inside[1] & ~inside[0], np.nan, truth)

@@ -296,7 +296,7 @@ class Design:
         out = np.zeros(len(now))
         those = np.concatenate([now[stays, None], np.where(same, then, np.nan)[stays]], axis=1)
         out[stays] = np.nanmedian(those, axis=1)
-        low, high = self.contract.datums.get(self.contract.targets[k], (-math.inf, math.inf))
+        low, high = self.contract.datums_of(self.contract.targets[k])
         out[(level + out < low) | (level + out > high)] = 0.0
         return out
 

@@ -16,7 +16,6 @@ All in the station's own event time:
 from __future__ import annotations
 
 import hashlib
-import math
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
@@ -125,7 +124,7 @@ class Book:
         self._unknown: dict[str, Any] = {f"covered_{round(band * 100)}": None for band in contract.bands}
         self._units = tuple(contract.field(t).unit or "1" for t in contract.targets)
         self._shape = zlib.crc32(repr(shape).encode())
-        self._datums = tuple(contract.datums.get(t, (-math.inf, math.inf)) for t in contract.targets)
+        self._datums = tuple(contract.datums_of(t) for t in contract.targets)
 
     # At every applied row
 

@@ -6,6 +6,7 @@ Copied from ts/codegen/static by the generator. Knows no pipeline by name and do
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -131,6 +132,10 @@ class Contract:
     def measured(self) -> tuple[Field, ...]:
         """The fields that carry a value: measurements and directions, in contract order."""
         return tuple(f for f in self.fields if f.role in ("measurement", "circular"))
+
+    def datums_of(self, target: str) -> tuple[float, float]:
+        """Where a target can come to stand when a sensor's datum changes, inclusive; infinite where nothing is said."""
+        return self.datums.get(target, (-math.inf, math.inf))
 
     def target_column(self, target: str) -> str:
         """The feature column that is a target's truth: its window mean."""
