@@ -3,7 +3,7 @@
 
 import kafkajs, { type Kafka as Kafkajs } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
-import { heardOf, isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
+import { heardOf, isMissingTopic, missingTopic, SETTLING_MS, settled, unreachable } from "./fault.ts";
 import { type Cluster, clusterOf } from "./internals.ts";
 import type { Admin, PartitionLag, PartitionOffsets, TopicChange, TopicSpec } from "./kafka.ts";
 import { listOffsets, PartitionReader } from "./reader.ts";
@@ -98,6 +98,21 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
     return specs.flatMap((spec) => difference(spec, found.get(spec.topic) ?? null));
   };
 
+  /** A controller agrees to a change before every broker shows it: who asks next must not see what was. */
+  const shown = async (specs: readonly TopicSpec[]): Promise<void> => {
+    const deadline_ms = Date.now() + SETTLING_MS;
+    for (;;) {
+      const [left] = await plan(specs);
+      if (left === undefined) return;
+      if (Date.now() > deadline_ms)
+        throw new PipelineError(
+          "kafka_unreachable",
+          `Cannot apply topics at ${address}: expected the broker to show them within ${SETTLING_MS / 1000} s, it still lacks ${JSON.stringify(left)}`,
+        );
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+
   const offsets = (topic: string): Promise<PartitionOffsets[]> =>
     placed(topic, async (c, partitions) => {
       const start = await listOffsets(c, topic, partitions, "-2", 0);
@@ -158,6 +173,7 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
             })),
           });
       });
+      if (changes.length > 0) await shown(specs);
       return changes;
     },
     remove: (topics) =>

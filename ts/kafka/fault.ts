@@ -47,7 +47,7 @@ const SETTLING = new Set([
 /** What it answers of a topic that its controller has made and it has not heard of yet. */
 const UNHEARD = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE", "NOT_LEADER_FOR_PARTITION"]);
 /** A broker that just started makes its internal topics at the first use; that takes seconds, not more. */
-const SETTLING_MS = 20_000;
+export const SETTLING_MS = 20_000;
 
 /** Tries again while a broker settles. Other errors pass at once. */
 export const settled = <T>(work: () => Promise<T>): Promise<T> => again(work, SETTLING);
