@@ -430,7 +430,7 @@ export type TrainChoice = Pick<
 /** What `train` takes when nothing is said: the full model. */
 export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
   from_ms: null,
-  // 27 heads of at most 300 trees with 63 leaves answer 100 rows in about 60 ms; humidity's medians gain from more trees and
+  // 27 heads of at most 300 trees with 63 leaves answer 100 rows in 34 to 59 ms; humidity's medians gain from more trees and
   // from more rows (docs/training.md), of which those next to each other say nearly the same.
   trees: 300,
   leaves: 63,
