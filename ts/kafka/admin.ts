@@ -3,7 +3,6 @@
 
 import kafkajs, { type Kafka as Kafkajs } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
-import { until } from "../engines/local/until.ts";
 import { heardOf, isMissingTopic, missingTopic, SETTLING_MS, settled, unreachable } from "./fault.ts";
 import { type Cluster, clusterOf } from "./internals.ts";
 import type { Admin, PartitionLag, PartitionOffsets, TopicChange, TopicSpec } from "./kafka.ts";
@@ -99,20 +98,22 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
     return specs.flatMap((spec) => difference(spec, found.get(spec.topic) ?? null));
   };
 
-  /** A controller agrees to a change before every broker shows it: who asks next must not see what was. */
+  /**
+   * A controller agrees to a change before every broker shows it: who asks next must not see what was. A loop of its own, since
+   * this folder may not know the engines' until().
+   */
   const shown = async (specs: readonly TopicSpec[]): Promise<void> => {
-    const { done, seen } = await until(
-      async () => {
-        const [left] = await plan(specs);
-        return { done: left === undefined, seen: left };
-      },
-      { deadline_ms: SETTLING_MS },
-    );
-    if (!done)
-      throw new PipelineError(
-        "kafka_unreachable",
-        `Cannot apply topics at ${address}: expected the broker to show them within ${SETTLING_MS / 1000} s, it still lacks ${JSON.stringify(seen)}`,
-      );
+    const deadline_ms = Date.now() + SETTLING_MS;
+    for (;;) {
+      const [left] = await plan(specs);
+      if (left === undefined) return;
+      if (Date.now() > deadline_ms)
+        throw new PipelineError(
+          "kafka_unreachable",
+          `Cannot apply topics at ${address}: expected the broker to show them within ${SETTLING_MS / 1000} s, it still lacks ${JSON.stringify(left)}`,
+        );
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   };
 
   const offsets = (topic: string): Promise<PartitionOffsets[]> =>
