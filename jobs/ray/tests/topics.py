@@ -165,12 +165,33 @@ class Topics:
         return out
 
     def limit(self, what: str, largest_bytes: int) -> None:
-        """Sets the largest record a topic takes."""
+        """Sets the largest record a topic takes, and returns once every partition refuses a larger one.
+
+        The controller agrees before the broker goes by it: a record sent right away could still be taken. So larger
+        ones are sent until each partition has refused one; a raised limit, refused before too, is not waited for.
+        """
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
         entry = ConfigEntry("max.message.bytes", str(largest_bytes), incremental_operation=AlterConfigOpType.SET)
         topic = ConfigResource(ResourceType.TOPIC, self.names[what], incremental_configs=[entry])
         for future in admin.incremental_alter_configs([topic]).values():
             future.result(timeout=30)
+        own = {"transactional.id": f"{self.namespace}-limit", "message.max.bytes": 2 * largest_bytes}
+        probe = Producer({"bootstrap.servers": self.bootstrap} | own)
+        probe.init_transactions(30)
+        deadline = time.monotonic() + 30
+        for partition in range(PARTITIONS):
+            answer: list[KafkaError | None] = []
+            while not (answer and answer[0] and answer[0].code() == KafkaError.MSG_SIZE_TOO_LARGE):
+                assert time.monotonic() < deadline, f"{what}-{partition} still takes {largest_bytes} bytes: {answer}"
+                answer.clear()
+                # Aborted, one record each: what was taken is seen by nobody who reads committed.
+                probe.begin_transaction()
+                told = answer.append
+                probe.produce(
+                    self.names[what], bytes(largest_bytes), partition=partition, on_delivery=lambda e, _, to=told: to(e)
+                )
+                probe.flush(10)
+                probe.abort_transaction(30)
 
     def forget(self, count: int) -> int:
         """Deletes the oldest `count` feature records of each partition, as retention would; how many that were."""
