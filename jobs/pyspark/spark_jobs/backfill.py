@@ -76,6 +76,7 @@ def write(spark: SparkSession, contract: Contract, params: BackfillParams) -> di
         params.rejects_path,
         None if whole else of_input(params),
         note,
+        ("topic", "partition", "offset"),
     )
     read_in, published = Observation("read"), Observation("published")
     late = F.count_if(F.unix_millis(decode.EVENT_TIME) < F.col(decode.CLOCK_MS) - contract.lateness_ms)
@@ -86,6 +87,7 @@ def write(spark: SparkSession, contract: Contract, params: BackfillParams) -> di
         params.table_path,
         None if whole else in_span("window_end", params.from_ms, params.to_ms),
         note,
+        (contract.key, "window_end"),
     )
     return {
         "input_rows": float(read_in.get["rows"]),
