@@ -7,7 +7,7 @@ import { type Settings, stateDir } from "../engines/settings.ts";
 import { fileInput } from "../source/input.ts";
 import { stage } from "../source/stage.ts";
 import { runBatch } from "../supervise/batch.ts";
-import { planBackfill, planTrain, TRAIN } from "../supervise/plan.ts";
+import { type BackfillFrom, planBackfill, planTrain, TRAIN } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { GB, Memory } from "./memory.ts";
 import { belonging } from "./processes.ts";
@@ -16,7 +16,6 @@ export interface BatchResult {
   readonly observations: number;
   /** From the file's first byte to the finished job. */
   readonly backfill_s: number;
-  /** Observations a second from the job's own first word to its end. */
   readonly backfill_per_s: number;
   readonly train_s: number;
   /** Sum of PSS of the job's driver and of every Ray worker, at its largest. */
@@ -42,17 +41,9 @@ export async function batch(
   mkdirSync(folder, { recursive: true });
   const input = fileInput({ path: join(settings.root, SAMPLE), contract: setting.contract, to_ms: TO_MS });
   const staged = await stage(input, join(folder, "bench.avro"), setting.contract.schemas.observation);
-  let spoke_ms = Number.NaN;
-  const range = { from_ms: null, to_ms: TO_MS };
-  await runBatch(settings, planBackfill(setting, { from: { files: [staged.path] }, ...range }), {
-    deadline_ms: DEADLINE_MS,
-    signal,
-    onReport: () => {
-      if (Number.isNaN(spoke_ms)) spoke_ms = performance.now();
-    },
-  });
-  const end_ms = performance.now();
-  say(`backfill: ${staged.rows} observations in ${((end_ms - begin_ms) / 1000).toFixed(0)} s`);
+  const { per_s } = await backfilled(settings, { files: [staged.path] }, TO_MS, signal);
+  const backfill_s = (performance.now() - begin_ms) / 1000;
+  say(`backfill: ${staged.rows} observations in ${backfill_s.toFixed(0)} s`);
 
   const before = new Set(belonging(settings.home));
   const memory = new Memory(
@@ -70,11 +61,50 @@ export async function batch(
   say(`training: ${train_s.toFixed(0)} s`);
   return {
     observations: staged.rows,
-    backfill_s: (end_ms - begin_ms) / 1000,
-    backfill_per_s: (1000 * staged.rows) / (end_ms - spoke_ms),
+    backfill_s,
+    backfill_per_s: per_s,
     train_s,
     train_gb: memory.peak_bytes / GB,
     predict_100_rows_ms: counters["predict_ms_per_100_rows"] ?? Number.NaN,
     processes: memory.report(),
+  };
+}
+
+export interface Backfilled {
+  readonly observations: number;
+  readonly published: number;
+  /** From the submission to the finished job. */
+  readonly seconds: number;
+  /** Observations a second from the job's first word that it runs to its end; its start is in the seconds. */
+  readonly per_s: number;
+}
+
+/** A backfill of everything before `to_ms`. Errors: those of the job. */
+export async function backfilled(
+  settings: Settings,
+  from: BackfillFrom,
+  to_ms: number | null,
+  signal: AbortSignal,
+): Promise<Backfilled> {
+  const begin_ms = performance.now();
+  let running_ms = Number.NaN;
+  const { counters } = await runBatch(
+    settings,
+    planBackfill(settingOf(settings), { from, from_ms: null, to_ms }),
+    {
+      deadline_ms: DEADLINE_MS,
+      signal,
+      onReport: ({ state }) => {
+        if (state === "running" && Number.isNaN(running_ms)) running_ms = performance.now();
+      },
+    },
+  );
+  const end_ms = performance.now();
+  const observations = counters["input_rows"] ?? Number.NaN;
+  return {
+    observations,
+    published: counters["published_rows"] ?? Number.NaN,
+    seconds: (end_ms - begin_ms) / 1000,
+    per_s: (1000 * observations) / (end_ms - running_ms),
   };
 }
