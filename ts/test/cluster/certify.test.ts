@@ -8,7 +8,7 @@ import { proveCertificate } from "../../prove/certificate.ts";
 const engines = inject("engines");
 
 it("a stream of late and shuffled records gets a certificate, and nothing of it is left behind", {
-  timeout: 900_000,
+  timeout: 1_800_000,
 }, async () => {
   const round = await proveCertificate({
     engines,

@@ -9,7 +9,7 @@ import { KINDS } from "../../prove/schedule.ts";
 const engines = inject("engines");
 
 it("covers everything once and goes on by itself across kill -9 of every part, twice each", {
-  timeout: 2_400_000,
+  timeout: 3_600_000,
 }, async () => {
   const round = await proveKills({
     engines,

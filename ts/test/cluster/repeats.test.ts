@@ -3,7 +3,7 @@
 import { expect, inject, it } from "vitest";
 import { proveWindows } from "../../prove/windows.ts";
 
-it("every feature row equals the oracle where records repeat", { timeout: 2_400_000 }, async () => {
+it("every feature row equals the oracle where records repeat", { timeout: 3_600_000 }, async () => {
   const round = await proveWindows({
     engines: inject("engines"),
     seed: 1,

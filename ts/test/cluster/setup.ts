@@ -14,9 +14,17 @@ declare module "vitest" {
   }
 }
 
+/**
+ * What these tests start lives for minutes, in which a JVM's optimizing compiler takes two fifths of its processor time and
+ * earns little of it back: measured, a backfill takes 80 to 99 instead of 121 to 163 s of it. The code that runs is the same.
+ */
+const SHORT_LIVED = "-XX:TieredStopAtLevel=1";
+
 const root = join(import.meta.dirname, "..", "..", "..");
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // Read by every java launcher, the engines', their jobs' and those that single files start.
+  process.env["JDK_JAVA_OPTIONS"] ??= SHORT_LIVED;
   const running = process.env["MILLRACE_TEST_HOME"];
   if (running) {
     const settings = startedSettings(running);

@@ -5,7 +5,7 @@ import { expect, inject, it } from "vitest";
 import { proveWindows } from "../../prove/windows.ts";
 
 it("every feature row of two dirty days equals the oracle, none missing or extra, every bad record is a reject", {
-  timeout: 2_400_000,
+  timeout: 3_600_000,
 }, async () => {
   const round = await proveWindows({
     engines: inject("engines"),
