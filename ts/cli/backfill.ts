@@ -16,7 +16,7 @@ import { type BadRow, describeBad } from "../source/row.ts";
 import { stage } from "../source/stage.ts";
 import { firstArchived, reachOf } from "../supervise/archive.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
-import { type BackfillFrom, planBackfill } from "../supervise/plan.ts";
+import { type BackfillFrom, decided, planBackfill } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 import { unitsOf } from "./replay.ts";
@@ -96,7 +96,7 @@ export async function backfill(
   });
 }
 
-/** What was asked for, else everything decided so far: a fixed end, so that a second run reads the same. */
+/** What was asked for, else everything decided so far. */
 async function rangeOf(
   settings: Settings,
   flags: BackfillFlags,
@@ -126,11 +126,10 @@ async function rangeOf(
         ending_offsets: reach.ending_offsets,
       };
     }
-    const all = (what: "start" | "stable") =>
-      JSON.stringify({ [topic]: Object.fromEntries(offsets.map((o) => [String(o.partition), o[what]])) });
+    const all = decided(topic, offsets);
     const range = {
-      starting_offsets: starting_offsets ?? all("start"),
-      ending_offsets: ending_offsets ?? all("stable"),
+      starting_offsets: starting_offsets ?? all.starting_offsets,
+      ending_offsets: ending_offsets ?? all.ending_offsets,
     };
     const spans = Object.values(spansOf(topic, range.starting_offsets, range.ending_offsets, offsets));
     if (spans.every(([first, end]) => first >= end))

@@ -15,6 +15,7 @@ import { GB, Memory } from "../bench/memory.ts";
 import { PipelineError } from "../contract/index.ts";
 import { freePorts } from "../engines/local/index.ts";
 import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from "../engines/settings.ts";
+import { decided } from "../supervise/plan.ts";
 import { stopEverything } from "../supervise/stop.ts";
 import { stopAll } from "./down.ts";
 import { interruptible } from "./interrupt.ts";
@@ -184,13 +185,9 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
         };
       });
       // What the stream has worked off, once more by the batch; the stream's jobs have nothing to do meanwhile.
-      const offsets = await line.kafka.admin.offsets(line.names.topics.raw.topic);
-      const ends = (what: "start" | "stable") =>
-        JSON.stringify({
-          [line.names.topics.raw.topic]: Object.fromEntries(offsets.map((o) => [o.partition, o[what]])),
-        });
-      const range = { starting_offsets: ends("start"), ending_offsets: ends("stable") };
-      const again = await backfilled({ ...settings, namespace: "bench-backlog" }, range, null, signal);
+      const { topic } = line.names.topics.raw;
+      const from = decided(topic, await line.kafka.admin.offsets(topic));
+      const again = await backfilled({ ...settings, namespace: "bench-backlog" }, from, null, signal);
       figures.backfill_topic_per_s = again.per_s;
       detail["backlog_backfill"] = again;
       say(`backfill of the backlog: ${again.observations} observations in ${again.seconds.toFixed(0)} s`);

@@ -9,7 +9,7 @@ import type { Settings } from "../engines/settings.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { changeDesired } from "../supervise/desired.ts";
-import { planBackfill, tables } from "../supervise/plan.ts";
+import { decided, planBackfill, tables } from "../supervise/plan.ts";
 import { startSupervisor } from "../supervise/run.ts";
 import { planOf, settingOf, untilRunning } from "../supervise/submit.ts";
 import { closeLine, type Line, openLine, python } from "./line.ts";
@@ -151,10 +151,7 @@ async function backfill(
 ): ReturnType<typeof python<TableChecked>> {
   const { settings, kafka, names, signal } = line;
   const { topic } = names.topics.raw;
-  const offsets = await kafka.admin.offsets(topic);
-  const range = (side: "start" | "stable") =>
-    JSON.stringify({ [topic]: Object.fromEntries(offsets.map((place) => [place.partition, place[side]])) });
-  const from = { starting_offsets: range("start"), ending_offsets: range("stable") };
+  const from = decided(topic, await kafka.admin.offsets(topic));
   const plan = planBackfill(settingOf(settings), { from, from_ms: null, to_ms: null });
   await runBatch(settings, plan, { signal, deadline_ms: DEADLINE_MS });
   const { features, rejects } = tables(settings);

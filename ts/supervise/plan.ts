@@ -15,6 +15,7 @@ import type {
 } from "../contract/index.ts";
 import type { EngineKind, Launch } from "../engines/job.ts";
 import { archivePlace, onOurHdfs, type Settings, stateDir } from "../engines/settings.ts";
+import type { PartitionOffsets } from "../kafka/kafka.ts";
 import { type Contract, type JobName, type Names, namesOf, type Pipeline } from "../pipelines/index.ts";
 import type { Applied } from "./applied.ts";
 import type { Epoch } from "./epoch.ts";
@@ -295,6 +296,13 @@ export type BackfillFrom =
       readonly ending_offsets: string;
       readonly archive?: boolean;
     };
+
+/** Every record of a topic that is decided by now, in Spark's JSON: a fixed end, so that a second run reads the same. */
+export function decided(topic: string, offsets: readonly PartitionOffsets[]) {
+  const side = (what: "start" | "stable") =>
+    JSON.stringify({ [topic]: Object.fromEntries(offsets.map((o) => [o.partition, o[what]])) });
+  return { starting_offsets: side("start"), ending_offsets: side("stable") };
+}
 
 export interface BackfillChoice {
   readonly from: BackfillFrom;
