@@ -39,22 +39,25 @@ it("the Spark master lists the features app with cores: it runs on the cluster, 
 });
 
 it("the Ray Jobs API lists the inference job RUNNING, with an actor that lives", async () => {
-  const jobs = await json<{ submission_id: string | null; status: string; job_id: string | null }[]>(
-    `${engines.rayUrl}/api/jobs/`,
-  );
-  const job = jobs.find(({ submission_id }) =>
-    submission_id?.startsWith(`${line.settings.namespace}-weather-infer`),
-  );
-  expect(job).toMatchObject({ status: "RUNNING" });
+  // A job runs before its driver has made itself known to Ray: until then it has no id that actors could name.
   const { done, seen } = await until(
     async () => {
+      const jobs = await json<{ submission_id: string | null; status: string; job_id: string | null }[]>(
+        `${engines.rayUrl}/api/jobs/`,
+      );
+      const job = jobs.find(({ submission_id }) =>
+        submission_id?.startsWith(`${line.settings.namespace}-weather-infer`),
+      );
       const { data } = await json<{ data: { result: { result: { job_id: string; state: string }[] } } }>(
         `${engines.rayUrl}/api/v0/actors`,
       );
-      const ours = data.result.result.filter(({ job_id }) => job_id === job!.job_id);
-      return { done: ours.some(({ state }) => state === "ALIVE"), seen: ours };
+      const ours = data.result.result.filter(({ job_id }) => job_id === job?.job_id);
+      return {
+        done: job?.status === "RUNNING" && ours.some(({ state }) => state === "ALIVE"),
+        seen: { job, ours },
+      };
     },
-    { deadline_ms: 60_000 },
+    { deadline_ms: 120_000 },
   );
   expect(done, JSON.stringify(seen)).toBe(true);
 });
