@@ -143,7 +143,8 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
   }
 
   if (parts.has("backlog")) {
-    const line = await lineIn({ ...settings, namespace: "bench-backlog" }, signal);
+    const namespace = "bench-backlog";
+    const line = await lineIn({ ...settings, namespace }, signal);
     try {
       const start_ms = Date.now() - 2 * 3_600_000;
       const backlog = await writeBacklog(line, { ...BACKLOG, start_ms, onProgress: progress(say) });
@@ -187,7 +188,7 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
       // What the stream has worked off, once more by the batch; the stream's jobs have nothing to do meanwhile.
       const { topic } = line.names.topics.raw;
       const from = decided(topic, await line.kafka.admin.offsets(topic));
-      const again = await backfilled({ ...settings, namespace: "bench-backlog" }, from, null, signal);
+      const again = await backfilled({ ...settings, namespace }, from, null, signal);
       figures.backfill_topic_per_s = again.per_s;
       detail["backlog_backfill"] = again;
       say(`backfill of the backlog: ${again.observations} observations in ${again.seconds.toFixed(0)} s`);

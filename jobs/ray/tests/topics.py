@@ -179,16 +179,19 @@ class Topics:
         probe = Producer({"bootstrap.servers": self.bootstrap} | own)
         probe.init_transactions(30)
         deadline = time.monotonic() + 30
+        answer: list[KafkaError | None] = []
         for partition in range(PARTITIONS):
-            answer: list[KafkaError | None] = []
+            answer.clear()
             while not (answer and answer[0] and answer[0].code() == KafkaError.MSG_SIZE_TOO_LARGE):
                 assert time.monotonic() < deadline, f"{what}-{partition} still takes {largest_bytes} bytes: {answer}"
                 answer.clear()
                 # Aborted, one record each: what was taken is seen by nobody who reads committed.
                 probe.begin_transaction()
-                told = answer.append
                 probe.produce(
-                    self.names[what], bytes(largest_bytes), partition=partition, on_delivery=lambda e, _, to=told: to(e)
+                    self.names[what],
+                    bytes(largest_bytes),
+                    partition=partition,
+                    on_delivery=lambda error, _: answer.append(error),
                 )
                 probe.flush(10)
                 probe.abort_transaction(30)
