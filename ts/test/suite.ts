@@ -1,20 +1,16 @@
 // Runs the tiers one after the other and adds up what each reports. Sits behind `make test` and its parts;
-// knows no single test. The last line it prints is "N passed, N failed"; skipped tests are named before it.
+// knows no single test. The last line it prints is "N passed, N failed"; before it come the tests that were skipped
+// and those that failed, so that the end of a long output says what went wrong.
 
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
+import { junitTally, type Tally, vitestTally } from "./tally.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const out = join(root, "out", "test");
 const python = join(root, ".venv", "bin", "python");
-
-interface Tally {
-  passed: number;
-  failed: number;
-  skipped: string[];
-}
 
 interface Step {
   readonly name: string;
@@ -22,6 +18,9 @@ interface Step {
   /** Reads the tally the command left behind; null for a command that only succeeds or fails. */
   readonly tally: (() => Tally) | null;
 }
+
+/** How many failures are named at the end: the end of an output is what a CI shows of it. */
+const NAMED = 12;
 
 const report = (name: string) => join(out, name.replaceAll(/[^a-z-]/g, "-"));
 
@@ -40,7 +39,7 @@ function vitest(project: string): Step {
       "--reporter=json",
       `--outputFile.json=${file}`,
     ],
-    tally: () => vitestTally(file),
+    tally: () => vitestTally(readFileSync(file, "utf8")),
   };
 }
 
@@ -49,44 +48,7 @@ function pytest(name: string, args: readonly string[]): Step {
   return {
     name: `pytest ${name}`,
     command: [python, "-m", "pytest", "-q", "-rs", `--junitxml=${file}`, ...args],
-    tally: () => junitTally(file),
-  };
-}
-
-/** Vitest's JSON report. A file that failed to load counts as one failure: its tests never got a name. */
-export function vitestTally(file: string): Tally {
-  const json = JSON.parse(readFileSync(file, "utf8")) as {
-    numPassedTests: number;
-    numFailedTests: number;
-    testResults: { name: string; status: string; assertionResults: { fullName: string; status: string }[] }[];
-  };
-  const unloaded = json.testResults.filter(
-    (t) => t.status === "failed" && !t.assertionResults.some((a) => a.status === "failed"),
-  );
-  const skipped = json.testResults.flatMap((t) =>
-    t.assertionResults.filter((a) => a.status === "skipped" || a.status === "pending").map((a) => a.fullName),
-  );
-  return { passed: json.numPassedTests, failed: json.numFailedTests + unloaded.length, skipped };
-}
-
-/** Pytest's JUnit report: failures and errors both count as failed. */
-export function junitTally(file: string): Tally {
-  const xml = readFileSync(file, "utf8");
-  const attribute = (name: string) =>
-    [...xml.matchAll(new RegExp(`<testsuite [^>]*\\b${name}="(\\d+)"`, "g"))].reduce(
-      (n, m) => n + Number(m[1]),
-      0,
-    );
-  const failed = attribute("failures") + attribute("errors");
-  const skipped = [
-    ...xml.matchAll(
-      /<testcase [^>]*classname="([^"]*)" name="([^"]*)"[^>]*>\s*<skipped [^>]*message="([^"]*)"/g,
-    ),
-  ];
-  return {
-    passed: attribute("tests") - failed - attribute("skipped"),
-    failed,
-    skipped: skipped.map((m) => `${m[1]}.${m[2]}: ${m[3]}`),
+    tally: () => junitTally(readFileSync(file, "utf8")),
   };
 }
 
@@ -114,36 +76,43 @@ async function main(tier: string): Promise<number> {
   }
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
-  const total: Tally = { passed: 0, failed: 0, skipped: [] };
+  const tallies: Tally[] = [];
   const lines: string[] = [];
   for (const step of steps) {
     const started_ms = performance.now();
     console.log(`\n== ${step.name}`);
     const [command, ...args] = step.command as [string, ...string[]];
     const result = await execa(command, args, { cwd: root, stdio: "inherit", reject: false });
-    let tally: Tally;
-    try {
-      tally = step.tally?.() ?? {
-        passed: Number(!result.failed),
-        failed: Number(result.failed),
-        skipped: [],
-      };
-    } catch (error) {
-      console.error(`Cannot read the report of "${step.name}": ${String(error)}`);
-      tally = { passed: 0, failed: 1, skipped: [] };
-    }
-    // A runner that dies after its last test (a leaked process, a failed teardown) must not pass.
-    if (result.failed && tally.failed === 0) tally.failed = 1;
-    total.passed += tally.passed;
-    total.failed += tally.failed;
-    total.skipped.push(...tally.skipped);
+    const tally = tallyOf(step, result.failed);
+    tallies.push(tally);
     const seconds = ((performance.now() - started_ms) / 1000).toFixed(0);
     lines.push(`${step.name.padEnd(18)} ${tally.passed} passed, ${tally.failed} failed  ${seconds} s`);
   }
+  const sum = (of: (tally: Tally) => number) => tallies.reduce((n, tally) => n + of(tally), 0);
+  const failed = sum((tally) => tally.failed);
   console.log(`\n${lines.join("\n")}`);
-  for (const skipped of total.skipped) console.log(`skipped: ${skipped}`);
-  console.log(`${total.passed} passed, ${total.failed} failed`);
-  return total.failed === 0 && total.passed > 0 ? 0 : 1;
+  for (const skipped of tallies.flatMap((tally) => tally.skipped)) console.log(`skipped: ${skipped}`);
+  const failures = tallies.flatMap((tally) => tally.failures);
+  for (const failure of failures.slice(0, NAMED)) console.log(`failed: ${failure}`);
+  if (failures.length > NAMED) console.log(`failed: ${failures.length - NAMED} more, named above`);
+  const passed = sum((tally) => tally.passed);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+/** What a step did. A runner that dies after its last test (a leaked process, a failed teardown) does not pass. */
+function tallyOf(step: Step, ended_badly: boolean): Tally {
+  const none = { passed: 0, failed: 0, failures: [], skipped: [] };
+  const bad = (why: string): Tally => ({ ...none, failed: 1, failures: [`${step.name}: ${why}`] });
+  if (!step.tally) return ended_badly ? bad("ended with an error") : { ...none, passed: 1 };
+  let tally: Tally;
+  try {
+    tally = step.tally();
+  } catch (error) {
+    return bad(`its report cannot be read: ${String(error)}`);
+  }
+  if (!ended_badly || tally.failed > 0) return tally;
+  return { ...tally, failed: 1, failures: [`${step.name}: ended with an error after its last test`] };
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv[2] ?? "all");
