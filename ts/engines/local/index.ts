@@ -178,17 +178,13 @@ async function clear(settings: Settings, effects: Effects): Promise<Engine[]> {
               "config_invalid",
               `Cannot use port ${settings.ports[port]} (${PORT_SETTING[port]}) for engine "${engine.name}": it already runs on port ${started.ports[port]}; run "millrace down" first`,
             );
-        const { done } = await until(() => engine.check(settings), {
-          deadline_ms: PATIENCE_MS,
-          signal: effects.signal,
-        });
-        if (done) {
+        if ((await working(settings, engine, started, PATIENCE_MS, effects)).works) {
           tell(effects, engine, settings, "already running", 0);
           return null;
         }
       }
+      // Its record stays until another takes its place: it says that the engine is wanted, should this start be refused.
       await end(engine.name, started, { deadline_ms: engine.stop_ms });
-      dropRecord(settings, engine.name);
       return engine;
     }),
   );
@@ -283,16 +279,28 @@ async function start(settings: Settings, engine: Engine, effects: Effects, all: 
   }
 }
 
-async function ready(settings: Settings, engine: Engine, started: Started, effects: Effects): Promise<void> {
+/** Looks at a started engine until it works, has ended, or the deadline is over; `seen` is the last look. */
+async function working(
+  settings: Settings,
+  engine: Engine,
+  started: Started,
+  deadline_ms: number,
+  { signal }: Effects,
+): Promise<{ readonly works: boolean; readonly ended: boolean; readonly seen: string }> {
   let ended = false;
   const { done, seen } = await until(
     async () => {
       ended = !alive(started);
       return ended ? { done: true, seen: "its process ended" } : engine.check(settings);
     },
-    { deadline_ms: engine.start_ms, signal: effects.signal },
+    { deadline_ms, signal },
   );
-  if (done && !ended) return;
+  return { works: done && !ended, ended, seen };
+}
+
+async function ready(settings: Settings, engine: Engine, started: Started, effects: Effects): Promise<void> {
+  const { works, ended, seen } = await working(settings, engine, started, engine.start_ms, effects);
+  if (works) return;
   const wanted = ended ? "a running process" : `a working engine within ${engine.start_ms / 1000} s`;
   throw new PipelineError(
     UNREACHABLE[engine.cluster],

@@ -57,6 +57,28 @@ describe("launch()", () => {
   });
 });
 
+describe("a process whose first thread has ended", () => {
+  // What a killed JVM is for a moment: /proc calls it a zombie, it has no environment, and its port is open.
+  const half = `import ctypes, socket, threading, time
+def serve():
+    with socket.create_server(("127.0.0.1", 0)):
+        print("ready", flush=True)
+        time.sleep(66)
+threading.Thread(target=serve).start()
+ctypes.CDLL(None).pthread_exit(None)`;
+
+  it("lives until its last thread has ended, and is ended", async () => {
+    const started = await script(`exec python3 -c '${half}'`);
+    const state = () => readFileSync(`/proc/${started.pid}/stat`, "utf8").split(") ")[1]![0];
+    await until(() => ({ done: state() === "Z", seen: state() }), { deadline_ms: 5_000 });
+    expect(state()).toBe("Z");
+    expect(alive(started)).toBe(true);
+    expect(members(started).map(({ pid }) => pid)).toEqual([started.pid]);
+    await end("test", started, { deadline_ms: 5_000 });
+    expect(alive(started)).toBe(false);
+  });
+});
+
 describe("end()", () => {
   it("ends children, and grandchildren in a session of their own", async () => {
     const started = await script("sleep 61 & setsid sleep 62 & sleep 0.1; echo ready; wait");

@@ -19,6 +19,7 @@ interface Row {
   readonly parent: number;
   readonly session: number;
   readonly state: string;
+  readonly threads: number;
   readonly ticks: string;
 }
 
@@ -36,6 +37,7 @@ function row(pid: number): Row | null {
       state: field[0]!,
       parent: Number(field[1]),
       session: Number(field[3]),
+      threads: Number(field[17]),
       ticks: field[19]!,
     };
   } catch {
@@ -43,8 +45,12 @@ function row(pid: number): Row | null {
   }
 }
 
-/** A zombie is gone: it holds no port and no memory, and some containers never collect it. */
-const lives = (r: Row | null): r is Row => r !== null && r.state !== "Z" && r.state !== "X";
+/**
+ * A zombie is gone: it holds no port and no memory, and some containers never collect it. One with threads is not: a killed
+ * JVM is called a zombie as soon as its first thread has ended, and has its ports until the last one has.
+ */
+const lives = (r: Row | null): r is Row =>
+  r !== null && ((r.state !== "Z" && r.state !== "X") || r.threads > 1);
 
 const identity = (r: Row): Identity => ({ pid: r.pid, start: `${boot} ${r.ticks}` });
 
@@ -78,12 +84,20 @@ export interface Member extends Identity {
   readonly command: string;
 }
 
+/** How a started process is found again: by its mark, and by its own identity where that is known. */
+export interface Target {
+  readonly pid: number;
+  readonly mark: string;
+  /** Finds the process itself also while it dies, when its environment can no longer be read. */
+  readonly start?: string;
+}
+
 /**
  * Everything that belongs to a started process and lives: its session, whoever carries its mark in the environment
  * (a job's driver opens a session of its own), and their descendants (Ray overwrites its children's environment with
  * a title). The leader need not live any more.
  */
-export function members({ pid: leader, mark }: { readonly pid: number; readonly mark: string }): Member[] {
+export function members({ pid: leader, mark, start }: Target): Member[] {
   const rows = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map((name) => row(Number(name)))
@@ -93,6 +107,7 @@ export function members({ pid: leader, mark }: { readonly pid: number; readonly 
   const ours = new Set(rows.filter((r) => carries(r.pid, mark)).map((r) => r.pid));
   if (rows.some((r) => r.session === leader && ours.has(r.pid)))
     for (const r of rows) if (r.session === leader) ours.add(r.pid);
+  if (rows.some((r) => r.pid === leader && identity(r).start === start)) ours.add(leader);
   for (let grown = true; grown; ) {
     const before = ours.size;
     for (const r of rows) if (ours.has(r.parent)) ours.add(r.pid);
@@ -169,7 +184,7 @@ const KILL_MS = 5_000;
  */
 export async function end(
   name: string,
-  target: { readonly pid: number; readonly mark: string },
+  target: Target,
   { deadline_ms }: { readonly deadline_ms: number },
 ): Promise<void> {
   const asked = new Set<string>();

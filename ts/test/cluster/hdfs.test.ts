@@ -1,11 +1,13 @@
 // HDFS beside the other engines: it is started only when asked for, and outlives kill -9 with what it held. An archive on it,
 // from the first record to a backfill, with kills: `millrace prove --only archive --with hdfs`.
 
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axios from "axios";
-import { afterAll, beforeAll, expect, inject, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { unwell } from "../../cli/status.ts";
 import { down, type EngineEvent, status, up } from "../../engines/local/index.ts";
 import { readRecord } from "../../engines/local/record.ts";
@@ -65,11 +67,19 @@ it("keeps names and bytes over kill -9 of both, and is formatted once", async ()
     .toEqual(NAMES.map((name) => [name, "died", true]))
     .then(() => status(plain, "hdfs"));
   expect(unwell(killed).message).toContain('start the engines with "millrace up --with hdfs"');
+  // A start that is refused forgets nothing: the next one knows what ran.
+  const holder = createServer().listen(plain.ports.hdfsUi, plain.host);
+  await once(holder, "listening");
+  await expect(up(plain)).rejects.toMatchObject({
+    code: "config_invalid",
+    message: expect.stringContaining(`port ${plain.ports.hdfsUi} for "hdfs-namenode" is in use`),
+  });
+  holder.close();
+  await once(holder, "close");
   const again: string[] = [];
   // It was started before and nobody stopped it: it comes back without being asked for again.
   const on = ({ engine, state }: EngineEvent) => state === "starting" && again.push(engine);
-  // A killed JVM's ports are its own until the last of its threads is gone.
-  await vi.waitFor(() => up(plain, { on }), { timeout: 20_000, interval: 200 });
+  await up(plain, { on });
   expect(again).toEqual(NAMES);
   expect((await axios.get<string>(`${web}/kept.txt?op=OPEN`, { proxy: false })).data).toBe(bytes);
   expect(version()).toBe(formatted);
