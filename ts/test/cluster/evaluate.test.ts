@@ -2,7 +2,6 @@
 // run, its card written, its look at the test split counted.
 
 import { mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { evaluate } from "../../cli/evaluate.ts";
@@ -25,7 +24,7 @@ it("evaluate() judges a version on Ray and keeps result, card and count", { time
       folder: join(engines.home, "proof-champion"),
       table: tables(settings).features,
     });
-    const log = join(mkdtempSync(join(tmpdir(), "millrace-evaluate-")), "evaluations.jsonl");
+    const log = join(mkdtempSync(join(engines.home, "evaluate-")), "evaluations.jsonl");
     const { workers } = EVALUATE;
     const flags = { split: "test", model: "champion", data: null, from_ms: null, to_ms: null, workers, log };
     const reports: Readonly<Record<string, number>>[] = [];

@@ -2,13 +2,12 @@
 // here by its name, on the cluster tests' own engines. `--kills` is higher in `make prove`.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 const engines = inject("engines");
-const folder = mkdtempSync(join(tmpdir(), "infer-"));
+const folder = mkdtempSync(join(engines.home, "infer-"));
 const addresses = join(folder, "addresses.json");
 
 const PROOFS = [

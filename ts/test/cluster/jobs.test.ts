@@ -2,7 +2,6 @@
 // The fake passes the same suite in unit tests (engines/fake.test.ts).
 
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
 import type { JobSpec, Launch } from "../../engines/job.ts";
@@ -14,7 +13,7 @@ import { type Harness, jobRunnerSuite, type Task } from "../../engines/suite.ts"
 
 const settings = inject("engines");
 const fixtures = join(import.meta.dirname, "fixtures");
-const folder = mkdtempSync(join(tmpdir(), "millrace-jobs-"));
+const folder = mkdtempSync(join(settings.home, "jobs-"));
 /** Nobody listens on it: port 9 is discard. */
 const nobody = `http://${settings.host}:9`;
 

@@ -2,7 +2,6 @@
 
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect, inject, it } from "vitest";
@@ -97,7 +96,7 @@ it("promote() moves the alias on the real server and announces it on model-event
 it("Python publishes and fetches over the same server, and seeds over the same broker", {
   timeout: 300_000,
 }, async () => {
-  const path = join(mkdtempSync(join(tmpdir(), "millrace-addresses-")), "addresses.json");
+  const path = join(mkdtempSync(join(settings.home, "models-")), "addresses.json");
   const addresses = { bootstrap: settings.kafka.bootstrap, ray: null, mlflow: settings.mlflowUrl };
   writeFileSync(path, JSON.stringify(addresses));
   const files = ["jobs/ray/tests/test_registry.py", "jobs/ray/tests/test_seed.py"];

@@ -1,7 +1,6 @@
 // Dead letters on a real broker: listed, shown, mended, sent again once; and `tail` of what came of it.
 
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -11,7 +10,7 @@ import { resend } from "../../source/rejects.ts";
 import { type Ground, namespace } from "./namespace.ts";
 
 const engines = inject("engines");
-const folder = mkdtempSync(join(tmpdir(), "rejects-"));
+const folder = mkdtempSync(join(engines.home, "rejects-"));
 const CLOCK = Date.UTC(2017, 0, 1);
 
 describe("millrace rejects and tail", () => {

@@ -23,8 +23,6 @@ const SHORT_LIVED = "-XX:TieredStopAtLevel=1";
 const root = join(import.meta.dirname, "..", "..", "..");
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Read by every java launcher, the engines', their jobs' and those that single files start.
-  process.env["JDK_JAVA_OPTIONS"] ??= SHORT_LIVED;
   const running = process.env["MILLRACE_TEST_HOME"];
   if (running) {
     const settings = startedSettings(running);
@@ -34,6 +32,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   // Ray puts sockets below its home and a socket's path has at most 107 characters: keep it short.
   const home = mkdtempSync(join(tmpdir(), "millrace-"));
+  // What a killed JVM leaves behind (native libraries, Jetty's and Spark's folders) goes with the home.
+  const scratch = join(home, "tmp");
+  mkdirSync(scratch);
+  // Read by every java launcher, the engines', their jobs' and those that single files start.
+  process.env["JDK_JAVA_OPTIONS"] ??= `${SHORT_LIVED} -Djava.io.tmpdir=${scratch}`;
   const settings = await startEngines(
     { root, home },
     { on: (event) => console.log(`engines: ${event.engine} ${event.state}`) },

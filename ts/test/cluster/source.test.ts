@@ -1,7 +1,6 @@
 // `millrace replay` as a process of its own on a real broker: killed, started twice, interrupted. Every observation once.
 
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -14,7 +13,7 @@ import { spanOf, targetOf } from "../../source/target.ts";
 import { type Ground, namespace } from "./namespace.ts";
 
 const engines = inject("engines");
-const folder = mkdtempSync(join(tmpdir(), "source-"));
+const folder = mkdtempSync(join(engines.home, "source-"));
 
 type Child = ReturnType<typeof start>;
 const start = (file: string, args: readonly string[]) => execa(file, args, { reject: false });
