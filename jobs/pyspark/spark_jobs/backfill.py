@@ -34,7 +34,7 @@ def run(contract: Contract, params: BackfillParams, reporter: Reporter) -> dict[
     Raises JobError config_invalid without an input, store_unreachable for an archive on an HDFS that does not answer.
     Returns counts of what was read, late, rejected and written.
     """
-    settings = dict(io.SQL_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
+    settings = dict(io.BATCH_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
     app = dict(io.APP_CONF) | dict(io.DELTA_CONF)
     spark = io.configure(SparkSession.builder, app, settings)
     try:

@@ -35,7 +35,7 @@ def run(contract: Contract, params: CertifyParams, reporter: Reporter) -> dict[s
 
     Raises JobError config_invalid for a range in which nothing can be compared.
     """
-    settings = dict(io.SQL_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
+    settings = dict(io.BATCH_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
     spark = io.configure(SparkSession.builder, io.APP_CONF, settings)
     try:
         with backfill.heartbeat(spark, reporter):
