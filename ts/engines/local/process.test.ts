@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { alive, end, identify, launch, members } from "./process.ts";
 import { until } from "./until.ts";
 
+const python = join(import.meta.dirname, "..", "..", "..", ".venv", "bin", "python");
 const folder = mkdtempSync(join(tmpdir(), "process-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -68,7 +69,7 @@ threading.Thread(target=serve).start()
 ctypes.CDLL(None).pthread_exit(None)`;
 
   it("lives until its last thread has ended, and is ended", async () => {
-    const started = await script(`exec python3 -c '${half}'`);
+    const started = await script(`exec "${python}" -c '${half}'`);
     const state = () => readFileSync(`/proc/${started.pid}/stat`, "utf8").split(") ")[1]![0];
     await until(() => ({ done: state() === "Z", seen: state() }), { deadline_ms: 5_000 });
     expect(state()).toBe("Z");
