@@ -7,6 +7,7 @@ whether they were ever records only Kafka knows, and that is asked elsewhere. Wr
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,4 +159,7 @@ def within(limits: dict[int, tuple[int, int]] | None) -> ds.Expression | None:
 
 if __name__ == "__main__":
     arguments = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    print(json.dumps(described(arguments["path"], arguments["span"], arguments["offsets"])))
+    print(json.dumps(described(arguments["path"], arguments["span"], arguments["offsets"])), flush=True)
+    # Not by way of the interpreter's end: Arrow's threads may still be in deltalake's Python file system, and one that
+    # meets an interpreter that is going away aborts the process ("terminate called without an active exception").
+    os._exit(0)
