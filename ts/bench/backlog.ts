@@ -2,10 +2,10 @@
 // is committed. The backlog is written first, with the jobs stopped; then they start and the clock runs.
 
 import type { Kafka } from "../kafka/kafka.ts";
-import { SPAN_OF_LATENESS } from "../source/batches.ts";
 import { type Clock, wallClock } from "../source/clock.ts";
-import { feed } from "../source/feed.ts";
-import { syntheticInput, syntheticTime } from "../source/synthetic.ts";
+import { SPAN_OF_LATENESS } from "../source/replay/batches.ts";
+import { feed } from "../source/replay/feed.ts";
+import { syntheticInput, syntheticTime } from "../source/replay/synthetic.ts";
 import type { Line } from "./live.ts";
 
 export interface BacklogOptions {

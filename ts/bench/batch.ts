@@ -4,8 +4,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Settings, stateDir } from "../engines/settings.ts";
-import { fileInput } from "../source/input.ts";
-import { stage } from "../source/stage.ts";
+import { fileInput } from "../source/replay/input.ts";
+import { stage } from "../source/replay/stage.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { type BackfillFrom, planBackfill, planTrain, TRAIN } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";

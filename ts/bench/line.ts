@@ -8,7 +8,7 @@ import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
-import { targetOf } from "../source/target.ts";
+import { targetOf } from "../source/send/target.ts";
 import { apply } from "../supervise/apply.ts";
 import { followProgress } from "../supervise/progress.ts";
 import { stopNamespace } from "../supervise/stop.ts";

@@ -4,11 +4,11 @@
 
 import type { Decoder } from "../contract/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { SPAN_OF_LATENESS } from "../source/batches.ts";
-import type { SourceContract } from "../source/cells.ts";
 import { type Clock, wallClock } from "../source/clock.ts";
-import { feed, type Target } from "../source/feed.ts";
-import { syntheticInput, syntheticTime } from "../source/synthetic.ts";
+import type { SourceContract } from "../source/formats/cells.ts";
+import { SPAN_OF_LATENESS } from "../source/replay/batches.ts";
+import { feed, type Target } from "../source/replay/feed.ts";
+import { syntheticInput, syntheticTime } from "../source/replay/synthetic.ts";
 import { Pairing, type Summary, summary } from "./latency.ts";
 
 /** What the bench reads of a prediction; times are epoch ms. */

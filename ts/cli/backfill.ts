@@ -9,11 +9,11 @@ import { type Settings, stateDir } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { epochMs } from "../source/cells.ts";
-import { fileInput } from "../source/input.ts";
-import { kaggleInput } from "../source/kaggle.ts";
+import { epochMs } from "../source/formats/cells.ts";
+import { fileInput } from "../source/replay/input.ts";
+import { kaggleInput } from "../source/replay/kaggle.ts";
+import { stage } from "../source/replay/stage.ts";
 import { type BadRow, describeBad } from "../source/row.ts";
-import { stage } from "../source/stage.ts";
 import { firstArchived, reachOf } from "../supervise/archive.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { type BackfillFrom, decided, planBackfill } from "../supervise/plan.ts";
@@ -24,7 +24,7 @@ import { unitsOf } from "./replay.ts";
 export interface BackfillFlags {
   /** A file of observations. At most one of this and `data`; neither: the raw topic or its archive, see `records`. */
   readonly file: string | null;
-  /** The folder of a data set (ts/source/kaggle.ts). */
+  /** The folder of a data set (ts/source/replay/kaggle.ts). */
   readonly data: string | null;
   /** Whose records, without a file: null takes the topic, or the archive where that reaches further back. */
   readonly records?: "archive" | "topic" | null;

@@ -8,7 +8,7 @@ import { PipelineError, unitWord } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { namesOf } from "../pipelines/index.ts";
-import { knownAnomalies } from "../source/kaggle.ts";
+import { knownAnomalies } from "../source/replay/kaggle.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { EVALUATE, planEvaluate } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";

@@ -7,12 +7,12 @@ import type { Settings } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { epochMs } from "../source/cells.ts";
 import { type Clock, wallClock } from "../source/clock.ts";
-import { type FeedReport, feed, type Progress } from "../source/feed.ts";
-import { type Format, fileInput } from "../source/input.ts";
+import { epochMs } from "../source/formats/cells.ts";
+import { type FeedReport, feed, type Progress } from "../source/replay/feed.ts";
+import { type Format, fileInput } from "../source/replay/input.ts";
 import { describeBad } from "../source/row.ts";
-import { spanOf, targetOf } from "../source/target.ts";
+import { spanOf, targetOf } from "../source/send/target.ts";
 import { untilReadable } from "../supervise/applied.ts";
 
 export interface ReplayFlags {

@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { pipelineOf } from "../pipelines/index.ts";
-import { fileInput } from "../source/input.ts";
+import { fileInput } from "../source/replay/input.ts";
 import type { Input, Row } from "../source/row.ts";
 import { certifyInput } from "../supervise/certify.ts";
 import { randomOf } from "./random.ts";

@@ -9,8 +9,8 @@ import { Decoder, encoder, PipelineError, type SourceCursor } from "../contract/
 import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import type { Contract, Names } from "../pipelines/index.ts";
-import { type Cells, isBad, mapperOf } from "./cells.ts";
-import { readCursor } from "./feed.ts";
+import { type Cells, isBad, mapperOf } from "./formats/cells.ts";
+import { readCursor } from "./replay/feed.ts";
 
 /** A record of `<pipeline>-rejects`, apart from its key field, whose name the contract knows. Times in epoch ms. */
 export interface Reject {

@@ -7,9 +7,9 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { Decoder } from "../../contract/index.ts";
 import { type KafkaRecord, readAll } from "../../kafka/kafka.ts";
 import { wallClock } from "../../source/clock.ts";
-import { feed, readCursor } from "../../source/feed.ts";
-import { syntheticInput } from "../../source/synthetic.ts";
-import { spanOf, targetOf } from "../../source/target.ts";
+import { feed, readCursor } from "../../source/replay/feed.ts";
+import { syntheticInput } from "../../source/replay/synthetic.ts";
+import { spanOf, targetOf } from "../../source/send/target.ts";
 import { type Ground, namespace } from "./namespace.ts";
 
 const engines = inject("engines");

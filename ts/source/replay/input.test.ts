@@ -5,9 +5,9 @@ import { gzipSync } from "node:zlib";
 import avsc from "avsc";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { pipelineOf } from "../pipelines/index.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
+import { type BadRow, describeBad, type Row } from "../row.ts";
 import { type FileOptions, fileInput } from "./input.ts";
-import { type BadRow, describeBad, type Row } from "./row.ts";
 import { stage } from "./stage.ts";
 
 const { contract } = pipelineOf("weather");

@@ -1,13 +1,13 @@
 // Where a source of a pipeline writes: names, ids and codecs put together for feed.ts.
 // Looks up the registry's ids, and registers nothing: that is `millrace apply`.
 
-import { Decoder, encoder, PipelineError, type SourceCursor } from "../contract/index.ts";
-import type { Kafka } from "../kafka/kafka.ts";
-import type { Registry } from "../kafka/registry.ts";
-import type { Contract, Names } from "../pipelines/index.ts";
-import { SPAN_OF_LATENESS } from "./batches.ts";
-import type { Target } from "./feed.ts";
-import type { Row } from "./row.ts";
+import { Decoder, encoder, PipelineError, type SourceCursor } from "../../contract/index.ts";
+import type { Kafka } from "../../kafka/kafka.ts";
+import type { Registry } from "../../kafka/registry.ts";
+import type { Contract, Names } from "../../pipelines/index.ts";
+import { SPAN_OF_LATENESS } from "../replay/batches.ts";
+import type { Target } from "../replay/feed.ts";
+import type { Row } from "../row.ts";
 
 export interface TargetOptions {
   readonly kafka: Kafka;

@@ -1,8 +1,8 @@
 // Groups rows into what one transaction may carry, and holds each row back until it is due.
 // Between an Input and feed.ts. Knows time and counts, nothing of Kafka.
 
-import type { Clock } from "./clock.ts";
-import type { Input, Row } from "./row.ts";
+import type { Clock } from "../clock.ts";
+import type { Input, Row } from "../row.ts";
 
 export interface Limits {
   /** Most rows a transaction carries. */

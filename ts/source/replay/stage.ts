@@ -7,8 +7,8 @@ import { rename, rm } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import avsc from "avsc";
-import { PipelineError } from "../contract/index.ts";
-import type { Input } from "./row.ts";
+import { PipelineError } from "../../contract/index.ts";
+import type { Input } from "../row.ts";
 
 export interface Staged {
   readonly path: string;

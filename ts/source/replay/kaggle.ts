@@ -7,12 +7,12 @@ import { createReadStream, existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { StringDecoder } from "node:string_decoder";
-import { converter, PipelineError } from "../contract/index.ts";
-import type { Contract } from "../pipelines/contract.ts";
-import { numberOf, type SourceContract } from "./cells.ts";
-import { csvRecords } from "./csv.ts";
+import { converter, PipelineError } from "../../contract/index.ts";
+import type { Contract } from "../../pipelines/contract.ts";
+import { numberOf, type SourceContract } from "../formats/cells.ts";
+import { csvRecords } from "../formats/csv.ts";
+import type { BadRow, Input, Row } from "../row.ts";
 import { opened } from "./input.ts";
-import type { BadRow, Input, Row } from "./row.ts";
 
 /** What the set's variables come in. Source: the set's own page; a variable that is not here is not read. */
 const UNITS: Readonly<Record<string, string>> = {

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { pipelineOf } from "../pipelines/index.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
+import { describeBad, type Row } from "../row.ts";
 import { type KaggleOptions, kaggleInput, knownAnomalies } from "./kaggle.ts";
-import { describeBad, type Row } from "./row.ts";
 
 const { contract } = pipelineOf("weather");
 const CITIES = [

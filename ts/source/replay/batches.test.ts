@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { jumpingClock, wallClock } from "../clock.ts";
+import type { Input, Row } from "../row.ts";
 import { type Batch, type BatchOptions, batches, type Limits, period } from "./batches.ts";
-import { jumpingClock, wallClock } from "./clock.ts";
-import type { Input, Row } from "./row.ts";
 
 const rowsAt = (times: readonly number[], chunk = 3): Input => ({
   name: "test",

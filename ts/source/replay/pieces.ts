@@ -2,7 +2,7 @@
 // Between an Input and feed.ts. The first piece begins with the input's first row, the last one ends with its last.
 
 import { createHash } from "node:crypto";
-import type { Input, Row } from "./row.ts";
+import type { Input, Row } from "../row.ts";
 
 export interface Pieces {
   /** Rows of the whole input. */

@@ -1,9 +1,9 @@
 // Cells of a file into one observation by the contract: names, numbers, times, units. Pure; the only place where a
 // source's unit becomes the contract's. Ranges are not judged here: a value outside is Spark's to null and to report.
 
-import { converter, PipelineError } from "../contract/index.ts";
-import type { Contract } from "../pipelines/contract.ts";
-import type { Row } from "./row.ts";
+import { converter, PipelineError } from "../../contract/index.ts";
+import type { Contract } from "../../pipelines/contract.ts";
+import type { Row } from "../row.ts";
 
 /** The part of a contract that a source needs. */
 export type SourceContract = Pick<Contract, "key" | "event_time" | "fields">;

@@ -2,8 +2,8 @@
 // The bench's load and the input of long tests. Values lie well inside their ranges and mean nothing.
 
 import { createHash } from "node:crypto";
-import { measured, type SourceContract } from "./cells.ts";
-import type { Input, Row } from "./row.ts";
+import { measured, type SourceContract } from "../formats/cells.ts";
+import type { Input, Row } from "../row.ts";
 
 export interface SyntheticOptions {
   readonly contract: SourceContract;

@@ -3,7 +3,7 @@
 
 import { type Readable, Transform } from "node:stream";
 import avsc from "avsc";
-import { PipelineError } from "../contract/index.ts";
+import { PipelineError } from "../../contract/index.ts";
 import type { Located } from "./csv.ts";
 
 /** Errors: `config_invalid` for what is no container, lacks a required field, or breaks in the middle. */

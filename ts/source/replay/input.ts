@@ -8,12 +8,12 @@ import { basename } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { PipelineError } from "../contract/index.ts";
-import { isBad, mapperOf, type SourceContract } from "./cells.ts";
-import { avroRecords } from "./container.ts";
-import { csvRecords, type Located } from "./csv.ts";
-import { jsonRecords } from "./jsonl.ts";
-import type { BadRow, Input, Row } from "./row.ts";
+import { PipelineError } from "../../contract/index.ts";
+import { isBad, mapperOf, type SourceContract } from "../formats/cells.ts";
+import { avroRecords } from "../formats/container.ts";
+import { csvRecords, type Located } from "../formats/csv.ts";
+import { jsonRecords } from "../formats/jsonl.ts";
+import type { BadRow, Input, Row } from "../row.ts";
 
 export type Format = "csv" | "jsonl" | "avro";
 

@@ -2,11 +2,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { pipelineOf } from "../pipelines/index.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
 import { fileInput } from "./input.ts";
 
 const { contract, pipeline } = pipelineOf("weather");
-const samples = join(import.meta.dirname, "..", "..", "samples");
+const samples = join(import.meta.dirname, "..", "..", "..", "samples");
 const readme = readFileSync(join(samples, "README.md"), "utf8");
 
 describe("the bundled samples", () => {

@@ -1,8 +1,8 @@
 // Pieces begin and end with the input, keep its order, and are the same each time.
 
 import { expect, it } from "vitest";
+import type { Input, Row } from "../row.ts";
 import { held, piecesOf } from "./pieces.ts";
-import type { Input, Row } from "./row.ts";
 
 const input = (count: number): Input => ({
   name: "rows",

@@ -3,7 +3,7 @@
 
 import type { Readable } from "node:stream";
 import { type CsvError, type Info, parse } from "csv-parse";
-import { PipelineError } from "../contract/index.ts";
+import { PipelineError } from "../../contract/index.ts";
 import type { BadCell, Cells } from "./cells.ts";
 
 /** One record with the line it ends on, its cells or what is wrong with it as a whole. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { pipelineOf } from "../pipelines/index.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
 import { epochMs, isBad, mapperOf } from "./cells.ts";
 
 const { contract } = pipelineOf("weather");
