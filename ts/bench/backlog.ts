@@ -1,8 +1,8 @@
 // A backlog of event time, worked off from a standing start: how fast the features follow, and when the last prediction
 // is committed. The backlog is written first, with the jobs stopped; then they start and the clock runs.
 
+import { type Clock, wallClock } from "../ground/clock.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { type Clock, wallClock } from "../source/clock.ts";
 import { SPAN_OF_LATENESS } from "../source/replay/batches.ts";
 import { feed } from "../source/replay/feed.ts";
 import { syntheticInput, syntheticTime } from "../source/replay/synthetic.ts";

@@ -3,8 +3,8 @@
 // committed predictions, and trusts no number of the line's own.
 
 import type { Decoder } from "../contract/index.ts";
+import { type Clock, wallClock } from "../ground/clock.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { type Clock, wallClock } from "../source/clock.ts";
 import type { SourceContract } from "../source/formats/cells.ts";
 import { SPAN_OF_LATENESS } from "../source/replay/batches.ts";
 import { feed, type Target } from "../source/replay/feed.ts";

@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { Listr, type ListrTask } from "listr2";
 import { PipelineError } from "../contract/index.ts";
-import { until } from "../engines/local/until.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { readJson, writeJson } from "../ground/json.ts";
+import { until } from "../ground/until.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
@@ -18,7 +19,6 @@ import { fileInput } from "../source/replay/input.ts";
 import { stage } from "../source/replay/stage.ts";
 import { apply } from "../supervise/apply.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
-import { keep, kept } from "../supervise/keep.ts";
 import { planBackfill, planSeed, type TrainChoice } from "../supervise/plan.ts";
 import type { Report } from "../supervise/progress.ts";
 import { settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
@@ -155,7 +155,7 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
           onStep: (line) => (task.output = line),
         });
         task.title += `: ${subjects.length} schemas, ${topics.filter(({ kind }) => kind === "create").length} new topics`;
-        const trained = kept<Trained>(trainedPath(settings));
+        const trained = readJson<Trained>(trainedPath(settings));
         const champion = await mlflow.byAlias(names.model, "champion");
         const { code } = settingOf(settings);
         table.ready =
@@ -193,7 +193,7 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
               const trained = await train(settings, TRAIN, follow);
               const { code } = settingOf(settings);
               const version = trained.champion ?? "";
-              keep(trainedPath(settings), {
+              writeJson(trainedPath(settings), {
                 fingerprint: contract.fingerprint,
                 code,
                 version,

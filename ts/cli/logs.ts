@@ -5,9 +5,9 @@ import { PipelineError } from "../contract/index.ts";
 import type { EngineKind, JobHandle } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import type { Settings } from "../engines/settings.ts";
+import { pause } from "../ground/pause.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { readBatches } from "../supervise/batch.ts";
-import { pause } from "../supervise/progress.ts";
 import { readRecords } from "../supervise/run.ts";
 import { jobsNamed } from "./submit.ts";
 

@@ -4,10 +4,10 @@
 import { Command } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
+import { type Clock, wallClock } from "../ground/clock.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { type Clock, wallClock } from "../source/clock.ts";
 import { epochMs } from "../source/formats/cells.ts";
 import { type FeedReport, feed, type Progress } from "../source/replay/feed.ts";
 import { type Format, fileInput } from "../source/replay/input.ts";

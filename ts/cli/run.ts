@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import { PipelineError } from "../contract/index.ts";
-import { until } from "../engines/local/until.ts";
 import type { Settings } from "../engines/settings.ts";
+import { until } from "../ground/until.ts";
 import { startSupervisor, supervise, supervisorLog, supervisorOf } from "../supervise/run.ts";
 
 /** Node starts, loads and takes the lock well within this. */

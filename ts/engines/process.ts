@@ -4,9 +4,10 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { alive, type Identity } from "../ground/identity.ts";
+import { until } from "../ground/until.ts";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
-import { alive, end, type Identity, launch, members } from "./local/process.ts";
-import { until } from "./local/until.ts";
+import { end, launch, members } from "./local/process.ts";
 import { wrongEngine } from "./spark.ts";
 
 export interface ProcessPlace {

@@ -2,9 +2,9 @@
 // Sits between supervise/ and one Ray head node. Does not know what any job computes.
 
 import { PipelineError } from "../contract/errors.ts";
+import { until } from "../ground/until.ts";
 import { type Http, httpOf, json, refused } from "./http.ts";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
-import { until } from "./local/until.ts";
 import { zipOf } from "./package.ts";
 import { wrongEngine } from "./spark.ts";
 

@@ -5,6 +5,7 @@
 
 import { writeFileSync } from "node:fs";
 import { PipelineError } from "../contract/errors.ts";
+import { until } from "../ground/until.ts";
 import { type Http, httpOf, json } from "./http.ts";
 import {
   ended,
@@ -15,7 +16,6 @@ import {
   lastLines,
   stopMarker,
 } from "./job.ts";
-import { until } from "./local/until.ts";
 
 export interface SparkAddress {
   /** `spark://host:7077`, as the driver reaches it. */

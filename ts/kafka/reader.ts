@@ -3,6 +3,7 @@
 // No consumer group, no commits: positions belong to the caller. Not for read-process-write.
 
 import { PipelineError } from "../contract/errors.ts";
+import { pause } from "../ground/pause.ts";
 import { isMissingTopic, lostBroker, missingTopic, protocolType, unreachable } from "./fault.ts";
 import { type Broker, type Cluster, clusterOf, type FetchedPartition } from "./internals.ts";
 import type { KafkaRecord, Reader, ReadOptions } from "./kafka.ts";
@@ -404,17 +405,4 @@ function visible(topic: string, fetched: FetchedPartition, offset: number, end: 
     });
   }
   return records;
-}
-
-function pause(duration_ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, duration_ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

@@ -6,15 +6,15 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { until } from "../engines/local/until.ts";
 import type { Settings } from "../engines/settings.ts";
+import { pause } from "../ground/pause.ts";
+import { until } from "../ground/until.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { type Archive, archiveOf, reachOf } from "../supervise/archive.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { changeDesired } from "../supervise/desired.ts";
 import { requirePlace } from "../supervise/place.ts";
 import { ARCHIVE, planArchive, planBackfill, tables } from "../supervise/plan.ts";
-import { pause } from "../supervise/progress.ts";
 import { startSupervisor } from "../supervise/run.ts";
 import { settingOf, untilEnded, untilRunning, withdrawJobs } from "../supervise/submit.ts";
 import { closeLine, type Line, openLine, python, type Said } from "./line.ts";

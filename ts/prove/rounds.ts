@@ -3,7 +3,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { keep, kept } from "../supervise/keep.ts";
+import { readJson, writeJson } from "../ground/json.ts";
 
 export interface RoundsOptions<T> {
   /** Folder of this proof; its name says everything that its rounds depend on. */
@@ -30,7 +30,7 @@ export async function runRounds<T>({
   const results: T[] = [];
   for (let round = 0; round < count; round++) {
     const path = join(folder, `round-${round}.json`);
-    const before = kept<T>(path);
+    const before = readJson<T>(path);
     if (before !== null && fine(before)) {
       log(`round ${round + 1} of ${count}: done before (${path})`);
       results.push(before);
@@ -38,7 +38,7 @@ export async function runRounds<T>({
     }
     log(`round ${round + 1} of ${count}`);
     const result = await run(round);
-    keep(path, result);
+    writeJson(path, result);
     results.push(result);
     onRound?.(results);
     if (!fine(result)) break;

@@ -4,9 +4,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { PipelineError } from "../contract/index.ts";
 import { httpOf, json } from "../engines/http.ts";
-import { alive, type Identity, identify } from "../engines/local/process.ts";
-import { until } from "../engines/local/until.ts";
 import type { Settings } from "../engines/settings.ts";
+import { alive, type Identity, identify } from "../ground/identity.ts";
+import { until } from "../ground/until.ts";
 import type { Names } from "../pipelines/index.ts";
 import { readRecords, supervisorOf } from "../supervise/run.ts";
 import type { Kind } from "./schedule.ts";

@@ -4,8 +4,8 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { until } from "../engines/local/until.ts";
 import type { Settings } from "../engines/settings.ts";
+import { until } from "../ground/until.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { changeDesired } from "../supervise/desired.ts";

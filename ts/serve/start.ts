@@ -2,6 +2,7 @@
 // the CLI on real engines and a test on a fake Kafka. Reads no setting and no environment.
 
 import type { Decoded } from "../contract/index.ts";
+import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
 import type { Link } from "../web/cells.ts";
@@ -48,19 +49,6 @@ export interface Serving extends Listening {
 
 /** How often the end of the catch-up is looked for, wall time. */
 const LOOK_MS = 50;
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
-}
 
 /** Committed offset against the end, for each partition of each group; a group that cannot be asked is left out. */
 async function groupLags(kafka: Kafka, groups: ServeOptions["groups"]): Promise<GroupLag[]> {

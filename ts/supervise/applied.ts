@@ -3,10 +3,10 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { until } from "../engines/local/until.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { readJson, writeJson } from "../ground/json.ts";
+import { until } from "../ground/until.ts";
 import type { TopicName } from "../pipelines/index.ts";
-import { keep, kept } from "./keep.ts";
 
 export interface Applied {
   readonly pipeline: string;
@@ -22,11 +22,11 @@ export interface Applied {
 const path = (settings: Settings) => join(stateDir(settings), `applied-${settings.pipeline}.json`);
 
 export function readApplied(settings: Settings): Applied | null {
-  return kept<Applied>(path(settings));
+  return readJson<Applied>(path(settings));
 }
 
 export function writeApplied(settings: Settings, applied: Applied): void {
-  keep(path(settings), applied);
+  writeJson(path(settings), applied);
 }
 
 /** In an evolution the readers restart one after the other; on a slow machine each takes a minute. */

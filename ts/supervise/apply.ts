@@ -5,14 +5,14 @@
 import { join } from "node:path";
 import { assertCompatible, PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { writeJson } from "../ground/json.ts";
+import { lockWithin } from "../ground/lock.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type JobName, namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { type Applied, readApplied, writeApplied } from "./applied.ts";
 import { changeDesired, hashOf, readDesired } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
-import { keep } from "./keep.ts";
-import { lockWithin } from "./lock.ts";
 import { type Planned, planArchive, planFeatures, planInfer, type Setting } from "./plan.ts";
 import { settingsPath, supervisorOf } from "./run.ts";
 import { codeOf, planHash, untilRunning } from "./submit.ts";
@@ -98,7 +98,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
       'Cannot apply: expected another "millrace apply" to end in time',
     );
   try {
-    keep(settingsPath(settings), settings);
+    writeJson(settingsPath(settings), settings);
     const topics = await kafka.admin.ensure(specs);
     for (const change of topics) onStep(describeTopic(change));
 

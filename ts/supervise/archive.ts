@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { writeJson } from "../ground/json.ts";
 import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { keep } from "./keep.ts";
 import { requirePlace } from "./place.ts";
 import { tables } from "./plan.ts";
 import { unique } from "./run.ts";
@@ -212,7 +212,7 @@ async function readTable(
   const file = join(folder, `archived-${unique()}.json`);
   // A window that ends at from_ms holds records of one window's length before it.
   const from_ms = span?.from_ms == null ? null : span.from_ms - contract.window_ms;
-  keep(file, {
+  writeJson(file, {
     path: path.replace(/^s3a:/, "s3:"),
     span: span
       ? { from_ms, to_ms: span.to_ms, lead_ms: contract.lead_ms, lateness_ms: contract.lateness_ms }

@@ -6,15 +6,16 @@ import { isErrorCode, PipelineError } from "../contract/index.ts";
 import type { EngineKind, JobHandle, JobStatus } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { readJson, writeJson } from "../ground/json.ts";
+import { tryLock } from "../ground/lock.ts";
+import { pause } from "../ground/pause.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { hashOf } from "./desired.ts";
 import { toEnd } from "./end.ts";
-import { keep, kept } from "./keep.ts";
-import { tryLock } from "./lock.ts";
 import type { Planned } from "./plan.ts";
-import { followProgress, pause, type Report } from "./progress.ts";
+import { followProgress, type Report } from "./progress.ts";
 import { paramsIn, settingsPath, unique } from "./run.ts";
 import { said } from "./supervisor.ts";
 
@@ -27,7 +28,7 @@ const path = (settings: Settings) => join(stateDir(settings), "batches.json");
 
 /** The newest submission of each batch job, for its log. */
 export function readBatches(settings: Settings): Readonly<Record<string, Batch>> {
-  return kept<Record<string, Batch>>(path(settings)) ?? {};
+  return readJson<Record<string, Batch>>(path(settings)) ?? {};
 }
 
 export interface BatchOptions {
@@ -64,7 +65,7 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
       "config_invalid",
       `Cannot run job "${name}": expected no other run of it, process ${taken.holder.pid} has one`,
     );
-  keep(settingsPath(settings), settings);
+  writeJson(settingsPath(settings), settings);
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const runner = runnersOf(settings)[launch.engine];
@@ -92,7 +93,7 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
     await endRunning(settings, plan, names.prefix);
     params.write(params_path, { ...plan.params, submission });
     const handle = await runner.submit({ name, submission, params_path, launch });
-    keep(path(settings), {
+    writeJson(path(settings), {
       ...readBatches(settings),
       [name]: { engine: launch.engine, handle } satisfies Batch,
     });

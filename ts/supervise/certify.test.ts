@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { settingsOf, stateDir } from "../engines/settings.ts";
+import { writeJson } from "../ground/json.ts";
 import { committedOffsets } from "./certify.ts";
-import { keep } from "./keep.ts";
 
 it("committedOffsets() reads the newest batch that was written, not one that has only begun", () => {
   const settings = settingsOf(join(import.meta.dirname, "..", ".."), {
@@ -14,7 +14,7 @@ it("committedOffsets() reads the newest batch that was written, not one that has
     namespace: "x",
   });
   expect(committedOffsets(settings)).toBeNull();
-  keep(join(stateDir(settings), "epochs.json"), {
+  writeJson(join(stateDir(settings), "epochs.json"), {
     "weather-features": { plan_hash: "0123456789abcdef", plan_epoch: 2, starting_offsets: "earliest" },
   });
   expect(committedOffsets(settings)).toBeNull();

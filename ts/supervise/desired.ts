@@ -5,8 +5,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
-import { keep, kept } from "./keep.ts";
-import { lockWithin } from "./lock.ts";
+import { readJson, writeJson } from "../ground/json.ts";
+import { lockWithin } from "../ground/lock.ts";
 import type { Planned } from "./plan.ts";
 
 export interface DesiredJob extends Planned {
@@ -19,7 +19,7 @@ export type Desired = Readonly<Record<string, DesiredJob>>;
 export const desiredPath = (settings: Settings) => join(stateDir(settings), "desired.json");
 
 export function readDesired(settings: Settings): Desired {
-  return kept<Desired>(desiredPath(settings)) ?? {};
+  return readJson<Desired>(desiredPath(settings)) ?? {};
 }
 
 /** Writers are done within milliseconds; one that takes this long is stuck. */
@@ -39,7 +39,7 @@ export async function changeDesired(
   try {
     const before = readDesired(settings);
     const after = change(before);
-    if (JSON.stringify(after) !== JSON.stringify(before)) keep(desiredPath(settings), after);
+    if (JSON.stringify(after) !== JSON.stringify(before)) writeJson(desiredPath(settings), after);
     return after;
   } finally {
     lock.release();

@@ -4,7 +4,7 @@
 import { type ErrorCode, PipelineError } from "../contract/index.ts";
 import { ended, type JobStatus } from "../engines/job.ts";
 import { UNREACHABLE } from "../engines/local/index.ts";
-import { pause } from "./progress.ts";
+import { pause } from "../ground/pause.ts";
 import { said } from "./supervisor.ts";
 
 export interface EndOptions {

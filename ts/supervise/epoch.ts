@@ -4,8 +4,8 @@
 
 import { join } from "node:path";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { readJson, writeJson } from "../ground/json.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
-import { keep, kept } from "./keep.ts";
 
 export interface Epoch {
   readonly plan_hash: string;
@@ -28,7 +28,7 @@ type Epochs = Readonly<Record<string, Epoch>>;
 const path = (settings: Settings) => join(stateDir(settings), "epochs.json");
 
 export function readEpoch(settings: Settings, job: string): Epoch | null {
-  return kept<Epochs>(path(settings))?.[job] ?? null;
+  return readJson<Epochs>(path(settings))?.[job] ?? null;
 }
 
 /** The epoch of a plan: the one written down, or the next one, which begins at `cover` unless it is the first. */
@@ -43,7 +43,7 @@ export async function epochOf(
   const epoch: Epoch = before
     ? { plan_hash, plan_epoch: before.plan_epoch + 1, ...(await cover()) }
     : { plan_hash, plan_epoch: 1, starting_offsets: "earliest", publish_from_ms: null };
-  keep(path(settings), { ...kept<Epochs>(path(settings)), [job]: epoch });
+  writeJson(path(settings), { ...readJson<Epochs>(path(settings)), [job]: epoch });
   return epoch;
 }
 

@@ -2,6 +2,7 @@
 // heartbeats and the progress a command shows. Judges nobody.
 
 import { Decoder, type JobProgress } from "../contract/index.ts";
+import { pause } from "../ground/pause.ts";
 import type { Kafka, Start } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import type { Heartbeat, Heartbeats } from "./supervisor.ts";
@@ -95,18 +96,4 @@ export function followProgress({
       await following;
     },
   };
-}
-
-/** Ends early when the signal fires. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

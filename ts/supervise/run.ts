@@ -6,18 +6,20 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { stopMarker } from "../engines/job.ts";
-import { type Identity, launch } from "../engines/local/process.ts";
+import { launch } from "../engines/local/process.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import type { Identity } from "../ground/identity.ts";
+import { readJson, writeJson } from "../ground/json.ts";
+import { holderOf, tryLock } from "../ground/lock.ts";
+import { pause } from "../ground/pause.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { LIMITS, type Limits } from "./decide.ts";
 import { readDesired } from "./desired.ts";
-import { keep, kept } from "./keep.ts";
-import { holderOf, tryLock } from "./lock.ts";
 import { logTo } from "./log.ts";
-import { followProgress, pause } from "./progress.ts";
+import { followProgress } from "./progress.ts";
 import { type Effects, type Records, Supervisor } from "./supervisor.ts";
 
 /** What the supervisor leaves for others to read. */
@@ -33,16 +35,16 @@ export const settingsPath = (settings: Settings) => join(stateDir(settings), "se
 export const supervisorLog = (settings: Settings) => join(stateDir(settings), "supervisor.log");
 
 export function readRecords(settings: Settings): Records {
-  return kept<StatusFile>(statusPath(settings))?.records ?? {};
+  return readJson<StatusFile>(statusPath(settings))?.records ?? {};
 }
 
 export function writeRecords(settings: Settings, records: Records): void {
-  keep(statusPath(settings), { by: process.pid, records } satisfies StatusFile);
+  writeJson(statusPath(settings), { by: process.pid, records } satisfies StatusFile);
 }
 
 /** What the supervisor that runs now has written down; null when none runs or it has not looked yet. */
 export function currentRecords(settings: Settings): Records | null {
-  const file = kept<StatusFile>(statusPath(settings));
+  const file = readJson<StatusFile>(statusPath(settings));
   return file && file.by === supervisorOf(settings)?.pid ? file.records : null;
 }
 
@@ -58,7 +60,7 @@ export const unique = () => `${Date.now().toString(36)}${randomBytes(3).toString
 export function paramsIn(folder: string): Effects["params"] {
   return {
     path: (submission) => join(folder, `${submission}.json`),
-    write: (path, params) => keep(path, params),
+    write: (path, params) => writeJson(path, params),
     remove(path) {
       // Only what lies here: an adopted submission may have its parameters in another place, or none.
       if (!path.startsWith(folder)) return;
@@ -94,7 +96,7 @@ export async function supervise(
       "config_invalid",
       `Cannot supervise namespace "${settings.namespace}": expected no other supervisor, process ${taken.holder.pid} is one`,
     );
-  keep(settingsPath(settings), settings);
+  writeJson(settingsPath(settings), settings);
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}supervisor` });
@@ -121,7 +123,7 @@ export async function supervise(
         clock,
         desired: () => readDesired(settings),
         store: {
-          load: () => kept<StatusFile>(statusPath(settings))?.records ?? null,
+          load: () => readJson<StatusFile>(statusPath(settings))?.records ?? null,
           save: (r) => writeRecords(settings, r),
         },
         params: paramsIn(join(stateDir(settings), "jobs")),
@@ -156,7 +158,7 @@ function clearProcessLogs(folder: string): void {
 /** Starts `millrace run` as a process of its own, unless the namespace has a supervisor. Its output goes beside its log. */
 export function startSupervisor(settings: Settings): void {
   if (supervisorOf(settings)) return;
-  keep(settingsPath(settings), settings);
+  writeJson(settingsPath(settings), settings);
   launch({
     command: join(settings.root, "bin", "millrace"),
     args: ["run", "--settings", settingsPath(settings)],

@@ -5,13 +5,13 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { explain, PipelineError } from "../contract/index.ts";
 import { ended } from "../engines/job.ts";
-import { alive, type Identity } from "../engines/local/process.ts";
-import { until } from "../engines/local/until.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { alive, type Identity } from "../ground/identity.ts";
+import { readJson } from "../ground/json.ts";
+import { until } from "../ground/until.ts";
 import { readBatches } from "./batch.ts";
 import { changeDesired } from "./desired.ts";
-import { kept } from "./keep.ts";
 import { readRecords, supervisorOf, writeRecords } from "./run.ts";
 
 export interface Stopped {
@@ -31,7 +31,7 @@ export function namespacesOf(home: string): Settings[] {
   return (
     readdirSync(home)
       .sort()
-      .map((folder) => ({ folder, settings: kept<Settings>(join(home, folder, "settings.json")) }))
+      .map((folder) => ({ folder, settings: readJson<Settings>(join(home, folder, "settings.json")) }))
       // The engines' folder has settings too: those of whoever started them, whose own folder this is not.
       .flatMap(({ folder, settings }) =>
         settings && stateDir(settings) === join(home, folder) ? [settings] : [],

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { digestOf } from "../engines/package.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
@@ -21,7 +22,6 @@ import {
   planServe,
   type Setting,
 } from "./plan.ts";
-import { pause } from "./progress.ts";
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
 import { said } from "./supervisor.ts";
 

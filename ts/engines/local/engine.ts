@@ -2,8 +2,8 @@
 // implements it; index.ts starts, watches and stops them all the same way.
 
 import axios, { isAxiosError } from "axios";
+import type { Look } from "../../ground/until.ts";
 import type { Cluster, Port, Settings } from "../settings.ts";
-import type { Look } from "./until.ts";
 
 export type EngineName =
   | "kafka"

@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { until } from "../../ground/until.ts";
 import { enginesDir, type Settings, settingsOf } from "../settings.ts";
 import { engineNames, status } from "./index.ts";
 import { brokerCount, metadataRequest } from "./kafka.ts";
 import { rayFolder } from "./ray.ts";
 import { writeRecord } from "./record.ts";
-import { until } from "./until.ts";
 
 describe("the Kafka check", () => {
   it("writes a metadata request as long as it says", () => {

@@ -5,6 +5,8 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ErrorCode } from "../../contract/errors.ts";
 import { PipelineError } from "../../contract/errors.ts";
+import { alive } from "../../ground/identity.ts";
+import { until } from "../../ground/until.ts";
 import {
   type Cluster,
   enginesDir,
@@ -21,12 +23,11 @@ import { dataNode, nameNode } from "./hdfs.ts";
 import { kafka } from "./kafka.ts";
 import { mlflow } from "./mlflow.ts";
 import { free, freePorts, holder } from "./port.ts";
-import { alive, end, launch, members } from "./process.ts";
+import { end, launch, members } from "./process.ts";
 import { ray } from "./ray.ts";
 import { dropRecord, locked, readRecord, type Started, writeRecord, writeSettings } from "./record.ts";
 import { registry } from "./registry.ts";
 import { forgetDrivers, sparkMaster, sparkWorker } from "./spark.ts";
-import { until } from "./until.ts";
 
 export type { EngineName } from "./engine.ts";
 export { freePorts } from "./port.ts";

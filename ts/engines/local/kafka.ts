@@ -6,9 +6,9 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../../contract/errors.ts";
+import type { Look } from "../../ground/until.ts";
 import type { Settings } from "../settings.ts";
 import { type Engine, SMALL_JVM, SMALL_MALLOC } from "./engine.ts";
-import type { Look } from "./until.ts";
 
 const METADATA = 3;
 // Oldest version a 4.x broker takes that fits in these few lines (no flexible fields). Source: KIP-896.

@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { alive, end, identify, launch, members } from "./process.ts";
-import { until } from "./until.ts";
+import { alive, identify } from "../../ground/identity.ts";
+import { until } from "../../ground/until.ts";
+import { end, launch, members } from "./process.ts";
 
 const python = join(import.meta.dirname, "..", "..", "..", ".venv", "bin", "python");
 const folder = mkdtempSync(join(tmpdir(), "process-"));

@@ -2,67 +2,11 @@
 // with everything they started. Reads /proc, so Linux only. Does not know what an engine is.
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
-import { until } from "./until.ts";
-
-/** A process that cannot be mistaken for a later one of the same pid. */
-export interface Identity {
-  readonly pid: number;
-  /** Boot id and clock ticks from boot to start, as /proc says them. */
-  readonly start: string;
-}
-
-interface Row {
-  readonly pid: number;
-  readonly parent: number;
-  readonly session: number;
-  readonly state: string;
-  readonly threads: number;
-  readonly ticks: string;
-}
-
-// Written once a boot: a pid and its ticks alone could repeat after the machine restarts.
-const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-
-/** One line of /proc/<pid>/stat, or null when there is no such process. Source: proc(5). */
-function row(pid: number): Row | null {
-  try {
-    const line = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the name in brackets and may hold spaces and brackets itself.
-    const field = line.slice(line.lastIndexOf(")") + 2).split(" ");
-    return {
-      pid,
-      state: field[0]!,
-      parent: Number(field[1]),
-      session: Number(field[3]),
-      threads: Number(field[17]),
-      ticks: field[19]!,
-    };
-  } catch {
-    return null;
-  }
-}
-
-/**
- * A zombie is gone: it holds no port and no memory, and some containers never collect it. One with threads is not: a killed
- * JVM is called a zombie as soon as its first thread has ended, and has its ports until the last one has.
- */
-const lives = (r: Row | null): r is Row =>
-  r !== null && ((r.state !== "Z" && r.state !== "X") || r.threads > 1);
-
-const identity = (r: Row): Identity => ({ pid: r.pid, start: `${boot} ${r.ticks}` });
-
-/** The process behind a pid as of now, or null when none lives. */
-export function identify(pid: number): Identity | null {
-  const r = row(pid);
-  return lives(r) ? identity(r) : null;
-}
-
-export function alive({ pid, start }: Identity): boolean {
-  return identify(pid)?.start === start;
-}
+import { alive, type Identity, livingProcesses, readProcess } from "../../ground/identity.ts";
+import { until } from "../../ground/until.ts";
 
 function command(pid: number): string {
   try {
@@ -98,23 +42,20 @@ export interface Target {
  * a title). The leader need not live any more.
  */
 export function members({ pid: leader, mark, start }: Target): Member[] {
-  const rows = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => row(Number(name)))
-    .filter(lives);
+  const rows = livingProcesses();
   // The mark guards the session too: a session id is a pid and is reused only after the whole session has ended,
   // but the leader of a later one could have the same number.
   const ours = new Set(rows.filter((r) => carries(r.pid, mark)).map((r) => r.pid));
   if (rows.some((r) => r.session === leader && ours.has(r.pid)))
     for (const r of rows) if (r.session === leader) ours.add(r.pid);
-  if (rows.some((r) => r.pid === leader && identity(r).start === start)) ours.add(leader);
+  if (rows.some((r) => r.pid === leader && r.start === start)) ours.add(leader);
   for (let grown = true; grown; ) {
     const before = ours.size;
     for (const r of rows) if (ours.has(r.parent)) ours.add(r.pid);
     grown = ours.size > before;
   }
   ours.delete(process.pid);
-  return rows.filter((r) => ours.has(r.pid)).map((r) => ({ ...identity(r), command: command(r.pid) }));
+  return rows.filter((r) => ours.has(r.pid)).map(({ pid, start }) => ({ pid, start, command: command(pid) }));
 }
 
 export interface Launch {
@@ -152,12 +93,12 @@ export function launch({ command, args, env, cwd, log, mark }: Launch): Identity
     child.once("error", () => {});
     child.unref();
     // It may have ended already (a missing command); it stays a zombie, and readable, until the event loop collects it.
-    const started = child.pid === undefined ? null : row(child.pid);
+    const started = child.pid === undefined ? null : readProcess(child.pid);
     if (!started)
       throw new PipelineError("job_failed", `Cannot start "${command}": expected a process, got none`, {
         context: { log },
       });
-    return identity(started);
+    return { pid: started.pid, start: started.start };
   } finally {
     closeSync(out);
   }

@@ -4,10 +4,10 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
+import { alive, type Identity, identify } from "../../ground/identity.ts";
+import { until } from "../../ground/until.ts";
 import { enginesDir, type Port, type Settings } from "../settings.ts";
 import type { EngineName } from "./engine.ts";
-import { alive, type Identity, identify } from "./process.ts";
-import { until } from "./until.ts";
 
 /** One started engine. */
 export interface Started extends Identity {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { jumpingClock, wallClock } from "../clock.ts";
+import { jumpingClock, wallClock } from "../../ground/clock.ts";
 import type { Input, Row } from "../row.ts";
 import { type Batch, type BatchOptions, batches, type Limits, period } from "./batches.ts";
 

@@ -1,7 +1,7 @@
 // Groups rows into what one transaction may carry, and holds each row back until it is due.
 // Between an Input and feed.ts. Knows time and counts, nothing of Kafka.
 
-import type { Clock } from "../clock.ts";
+import type { Clock } from "../../ground/clock.ts";
 import type { Input, Row } from "../row.ts";
 
 export interface Limits {

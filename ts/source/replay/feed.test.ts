@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Decoder, encoder, PipelineError, type SourceCursor } from "../../contract/index.ts";
+import { jumpingClock } from "../../ground/clock.ts";
 import { type Failure, type FakeKafka, fakeKafka } from "../../kafka/fake.ts";
 import { type Kafka, readAll } from "../../kafka/kafka.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
-import { jumpingClock } from "../clock.ts";
 import type { Input } from "../row.ts";
 import { type FeedOptions, feed, readCursor, type Target } from "./feed.ts";
 import { syntheticInput } from "./synthetic.ts";

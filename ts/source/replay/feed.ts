@@ -7,8 +7,8 @@
 // was committed. A kill -9 at any point is the same case, seen by the next process.
 
 import { PipelineError, type SourceCursor } from "../../contract/index.ts";
+import type { Clock } from "../../ground/clock.ts";
 import { type Kafka, type KafkaRecord, type OutRecord, type Producer, readAll } from "../../kafka/kafka.ts";
-import type { Clock } from "../clock.ts";
 import type { Input, Row } from "../row.ts";
 import { type Anchor, type Batch, batches, LINGER_MS, type Limits, type Place, ROWS_MAX } from "./batches.ts";
 

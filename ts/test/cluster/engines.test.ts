@@ -17,9 +17,10 @@ import {
   status,
   up,
 } from "../../engines/local/index.ts";
-import { alive, members } from "../../engines/local/process.ts";
+import { members } from "../../engines/local/process.ts";
 import { readRecord } from "../../engines/local/record.ts";
 import type { Settings } from "../../engines/settings.ts";
+import { alive } from "../../ground/identity.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const NAMES = ["kafka", "registry", "spark-master", "spark-worker", "ray", "mlflow"] as const;

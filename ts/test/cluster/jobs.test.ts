@@ -5,11 +5,11 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
 import type { JobSpec, Launch } from "../../engines/job.ts";
-import { until } from "../../engines/local/until.ts";
 import { processRunner } from "../../engines/process.ts";
 import { rayRunner } from "../../engines/ray.ts";
 import { sparkRunner } from "../../engines/spark.ts";
 import { type Harness, jobRunnerSuite, type Task } from "../../engines/suite.ts";
+import { until } from "../../ground/until.ts";
 
 const settings = inject("engines");
 const fixtures = join(import.meta.dirname, "fixtures");

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
-import { until } from "../../engines/local/until.ts";
+import { until } from "../../ground/until.ts";
 import { namesOf, pipelineOf, subjectsOf } from "../../pipelines/index.ts";
 import { closeLine, type Line, openLine, publishChampion, start } from "../../prove/line.ts";
 

@@ -8,7 +8,7 @@ import { PipelineError } from "../contract/index.ts";
 /** Readable by the owner only: parameters name addresses and where secrets lie. */
 const MODE = 0o600;
 
-export function keep(path: string, value: unknown): void {
+export function writeJson(path: string, value: unknown): void {
   mkdirSync(dirname(path), { recursive: true });
   const beside = `${path}.${process.pid}.new`;
   const fd = openSync(beside, "w", MODE);
@@ -23,7 +23,7 @@ export function keep(path: string, value: unknown): void {
 }
 
 /** Null when there is no such file. Errors: `config_invalid` for one that is not JSON. */
-export function kept<T>(path: string): T | null {
+export function readJson<T>(path: string): T | null {
   let text: string;
   try {
     text = readFileSync(path, "utf8");

@@ -8,8 +8,8 @@
 
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { alive, type Identity, identify } from "../engines/local/process.ts";
-import { until } from "../engines/local/until.ts";
+import { alive, type Identity, identify } from "./identity.ts";
+import { until } from "./until.ts";
 
 export interface Lock {
   release(): void;

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
-import { identify } from "../engines/local/process.ts";
-import { until } from "../engines/local/until.ts";
+import { identify } from "./identity.ts";
 import { holderOf, lockWithin, tryLock } from "./lock.ts";
+import { until } from "./until.ts";
 
 const path = () => join(mkdtempSync(join(tmpdir(), "millrace-lock-")), "supervisor");
 const dead = { pid: process.pid, start: "an earlier boot 1" };
