@@ -1,43 +1,18 @@
-"""One local Spark session for all unit tests: two cores, in memory, the engines' connector jars on its class path."""
+"""One local Spark session for all unit tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from spark_jobs import io
-
-ROOT = Path(__file__).resolve().parents[3]
-JARS = ROOT / "target" / "engines" / "spark"
-DEFAULTS = ROOT / "infra" / "local" / "spark" / "spark-defaults.conf"
+from tests.sessions import JARS, local_session
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     if not any(JARS.glob("spark-avro*.jar")):
         pytest.skip(f"no connector jars in {JARS}: make setup")
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .appName("unit")
-        .config("spark.driver.extraClassPath", f"{JARS}/*")
-        .config("spark.driver.memory", "1g")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("warehouse")))
-        .config(
-            "spark.driver.extraJavaOptions",
-            f"-Dderby.system.home={tmp_path_factory.mktemp('derby')} -XX:+UseSerialGC {io.AVRO_LIMITS}",
-        )
-    )
-    # As the cluster's applications get them: how files are written is part of what is tested.
-    for line in DEFAULTS.read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            builder = builder.config(*line.split(maxsplit=1))
-    session = io.configure(
-        builder, app_conf=io.APP_CONF | io.DELTA_CONF, sql_conf=io.SQL_CONF | {"spark.sql.shuffle.partitions": "2"}
-    )
+    session = local_session(tmp_path_factory.mktemp("spark"))
     yield session
     session.stop()
