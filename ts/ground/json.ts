@@ -1,5 +1,5 @@
-// Small JSON files that are the truth across kills: written beside and renamed, so a reader sees the old or the new one, never
-// half of either. For a handful of files of a few kilobytes; knows nothing of what is in them.
+// Small JSON files that are the truth across kills and power cuts: written beside and renamed, so a reader sees the old or the
+// new one, never half of either; once writeJson() returns, it is the new one. For a handful of files of a few kilobytes; knows nothing of what is in them.
 
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
@@ -20,6 +20,13 @@ export function writeJson(path: string, value: unknown): void {
     closeSync(fd);
   }
   renameSync(beside, path);
+  // After the rename: the new name is an entry of the folder, and a power cut may lose it until that is on disk too.
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
 }
 
 /** Null when there is no such file. Errors: `config_invalid` for one that is not JSON. */
