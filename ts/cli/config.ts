@@ -14,6 +14,7 @@ import {
   type Settings,
   settingsOf,
 } from "../engines/settings.ts";
+import { NAMESPACE } from "../pipelines/rules.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -44,9 +45,6 @@ const EXTERNAL = {
 function invalid(name: string, value: string, wanted: string): PipelineError {
   return new PipelineError("config_invalid", `Cannot use setting ${name}="${value}": expected ${wanted}`);
 }
-
-/** Kafka topic names, Spark paths and URLs all hold the namespace. */
-const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
 /** Reads a set of ports. Errors: `config_invalid` for no port number, and for a port among those of Ray's workers. */
 export function portsFrom(env: Environment): Ports {
@@ -104,11 +102,11 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     throw invalid("MILLRACE_ARCHIVE", text.archive, "an absolute folder, file:, hdfs: or s3a://");
 
   const namespace = flags.namespace ?? text.namespace ?? "";
-  if (namespace !== "" && !NAMESPACE.test(namespace))
+  if (!NAMESPACE.holds(namespace))
     throw invalid(
       flags.namespace === undefined ? "MILLRACE_NAMESPACE" : "--namespace",
       namespace,
-      "lower-case letters, digits and hyphens, at most 32",
+      NAMESPACE.words,
     );
   const secrets = env["MILLRACE_SECRETS"];
   const properties = env["MILLRACE_KAFKA_PROPERTIES"];

@@ -112,7 +112,7 @@ describe("outline()", () => {
     but({ forecast: { ...meters.forecast, derived: [{ ...meters.forecast.derived[0], ...change }] } });
   const unknown = "median" as "mean";
   it.each<[string, Pipeline, string]>([
-    ["a name with capitals", but({ name: "Meters" }), "lower case"],
+    ["a name with capitals", but({ name: "Meters" }), "lower-case"],
     ["another contract", but({ observation: "weather_observation" }), "meter_observation"],
     ["features of an unknown field", but({ features: { current: ["mean"] } }), "features.current"],
     ["features of the key", but({ features: { meter: ["mean"] } }), "a measured field"],

@@ -12,6 +12,7 @@ import {
 } from "../contract/index.ts";
 import { type Contract, SCHEMA_NAMES, type SchemaName } from "../pipelines/contract.ts";
 import type { FeatureKind, Pipeline } from "../pipelines/define.ts";
+import { PIPELINE } from "../pipelines/rules.ts";
 import type { Functions } from "./functions.ts";
 import { neighbours, SECTORS } from "./neighbours.ts";
 
@@ -58,7 +59,7 @@ export function outline(
   const multiple = (place: string, value: number, of: number, what: string): void =>
     need(Number.isInteger(value / of) && value > 0, place, `a multiple of ${what} ${of}`, value);
 
-  need(/^[a-z][a-z0-9]*$/.test(pipeline.name), "name", "lower case letters and digits", pipeline.name);
+  need(PIPELINE.holds(pipeline.name), "name", PIPELINE.words, pipeline.name);
   need(pipeline.observation === observation.name, "observation", observation.name, pipeline.observation);
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
   for (const name of Object.keys(pipeline.features))

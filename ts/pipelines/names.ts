@@ -4,6 +4,7 @@
 import { PipelineError } from "../contract/index.ts";
 import type { Contract, SchemaName } from "./contract.ts";
 import type { Pipeline } from "./define.ts";
+import { NAMESPACE } from "./rules.ts";
 
 /** What a topic is for. */
 export const TOPICS = [
@@ -61,7 +62,6 @@ export const JOBS = [
 export type JobName = (typeof JOBS)[number];
 
 const DAY_MS = 86_400_000;
-const NAMESPACE = /^(?:[a-z][a-z0-9-]{0,39})?$/;
 
 // With create time, a replay of old data would be deleted by retention at once. Producers compress (snappy).
 const ALWAYS = { "message.timestamp.type": "LogAppendTime", "compression.type": "producer" };
@@ -82,13 +82,13 @@ const busy = {
 
 /**
  * All names of a pipeline in a namespace. Hyphens only: Kafka's metrics confuse dots and underscores.
- * Errors: `config_invalid` for a namespace that is not lower case letters, digits and hyphens (at most 40, a letter first).
+ * Errors: `config_invalid` for a namespace that breaks its rule.
  */
 export function namesOf(pipeline: Pick<Pipeline, "name" | "topics">, namespace: string): Names {
-  if (!NAMESPACE.test(namespace))
+  if (!NAMESPACE.holds(namespace))
     throw new PipelineError(
       "config_invalid",
-      `Cannot use namespace "${namespace}": expected up to 40 lower case letters, digits and hyphens, a letter first`,
+      `Cannot use namespace "${namespace}": expected ${NAMESPACE.words}`,
     );
   const prefix = namespace === "" ? "" : `${namespace}-`;
   const { partitions } = pipeline.topics;
