@@ -101,6 +101,24 @@ describe("settingsFrom()", () => {
     expect(refusal(env)).toContain(message);
   });
 
+  it.each<[unknown, string]>([
+    [{ "sasl.password": "hush" }, '"sasl.password": expected "secret:NAME"'],
+    [{ "linger.ms": 5 }, 'expected a text under "linger.ms"'],
+    [["a"], "expected a file that holds an object of texts"],
+  ])("refuses Kafka properties %j, before they are written anywhere", (properties, message) => {
+    const path = join(folder, "properties.json");
+    writeFileSync(path, JSON.stringify(properties));
+    expect(refusal({ MILLRACE_KAFKA_PROPERTIES: path })).toContain(message);
+    expect(refusal({ MILLRACE_KAFKA_PROPERTIES: path })).not.toContain("hush");
+  });
+
+  it("refuses a secret that is written out in complete settings too", () => {
+    const path = join(folder, "secret-settings.json");
+    const settings = settingsOf(root, { kafka: { properties: { "sasl.password": "hush" } } });
+    writeFileSync(path, JSON.stringify(settings));
+    expect(refusal({}, { settings: path })).toContain('"sasl.password"');
+  });
+
   it("names the flag when the namespace comes from it", () => {
     expect(refusal({}, { namespace: "-x" })).toContain('--namespace="-x"');
   });

@@ -14,6 +14,7 @@ import {
   type Settings,
   settingsOf,
 } from "../engines/settings.ts";
+import { refuseLiteralSecrets } from "../kafka/access.ts";
 import { NAMESPACE } from "../pipelines/rules.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -80,9 +81,27 @@ function json(name: string, path: string): unknown {
   }
 }
 
+/** Errors: `config_invalid` for anything but texts by name, and for a secret that is written out. */
+function propertiesFrom(path: string | undefined): Record<string, string> | null {
+  if (!path) return null;
+  const given = json("MILLRACE_KAFKA_PROPERTIES", path);
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw invalid("MILLRACE_KAFKA_PROPERTIES", path, "a file that holds an object of texts");
+  const properties = given as Record<string, string>;
+  for (const [name, value] of Object.entries(properties))
+    if (typeof value !== "string")
+      throw invalid("MILLRACE_KAFKA_PROPERTIES", path, `a text under "${name}" in the file`);
+  refuseLiteralSecrets(properties);
+  return properties;
+}
+
 /** Settings for one command. Errors: `config_invalid`, naming the variable or flag, what was wanted and what was seen. */
 export function settingsFrom(root: string, env: Environment, flags: Flags = {}): Settings {
-  if (flags.settings !== undefined) return Object.freeze(json("--settings", flags.settings) as Settings);
+  if (flags.settings !== undefined) {
+    const settings = json("--settings", flags.settings) as Settings;
+    refuseLiteralSecrets(settings.kafka.properties);
+    return Object.freeze(settings);
+  }
   const text: Partial<
     Record<(typeof TEXT)[keyof typeof TEXT] | (typeof EXTERNAL)[keyof typeof EXTERNAL][1], string>
   > = {};
@@ -109,7 +128,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
       NAMESPACE.words,
     );
   const secrets = env["MILLRACE_SECRETS"];
-  const properties = env["MILLRACE_KAFKA_PROPERTIES"];
+  const properties = propertiesFrom(env["MILLRACE_KAFKA_PROPERTIES"]);
   return settingsOf(root, {
     ...text,
     home: resolve(env["MILLRACE_HOME"] || join(root, ".millrace")),
@@ -119,9 +138,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     javaPath: env["JAVA_HOME"] ? join(env["JAVA_HOME"], "bin", "java") : "java",
     kafka: {
       ...(env["MILLRACE_KAFKA_BOOTSTRAP"] ? { bootstrap: env["MILLRACE_KAFKA_BOOTSTRAP"] } : {}),
-      ...(properties
-        ? { properties: json("MILLRACE_KAFKA_PROPERTIES", properties) as Record<string, string> }
-        : {}),
+      ...(properties === null ? {} : { properties }),
       secrets_path: secrets ? resolve(secrets) : null,
     },
   });

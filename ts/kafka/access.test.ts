@@ -46,6 +46,24 @@ describe("connection()", () => {
     expect(() => of(properties as Record<string, string>)).toThrow(message);
   });
 
+  it.each([
+    "sasl.password",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.password",
+    "sasl.oauthbearer.client.secret",
+  ])("refuses a secret that is written out: %s", (name) => {
+    const attempt = () => of({ [name]: "hush" });
+    expect(attempt).toThrow(`"${name}": expected "secret:NAME"`);
+    expect(attempt).not.toThrow(/hush/);
+  });
+
+  it("takes the path of a key", () => {
+    const key = join(folder, "key.pem");
+    writeFileSync(key, "KEY");
+    expect(of({ "security.protocol": "ssl", "ssl.key.location": key }).ssl).toMatchObject({ key: "KEY" });
+  });
+
   it("never says a secret in a message", () => {
     expect(() => of({ "sasl.password": "secret:count" })).not.toThrow(/hush/);
     expect(() => of({ "sasl.password": "secret:password" }, null)).toThrow(/no secrets file/);

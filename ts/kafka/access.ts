@@ -27,8 +27,27 @@ const KNOWN = new Set([
   "enable.ssl.certificate.verification",
 ]);
 
-/** Errors: `config_invalid` for a property without a rule, a missing secret or an unreadable file. */
+/** Properties whose value is a secret: passwords, and keys that are not given by the path of a file. */
+const isSecret = (name: string) =>
+  /(?:password|passphrase|secret)$|\.key(?:store)?\./.test(name) && !name.endsWith(".location");
+
+/**
+ * A secret has to be named, not written out: properties lie in settings, parameters and submissions, which others may read.
+ * Errors: `config_invalid`, naming the property and never its value.
+ */
+export function refuseLiteralSecrets(properties: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(properties))
+    if (isSecret(name) && !value.startsWith("secret:"))
+      throw refused(
+        name,
+        '"secret:NAME" and the secret under NAME in the file of MILLRACE_SECRETS',
+        "a literal",
+      );
+}
+
+/** Errors: `config_invalid` for a property without a rule, a secret that is written out or missing, or an unreadable file. */
 export function connection(access: KafkaAccess): Connection {
+  refuseLiteralSecrets(access.properties);
   const brokers = access.bootstrap
     .split(",")
     .map((broker) => broker.trim())
