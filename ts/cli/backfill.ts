@@ -13,7 +13,7 @@ import { epochMs } from "../source/formats/cells.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { kaggleInput } from "../source/replay/kaggle.ts";
 import { stage } from "../source/replay/stage.ts";
-import { type BadRow, describeBad } from "../source/row.ts";
+import { type BadRow, describeBad, describeLeftOut } from "../source/row.ts";
 import { firstArchived, reachOf } from "../supervise/archive.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { type BackfillFrom, decided, planBackfill } from "../supervise/plan.ts";
@@ -43,8 +43,8 @@ export interface BackfillEffects extends Pick<BatchOptions, "signal" | "onReport
   readonly onSource?: (line: string) => void;
   /** So many rows are staged, now and then. */
   readonly onStaging?: (rows: number) => void;
-  /** All are: so many rows, so many that were bad and left out. */
-  readonly onStaged?: (rows: number, bad: number) => void;
+  /** All are: so many rows; so many that were bad, or there before, and left out. */
+  readonly onStaged?: (rows: number, bad: number, repeats: number) => void;
 }
 
 /** Staging is minutes of disk work at most; a batch over years of one-minute data is an hour's. */
@@ -68,7 +68,8 @@ export async function backfill(
   let from: BackfillFrom;
   if (flags.file === null && flags.data === null) from = await rangeOf(settings, flags, onSource, warn);
   else {
-    let bad = 0;
+    let [bad, repeats] = [0, 0];
+    const onRepeat = () => repeats++;
     const onBad = (row: BadRow) => {
       if (bad++ < BAD_SHOWN_MAX) warn(describeBad(row));
     };
@@ -76,13 +77,13 @@ export async function backfill(
     const span = { from_ms: from_ms === null ? null : from_ms - contract.window_ms, to_ms };
     const input =
       flags.data === null
-        ? fileInput({ path: flags.file!, contract, units: flags.units, ...span, onBad })
+        ? fileInput({ path: flags.file!, contract, units: flags.units, ...span, onBad, onRepeat })
         : kaggleInput({ folder: flags.data, contract, ...span, onBad });
     const folder = join(stateDir(settings), "staged");
     mkdirSync(folder, { recursive: true });
     const path = join(folder, `${(await input.fingerprint()).slice(0, 16)}.avro`);
     const staged = await stage(input, path, contract.schemas.observation, onStaging);
-    onStaged?.(staged.rows, bad);
+    onStaged?.(staged.rows, bad, repeats);
     if (staged.rows === 0)
       throw new PipelineError(
         "config_invalid",
@@ -272,8 +273,8 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
           warn: (text) => console.error(text),
           onSource: say,
           onStaging: (rows) => say(`staged ${rows.toLocaleString("en-US")} observations`),
-          onStaged: (rows, bad) =>
-            say(`staged ${rows.toLocaleString("en-US")} observations, ${bad} bad rows or cells left out`),
+          onStaged: (rows, bad, repeats) =>
+            say(`staged ${rows.toLocaleString("en-US")} observations, ${describeLeftOut(bad, repeats)}`),
         }),
       );
     });

@@ -7,7 +7,7 @@ import type { Settings } from "../engines/settings.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { kaggleInput } from "../source/replay/kaggle.ts";
-import { type BadRow, describeBad } from "../source/row.ts";
+import { type BadRow, describeBad, describeLeftOut } from "../source/row.ts";
 import { type Certified, certify, certifyInput } from "../supervise/certify.ts";
 import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
@@ -63,7 +63,8 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
         throw new PipelineError("config_invalid", 'Cannot use --sample "0": expected at least one window');
       const seed = whole("--seed", options.seed);
       const job = namesOf(pipeline, settings.namespace).jobs.certify;
-      let bad = 0;
+      let [bad, repeats] = [0, 0];
+      const onRepeat = () => repeats++;
       const onBad = (row: BadRow) => {
         if (bad++ < BAD_SHOWN_MAX) console.error(describeBad(row));
       };
@@ -71,7 +72,16 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
       const input =
         options.file !== undefined
           ? // As the rows stand: what came late in the file comes late in the stream.
-            fileInput({ path: options.file, contract, units, from_ms, to_ms, order: "file", onBad })
+            fileInput({
+              path: options.file,
+              contract,
+              units,
+              from_ms,
+              to_ms,
+              order: "file",
+              onBad,
+              onRepeat,
+            })
           : options.data !== undefined
             ? kaggleInput({ folder: options.data, contract, from_ms, to_ms, onBad })
             : null;
@@ -89,6 +99,7 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
       });
       const { certificate, path } = done as unknown as Certified;
       if (!options.json) {
+        if (bad + repeats > 0) console.log(`  noted: ${describeLeftOut(bad, repeats)}`);
         for (const note of certificate.notes) console.log(`  noted: ${note}`);
         console.log(`  ${path}`);
       }

@@ -11,7 +11,7 @@ import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { epochMs } from "../source/formats/cells.ts";
 import { type FeedReport, feed, type Progress } from "../source/replay/feed.ts";
 import { type Format, fileInput } from "../source/replay/input.ts";
-import { describeBad } from "../source/row.ts";
+import { describeBad, describeLeftOut } from "../source/row.ts";
 import { spanOf, targetOf } from "../source/send/target.ts";
 import { untilReadable } from "../supervise/applied.ts";
 
@@ -39,8 +39,10 @@ export interface ReplayEffects {
 const BAD_SHOWN_MAX = 20;
 
 export interface ReplayReport extends FeedReport {
-  /** Rows that could not be observations. */
+  /** Rows that could not be observations, a station's second row of one time with other values among them. */
   readonly bad: number;
+  /** Rows that were there before, value for value. */
+  readonly repeats: number;
 }
 
 /** Errors: those of `feed`, and `config_invalid` for a file or a flag that makes no sense. */
@@ -50,7 +52,7 @@ export async function replay(
   effects: ReplayEffects,
 ): Promise<ReplayReport> {
   const { pipeline, contract } = pipelineOf(settings.pipeline);
-  let bad = 0;
+  let [bad, repeats] = [0, 0];
   const input = fileInput({
     path: flags.path,
     contract,
@@ -64,6 +66,7 @@ export async function replay(
       if (bad === BAD_SHOWN_MAX) effects.warn("… more bad rows follow; they are counted");
       bad++;
     },
+    onRepeat: () => repeats++,
   });
   const kafka = connectKafka(settings.kafka, { client_id: `${pipeline.name}-${flags.source}` });
   const registry = connectRegistry(settings.registryUrl);
@@ -88,7 +91,7 @@ export async function replay(
       signal: effects.signal,
       onProgress: (progress) => effects.progress(progress, bad),
     });
-    return { ...report, bad };
+    return { ...report, bad, repeats };
   } finally {
     await kafka.close();
   }
@@ -204,15 +207,18 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
         progress: json ? () => {} : line.update,
       });
       line.end();
-      const { sent, resumed_at, bad, place, finished } = report;
+      const { sent, resumed_at, bad, repeats, place, finished } = report;
       if (json)
         console.log(
-          JSON.stringify({ sent, resumed_at, bad, finished, pass: place.pass, position: place.position }),
+          JSON.stringify({
+            ...{ sent, resumed_at, bad, repeats, finished },
+            ...{ pass: place.pass, position: place.position },
+          }),
         );
       else
         console.log(
           `${finished ? "Sent" : "Stopped after sending"} ${count(sent)} observations` +
-            `${resumed_at > 0 ? `, going on after ${count(resumed_at)} of an earlier run` : ""}; ${count(bad)} bad rows left out`,
+            `${resumed_at > 0 ? `, going on after ${count(resumed_at)} of an earlier run` : ""}; ${describeLeftOut(bad, repeats)}`,
         );
     });
 }

@@ -32,3 +32,10 @@ export interface BadRow {
 export function describeBad({ file, line, column, reason }: BadRow): string {
   return `${file}:${line}${column === null ? "" : ` column "${column}"`}: ${reason}`;
 }
+
+/** What a reader did not hand on, in words: `3 bad rows and 1 repeat left out`. */
+export function describeLeftOut(bad: number, repeats: number): string {
+  const words = (n: number, word: string): string =>
+    `${n.toLocaleString("en-US")} ${word}${n === 1 ? "" : "s"}`;
+  return `${words(bad, "bad row")} and ${words(repeats, "repeat")} left out`;
+}

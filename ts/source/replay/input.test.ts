@@ -21,12 +21,19 @@ const file = (name: string, content: string | Buffer): string => {
 const read = async (
   path: string,
   options: Partial<FileOptions> = {},
-): Promise<{ rows: Row[]; bad: string[] }> => {
+): Promise<{ rows: Row[]; bad: string[]; repeats: number }> => {
   const bad: BadRow[] = [];
-  const input = fileInput({ path, contract, onBad: (b) => bad.push(b), ...options });
+  let repeats = 0;
+  const input = fileInput({
+    path,
+    contract,
+    onBad: (b) => bad.push(b),
+    onRepeat: () => repeats++,
+    ...options,
+  });
   const rows: Row[] = [];
   for await (const chunk of input.rows()) rows.push(...chunk);
-  return { rows, bad: bad.map((b) => describeBad({ ...b, file: "f" })) };
+  return { rows, bad: bad.map((b) => describeBad({ ...b, file: "f" })), repeats };
 };
 const HEADER = "station_id,timestamp,temperature,humidity,pressure,wind_speed,wind_direction,precipitation";
 const at = (s: number): string => new Date(Date.UTC(2017, 0, 1) + s * 1000).toISOString();
@@ -87,6 +94,39 @@ describe("fileInput() of CSV", () => {
     );
   });
 
+  it.each(["time", "file"] as const)(
+    "hands on a station's row of one time once, in order of %s",
+    async (order) => {
+      const line = (s: number, value: number): string => `a,${at(s)},${value},,,,,`;
+      const lines = [line(0, 1), line(0, 1), `b,${at(0)},1,,,,,`, line(60, 2), line(60, 9), line(120, 3)];
+      // Beside each other, with other rows between, and the whole file once more.
+      const path = file("repeats.csv", [HEADER, ...lines, lines[0], lines[3]].join("\n"));
+      const { rows, bad, repeats } = await read(path, { order });
+      expect(rows.map((r) => [r.key, r.record["temperature"]])).toEqual([
+        ["a", 1],
+        ["b", 1],
+        ["a", 2],
+        ["a", 3],
+      ]);
+      expect(repeats).toBe(3);
+      expect(bad).toEqual([
+        `f:6: expected one row of "a" at ${at(60)}, got a second one with other values; the first stays`,
+      ]);
+    },
+  );
+
+  it("counts a repeat once, however often the rows are read", async () => {
+    const path = file("twice.csv", `${HEADER}\na,${at(0)},1,,,,,\na,${at(0)},1,,,,,\n`);
+    let repeats = 0;
+    const input = fileInput({ path, contract, onRepeat: () => repeats++ });
+    for (const _ of [1, 2]) {
+      const rows: Row[] = [];
+      for await (const chunk of input.rows()) rows.push(...chunk);
+      expect(rows).toHaveLength(1);
+    }
+    expect(repeats).toBe(1);
+  });
+
   it("reads what was written, whatever the names", async () => {
     const name = fc.string({ minLength: 1 }).filter((s) => s.isWellFormed() && !/^\uFEFF/.test(s));
     const row = fc.tuple(
@@ -96,7 +136,9 @@ describe("fileInput() of CSV", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(row, { maxLength: 30 }), fc.boolean(), async (rows, gz) => {
-        const sorted = rows.toSorted((a, b) => a[1] - b[1]);
+        const sorted = rows
+          .filter(([key, time], i) => rows.findIndex((r) => r[0] === key && r[1] === time) === i)
+          .toSorted((a, b) => a[1] - b[1]);
         const quoted = (s: string): string => `"${s.replaceAll('"', '""')}"`;
         const text = ["station_id,timestamp,temperature"]
           .concat(sorted.map(([key, time, value]) => `${quoted(key)},${time},${value ?? ""}`))

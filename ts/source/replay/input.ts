@@ -1,5 +1,5 @@
 // One file of observations as an Input: opens it, undoes gzip, picks the format, maps cells, keeps the time order.
-// Rows that cannot be observations are handed to `onBad` and left out; the good ones go on.
+// Rows that cannot be observations are handed to `onBad` and left out, as are those that were there before; the others go on.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -14,6 +14,7 @@ import { avroRecords } from "../formats/container.ts";
 import { csvRecords, type Located } from "../formats/csv.ts";
 import { jsonRecords } from "../formats/jsonl.ts";
 import type { BadRow, Input, Row } from "../row.ts";
+import { Repeats } from "./repeats.ts";
 
 export type Format = "csv" | "jsonl" | "avro";
 
@@ -30,8 +31,10 @@ export interface FileOptions {
   readonly to_ms?: number | null;
   /** `time`: a row older than the one above it is bad. `file`: rows come as they stand, late ones too. */
   readonly order?: "time" | "file";
-  /** Each bad row once, however often the rows are read. */
+  /** Each bad row once, however often the rows are read. One of them: a station's second row of one time with other values. */
   readonly onBad?: (bad: BadRow) => void;
+  /** Each row that was there before, value for value, and is left out. */
+  readonly onRepeat?: () => void;
 }
 
 const ENDINGS: Readonly<Record<string, Format>> = {
@@ -54,6 +57,7 @@ export function fileInput(options: FileOptions): Input {
     to_ms = null,
     order = "time",
     onBad = () => {},
+    onRepeat = () => {},
   } = options;
   const format = options.format ?? formatOf(path);
   const mapper = mapperOf(contract, units);
@@ -67,16 +71,33 @@ export function fileInput(options: FileOptions): Input {
     told_line = bad.line;
     onBad(bad);
   };
+  let counted_line = 0;
+  const count = (line: number): void => {
+    if (line <= counted_line) return;
+    counted_line = line;
+    onRepeat();
+  };
 
   async function* rows(): AsyncGenerator<readonly Row[]> {
     const stream = await opened(path);
     let chunk: Row[] = [];
     let newest = Number.NEGATIVE_INFINITY;
+    const repeats = new Repeats();
     try {
       for await (const { line, cells, bad } of recordsOf(format, stream, path, fields, required)) {
         const row = cells === null ? bad! : mapper(cells);
         if (isBad(row)) {
           tell({ file, line, ...row });
+          continue;
+        }
+        const verdict = repeats.judge(row);
+        if (verdict === "repeat") {
+          count(line);
+          continue;
+        }
+        if (verdict === "conflict") {
+          const reason = `expected one row of "${row.key}" at ${new Date(row.time).toISOString()}, got a second one with other values; the first stays`;
+          tell({ file, line, column: null, reason });
           continue;
         }
         if (order === "time" && row.time < newest) {
