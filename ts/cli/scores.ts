@@ -5,7 +5,7 @@ import { unitWord } from "../contract/index.ts";
 /** Scores by name; one that has a unit ends in it. Null where there is none. */
 export type Metrics = Readonly<Record<string, number | null>>;
 
-/** The parts of result.json that are read here (jobs/ray/ray_jobs/evaluate.py writes it). */
+/** The parts of result.json that are read here (jobs/ray/ray_jobs/judge/evaluate.py writes it). */
 export interface Evaluation {
   readonly pipeline: string;
   readonly split: { readonly name: string; readonly from_ms: number; readonly to_ms: number };

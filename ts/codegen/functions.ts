@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-export const DERIVED = "jobs/ray/ray_jobs/derived";
+export const DERIVED = "jobs/ray/ray_jobs/model/derived";
 
 /** `<module>.<name>` → names of its parameters. */
 export type Functions = ReadonlyMap<string, readonly string[]>;

@@ -14,7 +14,7 @@ const PRIMITIVE = {
   bytes: "bytes",
 } as const;
 
-/** One job of an engine: the pure part of its name, and the module of ours that has `run(contract, params, reporter)`. */
+/** One job of an engine: the pure part of its name, and `<room>.<module>` of ours that has `run(contract, params, reporter)`. */
 export interface Job {
   readonly name: string;
   readonly module: string;
@@ -184,6 +184,7 @@ export function entrypoint(
   { root, by_path }: { readonly root: string; readonly by_path: boolean },
 ): string {
   const params = `${pascal(job.name)}Params`;
+  const [room, module] = job.module.split(".");
   return text([
     ...header.map((line) => `# ${line}`),
     "",
@@ -197,13 +198,13 @@ export function entrypoint(
           "",
         ]
       : []),
-    `from ${root} import ${job.module}  # ours: run(contract, params: ${params}, reporter)`,
+    `from ${root}.${room} import ${module}  # ours: run(contract, params: ${params}, reporter)`,
     `from ${root}.generated import job`,
     `from ${root}.generated.params import ${params}`,
     `from ${root}.generated.${pipeline}_contract import CONTRACT`,
     "",
     'if __name__ == "__main__":',
-    `    job.main("${pipeline}-${job.name}", CONTRACT, ${params}, ${job.module}.run)`,
+    `    job.main("${pipeline}-${job.name}", CONTRACT, ${params}, ${module}.run)`,
   ]);
 }
 

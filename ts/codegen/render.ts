@@ -37,10 +37,10 @@ export const ENGINES: readonly Engine[] = [
     root: "spark_jobs",
     by_path: true,
     jobs: [
-      { name: "features", module: "features" },
-      { name: "archive", module: "archive" },
-      { name: "backfill", module: "backfill" },
-      { name: "certify", module: "certify" },
+      { name: "features", module: "windows.features" },
+      { name: "archive", module: "archive.archive" },
+      { name: "backfill", module: "windows.backfill" },
+      { name: "certify", module: "certify.certify" },
     ],
   },
   {
@@ -48,10 +48,10 @@ export const ENGINES: readonly Engine[] = [
     root: "ray_jobs",
     by_path: false,
     jobs: [
-      { name: "evaluate", module: "evaluate" },
-      { name: "infer", module: "infer" },
-      { name: "seed", module: "seed" },
-      { name: "train", module: "train" },
+      { name: "evaluate", module: "judge.evaluate" },
+      { name: "infer", module: "stream.infer" },
+      { name: "seed", module: "train.seed" },
+      { name: "train", module: "train.train" },
     ],
   },
 ];

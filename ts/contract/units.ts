@@ -54,7 +54,7 @@ export const UNITS = {
 
 export type Unit = keyof typeof UNITS;
 
-/** A unit as part of a name; the same as unit_word in jobs/ray/ray_jobs/scores.py. */
+/** A unit as part of a name; the same as unit_word in jobs/ray/ray_jobs/judge/scores.py. */
 export const unitWord = (unit: string | null): string =>
   (unit ?? "1").replaceAll("%", "pct").replaceAll("/", "_per_");
 

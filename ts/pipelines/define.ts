@@ -14,7 +14,7 @@ export interface Station {
   readonly elevation_m: number | null;
 }
 
-/** `function` is `<module>.<name>` in jobs/ray/ray_jobs/derived. */
+/** `function` is `<module>.<name>` in jobs/ray/ray_jobs/model/derived. */
 export interface Derived {
   readonly column: string;
   readonly function: string;

@@ -1,4 +1,4 @@
-// What the archive holds and what it lacks. Its table is read by Python beside the jobs (spark_jobs.archived), which names
+// What the archive holds and what it lacks. Its table is read by Python beside the jobs (spark_jobs.archive.archived), which names
 // the offsets that are not there; Kafka says which of them are committed records. A hole of markers or of an aborted
 // transaction is none; below the topic's beginning nobody can tell any more. Writes nothing.
 
@@ -17,7 +17,7 @@ import { unique } from "./run.ts";
 /** First inclusive, end exclusive. */
 export type Span = readonly [first: number, end: number];
 
-/** What spark_jobs.archived says of a table; `repeated` counts rows beyond one an offset, `holes` lie between first and end. */
+/** What spark_jobs.archive.archived says of a table; `repeated` counts rows beyond one an offset, `holes` lie between first and end. */
 interface Table {
   readonly version: number;
   readonly first_version: number;
@@ -220,7 +220,7 @@ async function readTable(
     offsets: offsets ?? null,
   });
   try {
-    const done = await execa(settings.pythonPath, ["-m", "spark_jobs.archived", file], {
+    const done = await execa(settings.pythonPath, ["-m", "spark_jobs.archive.archived", file], {
       cwd: join(settings.root, "jobs", "pyspark"),
       reject: false,
       maxBuffer: 1 << 30,

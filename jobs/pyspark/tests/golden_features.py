@@ -17,8 +17,9 @@ from typing import Any
 import fastavro
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import decode, features, io
 from spark_jobs.generated.weather_contract import CONTRACT
+from spark_jobs.kit import io
+from spark_jobs.windows import decode, features
 from tests import golden_files, streams
 from tests.sessions import local_session
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-from spark_jobs import io
+from spark_jobs.kit import io
 
 ROOT = Path(__file__).resolve().parents[3]
 JARS = ROOT / "target" / "engines" / "spark"

@@ -21,7 +21,7 @@ from typing import Any
 
 import confluent_kafka
 import fastavro
-from spark_jobs import oracle
+from spark_jobs.certify import oracle
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.weather_contract import CONTRACT
 

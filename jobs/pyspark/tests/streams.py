@@ -16,8 +16,8 @@ from pyspark.sql.types import (
     StructType,
     TimestampType,
 )
+from spark_jobs.certify.oracle import Observation, Row, in_range
 from spark_jobs.generated.contract import Contract
-from spark_jobs.oracle import Observation, Row, in_range
 
 # A Tuesday; windows of any size begin here.
 START_MS = 1_488_844_800_000

@@ -12,9 +12,11 @@ from typing import Any
 import deltalake
 import pytest
 from pyspark.sql import SparkSession
-from spark_jobs import archive, decode, table
+from spark_jobs.archive import archive
 from spark_jobs.generated.job import JobError
 from spark_jobs.generated.params import ArchiveParams, KafkaAccess
+from spark_jobs.kit import table
+from spark_jobs.windows import decode
 from tests.contracts import METERS, WEATHER
 from tests.test_decode import FAULTS, RAW, SCHEMAS, T, encoded, record
 

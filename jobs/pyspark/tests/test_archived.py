@@ -12,7 +12,8 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
-from spark_jobs import archived, table
+from spark_jobs.archive import archived
+from spark_jobs.kit import table
 
 HOUR_MS = 3_600_000
 

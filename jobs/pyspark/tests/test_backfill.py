@@ -11,9 +11,11 @@ import deltalake
 import fastavro
 import pytest
 from pyspark.sql import SparkSession
-from spark_jobs import archive, backfill, decode, oracle
+from spark_jobs.archive import archive
+from spark_jobs.certify import oracle
 from spark_jobs.generated.job import JobError
 from spark_jobs.generated.params import BackfillParams
+from spark_jobs.windows import backfill, decode
 from tests import streams, test_archive
 from tests.contracts import WEATHER
 

@@ -20,11 +20,13 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import backfill, certificate, certify, comparison, decode, io, levels, oracle, windows
+from spark_jobs.certify import certificate, certify, comparison, levels, oracle
+from spark_jobs.certify.oracle import Record
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError
 from spark_jobs.generated.params import CertifyParams, KafkaAccess
-from spark_jobs.oracle import Record
+from spark_jobs.kit import io
+from spark_jobs.windows import backfill, decode, windows
 from tests import streams
 from tests.contracts import METERS, WEATHER
 

@@ -17,7 +17,7 @@ import fastavro
 import pytest
 from fastavro.validation import ValidationError, validate
 from ray_jobs.generated import weather_contract as of_ray
-from ray_jobs.io import BadRecord, Decoder
+from ray_jobs.kit.io import BadRecord, Decoder
 from spark_jobs.generated.weather_contract import CONTRACT
 
 ROOT = Path(__file__).resolve().parents[3]

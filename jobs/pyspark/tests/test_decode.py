@@ -10,7 +10,7 @@ from typing import Any
 import fastavro
 import pytest
 from pyspark.sql import SparkSession
-from spark_jobs import decode
+from spark_jobs.windows import decode
 from tests import streams
 from tests.contracts import METERS, WEATHER
 

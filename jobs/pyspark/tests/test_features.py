@@ -11,7 +11,9 @@ import fastavro
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import decode, features, io, oracle
+from spark_jobs.certify import oracle
+from spark_jobs.kit import io
+from spark_jobs.windows import decode, features
 from tests import streams
 from tests.contracts import WEATHER
 

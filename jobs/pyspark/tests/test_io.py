@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from spark_jobs import io
-from spark_jobs.progress import Progress, epoch_ms, lag
+from spark_jobs.kit import io
+from spark_jobs.kit.progress import Progress, epoch_ms, lag
 
 
 def test_java_client_says_the_same_as_librdkafka() -> None:

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs import features, oracle, windows
+from spark_jobs.certify import oracle
 from spark_jobs.generated.contract import Contract
+from spark_jobs.windows import features, windows
 from tests import streams
 from tests.contracts import METERS, WEATHER
 

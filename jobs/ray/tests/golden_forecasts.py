@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from ray_jobs import model, worker
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.params import InferParams
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.io import Decoder, Encoder
-from ray_jobs.predict import Incoming
-from ray_jobs.seed import partition_of
-from ray_jobs.verify import Book
-from ray_jobs.worker import Status, Worker
+from ray_jobs.kit.io import Decoder, Encoder
+from ray_jobs.ledger.verify import Book
+from ray_jobs.model import heads as model
+from ray_jobs.stream import worker
+from ray_jobs.stream.predict import Incoming
+from ray_jobs.stream.worker import Status, Worker
+from ray_jobs.train.seed import partition_of
 from tests import golden_files
 
 NOW_MS = 1_700_000_000_500

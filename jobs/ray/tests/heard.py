@@ -11,10 +11,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ray_jobs.fold import Fold, Step
+from ray_jobs.fold.fold import Fold, Step
+from ray_jobs.fold.neighbours import HOUR_MS, NOBODY, Near, Neighbours, rule_of, seats
 from ray_jobs.generated.contract import Contract
-from ray_jobs.neighbours import HOUR_MS, NOBODY, Near, Neighbours, rule_of, seats
-from ray_jobs.ring import StationState
+from ray_jobs.state.ring import StationState
 
 Record = dict[str, Any]
 

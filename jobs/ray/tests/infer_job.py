@@ -31,9 +31,9 @@ class Lines:
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     import ray
-    from ray_jobs import infer
     from ray_jobs.generated.params import InferParams
     from ray_jobs.generated.weather_contract import CONTRACT
+    from ray_jobs.stream import infer
     from tests.scores import load_and_tell
 
     params = InferParams.parse(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -30,19 +30,19 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
-from ray_jobs import model as models
-from ray_jobs import registry
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.io import Decoder, Encoder
-from ray_jobs.predict import Codecs, Incoming, Names, Scorer
-from ray_jobs.ring import StationState
-from ray_jobs.worker import restore
+from ray_jobs.kit import registry
+from ray_jobs.kit.io import Decoder, Encoder
+from ray_jobs.model import heads as models
+from ray_jobs.state.ring import StationState
+from ray_jobs.stream.predict import Codecs, Incoming, Names, Scorer
+from ray_jobs.stream.worker import restore
 from tests.heard import HeardFold, heard, rows_of, wrong_heard
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "pyspark"))
-from spark_jobs import oracle
+from spark_jobs.certify import oracle
 
 SCHEMA_OF = {"raw": "observation"}
 # Of the run itself: when it happened, and how far the actor had read the history of others.

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ray_jobs.conformal import Forecast, bounds
 from ray_jobs.generated.contract import Contract
+from ray_jobs.ledger.conformal import Forecast, bounds
 
 
 class FakeModel:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 if __name__ == "__main__":
     sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
-    from ray_jobs.champion import Champion
     from ray_jobs.generated.job import kafka_config
     from ray_jobs.generated.params import InferParams
     from ray_jobs.generated.weather_contract import CONTRACT
-    from ray_jobs.worker import Status, Worker
+    from ray_jobs.model.champion import Champion
+    from ray_jobs.stream.worker import Status, Worker
     from tests.scores import load
 
     params = InferParams.parse(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))

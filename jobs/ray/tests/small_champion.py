@@ -15,12 +15,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ray_jobs import model, registry
-from ray_jobs.cluster import Inline
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.train import train
+from ray_jobs.kit import registry
+from ray_jobs.kit.cluster import Inline
+from ray_jobs.model import heads as model
+from ray_jobs.train.train import train
 from tests.tables import train_params, write_sample
 
 FROM, CUT = "2016-01-01", "2016-08-01"

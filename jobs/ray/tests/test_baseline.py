@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray_jobs import baseline
-from ray_jobs.baseline import DAY_MS, YEAR_MS, Floats
+from ray_jobs.model import baseline
+from ray_jobs.model.baseline import DAY_MS, YEAR_MS, Floats
 
 HOUR = 3_600_000.0
 T0 = 1_420_070_400_000.0

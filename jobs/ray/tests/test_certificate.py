@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, write_deltalake
-from ray_jobs import certificate, table
-from ray_jobs.certificate import Commit
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.judge import certificate
+from ray_jobs.judge.certificate import Commit
+from ray_jobs.kit import table
 from tests.tables import epoch_ms, train_params
 
 FROM, TO = epoch_ms("2016-01-01"), epoch_ms("2016-06-01")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray_jobs import train
-from ray_jobs.cluster import Cluster, Inline, Race
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.kit.cluster import Cluster, Inline, Race
+from ray_jobs.train import train
 from tests.tables import train_params, write_sample
 
 ROOT = Path(__file__).resolve().parents[1]

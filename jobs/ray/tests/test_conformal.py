@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray_jobs import conformal
-from ray_jobs.conformal import GRID, Calibration
+from ray_jobs.ledger import conformal
+from ray_jobs.ledger.conformal import GRID, Calibration
 
 BANDS = (0.5, 0.8, 0.9)
 ANY = np.array([-math.inf]), np.array([math.inf])

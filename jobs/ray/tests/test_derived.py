@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ray_jobs.derived.sky import sun_elevation_sine
-from ray_jobs.derived.weather import dew_point
-from ray_jobs.design import Design, function_of
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.contract import Derived
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.model.derived.sky import sun_elevation_sine
+from ray_jobs.model.derived.weather import dew_point
+from ray_jobs.model.design import Design, function_of
 from tests.feature_rows import meters
 from tests.tables import epoch_ms
 

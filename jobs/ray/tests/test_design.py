@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from ray_jobs import linear
-from ray_jobs.baseline import Baseline, harmonics
-from ray_jobs.design import Design
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.contract import Contract, Neighbour
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.linear import BLOCKS, Linear
-from ray_jobs.sectors import WEIGHT_KM, around_of
+from ray_jobs.model import linear
+from ray_jobs.model.baseline import Baseline, harmonics
+from ray_jobs.model.design import Design
+from ray_jobs.model.linear import BLOCKS, Linear
+from ray_jobs.model.sectors import WEIGHT_KM, around_of
 from tests.feature_rows import meters
 
 AROUND = {

@@ -16,13 +16,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
-from ray_jobs import card, evaluate, references, table
-from ray_jobs.cluster import Inline
-from ray_jobs.design import HOUR_MS
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.params import EvaluateParams, Mask
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.train import train
+from ray_jobs.judge import card, evaluate, references
+from ray_jobs.kit import table
+from ray_jobs.kit.cluster import Inline
+from ray_jobs.model.design import HOUR_MS
+from ray_jobs.train.train import train
 from tests.feature_rows import meters
 from tests.tables import CITIES, SAMPLE, epoch_ms, train_params, write_sample
 

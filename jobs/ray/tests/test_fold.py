@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray_jobs import ring
-from ray_jobs.fold import APPLIED, EXPIRED, SKIPPED, Fold
+from ray_jobs.fold.fold import APPLIED, EXPIRED, SKIPPED, Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.ring import StationState
+from ray_jobs.state import ring
+from ray_jobs.state.ring import StationState
 from tests.feature_rows import HOUR_MS, Oracle, meters, row, same, streams
 
 # A ring of five hours instead of ten days: the same code, and random streams run around it several times.

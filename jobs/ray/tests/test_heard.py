@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
+from ray_jobs.fold.neighbours import HOUR_MS
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.neighbours import HOUR_MS
-from ray_jobs.predict import Incoming, Names, Outcome, Scorer
+from ray_jobs.stream.predict import Incoming, Names, Outcome, Scorer
 from tests.heard import HeardFold, heard, rows_of, wrong_heard
 from tests.scores import FakeModel
 from tests.topics import PARTITIONS, codecs_of, decoders_of, traffic, usable

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
-from ray_jobs import infer
 from ray_jobs.generated.job import JobError
-from ray_jobs.infer import Slot
-from ray_jobs.worker import Failed, now_ms
+from ray_jobs.stream import infer
+from ray_jobs.stream.infer import Slot
+from ray_jobs.stream.worker import Failed, now_ms
 
 
 class Method:

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.transactions import aborts
+from ray_jobs.kit.transactions import aborts
 from tests.heard import heard, rows_of, wrong_heard
 from tests.topics import Topics, expected, traffic, usable
 

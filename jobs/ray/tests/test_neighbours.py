@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray_jobs import ring
-from ray_jobs.fold import APPLIED, Fold
+from ray_jobs.fold.fold import APPLIED, Fold
+from ray_jobs.fold.neighbours import NOBODY, Neighbours, Rings, Tabled, column_of
 from ray_jobs.generated.contract import Contract, Neighbour
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.history import GlobalTable
-from ray_jobs.neighbours import NOBODY, Neighbours, Rings, Tabled, column_of
-from ray_jobs.ring import StationState
+from ray_jobs.state import ring
+from ray_jobs.state.history import GlobalTable
+from ray_jobs.state.ring import StationState
 from tests.feature_rows import HOUR_MS, meters, row, same
 
 STATIONS = ("a", "b", "c")

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_jobs.confidence import confidence
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.history import GlobalTable, Restoration
-from ray_jobs.io import BadRecord, Decoder, Encoder
-from ray_jobs.predict import Codecs, Incoming, Names, Outcome, Scorer
+from ray_jobs.kit.io import BadRecord, Decoder, Encoder
+from ray_jobs.model.confidence import confidence
+from ray_jobs.state.history import GlobalTable, Restoration
+from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
 from tests.feature_rows import HOUR_MS, meters, row
 from tests.scores import FakeModel
 

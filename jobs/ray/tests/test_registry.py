@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from ray_jobs import model, registry
 from ray_jobs.generated.job import JobError
+from ray_jobs.kit import registry
+from ray_jobs.model import heads as model
 
 MANIFEST: dict[str, Any] = {
     "fingerprint": "f",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from ray_jobs import scores
+from ray_jobs.judge import scores
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 VALUES = st.floats(-60, 60)

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from ray_jobs import ring, seed, table
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.params import KafkaAccess, SeedParams
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.io import Decoder, Encoder
-from ray_jobs.ring import Cell
+from ray_jobs.kit import table
+from ray_jobs.kit.io import Decoder, Encoder
+from ray_jobs.state import ring
+from ray_jobs.state.ring import Cell
+from ray_jobs.train import seed
 from tests.tables import CITIES, epoch_ms, write_sample
 from tests.topics import IDS, PARTITIONS, Topics
 

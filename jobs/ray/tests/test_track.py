@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ray_jobs import conformal, track
-from ray_jobs.design import HOUR_MS
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.track import Heard, Month
+from ray_jobs.judge import track
+from ray_jobs.judge.track import Heard, Month
+from ray_jobs.ledger import conformal
+from ray_jobs.model.design import HOUR_MS
 from tests.tables import epoch_ms
 
 SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))

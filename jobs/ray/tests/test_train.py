@@ -17,15 +17,16 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ray_jobs import model as model_of
-from ray_jobs import samples, table, train
-from ray_jobs.baseline import Baseline
-from ray_jobs.cluster import Inline
-from ray_jobs.design import HOUR_MS, Design
-from ray_jobs.fold import Fold
+from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.samples import FIT, TEST, WATCH
+from ray_jobs.kit import table
+from ray_jobs.kit.cluster import Inline
+from ray_jobs.model import heads as model_of
+from ray_jobs.model.baseline import Baseline
+from ray_jobs.model.design import HOUR_MS, Design
+from ray_jobs.train import samples, train
+from ray_jobs.train.samples import FIT, TEST, WATCH
 from tests import feature_rows
 from tests.tables import SAMPLE, epoch_ms, train_params, write_sample
 

@@ -8,9 +8,11 @@ import random
 import lightgbm
 import numpy as np
 import pytest
-from ray_jobs import bins, card, tuning
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.tuning import SPACE, Head, Rows, Settings, Trials
+from ray_jobs.judge import card
+from ray_jobs.model import bins
+from ray_jobs.train import tuning
+from ray_jobs.train.tuning import SPACE, Head, Rows, Settings, Trials
 from tests.feature_rows import meters
 
 GIVEN = Settings(63, 0.1)

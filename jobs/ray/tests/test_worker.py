@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from ray_jobs import ring, worker
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.io import Decoder, Encoder
-from ray_jobs.ring import Cell
-from ray_jobs.transactions import patiently
-from ray_jobs.worker import Failed, restore
+from ray_jobs.kit.io import Decoder, Encoder
+from ray_jobs.kit.transactions import patiently
+from ray_jobs.state import ring
+from ray_jobs.state.ring import Cell
+from ray_jobs.stream import worker
+from ray_jobs.stream.worker import Failed, restore
 
 T0 = 1_480_550_400_000
 SCHEMA = CONTRACT.schemas["history"]

@@ -26,8 +26,8 @@ from confluent_kafka.admin import (
 )
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.params import InferParams
-from ray_jobs.io import BadRecord, Decoder, Encoder
-from ray_jobs.predict import Codecs, Incoming, Names, Scorer
+from ray_jobs.kit.io import BadRecord, Decoder, Encoder
+from ray_jobs.stream.predict import Codecs, Incoming, Names, Scorer
 from tests.feature_rows import row
 from tests.heard import HeardFold
 from tests.scores import FakeModel

@@ -7,7 +7,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from spark_jobs import archive  # ours: run(contract, params: ArchiveParams, reporter)
+from spark_jobs.archive import archive  # ours: run(contract, params: ArchiveParams, reporter)
 from spark_jobs.generated import job
 from spark_jobs.generated.params import ArchiveParams
 from spark_jobs.generated.weather_contract import CONTRACT

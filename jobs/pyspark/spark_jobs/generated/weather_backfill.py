@@ -7,7 +7,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from spark_jobs import backfill  # ours: run(contract, params: BackfillParams, reporter)
+from spark_jobs.windows import backfill  # ours: run(contract, params: BackfillParams, reporter)
 from spark_jobs.generated import job
 from spark_jobs.generated.params import BackfillParams
 from spark_jobs.generated.weather_contract import CONTRACT

@@ -53,7 +53,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Derived:
-    """A column of the heads: `function` is `<module>.<name>` in ray_jobs/derived, `inputs` its arguments in order,
+    """A column of the heads: `function` is `<module>.<name>` in ray_jobs/model/derived, `inputs` its arguments in order,
     each a column of `history_values` or one of latitude, longitude, elevation_m and t_ms.
     """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from spark_jobs import certify  # ours: run(contract, params: CertifyParams, reporter)
+from spark_jobs.certify import certify  # ours: run(contract, params: CertifyParams, reporter)
 from spark_jobs.generated import job
 from spark_jobs.generated.params import CertifyParams
 from spark_jobs.generated.meters_contract import CONTRACT

@@ -1,0 +1,163 @@
+"""The ring of cells behind a station's lags: each cell keeps the newest row of its span, the ring keeps the newest
+cells.
+
+The fold writes it, weather-history is its changelog, a restore reads it back. Knows cells and their numbers only: no
+Kafka, no lags, no verdicts. All times are UTC epoch ms. A missing value is NaN in memory and null in a record.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ray_jobs.generated.contract import Contract
+
+if TYPE_CHECKING:
+    from ray_jobs.ledger.verify import Ledger
+    from ray_jobs.state.means import Sums
+
+NONE = -(1 << 62)
+NO_VERSION = 0
+
+
+class Cell(NamedTuple):
+    """The newest row of one span of window ends, and which versions were applied in it.
+
+    `cell` is absolute: cell c holds window ends in (c * cell_ms, (c + 1) * cell_ms], start exclusive, end inclusive.
+    `versions` has one number a slide slot (see `version`), 0 where no row came. `values` follows
+    contract.history_values. `partition` and `offset` say which feature record the newest row was; -1 as offset for a
+    seed.
+    """
+
+    cell: int
+    window_end: int
+    plan_epoch: int
+    revision: int
+    partition: int
+    offset: int
+    versions: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+class StationState:
+    """All that the fold remembers of one station: ring slot -> cell, and the number of the newest cell (NONE when
+    empty).
+
+    It is a function of the station's history records alone, so a restored state equals the one that wrote them. Cells
+    that have left the ring may linger in their slots until a newer one takes their place; their number tells them
+    apart. `sums` is a cache of means.py and can be dropped at any time. `ledger` is not the fold's but verify.py's: it
+    lives and dies with the state.
+    """
+
+    __slots__ = ("cells", "ledger", "newest", "sums")
+
+    def __init__(self) -> None:
+        self.cells: dict[int, Cell] = {}
+        self.newest = NONE
+        self.sums: Sums | None = None
+        self.ledger: Ledger | None = None
+
+    def put(self, cell: Cell, ring_cells: int) -> None:
+        """Takes a cell from a history record. Edges: an older cell never displaces a newer one of the same slot."""
+        slot = cell.cell % ring_cells
+        held = self.cells.get(slot)
+        if held is None or held.cell <= cell.cell:
+            self.cells[slot] = cell
+        if cell.cell > self.newest:
+            self.newest = cell.cell
+        self.sums = None
+
+    def live(self, ring_cells: int) -> dict[int, Cell]:
+        """Absolute cell number -> cell, without those that have left the ring."""
+        floor = self.newest - ring_cells
+        return {c.cell: c for c in self.cells.values() if c.cell > floor}
+
+
+def cell_of(window_end: int, cell_ms: int) -> int:
+    """The cell that holds a window end. Edges: an end on a boundary belongs to the cell that ends there."""
+    return (window_end - 1) // cell_ms
+
+
+def version(plan_epoch: int, revision: int) -> int:
+    """One number that orders (plan_epoch, revision); above 0 for every row, so 0 can mean none.
+
+    Errors: ValueError beyond revisions of 2^48 - 2 and epochs of 2^15 - 1, which an Avro long would not hold.
+    """
+    if not (0 <= revision < (1 << 48) - 1 and 0 <= plan_epoch < 1 << 15):
+        raise ValueError(f"version ({plan_epoch}, {revision}) is out of range")
+    return plan_epoch << 48 | revision + 1
+
+
+def slots(contract: Contract) -> int:
+    """Slide slots of a cell. Raises ValueError when a cell is not a whole number of slides or a ring not one of
+    cells.
+    """
+    if contract.cell_ms % contract.slide_ms or contract.depth_ms != contract.ring_cells * contract.cell_ms:
+        raise ValueError(
+            f"cell_ms {contract.cell_ms} must be whole slides of {contract.slide_ms}"
+            f" and depth_ms {contract.depth_ms} {contract.ring_cells} cells"
+        )
+    return contract.cell_ms // contract.slide_ms
+
+
+def key_of(station: str, cell: int, ring_cells: int) -> str:
+    """Kafka key of a cell's history record: a later cell of the same slot replaces it, which bounds the compacted
+    topic.
+    """
+    return f"{station}|{cell % ring_cells}"
+
+
+def cursor_key(partition: int) -> str:
+    return f"cursor|{partition}"
+
+
+def to_record(key: str, station: str, cell: Cell) -> dict[str, Any]:
+    """The history record of a cell; `key` is the contract's key column."""
+    return {
+        "kind": "cell",
+        key: station,
+        "cell": cell.cell,
+        "window_end": cell.window_end,
+        "plan_epoch": cell.plan_epoch,
+        "revision": cell.revision,
+        "feature_partition": cell.partition,
+        "feature_offset": cell.offset,
+        "next_offset": None,
+        "versions": cell.versions,
+        "values": [None if math.isnan(v) else v for v in cell.values],
+        "payload": None,
+    }
+
+
+def cursor_record(key: str, partition: int, next_offset: int) -> dict[str, Any]:
+    """Says which feature offset of the partition comes next; written in the transaction that covers everything before
+    it.
+    """
+    return {
+        "kind": "cursor",
+        key: None,
+        "cell": 0,
+        "window_end": None,
+        "plan_epoch": 0,
+        "revision": 0,
+        "feature_partition": partition,
+        "feature_offset": next_offset - 1,
+        "next_offset": next_offset,
+        "versions": [],
+        "values": [],
+        "payload": None,
+    }
+
+
+def from_record(record: dict[str, Any]) -> Cell:
+    """The cell of a history record of kind `cell`."""
+    return Cell(
+        record["cell"],
+        record["window_end"],
+        record["plan_epoch"],
+        record["revision"],
+        record["feature_partition"],
+        record["feature_offset"],
+        tuple(record["versions"]),
+        tuple(math.nan if v is None else v for v in record["values"]),
+    )
