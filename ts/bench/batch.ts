@@ -4,10 +4,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { type BackfillFrom, planBackfill } from "../jobs/backfill.ts";
+import { planTrain, TRAIN } from "../jobs/train.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { stage } from "../source/replay/stage.ts";
 import { runBatch } from "../supervise/batch.ts";
-import { type BackfillFrom, planBackfill, planTrain, TRAIN } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { GB, Memory } from "./memory.ts";
 import { belonging } from "./processes.ts";

@@ -4,10 +4,11 @@
 import { Decoder, PipelineError } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import type { Settings } from "../engines/settings.ts";
+import type { JobName } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry } from "../kafka/registry.ts";
-import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { targetOf } from "../source/send/target.ts";
 import { apply } from "../supervise/apply.ts";
 import { followProgress } from "../supervise/progress.ts";
@@ -81,7 +82,7 @@ export async function lineIn(settings: Settings, signal: AbortSignal): Promise<B
           schema: contract.schemas.progress,
           from: "end",
           onReport: ({ job: name, state, at_ms }) => {
-            if (name !== names.jobs[job] || state !== "running") return;
+            if (name !== names.job(job) || state !== "running") return;
             resolve(at_ms);
             void reports.close();
           },

@@ -72,7 +72,7 @@ export function archiveCommand(settingsOf: (command: Command) => Settings): Comm
     )
     .action(async (word: string | undefined, { json }: { json: boolean }, command: Command) => {
       const settings = forPipeline(settingsOf(command), word);
-      const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).jobs.archive;
+      const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job("archive");
       const kafka = connectKafka(settings.kafka);
       try {
         const archive = await archiveOf(settings, kafka);

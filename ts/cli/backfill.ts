@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { type BackfillFrom, decided, planBackfill } from "../jobs/backfill.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
@@ -16,7 +17,6 @@ import { stage } from "../source/replay/stage.ts";
 import { type BadRow, describeBad, describeLeftOut } from "../source/row.ts";
 import { firstArchived, reachOf } from "../supervise/archive.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
-import { type BackfillFrom, decided, planBackfill } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 import { unitsOf } from "./replay.ts";
@@ -262,7 +262,7 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
         ending_offsets: options.endOffsets ?? null,
       };
       const line = batchLine(
-        namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).jobs.backfill,
+        namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job("backfill"),
         options.json,
       );
       await line.run(({ signal, onReport, onState, say }) =>

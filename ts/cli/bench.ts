@@ -15,7 +15,7 @@ import { GB, Memory } from "../bench/memory.ts";
 import { PipelineError } from "../contract/index.ts";
 import { freePorts } from "../engines/local/index.ts";
 import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from "../engines/settings.ts";
-import { decided } from "../supervise/plan.ts";
+import { decided } from "../jobs/backfill.ts";
 import { stopEverything } from "../supervise/stop.ts";
 import { stopAll } from "./down.ts";
 import { interruptible } from "./interrupt.ts";

@@ -62,7 +62,7 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
       if (sample === 0)
         throw new PipelineError("config_invalid", 'Cannot use --sample "0": expected at least one window');
       const seed = whole("--seed", options.seed);
-      const job = namesOf(pipeline, settings.namespace).jobs.certify;
+      const job = namesOf(pipeline, settings.namespace).job("certify");
       let [bad, repeats] = [0, 0];
       const onRepeat = () => repeats++;
       const onBad = (row: BadRow) => {

@@ -21,6 +21,8 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Flags {
   readonly namespace?: string | undefined;
+  /** Wins over the variable, and over what complete settings say. */
+  readonly pipeline?: string | undefined;
   /** JSON file of complete settings; wins over the environment, so that a child holds its parent's addresses. */
   readonly settings?: string | undefined;
 }
@@ -97,8 +99,9 @@ function propertiesFrom(path: string | undefined): Record<string, string> | null
 
 /** Settings for one command. Errors: `config_invalid`, naming the variable or flag, what was wanted and what was seen. */
 export function settingsFrom(root: string, env: Environment, flags: Flags = {}): Settings {
+  const named = flags.pipeline === undefined ? {} : { pipeline: flags.pipeline };
   if (flags.settings !== undefined) {
-    const settings = json("--settings", flags.settings) as Settings;
+    const settings = { ...(json("--settings", flags.settings) as Settings), ...named };
     refuseLiteralSecrets(settings.kafka.properties);
     return Object.freeze(settings);
   }
@@ -131,6 +134,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
   const properties = propertiesFrom(env["MILLRACE_KAFKA_PROPERTIES"]);
   return settingsOf(root, {
     ...text,
+    ...named,
     home: resolve(env["MILLRACE_HOME"] || join(root, ".millrace")),
     namespace,
     external,

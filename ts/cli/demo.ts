@@ -11,15 +11,18 @@ import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { until } from "../ground/until.ts";
+import { planBackfill } from "../jobs/backfill.ts";
+import type { JobName } from "../jobs/index.ts";
+import { planSeed } from "../jobs/seed.ts";
+import type { TrainChoice } from "../jobs/train.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { stage } from "../source/replay/stage.ts";
 import { apply } from "../supervise/apply.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
-import { planBackfill, planSeed, type TrainChoice } from "../supervise/plan.ts";
 import type { Report } from "../supervise/progress.ts";
 import { settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
 import { jobRows } from "../supervise/views.ts";
@@ -227,7 +230,7 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
       task: async (_, task) => {
         const from = new Date(CUT_MS).toISOString();
         const replay = [join(settings.root, SAMPLE), "--from", from, "--speed", SPEED];
-        const desired = await submitJobs(settings, kafka, jobs, { replay });
+        const desired = await submitJobs(settings, kafka, jobs, { words: replay });
         await untilRunning(settings, desired, {
           deadline_ms: RUNNING_MS,
           signal,

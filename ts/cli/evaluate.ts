@@ -7,10 +7,10 @@ import { Command, Option } from "commander";
 import { PipelineError, unitWord } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { EVALUATE, planEvaluate } from "../jobs/evaluate.ts";
 import { namesOf } from "../pipelines/index.ts";
 import { knownAnomalies } from "../source/replay/kaggle.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
-import { EVALUATE, planEvaluate } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
@@ -191,7 +191,7 @@ export function evaluateCommand(settingsOf: (command: Command) => Settings): Com
           "config_invalid",
           `Cannot use --data "${flags.data}": expected a folder, got none`,
         );
-      const job = namesOf(settingOf(settings).pipeline, settings.namespace).jobs.evaluate;
+      const job = namesOf(settingOf(settings).pipeline, settings.namespace).job("evaluate");
       await batchLine(job, options.json).run(async ({ signal, onReport, onState, say }) => {
         const evaluated = await evaluate(settings, flags, { signal, onReport, onState });
         const { result } = evaluated;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { settingsOf } from "../engines/settings.ts";
+import { JOBS, typeOf } from "../jobs/index.ts";
 import { changeDesired, type DesiredJob } from "../supervise/desired.ts";
 import { writeRecords } from "../supervise/run.ts";
 import { timeOf } from "./backfill.ts";
@@ -55,7 +56,7 @@ describe("an engine that is down", () => {
 
 describe("what makes no sense", () => {
   it.each([
-    [["submit", "weather-nonsense"], 2, /weather-nonsense.*expected one of weather-features/],
+    [["submit", "weather-nonsense"], 2, /weather-nonsense.*expected one of weather-/],
     [["submit", "weather-train"], 1, /apply/],
     [["submit"], 1, /millrace apply/],
     [["submit", "weather-replay"], 2, /expected its file/],
@@ -74,18 +75,9 @@ it("every job is listed, also where nothing was ever started", async () => {
   const { stdout, exitCode } = await millrace(["submit", "--list", "--json"]);
   expect(exitCode).toBe(0);
   const rows = JSON.parse(stdout) as { name: string; engine: string; state: string }[];
-  expect(rows.map(({ name, engine }) => `${name} ${engine}`)).toEqual([
-    "weather-features spark",
-    "weather-archive spark",
-    "weather-infer ray",
-    "weather-backfill spark",
-    "weather-certify spark",
-    "weather-seed ray",
-    "weather-train ray",
-    "weather-evaluate ray",
-    "weather-replay process",
-    "weather-serve process",
-  ]);
+  expect(rows.map(({ name, engine }) => `${name} ${engine}`)).toEqual(
+    JOBS.map((job) => `weather-${job} ${typeOf(job).engine}`),
+  );
   expect(new Set(rows.map(({ state }) => state))).toEqual(new Set(["stopped"]));
 });
 
@@ -93,6 +85,7 @@ it("allJobs() says what was given up and why, and what nobody watches", async ()
   const settings = settingsOf(root, { home: home() });
   const job: DesiredJob = {
     name: "weather-serve",
+    pipeline: "weather",
     launch: { engine: "process", command: "/bin/false", arguments: [] },
     params: null,
     code: "",

@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import type { Settings } from "../engines/settings.ts";
-import { JOBS, namesOf, pipelineOf } from "../pipelines/index.ts";
-import { ENGINE_OF } from "../supervise/plan.ts";
+import { JOBS, typeOf } from "../jobs/index.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { supervisorOf } from "../supervise/run.ts";
 import { jobRows, type SupervisedJob } from "../supervise/views.ts";
 
@@ -13,9 +13,9 @@ export function allJobs(settings: Settings): SupervisedJob[] {
   const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
   return JOBS.map(
     (job) =>
-      known.get(names.jobs[job]) ?? {
-        name: names.jobs[job],
-        engine: ENGINE_OF[job],
+      known.get(names.job(job)) ?? {
+        name: names.job(job),
+        engine: typeOf(job).engine,
         desired: false,
         state: "stopped",
         reason: null,

@@ -36,7 +36,7 @@ export function logsCommand(settingsOf: (command: Command) => Settings): Command
           `Cannot use --tail "${tail}": expected a whole number above 0`,
         );
       const job = jobsNamed(settings, [word])[0]!;
-      const name = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).jobs[job];
+      const name = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job(job);
       const runners = runnersOf(settings);
       const read = async (count: number) => {
         const found = newest(settings, name);

@@ -176,6 +176,8 @@ function withShared(command: Command): Command {
   const has = (flag: string) => command.options.some((option) => option.long === flag);
   if (!has("--namespace"))
     command.option("--namespace <name>", "namespace of topics, jobs and state (MILLRACE_NAMESPACE)");
+  if (!has("--pipeline"))
+    command.option("--pipeline <name>", "pipeline to work for (MILLRACE_PIPELINE; default: weather)");
   if (!has("--settings"))
     command.addOption(
       new Option("--settings <file>", "complete settings as JSON, instead of the environment").hideHelp(),

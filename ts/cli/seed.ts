@@ -3,9 +3,9 @@
 import { Command } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
+import { planSeed } from "../jobs/seed.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
-import { planSeed } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
 import { batchLine } from "./batch.ts";
@@ -34,7 +34,7 @@ export function seedCommand(settingsOf: (command: Command) => Settings): Command
       const cutover_ms = timeOf("--cutover", cutover);
       if (cutover_ms === null)
         throw new PipelineError("config_invalid", "Cannot seed: expected --cutover, got nothing");
-      const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).jobs.seed;
+      const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job("seed");
       await batchLine(job, json).run(({ signal, onReport, onState }) =>
         seed(settings, { cutover_ms }, { signal, onReport, onState }),
       );

@@ -4,9 +4,9 @@ import { Command } from "commander";
 import type { JobRunner } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import type { Settings } from "../engines/settings.ts";
-import { JOBS, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { JOBS, typeOf } from "../jobs/index.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { readDesired } from "../supervise/desired.ts";
-import { ENGINE_OF } from "../supervise/plan.ts";
 import { readRecords, supervisorOf } from "../supervise/run.ts";
 import { stopNamespace } from "../supervise/stop.ts";
 import { untilEnded, withdrawJobs } from "../supervise/submit.ts";
@@ -35,7 +35,7 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
           ),
         ]),
       ].sort();
-      const asked = words.length === 0 ? known : jobsNamed(settings, words).map((job) => names.jobs[job]);
+      const asked = words.length === 0 ? known : jobsNamed(settings, words).map((job) => names.job(job));
       if (supervisorOf(settings)) {
         await withdrawJobs(settings, asked);
         await untilEnded(
@@ -47,8 +47,8 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
       else await withdrawJobs(settings, asked);
       // Jobs that run without supervision (--once, or left by a supervisor whose records are gone).
       for (const job of JOBS)
-        if (words.length === 0 || asked.includes(names.jobs[job]))
-          await stopStrays(runnersOf(settings)[ENGINE_OF[job]], `${names.prefix}${names.jobs[job]}-`, say);
+        if (words.length === 0 || asked.includes(names.job(job)))
+          await stopStrays(runnersOf(settings)[typeOf(job).engine], `${names.prefix}${names.job(job)}-`, say);
       if (json) console.log(JSON.stringify({ stopped: asked }));
       else if (asked.length === 0) console.log("No job was wanted or running");
     });

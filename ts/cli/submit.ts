@@ -8,10 +8,10 @@ import { ended } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { until } from "../ground/until.ts";
+import { JOBS, type JobName, STANDARD, typeOf } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
-import { JOBS, type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { hashOf, readDesired } from "../supervise/desired.ts";
-import { STREAMS } from "../supervise/plan.ts";
 import { paramsIn, unique } from "../supervise/run.ts";
 import { planOf, settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
 import { said } from "../supervise/supervisor.ts";
@@ -28,13 +28,24 @@ interface Options {
 export function jobsNamed(settings: Settings, words: readonly string[]): JobName[] {
   const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
   return words.map((word) => {
-    const job = JOBS.find((candidate) => names.jobs[candidate] === word || candidate === word);
+    const job = JOBS.find((candidate) => names.job(candidate) === word || candidate === word);
     if (job) return job;
     throw new PipelineError(
       "config_invalid",
-      `Cannot use job "${word}": expected one of ${JOBS.map((candidate) => names.jobs[candidate]).join(", ")}`,
+      `Cannot use job "${word}": expected one of ${JOBS.map((candidate) => names.job(candidate)).join(", ")}`,
     );
   });
+}
+
+/** The jobs named, and what stands behind one that takes words: commander has taken the "--" away. */
+function jobsAndRest(settings: Settings, words: readonly string[]): [JobName[], readonly string[]] {
+  const jobs: JobName[] = [];
+  for (const [at, word] of words.entries()) {
+    const job = jobsNamed(settings, [word])[0]!;
+    jobs.push(job);
+    if (typeOf(job).words !== undefined) return [jobs, words.slice(at + 1)];
+  }
+  return [jobs, []];
 }
 
 export function submitCommand(settingsOf: (command: Command) => Settings): Command {
@@ -60,16 +71,12 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
           "config_invalid",
           `Cannot use --wait "${options.wait}": expected seconds above 0`,
         );
-      // `replay` takes all words after it: commander has taken the "--" away.
-      const at = words.findIndex((word) => word === "replay" || word.endsWith("-replay"));
-      const replay = at < 0 ? [] : words.slice(at + 1);
-      const jobs =
-        words.length === 0 ? [...STREAMS] : jobsNamed(settings, at < 0 ? words : words.slice(0, at + 1));
-      if (jobs.includes("replay") && replay.length === 0)
-        throw new PipelineError(
-          "config_invalid",
-          'Cannot submit "replay": expected its file and flags behind --, got nothing',
-        );
+      const [jobs, rest] = words.length === 0 ? [[...STANDARD], []] : jobsAndRest(settings, words);
+      for (const job of jobs) {
+        const { words: taken } = typeOf(job);
+        if (taken !== undefined && rest.length === 0)
+          throw new PipelineError("config_invalid", `Cannot submit "${job}": expected ${taken}, got nothing`);
+      }
       const say = (line: string) => {
         if (!options.json) console.log(line);
       };
@@ -77,9 +84,9 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
       try {
-        if (options.once) await submitOnce(settings, jobs, replay, wait_s * 1000, say);
+        if (options.once) await submitOnce(settings, jobs, rest, wait_s * 1000, say);
         else {
-          const desired = await submitJobs(settings, kafka, jobs, { replay });
+          const desired = await submitJobs(settings, kafka, jobs, { words: rest });
           await untilRunning(settings, desired, {
             deadline_ms: wait_s * 1000,
             signal: stop.signal,
@@ -96,7 +103,7 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
 async function submitOnce(
   settings: Settings,
   jobs: readonly JobName[],
-  replay: readonly string[],
+  rest: readonly string[],
   deadline_ms: number,
   say: (line: string) => void,
 ): Promise<void> {
@@ -107,7 +114,7 @@ async function submitOnce(
   const kafka = connectKafka(settings.kafka);
   try {
     for (const job of jobs) {
-      const plan = await planOf(setting, kafka, job, { replay });
+      const plan = await planOf(setting, kafka, job, { words: rest });
       const runner = runners[plan.launch.engine];
       const start = `${names.prefix}${plan.name}-`;
       const twin = (await runner.list()).find(({ handle }) => handle.submission.startsWith(start));

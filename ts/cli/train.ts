@@ -4,12 +4,12 @@ import { Command } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import type { Settings } from "../engines/settings.ts";
+import { planTrain, TRAIN, type TrainChoice } from "../jobs/train.ts";
 import { announce } from "../kafka/announce.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
-import { planTrain, TRAIN, type TrainChoice } from "../supervise/plan.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
@@ -108,7 +108,7 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
           "config_invalid",
           `Cannot use --learning-rate "${options["learningRate"]}": expected a number above 0, at most 1`,
         );
-      const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).jobs.train;
+      const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job("train");
       await batchLine(job, options.json).run(async ({ signal, onReport, onState, say }) => {
         const trained = await train(
           settings,

@@ -10,6 +10,8 @@ export const FOLDERS: readonly string[] = [
   LAYOUT.schemas,
   LAYOUT.typescript,
   "ts/contract/generated",
+  "ts/jobs/generated",
+  "docs/generated",
   ...ENGINES.map(LAYOUT.engine),
   GOLDEN,
 ];

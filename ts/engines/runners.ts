@@ -4,13 +4,13 @@ import { join } from "node:path";
 import type { EngineKind, JobRunner } from "./job.ts";
 import { processRunner } from "./process.ts";
 import { rayRunner } from "./ray.ts";
-import { type Settings, stateDir } from "./settings.ts";
+import { type NamespaceSettings, stateDir } from "./settings.ts";
 import { sparkRunner } from "./spark.ts";
 
 export type Runners = Readonly<Record<EngineKind, JobRunner>>;
 
 /** Opens nothing yet. */
-export function runnersOf(settings: Settings): Runners {
+export function runnersOf(settings: NamespaceSettings): Runners {
   return {
     spark: sparkRunner(settings),
     ray: rayRunner(settings),

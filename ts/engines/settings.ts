@@ -98,14 +98,14 @@ export type Cluster = "kafka" | "registry" | "spark" | "ray" | "mlflow" | "hdfs"
 export const OPTIONAL = ["hdfs"] as const satisfies readonly Cluster[];
 export type Optional = (typeof OPTIONAL)[number];
 
-export interface Settings {
+/** What holds for a namespace and all its pipelines. */
+export interface NamespaceSettings {
   /** The repository. */
   readonly root: string;
   /** Absolute folder of all state: `engines/` for the engines, `<namespace>/` for the rest. */
   readonly home: string;
   /** Empty for none. */
   readonly namespace: string;
-  readonly pipeline: string;
   readonly host: string;
   readonly ports: Ports;
   /** Clusters given by address: used, never started or stopped. */
@@ -136,6 +136,11 @@ export interface Settings {
   readonly javaPath: string;
   /** Folder of the connector jars Spark jobs need beside Spark's own. */
   readonly sparkJars: string;
+}
+
+/** The settings of one command, which works for one pipeline. */
+export interface Settings extends NamespaceSettings {
+  readonly pipeline: string;
 }
 
 /** What may differ from the defaults; the addresses follow the ports unless given. */
@@ -200,11 +205,16 @@ export function onOurHdfs(settings: Pick<Settings, "archive" | "hdfsUrl">): bool
 }
 
 /** Folder of one namespace's state: desired state, checkpoints, locks. */
-export function stateDir(settings: Settings): string {
+export function stateDir(settings: Pick<NamespaceSettings, "home" | "namespace">): string {
   return join(settings.home, settings.namespace || "default");
 }
 
 /** Folder of the engines' state, shared by all namespaces: data, logs, records of what was started. */
 export function enginesDir(settings: Settings): string {
   return join(settings.home, "engines");
+}
+
+/** The settings of a namespace as its supervisor and its processes read them. */
+export function settingsPath(settings: Pick<NamespaceSettings, "home" | "namespace">): string {
+  return join(stateDir(settings), "settings.json");
 }

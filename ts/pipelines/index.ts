@@ -10,8 +10,6 @@ import { weather } from "./weather.ts";
 export { type Contract, SCHEMA_NAMES, type SchemaName } from "./contract.ts";
 export type { FeatureKind, Pipeline, Station } from "./define.ts";
 export {
-  JOBS,
-  type JobName,
   type Names,
   namesOf,
   subjectsOf,

@@ -34,7 +34,8 @@ export interface Names {
   /** Start of every derived name: empty, or the namespace and a hyphen. */
   readonly prefix: string;
   readonly topics: Readonly<Record<TopicName, Topic>>;
-  readonly jobs: Readonly<Record<JobName, string>>;
+  /** Full name of a job of a type, without the namespace. */
+  readonly job: (type: string) => string;
   readonly groups: { readonly spark: string; readonly ray: string; readonly dashboard: string };
   /** Registered model. */
   readonly model: string;
@@ -45,21 +46,6 @@ export interface Names {
   /** Folder of a streaming job's checkpoint below `state`: another plan or epoch never meets an old one. */
   readonly checkpoint: (job: string, plan_hash: string, plan_epoch: number) => string;
 }
-
-/** Streams `features`, `archive`, `infer`; batches `backfill`, `certify`, `seed`, `train`, `evaluate`; processes `replay`, `serve`. */
-export const JOBS = [
-  "features",
-  "archive",
-  "infer",
-  "backfill",
-  "certify",
-  "seed",
-  "train",
-  "evaluate",
-  "replay",
-  "serve",
-] as const;
-export type JobName = (typeof JOBS)[number];
 
 const DAY_MS = 86_400_000;
 
@@ -118,7 +104,7 @@ export function namesOf(pipeline: Pick<Pipeline, "name" | "topics">, namespace: 
       model_events: topic("model-events", 1, compacted, "model_events"),
       progress: topic("job-progress", 1, busy, "progress"),
     },
-    jobs: Object.fromEntries(JOBS.map((job) => [job, own(job)])) as Record<JobName, string>,
+    job: own,
     groups: {
       spark: `${prefix}spark-${pipeline.name}-processors`,
       ray: `${prefix}ray-ml-inference`,

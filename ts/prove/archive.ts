@@ -9,12 +9,15 @@ import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
 import { until } from "../ground/until.ts";
+import { ARCHIVE, planArchive } from "../jobs/archive.ts";
+import { planBackfill } from "../jobs/backfill.ts";
+import { tables } from "../jobs/plan/tables.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { type Archive, archiveOf, reachOf } from "../supervise/archive.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { changeDesired } from "../supervise/desired.ts";
 import { requirePlace } from "../supervise/place.ts";
-import { ARCHIVE, planArchive, planBackfill, tables } from "../supervise/plan.ts";
+
 import { startSupervisor } from "../supervise/run.ts";
 import { settingOf, untilEnded, untilRunning, withdrawJobs } from "../supervise/submit.ts";
 import { closeLine, type Line, openLine, python, type Said } from "./line.ts";
@@ -83,7 +86,7 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
   const path = tables(settings).archive;
   let fine = false;
   try {
-    await requirePlace(settings);
+    await requirePlace(settings, tables(settings).archive);
     const parts = kills + 1;
     const singapore = {
       bootstrap: settings.kafka.bootstrap,
@@ -169,8 +172,8 @@ export async function startArchive(line: Line, upkeep: Upkeep = OFTEN): Promise<
 }
 
 async function stop({ settings, names, signal }: Line): Promise<void> {
-  await withdrawJobs(settings, [names.jobs.archive]);
-  await untilEnded(settings, [names.jobs.archive], { deadline_ms: DEADLINE_MS, signal });
+  await withdrawJobs(settings, [names.job("archive")]);
+  await untilEnded(settings, [names.job("archive")], { deadline_ms: DEADLINE_MS, signal });
 }
 
 /** Resolves once the archive holds records. */
@@ -250,7 +253,7 @@ async function strike(
   await pause(after_ms, signal);
   const look = await until(
     () => {
-      const seen = sparkDriver(settings, names.jobs.archive, aim);
+      const seen = sparkDriver(settings, names.job("archive"), aim);
       return { done: seen !== null, seen };
     },
     { deadline_ms: DEADLINE_MS, interval_ms: 50, signal },

@@ -128,7 +128,7 @@ export async function proveKills(options: KillsOptions): Promise<KillsRound> {
 async function strike(line: Line, committed: Committed, { kind, after, aim }: Kill): Promise<Killed> {
   const { settings, names, signal, log } = line;
   await committed.more(after, { deadline_ms: DEADLINE_MS, signal });
-  if (readRecords(settings)[names.jobs.replay]?.done)
+  if (readRecords(settings)[names.job("replay")]?.done)
     throw new PipelineError(
       "job_failed",
       `Cannot kill the ${kind} in mid-stream: the source has sent everything`,
@@ -193,7 +193,7 @@ async function found({ settings, names, signal }: Line, kind: Kind, aim: number)
 /** The submissions there are, with or without the source's. */
 const submissions = ({ settings, names }: Line, source: boolean) =>
   Object.entries(readRecords(settings))
-    .filter(([job]) => source || job !== names.jobs.replay)
+    .filter(([job]) => source || job !== names.job("replay"))
     .map(([, { submission }]) => submission?.submission ?? "none")
     .sort()
     .join(" ");

@@ -8,10 +8,11 @@ import { execa } from "execa";
 import { explain, PipelineError } from "../contract/index.ts";
 import { httpOf } from "../engines/http.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import type { JobName } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { type Contract, type JobName, type Names, namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
+import { type Contract, type Names, namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
 import { readCursor } from "../source/replay/feed.ts";
 import { targetOf } from "../source/send/target.ts";
 import { apply } from "../supervise/apply.ts";
@@ -117,7 +118,7 @@ export async function start(
   replay: readonly string[] = [],
 ): Promise<void> {
   const { settings, kafka, signal, log } = line;
-  const desired = await submitJobs(settings, kafka, jobs, { replay });
+  const desired = await submitJobs(settings, kafka, jobs, { words: replay });
   await untilRunning(settings, desired, {
     deadline_ms: START_MS,
     signal,
@@ -128,8 +129,8 @@ export async function start(
 /** Ends the source after its transaction and resolves to the number of observations it has sent, by its own cursor. */
 export async function stopReplay(line: Line, source: string): Promise<number> {
   const { settings, kafka, registry, names, contract, signal } = line;
-  await withdrawJobs(settings, [names.jobs.replay]);
-  await untilEnded(settings, [names.jobs.replay], { deadline_ms: START_MS, signal });
+  await withdrawJobs(settings, [names.job("replay")]);
+  await untilEnded(settings, [names.job("replay")], { deadline_ms: START_MS, signal });
   const cursor = await readCursor(await targetOf({ kafka, registry, names, contract, source }));
   return cursor?.position ?? 0;
 }

@@ -114,18 +114,18 @@ export async function victimOf(
     }
     case "actor":
     case "driver": {
-      const job = submission(names.jobs.infer);
+      const job = submission(names.job("infer"));
       if (!job) return null;
       const { driver, actors } = await rayProcesses(settings, job);
       if (kind === "driver") return found("driver", driver);
       return found("actor", actors.slice(0, 1));
     }
     case "spark":
-      return sparkDriver(settings, names.jobs.features, aim);
+      return sparkDriver(settings, names.job("features"), aim);
     case "archive":
-      return sparkDriver(settings, names.jobs.archive, aim);
+      return sparkDriver(settings, names.job("archive"), aim);
     case "source": {
-      const job = submission(names.jobs.replay);
+      const job = submission(names.job("replay"));
       if (!job) return null;
       // The shell carries the submission in the path of its note; the program is its child.
       const shells = running(`${job}.exit`).filter(({ command }) => command.startsWith("/bin/sh"));

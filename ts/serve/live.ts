@@ -88,7 +88,7 @@ export function liveOptions(
   kafka: Kafka,
   registry: Pick<Registry, "schemaById">,
 ): LiveOptions {
-  const { topics, groups, jobs } = namesOf(pipeline, settings.namespace);
+  const { topics, groups, job } = namesOf(pipeline, settings.namespace);
   return {
     contract,
     kafka,
@@ -100,7 +100,7 @@ export function liveOptions(
       [topics.progress.topic]: "progress",
     },
     groups: [{ group: groups.ray, topic: topics.features.topic }],
-    needed_jobs: [jobs.features, jobs.infer],
+    needed_jobs: [job("features"), job("infer")],
     engines: () => enginesOf(settings),
     decode: decoderOf(contract, registry),
     links: [

@@ -6,18 +6,7 @@ import { PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { until } from "../ground/until.ts";
-import type { TopicName } from "../pipelines/index.ts";
-
-export interface Applied {
-  readonly pipeline: string;
-  readonly fingerprint: string;
-  /** Every schema a record of the topic may carry: registry id (decimal text) to Avro JSON. */
-  readonly tables: Readonly<Record<TopicName, Readonly<Record<string, string>>>>;
-  /** The id new records of the topic are written with. */
-  readonly writers: Readonly<Record<TopicName, number>>;
-  /** Ids a source may write with: those that every running reader of the raw topic knows. */
-  readonly readable: readonly number[];
-}
+import type { Applied } from "../jobs/plan/type.ts";
 
 const path = (settings: Settings) => join(stateDir(settings), `applied-${settings.pipeline}.json`);
 

@@ -5,17 +5,18 @@
 import { join } from "node:path";
 import { assertCompatible, PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
-import { writeJson } from "../ground/json.ts";
 import { lockWithin } from "../ground/lock.ts";
+import { DOWNSTREAM_FIRST, type JobName, typeOf } from "../jobs/index.ts";
+import type { Applied, Setting } from "../jobs/plan/type.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { type JobName, namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
-import { type Applied, readApplied, writeApplied } from "./applied.ts";
+import { namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
+import { readApplied, writeApplied } from "./applied.ts";
 import { changeDesired, hashOf, readDesired } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
-import { type Planned, planArchive, planFeatures, planInfer, type Setting } from "./plan.ts";
-import { settingsPath, supervisorOf } from "./run.ts";
-import { codeOf, planHash, untilRunning } from "./submit.ts";
+import { writeSettings } from "./namespace.ts";
+import { supervisorOf } from "./run.ts";
+import { codeOf, untilRunning } from "./submit.ts";
 
 export interface SubjectChange {
   readonly subject: string;
@@ -98,7 +99,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
       'Cannot apply: expected another "millrace apply" to end in time',
     );
   try {
-    writeJson(settingsPath(settings), settings);
+    writeSettings(settings);
     const topics = await kafka.admin.ensure(specs);
     for (const change of topics) onStep(describeTopic(change));
 
@@ -136,29 +137,21 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
   }
 }
 
-/** Whoever reads stands before whom it reads. */
-const DOWNSTREAM_FIRST = ["infer", "features", "archive"] as const satisfies readonly JobName[];
-
 /** Brings one desired job in line with what is applied, and waits until it runs that way. */
-async function enforce(
-  options: ApplyOptions,
-  applied: Applied,
-  job: (typeof DOWNSTREAM_FIRST)[number],
-): Promise<string[]> {
+async function enforce(options: ApplyOptions, applied: Applied, job: JobName): Promise<string[]> {
   const { settings, onStep = () => {}, deadline_ms = DEADLINE_MS, signal } = options;
   const { pipeline, contract } = pipelineOf(settings.pipeline);
-  const name = namesOf(pipeline, settings.namespace).jobs[job];
+  const name = namesOf(pipeline, settings.namespace).job(job);
   const setting: Setting = { settings, pipeline, contract, applied, code: codeOf(settings) };
+  const { kind, checkpoint, plan } = typeOf(job);
   const before = readDesired(settings)[name];
   if (!before) return [];
-  const epoch = readEpoch(settings, name);
-  let plan: Planned;
-  if (job === "infer") plan = planInfer(setting);
-  else if (job === "archive") plan = planArchive(setting);
-  else if (epoch?.plan_hash === planHash(setting)) plan = planFeatures(setting, epoch);
+  // A process knows its ids from what is applied; a batch keeps those it began with.
+  if (kind !== "stream") return [];
+  const epoch = checkpoint ? readEpoch(settings, name) : null;
   // Another stateful plan is not a matter of ids: the next submit opens its checkpoint.
-  else return [];
-  const now = { ...plan, attempt: before.attempt };
+  if (checkpoint && epoch?.plan_hash !== checkpoint.plan_hash(setting)) return [];
+  const now = { ...plan(setting, epoch ? { epoch } : {}), attempt: before.attempt };
   if (hashOf(now) === hashOf(before)) return [];
   await changeDesired(settings, (desired) => (desired[name] ? { ...desired, [name]: now } : desired));
   onStep(`${name} restarts with the new schemas`);

@@ -8,10 +8,10 @@ import { execa } from "execa";
 import { PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { writeJson } from "../ground/json.ts";
+import { tables } from "../jobs/plan/tables.ts";
 import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requirePlace } from "./place.ts";
-import { tables } from "./plan.ts";
 import { unique } from "./run.ts";
 
 /** First inclusive, end exclusive. */
@@ -205,7 +205,7 @@ async function readTable(
   path: string,
   { span, offsets }: { span: ArchiveRange["span"]; offsets: ArchiveRange["offsets"] },
 ): Promise<Table> {
-  await requirePlace(settings);
+  await requirePlace(settings, tables(settings).archive);
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const folder = join(stateDir(settings), "jobs");
   mkdirSync(folder, { recursive: true });
@@ -240,7 +240,7 @@ async function readTable(
   const names = namesOf(pipeline, settings.namespace);
   throw new PipelineError(
     "config_invalid",
-    `Cannot read archive "${path}": expected a Delta table, there is none; "millrace submit ${names.jobs.archive}" makes it, its first records come after some 30 s`,
+    `Cannot read archive "${path}": expected a Delta table, there is none; "millrace submit ${names.job("archive")}" makes it, its first records come after some 30 s`,
   );
 }
 

@@ -5,18 +5,19 @@ import { join } from "node:path";
 import { isErrorCode, PipelineError } from "../contract/index.ts";
 import type { EngineKind, JobHandle, JobStatus } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, type Settings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { tryLock } from "../ground/lock.ts";
 import { pause } from "../ground/pause.ts";
+import type { Planned } from "../jobs/plan/type.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { hashOf } from "./desired.ts";
 import { toEnd } from "./end.ts";
-import type { Planned } from "./plan.ts";
+import { writeSettings } from "./namespace.ts";
 import { followProgress, type Report } from "./progress.ts";
-import { paramsIn, settingsPath, unique } from "./run.ts";
+import { paramsIn, unique } from "./run.ts";
 import { said } from "./supervisor.ts";
 
 export interface Batch {
@@ -24,10 +25,10 @@ export interface Batch {
   readonly handle: JobHandle;
 }
 
-const path = (settings: Settings) => join(stateDir(settings), "batches.json");
+const path = (settings: NamespaceSettings) => join(stateDir(settings), "batches.json");
 
 /** The newest submission of each batch job, for its log. */
-export function readBatches(settings: Settings): Readonly<Record<string, Batch>> {
+export function readBatches(settings: NamespaceSettings): Readonly<Record<string, Batch>> {
   return readJson<Record<string, Batch>>(path(settings)) ?? {};
 }
 
@@ -65,7 +66,7 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
       "config_invalid",
       `Cannot run job "${name}": expected no other run of it, process ${taken.holder.pid} has one`,
     );
-  writeJson(settingsPath(settings), settings);
+  writeSettings(settings);
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const runner = runnersOf(settings)[launch.engine];

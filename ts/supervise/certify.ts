@@ -8,6 +8,8 @@ import { type Settings, stateDir } from "../engines/settings.ts";
 import { wallClock } from "../ground/clock.ts";
 import { tryLock } from "../ground/lock.ts";
 import { until } from "../ground/until.ts";
+import { type CertifyChoice, planCertify } from "../jobs/certify.ts";
+import { tables } from "../jobs/plan/tables.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
@@ -19,7 +21,6 @@ import { spanOf, targetOf } from "../source/send/target.ts";
 import { apply } from "./apply.ts";
 import { type BatchOptions, type Finished, runBatch } from "./batch.ts";
 import { readEpoch } from "./epoch.ts";
-import { type CertifyChoice, planCertify, tables } from "./plan.ts";
 import { stopNamespace } from "./stop.ts";
 import { settingOf, submitJobs, untilEnded, untilRunning, withdrawJobs } from "./submit.ts";
 
@@ -32,7 +33,7 @@ type Offsets = Readonly<Record<string, number>>;
 export function committedOffsets(settings: Settings): Offsets | null {
   const { pipeline } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
-  const job = names.jobs.features;
+  const job = names.job("features");
   const epoch = readEpoch(settings, job);
   if (epoch === null) return null;
   const checkpoint = names.checkpoint(job, epoch.plan_hash, epoch.plan_epoch);
@@ -62,7 +63,7 @@ async function streamedRange(
   if (ends === null)
     throw new PipelineError(
       "config_invalid",
-      `Cannot certify "${topic}": expected a range that was streamed, "${names.jobs.features}" has not committed any; run "millrace submit ${names.jobs.features}" and replay into it, or take --file`,
+      `Cannot certify "${topic}": expected a range that was streamed, "${names.job("features")}" has not committed any; run "millrace submit ${names.job("features")}" and replay into it, or take --file`,
     );
   // Spark wants every partition named. What retention has deleted is gone; a partition that is younger than the last
   // batch has nothing committed.
@@ -199,8 +200,8 @@ async function streamed<T>(
     log(`sent ${sent.toLocaleString("en-US")} observations`);
     await wait();
     // Its cores and memory are the batch's now.
-    await withdrawJobs(settings, [names.jobs.features]);
-    await untilEnded(settings, [names.jobs.features], { deadline_ms: START_MS, signal, onState });
+    await withdrawJobs(settings, [names.job("features")]);
+    await untilEnded(settings, [names.job("features")], { deadline_ms: START_MS, signal, onState });
     return await work(settings);
   } finally {
     await remove(settings, kafka, registry, log);
@@ -285,7 +286,7 @@ async function caughtUp(settings: Settings, kafka: Kafka, { signal, log }: Strea
       );
       if (seen > 0 && performance.now() - said_ms > SAY_MS) {
         said_ms = performance.now();
-        log(`${names.jobs.features}: ${seen.toLocaleString("en-US")} records behind`);
+        log(`${names.job("features")}: ${seen.toLocaleString("en-US")} records behind`);
       }
       return { done: seen === 0, seen };
     },
@@ -294,7 +295,7 @@ async function caughtUp(settings: Settings, kafka: Kafka, { signal, log }: Strea
   if (!look.done)
     throw new PipelineError(
       "job_timed_out",
-      `Cannot see "${names.jobs.features}" catch up: expected it within ${START_MS / 1000} s, ${look.seen} records are left; see "millrace logs ${names.jobs.features}"`,
+      `Cannot see "${names.job("features")}" catch up: expected it within ${START_MS / 1000} s, ${look.seen} records are left; see "millrace logs ${names.job("features")}"`,
     );
 }
 

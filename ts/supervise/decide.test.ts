@@ -217,6 +217,7 @@ class World {
 
 const desiredJob = (name: string, attempt = 0): DesiredJob => ({
   name,
+  pipeline: "weather",
   attempt,
   launch: {
     engine: "spark",

@@ -4,10 +4,10 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { lockWithin } from "../ground/lock.ts";
-import type { Planned } from "./plan.ts";
+import type { Planned } from "../jobs/plan/type.ts";
 
 export interface DesiredJob extends Planned {
   /** Rises when somebody submits the job again although it had been given up. */
@@ -16,9 +16,9 @@ export interface DesiredJob extends Planned {
 
 export type Desired = Readonly<Record<string, DesiredJob>>;
 
-export const desiredPath = (settings: Settings) => join(stateDir(settings), "desired.json");
+export const desiredPath = (settings: NamespaceSettings) => join(stateDir(settings), "desired.json");
 
-export function readDesired(settings: Settings): Desired {
+export function readDesired(settings: NamespaceSettings): Desired {
   return readJson<Desired>(desiredPath(settings)) ?? {};
 }
 
@@ -27,7 +27,7 @@ const TURN_MS = 10_000;
 
 /** Changes the desired state; `change` sees what is there now. Errors: `job_timed_out` when another writer does not finish. */
 export async function changeDesired(
-  settings: Settings,
+  settings: NamespaceSettings,
   change: (before: Desired) => Desired,
 ): Promise<Desired> {
   const lock = await lockWithin(join(stateDir(settings), "locks", "desired"), TURN_MS);

@@ -5,20 +5,8 @@
 import { join } from "node:path";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
+import type { Epoch } from "../jobs/plan/type.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
-
-export interface Epoch {
-  readonly plan_hash: string;
-  /** From 1, and one more with every new checkpoint; first part of a feature row's version. */
-  readonly plan_epoch: number;
-  /** `earliest`, or Spark's JSON by topic and partition, inclusive. */
-  readonly starting_offsets: string;
-  /**
-   * Windows that begin before this event time (epoch ms) are not published: the offsets may hold only a part of them, and
-   * the new epoch would outrank the whole ones that are there. Null publishes all.
-   */
-  readonly publish_from_ms: number | null;
-}
 
 /** Where a new checkpoint begins. */
 export type Cover = Pick<Epoch, "starting_offsets" | "publish_from_ms">;

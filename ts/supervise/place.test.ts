@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { PipelineError } from "../contract/index.ts";
 import { freePorts } from "../engines/local/index.ts";
 import { type Settings, settingsOf } from "../engines/settings.ts";
+import { tables } from "../jobs/plan/tables.ts";
 import { requirePlace } from "./place.ts";
 
 const home = mkdtempSync(join(tmpdir(), "place-"));
@@ -15,8 +16,13 @@ beforeAll(async () => {
   settings = settingsOf("/repo", { home, namespace: "x", ports: await freePorts() });
 });
 
+const requireArchive = (archive: string | null) => {
+  const at = { ...settings, archive };
+  return requirePlace(at, tables(at).archive);
+};
+
 async function refusal(archive: string): Promise<string> {
-  const error = await requirePlace({ ...settings, archive }).catch((e: unknown) => e);
+  const error = await requireArchive(archive).catch((e: unknown) => e);
   if (!(error instanceof PipelineError)) throw error ?? new Error("not refused");
   expect(error.code).toBe("store_unreachable");
   return error.message;
@@ -24,7 +30,7 @@ async function refusal(archive: string): Promise<string> {
 
 it("asks nothing about folders and s3a:", async () => {
   for (const archive of [null, "/archive", "file:/archive", "s3a://bucket/archive"])
-    await requirePlace({ ...settings, archive });
+    await requireArchive(archive);
 });
 
 it("names each part of our HDFS that is not there, its address, and the next step", async () => {
@@ -39,7 +45,7 @@ it("finds another HDFS by its address", async () => {
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address() as { port: number };
   const archive = `hdfs://127.0.0.1:${port}/archive`;
-  await requirePlace({ ...settings, archive });
+  await requireArchive(archive);
   await new Promise((resolve) => server.close(resolve));
   expect(await refusal(archive)).toContain(
     `expected a NameNode at "127.0.0.1:${port}", got ECONNREFUSED; start that HDFS, or correct MILLRACE_ARCHIVE`,

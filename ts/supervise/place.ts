@@ -1,17 +1,15 @@
-// Whether the place of the archive answers, asked before a job is submitted or a table is read: Spark and the readers wait
+// Whether a place of tables answers, asked before a job is submitted or a table is read: Spark and the readers wait
 // and try again for long, and then say less. Looks only; folders and s3a: are taken as they are.
 
 import { connect } from "node:net";
 import { PipelineError } from "../contract/index.ts";
 import { saidOf, status } from "../engines/local/index.ts";
 import { onOurHdfs, type Settings } from "../engines/settings.ts";
-import { tables } from "./plan.ts";
 
 const CONNECT_MS = 5_000;
 
 /** Errors: `store_unreachable` for an HDFS that does not answer, with its address and what to do. */
-export async function requirePlace(settings: Settings): Promise<void> {
-  const path = tables(settings).archive;
+export async function requirePlace(settings: Settings, path: string): Promise<void> {
   if (!path.startsWith("hdfs:")) return;
   if (onOurHdfs(settings)) {
     const broken = (await status(settings, "hdfs")).filter(({ state }) => state !== "up");

@@ -8,17 +8,18 @@ import { PipelineError } from "../contract/index.ts";
 import { stopMarker } from "../engines/job.ts";
 import { launch } from "../engines/local/process.ts";
 import { runnersOf } from "../engines/runners.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
 import type { Identity } from "../ground/identity.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { holderOf, tryLock } from "../ground/lock.ts";
 import { pause } from "../ground/pause.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { LIMITS, type Limits } from "./decide.ts";
 import { readDesired } from "./desired.ts";
 import { logTo } from "./log.ts";
+import { writeSettings } from "./namespace.ts";
 import { followProgress } from "./progress.ts";
 import { type Effects, type Records, Supervisor } from "./supervisor.ts";
 
@@ -29,27 +30,26 @@ export interface StatusFile {
   readonly records: Records;
 }
 
-const lockPath = (settings: Settings) => join(stateDir(settings), "locks", "supervisor");
-const statusPath = (settings: Settings) => join(stateDir(settings), "supervisor.json");
-export const settingsPath = (settings: Settings) => join(stateDir(settings), "settings.json");
-export const supervisorLog = (settings: Settings) => join(stateDir(settings), "supervisor.log");
+const lockPath = (settings: NamespaceSettings) => join(stateDir(settings), "locks", "supervisor");
+const statusPath = (settings: NamespaceSettings) => join(stateDir(settings), "supervisor.json");
+export const supervisorLog = (settings: NamespaceSettings) => join(stateDir(settings), "supervisor.log");
 
-export function readRecords(settings: Settings): Records {
+export function readRecords(settings: NamespaceSettings): Records {
   return readJson<StatusFile>(statusPath(settings))?.records ?? {};
 }
 
-export function writeRecords(settings: Settings, records: Records): void {
+export function writeRecords(settings: NamespaceSettings, records: Records): void {
   writeJson(statusPath(settings), { by: process.pid, records } satisfies StatusFile);
 }
 
 /** What the supervisor that runs now has written down; null when none runs or it has not looked yet. */
-export function currentRecords(settings: Settings): Records | null {
+export function currentRecords(settings: NamespaceSettings): Records | null {
   const file = readJson<StatusFile>(statusPath(settings));
   return file && file.by === supervisorOf(settings)?.pid ? file.records : null;
 }
 
 /** The process that supervises a namespace now; null for none. */
-export function supervisorOf(settings: Settings): Identity | null {
+export function supervisorOf(settings: NamespaceSettings): Identity | null {
   return existsSync(stateDir(settings)) ? holderOf(lockPath(settings)) : null;
 }
 
@@ -87,7 +87,7 @@ export interface RunOptions {
 
 /** Supervises until the signal fires. Errors: `config_invalid` when somebody else does. */
 export async function supervise(
-  settings: Settings,
+  settings: NamespaceSettings,
   { signal, limits = LIMITS, onLine }: RunOptions,
 ): Promise<void> {
   const taken = tryLock(lockPath(settings));
@@ -96,8 +96,9 @@ export async function supervise(
       "config_invalid",
       `Cannot supervise namespace "${settings.namespace}": expected no other supervisor, process ${taken.holder.pid} is one`,
     );
-  writeJson(settingsPath(settings), settings);
-  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  writeSettings(settings);
+  // Where all pipelines of a namespace report, in one form.
+  const { pipeline, contract } = pipelineOf(pipelineNames[0]!);
   const names = namesOf(pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}supervisor` });
   const progress = followProgress({
@@ -156,9 +157,9 @@ function clearProcessLogs(folder: string): void {
 }
 
 /** Starts `millrace run` as a process of its own, unless the namespace has a supervisor. Its output goes beside its log. */
-export function startSupervisor(settings: Settings): void {
+export function startSupervisor(settings: NamespaceSettings): void {
   if (supervisorOf(settings)) return;
-  writeJson(settingsPath(settings), settings);
+  writeSettings(settings);
   launch({
     command: join(settings.root, "bin", "millrace"),
     args: ["run", "--settings", settingsPath(settings)],

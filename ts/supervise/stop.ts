@@ -1,17 +1,15 @@
 // Ends all of Millrace that is not an engine: supervisors first, so that nothing is started again, then the jobs they kept
 // running. For `down` and for a demo that is interrupted; knows only what was written down below the home folder.
 
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { explain, PipelineError } from "../contract/index.ts";
 import { ended } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import type { NamespaceSettings } from "../engines/settings.ts";
 import { alive, type Identity } from "../ground/identity.ts";
-import { readJson } from "../ground/json.ts";
 import { until } from "../ground/until.ts";
 import { readBatches } from "./batch.ts";
 import { changeDesired } from "./desired.ts";
+import { namespacesOf } from "./namespace.ts";
 import { readRecords, supervisorOf, writeRecords } from "./run.ts";
 
 export interface Stopped {
@@ -25,20 +23,6 @@ export interface Stopped {
 /** A supervisor ends between two looks; one that waits for a stop of its own may take longer. */
 const SUPERVISOR_MS = 5_000;
 
-/** Settings of every namespace that has state below a home folder. */
-export function namespacesOf(home: string): Settings[] {
-  if (!existsSync(home)) return [];
-  return (
-    readdirSync(home)
-      .sort()
-      .map((folder) => ({ folder, settings: readJson<Settings>(join(home, folder, "settings.json")) }))
-      // The engines' folder has settings too: those of whoever started them, whose own folder this is not.
-      .flatMap(({ folder, settings }) =>
-        settings && stateDir(settings) === join(home, folder) ? [settings] : [],
-      )
-  );
-}
-
 /** Ends supervisors and jobs of all namespaces below a home folder and empties their desired state. */
 export async function stopEverything(
   home: string,
@@ -51,7 +35,7 @@ export async function stopEverything(
 
 /** The same for one namespace. Engines that do not answer are reported, not waited for. */
 export async function stopNamespace(
-  settings: Settings,
+  settings: NamespaceSettings,
   log: (line: string) => void = () => {},
 ): Promise<Stopped> {
   await changeDesired(settings, () => ({}));
@@ -98,7 +82,7 @@ export async function stopNamespace(
   return { namespace: settings.namespace, jobs: jobs.sort(), problems };
 }
 
-async function endSupervisor(supervisor: Identity, settings: Settings): Promise<void> {
+async function endSupervisor(supervisor: Identity, settings: NamespaceSettings): Promise<void> {
   process.kill(supervisor.pid, "SIGTERM");
   const gone = () => ({ done: !alive(supervisor), seen: null });
   if ((await until(gone, { deadline_ms: SUPERVISOR_MS })).done) return;

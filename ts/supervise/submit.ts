@@ -1,27 +1,20 @@
 // Puts jobs into the desired state or takes them out, and follows them until they run or have ended. The work itself is the
 // supervisor's; this only waits for what it writes down.
 
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { digestOf } from "../engines/package.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
+import { type JobName, typeOf } from "../jobs/index.ts";
+import type { Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { type JobName, namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
 import { changeDesired, type Desired, hashOf, readDesired } from "./desired.ts";
 import { covering, epochOf } from "./epoch.ts";
 import { requirePlace } from "./place.ts";
-import {
-  type Planned,
-  planArchive,
-  planFeatures,
-  planInfer,
-  planReplay,
-  planServe,
-  type Setting,
-} from "./plan.ts";
+
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
 import { said } from "./supervisor.ts";
 
@@ -45,50 +38,30 @@ export function settingOf(settings: Settings): Setting {
   };
 }
 
-/** What a checkpoint depends on beyond the contract's plan: both are pinned by its first start. */
-export function planHash({ contract, pipeline }: Pick<Setting, "contract" | "pipeline">): string {
-  const { state_store, shuffle_partitions } = pipeline.resources.features;
-  return createHash("sha256")
-    .update(JSON.stringify([contract.plan_hash, state_store, shuffle_partitions]))
-    .digest("hex");
-}
-
 export interface Choice {
-  /** Command line of `millrace replay` after its name; for job `replay` only. */
-  readonly replay?: readonly string[];
+  /** What stands behind the name of a process on the command line. */
+  readonly words?: readonly string[];
 }
 
-/** The plan of one long-running job. A changed stateful plan opens the next epoch. */
-export async function planOf(setting: Setting, kafka: Kafka, job: JobName, choice: Choice): Promise<Planned> {
+/**
+ * The plan of one job. A changed stateful plan opens the next epoch.
+ * Errors: `config_invalid` for a batch that has to be told more, `store_unreachable` for a place that does not answer.
+ */
+export async function planOf(
+  setting: Setting,
+  kafka: Kafka,
+  job: JobName,
+  { words = [] }: Choice,
+): Promise<Planned> {
   const { settings, pipeline, contract } = setting;
   const names = namesOf(pipeline, settings.namespace);
-  switch (job) {
-    case "features": {
-      const span_ms = contract.window_ms + contract.lateness_ms;
-      const epoch = await epochOf(settings, names.jobs.features, planHash(setting), () =>
-        covering(kafka, names.topics.raw.topic, span_ms),
-      );
-      return planFeatures(setting, epoch);
-    }
-    case "archive":
-      await requirePlace(settings);
-      return planArchive(setting);
-    case "infer":
-      return planInfer(setting);
-    case "serve":
-      return planServe(setting);
-    case "replay":
-      return planReplay(setting, choice.replay ?? []);
-    case "backfill":
-    case "certify":
-    case "seed":
-    case "train":
-    case "evaluate":
-      throw new PipelineError(
-        "config_invalid",
-        `Cannot submit "${names.jobs[job]}": expected a long-running job, it is a batch; run "millrace ${job}"`,
-      );
-  }
+  const { checkpoint, places, plan, words: taken } = typeOf(job);
+  for (const place of places?.(settings) ?? []) await requirePlace(settings, place);
+  if (!checkpoint) return plan(setting, taken === undefined ? {} : { words });
+  const epoch = await epochOf(settings, names.job(job), checkpoint.plan_hash(setting), () =>
+    covering(kafka, names.topics[checkpoint.topic].topic, checkpoint.span_ms(contract)),
+  );
+  return plan(setting, { epoch });
 }
 
 /**

@@ -1,7 +1,7 @@
 // The jobs of a namespace as people see them: what should run beside what does. For `millrace jobs` and the HTTP API.
 // Reads the two files the supervisor works with; asks no engine.
 
-import type { Settings } from "../engines/settings.ts";
+import type { NamespaceSettings } from "../engines/settings.ts";
 import { readDesired } from "./desired.ts";
 import { readRecords, supervisorOf } from "./run.ts";
 
@@ -18,7 +18,7 @@ export interface SupervisedJob {
 }
 
 /** Sorted by name. What an absent supervisor cannot know any more is `unknown`. */
-export function jobRows(settings: Settings): SupervisedJob[] {
+export function jobRows(settings: NamespaceSettings): SupervisedJob[] {
   const desired = readDesired(settings);
   const records = readRecords(settings);
   const watched = supervisorOf(settings) !== null;

@@ -7,8 +7,9 @@ import { expect, inject, it } from "vitest";
 import { evaluate } from "../../cli/evaluate.ts";
 import { scoreLines } from "../../cli/scores.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
+import { EVALUATE } from "../../jobs/evaluate.ts";
+import { tables } from "../../jobs/plan/tables.ts";
 import { closeLine, openLine, python } from "../../prove/line.ts";
-import { EVALUATE, tables } from "../../supervise/plan.ts";
 
 const engines = inject("engines");
 

@@ -59,7 +59,7 @@ beforeAll(async () => {
 afterEach(async ({ task }) => {
   if (task.result?.state !== "fail") return;
   console.error(readFileSync(supervisorLog(settings), "utf8"));
-  const handle = readRecords(settings)[names.jobs.features]?.submission?.handle;
+  const handle = readRecords(settings)[names.job("features")]?.submission?.handle;
   if (handle) console.error(await runnersOf(settings).spark.logs(handle, { tail: 60 }));
 });
 
@@ -160,7 +160,7 @@ it("a nullable field is added under load without a reject", async () => {
 
     const report = await apply({ settings, kafka, registry, observation: dew, deadline_ms: DEADLINE_MS });
     expect(report.subjects[0]).toMatchObject({ change: "evolved" });
-    expect(report.restarted).toEqual([names.jobs.features]);
+    expect(report.restarted).toEqual([names.job("features")]);
     const { writers, tables } = readApplied(settings)!;
     expect(writers.raw).not.toBe(old_id);
     expect(Object.keys(tables.raw)).toEqual([String(old_id), String(writers.raw)]);

@@ -12,6 +12,7 @@ import { unwell } from "../../cli/status.ts";
 import { down, type EngineEvent, status, up } from "../../engines/local/index.ts";
 import { readRecord } from "../../engines/local/record.ts";
 import { enginesDir, type Settings } from "../../engines/settings.ts";
+import { tables } from "../../jobs/plan/tables.ts";
 import { requirePlace } from "../../supervise/place.ts";
 
 const shared = inject("engines");
@@ -30,7 +31,9 @@ const parts = async () =>
 
 beforeAll(async () => {
   expect(await parts()).toEqual(NAMES.map((name) => [name, "stopped", false]));
-  await expect(requirePlace(settings)).rejects.toMatchObject({ code: "store_unreachable" });
+  await expect(requirePlace(settings, tables(settings).archive)).rejects.toMatchObject({
+    code: "store_unreachable",
+  });
   await up(plain, { with: ["hdfs"], on: (event) => events.push(event) });
 });
 afterAll(async () => {

@@ -29,6 +29,7 @@ const DEADLINE_MS = 600_000;
 vi.setConfig({ testTimeout: 3 * DEADLINE_MS });
 
 const common = {
+  pipeline: "suite",
   params: { task: "waits" },
   code: "",
   heartbeat_ms: null,

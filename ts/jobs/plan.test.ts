@@ -6,23 +6,19 @@ import { describe, expect, it } from "vitest";
 import { parseRecord } from "../contract/index.ts";
 import { settingsOf } from "../engines/settings.ts";
 import { pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
-import type { Applied } from "./applied.ts";
-import { type DesiredJob, hashOf } from "./desired.ts";
-import {
-  EVALUATE,
-  planArchive,
-  planBackfill,
-  planCertify,
-  planEvaluate,
-  planFeatures,
-  planInfer,
-  planReplay,
-  planSeed,
-  planServe,
-  planTrain,
-  type Setting,
-  TRAIN,
-} from "./plan.ts";
+import { type DesiredJob, hashOf } from "../supervise/desired.ts";
+import { planArchive } from "./archive.ts";
+import { planBackfill } from "./backfill.ts";
+import { planCertify } from "./certify.ts";
+import { EVALUATE, planEvaluate } from "./evaluate.ts";
+import { planFeatures } from "./features.ts";
+import { JOBS, typeOf } from "./index.ts";
+import { planInfer } from "./infer.ts";
+import type { Applied, Setting } from "./plan/type.ts";
+import { planReplay } from "./replay.ts";
+import { planSeed } from "./seed.ts";
+import { planServe } from "./serve.ts";
+import { planTrain, TRAIN } from "./train.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const { pipeline, contract } = pipelineOf("weather");
@@ -75,6 +71,10 @@ const plans = (namespace: string) => {
     evaluate: planEvaluate(of, { ...EVALUATE, version: "1", split: "test" }),
   };
 };
+
+it("every job with parameters is planned here", () => {
+  expect(Object.keys(plans("x")).sort()).toEqual(JOBS.filter((job) => typeOf(job).module !== null).sort());
+});
 
 describe.each(Object.entries(plans("x")))("%s", (job, plan) => {
   it("sends exactly the keys of its parameter record, null where there is nothing", () => {
@@ -129,10 +129,12 @@ it("processes are told where the settings are, and only a replay may be done", (
       "60",
       "--settings",
       join(root, ".millrace", "x", "settings.json"),
+      "--pipeline",
+      "weather",
     ],
   });
   expect(replay.finite).toBe(true);
-  expect(planServe({ settings, pipeline }).finite).toBe(false);
+  expect(planServe({ settings, pipeline }, 8000).finite).toBe(false);
 });
 
 it("hashOf() changes with parameters, code and attempt, and with nothing else", () => {

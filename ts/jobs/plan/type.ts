@@ -1,0 +1,123 @@
+// What a job type is, and what a plan of one looks like. A job type is one file in ts/jobs: names, plans, order of start and
+// restart, entrypoints, listings and docs/jobs.md derive from the table of these files. Types only; nothing here does anything.
+
+import type { EngineKind, Launch } from "../../engines/job.ts";
+import type { Settings } from "../../engines/settings.ts";
+import type { Contract, Pipeline, TopicName } from "../../pipelines/index.ts";
+
+/**
+ * What jobs hand each other beside topics: `files` are observations in files, `feature_table`, `reject_table` and `archive_table`
+ * lie in Delta, `certificates` beside the feature table, `models` in the registry, `http` is an answer.
+ */
+export type Channel =
+  | TopicName
+  | "files"
+  | "feature_table"
+  | "reject_table"
+  | "archive_table"
+  | "certificates"
+  | "models"
+  | "evaluations"
+  | "http";
+
+/**
+ * `stream` runs until it is stopped and is restarted when it ends; `batch` runs to its end, once for each time it is asked for or
+ * due; `process` is a process of this machine in TypeScript, a stream unless its plan says that it may be done.
+ */
+export type JobKind = "stream" | "batch" | "process";
+
+/** What `apply` has put in force for a pipeline: the ids of its schemas. */
+export interface Applied {
+  readonly pipeline: string;
+  readonly fingerprint: string;
+  /** Every schema a record of the topic may carry: registry id (decimal text) to Avro JSON. */
+  readonly tables: Readonly<Record<TopicName, Readonly<Record<string, string>>>>;
+  /** The id new records of the topic are written with. */
+  readonly writers: Readonly<Record<TopicName, number>>;
+  /** Ids a source may write with: those that every running reader of the raw topic knows. */
+  readonly readable: readonly number[];
+}
+
+/** Which checkpoint a stateful stream runs on, and where a new one begins. */
+export interface Epoch {
+  readonly plan_hash: string;
+  /** From 1, and one more with every new checkpoint; first part of a feature row's version. */
+  readonly plan_epoch: number;
+  /** `earliest`, or Spark's JSON by topic and partition, inclusive. */
+  readonly starting_offsets: string;
+  /**
+   * Windows that begin before this event time (epoch ms) are not published: the offsets may hold only a part of them, and
+   * the new epoch would outrank the whole ones that are there. Null publishes all.
+   */
+  readonly publish_from_ms: number | null;
+}
+
+/** Everything a plan is made of. Pure data: addresses from the settings, ids from what was applied, digests of the code. */
+export interface Setting {
+  readonly settings: Settings;
+  readonly pipeline: Pipeline;
+  readonly contract: Contract;
+  readonly applied: Applied;
+  /** Digests of jobs/pyspark and jobs/ray. */
+  readonly code: { readonly spark: string; readonly ray: string };
+}
+
+/** What a plan may get beside its setting. */
+export interface Given {
+  /** For a job with a checkpoint. */
+  readonly epoch?: Epoch;
+  /** What stands behind the job's name on a command line; for a process that takes words. */
+  readonly words?: readonly string[];
+  /** Port of the HTTP API; for a process that listens on it. */
+  readonly port?: number;
+}
+
+/** One job as it should run. */
+export interface Planned {
+  /** `<pipeline>-<job>`. */
+  readonly name: string;
+  readonly pipeline: string;
+  readonly launch: Launch;
+  /** Null for a process, which takes plain arguments. */
+  readonly params: Readonly<Record<string, unknown>> | null;
+  /** Digest of the code that runs; another one restarts the job. */
+  readonly code: string;
+  /** Longest silence of a running job before it counts as dead; null for one that sends no heartbeats. */
+  readonly heartbeat_ms: number | null;
+  /** Time to end by itself after its current batch when asked to, before it is killed. */
+  readonly stop_ms: number;
+  /** Whether it may succeed and is done then: a batch, the replay of a file. Any other job that ends by itself has failed. */
+  readonly finite: boolean;
+}
+
+/** One job type. */
+export interface JobType {
+  /** Lower case letters and underscores; the job of a pipeline is `<pipeline>-<name>`. */
+  readonly name: string;
+  readonly engine: EngineKind;
+  readonly kind: JobKind;
+  /** One sentence for people. */
+  readonly summary: string;
+  /** `<room>.<module>` of the engine's Python package that has `run(contract, params, reporter)`; null for a process. */
+  readonly module: string | null;
+  readonly reads: readonly Channel[];
+  readonly writes: readonly Channel[];
+  /** Whether a submit without names starts it. */
+  readonly standard: boolean;
+  /** What a stateful stream's checkpoint depends on and reads; absent without one. */
+  readonly checkpoint?: {
+    /** SHA-256 over what a checkpoint depends on: another one opens the next epoch. */
+    readonly plan_hash: (setting: Pick<Setting, "contract" | "pipeline">) => string;
+    readonly topic: TopicName;
+    /** Event time a new checkpoint must see again, ms. */
+    readonly span_ms: (contract: Contract) => number;
+  };
+  /** Folders and URLs that must answer before the job is submitted. */
+  readonly places?: (settings: Settings) => readonly string[];
+  /** What stands behind its name on a command line, for messages; absent for a job that takes no words. */
+  readonly words?: string;
+  /** When a scheduled batch is due: five fields of cron in UTC. Absent for a job that runs only when it is asked for. */
+  readonly schedule?: string;
+  /** Errors: `config_invalid` for a batch that must be told more than this, naming its command. */
+  readonly plan: (setting: Setting, given: Given) => Planned;
+}

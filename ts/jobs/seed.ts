@@ -1,0 +1,35 @@
+// weather-seed: the stations' history from the feature table, before the stream begins.
+
+import type { SeedParams } from "../contract/index.ts";
+import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
+import { onRay } from "./plan/ray.ts";
+import { tables } from "./plan/tables.ts";
+import type { JobType, Planned, Setting } from "./plan/type.ts";
+
+/** `cutover_ms`: the last window_end that is seeded; the stream begins after it. */
+export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms: number }): Planned {
+  const { settings, pipeline, applied } = setting;
+  const params: Before<SeedParams> = {
+    ...sharedParams(setting, "seed"),
+    table_path: tables(settings).features,
+    history_topic: namesIn(setting).topics.history.topic,
+    history_schema_id: applied.writers.history,
+    partitions: pipeline.topics.partitions,
+    cutover_ms,
+  };
+  return onRay(setting, "seed", "batch", params);
+}
+
+export const seed: JobType = {
+  name: "seed",
+  engine: "ray",
+  kind: "batch",
+  summary: "the stations' history from the feature table, before the stream begins",
+  module: "train.seed",
+  reads: ["feature_table"],
+  writes: ["history"],
+  standard: false,
+  plan(setting) {
+    throw needsCommand(setting, "seed");
+  },
+};

@@ -1,0 +1,30 @@
+// The namespaces below a home folder, each by the settings its supervisor and its processes read. A namespace holds several
+// pipelines: its settings name none, and whoever works for one is told which.
+
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
+import { readJson, writeJson } from "../ground/json.ts";
+
+/** Writes down the settings of a namespace for its supervisor and its processes. */
+export function writeSettings(given: NamespaceSettings & { readonly pipeline?: string }): void {
+  const { pipeline: _, ...settings } = given;
+  writeJson(settingsPath(settings), settings);
+}
+
+/** Settings of every namespace that has state below a home folder. */
+export function namespacesOf(home: string): NamespaceSettings[] {
+  if (!existsSync(home)) return [];
+  return (
+    readdirSync(home)
+      .sort()
+      .map((folder) => ({
+        folder,
+        settings: readJson<NamespaceSettings>(join(home, folder, "settings.json")),
+      }))
+      // The engines' folder has settings too: those of whoever started them, whose own folder this is not.
+      .flatMap(({ folder, settings }) =>
+        settings && stateDir(settings) === join(home, folder) ? [settings] : [],
+      )
+  );
+}
