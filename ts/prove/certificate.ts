@@ -44,7 +44,11 @@ export async function shuffled(input: Input, seed: number): Promise<Input> {
     for (const row of rows)
       arrivals.push({ at: row.time + (random() < LATE_SHARE ? random() * LATE_MS : 0), row });
   arrivals.sort((a, b) => a.at - b.at);
-  const rows = arrivals.map(({ row }) => row);
+  let clock = Number.NEGATIVE_INFINITY;
+  const rows = arrivals.map(({ row }) => {
+    clock = Math.max(clock, row.clock);
+    return { ...row, clock };
+  });
   return {
     name: input.name,
     fingerprint: async () =>

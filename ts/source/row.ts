@@ -3,11 +3,25 @@
 // A row is already in the contract's names and units; nothing after this point converts.
 
 /** Measurements are in the contract's units, null when absent. `record` holds every field of the contract, nothing else. */
-export interface Row {
+export interface Observation {
   readonly key: string;
   /** Event time, UTC epoch ms. */
   readonly time: number;
   readonly record: Readonly<Record<string, string | number | null>>;
+}
+
+/** An observation at its place in the input. */
+export interface Row extends Observation {
+  /**
+   * The input's own clock at this row, UTC epoch ms: how far event time has come, which never falls. Below `time` for a row
+   * that leads: whether by too much is Spark's to judge, in stream and backfill alike.
+   */
+  readonly clock: number;
+}
+
+/** Event time a row stands for in its input: a time that leads has not come yet. */
+export function placeOf(row: Pick<Row, "time" | "clock">): number {
+  return Math.min(row.time, row.clock);
 }
 
 /** One ordered pass of observations that can be read again from the start, and gives the same rows each time. */

@@ -3,7 +3,7 @@
 
 import { converter, PipelineError } from "../../contract/index.ts";
 import type { Contract } from "../../pipelines/contract.ts";
-import type { Row } from "../row.ts";
+import type { Observation } from "../row.ts";
 
 /** The part of a contract that a source needs. */
 export type SourceContract = Pick<Contract, "key" | "event_time" | "fields">;
@@ -16,10 +16,10 @@ export interface BadCell {
 /** A cell as its format gives it. Text from CSV, JSON values from JSON Lines, Avro values from a container. */
 export type Cells = Readonly<Record<string, unknown>>;
 
-/** Turns cells into a row, or says what is wrong with which. */
-export type Mapper = (cells: Cells) => Row | BadCell;
+/** Turns cells into an observation, or says what is wrong with which. */
+export type Mapper = (cells: Cells) => Observation | BadCell;
 
-export function isBad(result: Row | BadCell): result is BadCell {
+export function isBad(result: Observation | BadCell): result is BadCell {
   return "reason" in result;
 }
 

@@ -9,7 +9,14 @@ const rowsAt = (times: readonly number[], chunk = 3): Input => ({
   fingerprint: async () => "test",
   async *rows() {
     for (let i = 0; i < times.length; i += chunk)
-      yield times.slice(i, i + chunk).map((time, n): Row => ({ key: `k${i + n}`, time, record: {} }));
+      yield times.slice(i, i + chunk).map(
+        (time, n): Row => ({
+          key: `k${i + n}`,
+          time,
+          record: {},
+          clock: Math.max(...times.slice(0, i + n + 1)),
+        }),
+      );
   },
 });
 const limits: Limits = { rows_max: 4, linger_ms: 20, span_ms: 1_000 };
@@ -135,6 +142,38 @@ describe("batches()", () => {
       )
     ).map((b) => b.rows[0]);
     expect(rest).toEqual(whole.slice(11));
+  });
+
+  it("waits neither for a time that leads nor through ages, and shifts a pass by neither", async () => {
+    const [minute, day, year] = [60_000, 86_400_000, 366 * 86_400_000];
+    const [old, now] = [-1_000 * year, 1_000 * day];
+    const at: [number, number][] = [
+      [old, old],
+      [now, now],
+      [now + 50 * year, now],
+      [now + minute, now + minute],
+      [now + minute, now + minute],
+    ];
+    const input: Input = {
+      name: "test",
+      fingerprint: async () => "test",
+      async *rows() {
+        yield at.map(([time, clock], n): Row => ({ key: `k${n}`, time, record: {}, clock }));
+      },
+    };
+    const clock = jumpingClock();
+    const all = await collect(
+      input,
+      { speed: 1, loop: true, clock, limits: { ...limits, span_ms: 1e12 } },
+      6,
+    );
+    expect(clock.nowMs()).toBeLessThan(2 * day);
+    const rows = all.flatMap((batch) => batch.rows);
+    expect(rows.slice(0, 5).map((row) => [row.time, row.frontier])).toEqual(at);
+    expect(rows.slice(6, 8).map((row) => row.frontier)).toEqual([now + day, now + day]);
+    const from = { pass: 1, position: 1 };
+    const resumed = await collect(input, { from, loop: true, limits: { ...limits, span_ms: 1e12 } }, 1);
+    expect(resumed[0]!.rows[0]).toEqual(rows[6]);
   });
 
   it("ends after what was due when the signal aborts", async () => {

@@ -2,7 +2,7 @@
 // Between an Input and feed.ts. Knows time and counts, nothing of Kafka.
 
 import type { Clock } from "../../ground/clock.ts";
-import type { Input, Row } from "../row.ts";
+import { type Input, placeOf, type Row } from "../row.ts";
 
 export interface Limits {
   /** Most rows a transaction carries. */
@@ -19,7 +19,7 @@ export const LINGER_MS = 20;
 /** The share of the lateness that one transaction may cover. */
 export const SPAN_OF_LATENESS = 1 / 4;
 
-/** A place in the input: so many rows of a pass are behind it. `frontier` is the newest event time so far. */
+/** A place in the input: so many rows of a pass are behind it. `frontier` is how far the source's clock has come. */
 export interface Place {
   readonly pass: number;
   readonly position: number;
@@ -30,7 +30,7 @@ export interface TimedRow {
   readonly row: Row;
   /** Event time of this pass: the row's, shifted. */
   readonly time: number;
-  /** Newest event time up to and with this row: the source's own clock. */
+  /** The source's own clock at this row: the input's, shifted. Below `time` for a row that leads. */
   readonly frontier: number;
 }
 
@@ -60,6 +60,9 @@ export interface Anchor {
 }
 
 const DAY_MS = 86_400_000;
+/** A step of the clock beyond this is no gap to wait through, and what lies before it no part of a pass: a clock that began
+ * at year 1. */
+const AGES_MS = 366 * DAY_MS;
 
 /**
  * How far a pass is shifted against the one before: whole days, so that the hour of the day stays, and enough of them
@@ -70,8 +73,8 @@ export function period(first: number, last: number): number {
 }
 
 /**
- * Batches from a place on, each when it is due. The first row sent is due at once; every other follows by its event time
- * against that row, divided by the speed, however long sending took (open loop).
+ * Batches from a place on, each when it is due. The first row sent is due at once; every other follows by the input's clock
+ * against that row, divided by the speed, however long sending took (open loop). A time that leads is not waited for.
  * Ends with the input, never when looping; an abort ends it after the rows that were already due.
  */
 export async function* batches(input: Input, options: BatchOptions): AsyncGenerator<Batch> {
@@ -80,16 +83,16 @@ export async function* batches(input: Input, options: BatchOptions): AsyncGenera
   let shift_ms = 0;
   let frontier: number | null = null;
   if (from.pass > 0) {
-    const range = await span(input);
-    if (range === null) return;
-    shift_ms = from.pass * period(range.first, range.last);
-    frontier = range.last + shift_ms - period(range.first, range.last);
+    const { first, last } = await reachOf(input);
+    if (last === null) return;
+    shift_ms = from.pass * period(first, last);
+    frontier = last + shift_ms - period(first, last);
   }
 
   for (let pass = from.pass; ; pass++) {
     const skip = pass === from.pass ? from.position : 0;
     let position = 0;
-    let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    const reach = new Reach();
     let held: TimedRow[] = [];
     let start: Place = { pass, position: skip, frontier };
     let due_ms: number | null = null;
@@ -102,22 +105,21 @@ export async function* batches(input: Input, options: BatchOptions): AsyncGenera
     };
     for await (const rows of input.rows()) {
       for (const row of rows) {
-        first = Math.min(first, row.time);
-        last = Math.max(last, row.time);
-        const time = row.time + shift_ms;
+        if (reach.take(row.clock)) anchor = options.anchor ?? null;
+        const event_ms = row.clock + shift_ms;
         if (position < skip) {
-          frontier = Math.max(frontier ?? time, time);
+          frontier = Math.max(frontier ?? event_ms, event_ms);
           position++;
           continue;
         }
         let due: number | null = null;
         if (speed !== "max") {
-          anchor ??= { event_ms: time, wall_ms: clock.nowMs() };
-          due = anchor.wall_ms + (time - anchor.event_ms) / speed;
+          anchor ??= { event_ms, wall_ms: clock.nowMs() };
+          due = anchor.wall_ms + (event_ms - anchor.event_ms) / speed;
         }
         if (
           held.length >= limits.rows_max ||
-          (held.length > 0 && Math.abs(time - held[0]!.time) > limits.span_ms) ||
+          (held.length > 0 && Math.abs(placeOf(row) - placeOf(held[0]!.row)) > limits.span_ms) ||
           (held.length > 0 && due !== null && due > closes_ms)
         )
           yield taken();
@@ -130,24 +132,33 @@ export async function* batches(input: Input, options: BatchOptions): AsyncGenera
           due_ms = due;
           closes_ms = due === null ? 0 : Math.max(due, clock.nowMs()) + limits.linger_ms;
         }
-        frontier = Math.max(frontier ?? time, time);
-        held.push({ row, time, frontier });
+        frontier = Math.max(frontier ?? event_ms, event_ms);
+        held.push({ row, time: row.time + shift_ms, frontier });
         position++;
       }
     }
     if (held.length > 0) yield taken();
     if (!loop || position === 0 || signal?.aborted) return;
-    shift_ms += period(first, last);
+    shift_ms += period(reach.first, reach.last!);
   }
 }
 
-/** Oldest and newest event time of an input, null for an empty one. */
-async function span(input: Input): Promise<{ first: number; last: number } | null> {
-  let [first, last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for await (const rows of input.rows())
-    for (const { time } of rows) {
-      first = Math.min(first, time);
-      last = Math.max(last, time);
-    }
-  return first > last ? null : { first, last };
+/** How far the clock of a pass goes, both ends inclusive; it begins anew behind a step of ages. */
+class Reach {
+  first = 0;
+  last: number | null = null;
+
+  /** True when it begins anew. */
+  take(clock: number): boolean {
+    const anew = this.last !== null && clock - this.last > AGES_MS;
+    if (this.last === null || anew) this.first = clock;
+    this.last = clock;
+    return anew;
+  }
+}
+
+async function reachOf(input: Input): Promise<Reach> {
+  const reach = new Reach();
+  for await (const rows of input.rows()) for (const { clock } of rows) reach.take(clock);
+  return reach;
 }

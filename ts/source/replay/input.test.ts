@@ -127,6 +127,57 @@ describe("fileInput() of CSV", () => {
     expect(repeats).toBe(1);
   });
 
+  describe("with a row of the future among the others", () => {
+    const minute = (m: number): string => `a,${at(60 * m)},${m}`;
+    const lines = [...Array.from({ length: 100 }, (_, m) => minute(m)), ...[100, 101].map(minute)];
+    const glitch = (time: string) => [
+      "station_id,timestamp,temperature",
+      ...lines.slice(0, 50),
+      `b,${time},99`,
+      ...lines.slice(50),
+    ];
+
+    it.each(["2017-01-01T05:00:00Z", "2018-01-01T00:00:00Z", "2073-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])(
+      "keeps all of them, and the clock of the row of %s is that of the row before",
+      async (time) => {
+        for (const order of ["time", "file"] as const) {
+          const { rows, bad } = await read(file("glitch.csv", glitch(time).join("\n")), { order });
+          expect(bad).toEqual([]);
+          expect(rows.map((row) => row.record["temperature"])).toEqual(
+            [...lines.keys()].toSpliced(50, 0, 99),
+          );
+          expect(rows.filter((row) => row.time > row.clock).map((row) => [row.key, row.clock])).toEqual([
+            ["b", Date.parse(at(60 * 49))],
+          ]);
+          expect(rows.filter((row) => row.key === "a").every((row) => row.time === row.clock)).toBe(true);
+        }
+      },
+    );
+
+    it("neither ends at it nor counts it to a later range", async () => {
+      const path = file("glitch.csv", glitch("2018-01-01T00:00:00Z").join("\n"));
+      const half_ms = Date.parse(at(60 * 60));
+      const count = async (range: Partial<FileOptions>) => (await read(path, range)).rows.length;
+      expect(await count({ to_ms: half_ms })).toBe(61);
+      expect(await count({ from_ms: half_ms })).toBe(42);
+    });
+
+    it("stages it with the clock it is judged by, and its file spans what the others span", async () => {
+      const path = file("glitch.csv", glitch("2073-01-01T00:00:00Z").join("\n"));
+      const out = join(folder, "glitch.avro");
+      const staged = await stage(fileInput({ path, contract }), out, contract.schemas.observation);
+      expect(staged).toMatchObject({ rows: 103, last_ms: Date.parse(at(60 * 101)) });
+    });
+
+    it("believes no file that lies ahead of the wall clock", async () => {
+      const now_ms = Date.parse(at(30));
+      const { rows } = await read(file("ahead.csv", [HEADER, `a,${at(9e6)},1,,,,,`].join("\n")), {
+        now: () => now_ms,
+      });
+      expect(rows.map((row) => row.clock)).toEqual([now_ms]);
+    });
+  });
+
   it("reads what was written, whatever the names", async () => {
     const name = fc.string({ minLength: 1 }).filter((s) => s.isWellFormed() && !/^\uFEFF/.test(s));
     const row = fc.tuple(

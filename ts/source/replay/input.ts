@@ -9,32 +9,37 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { PipelineError } from "../../contract/index.ts";
-import { isBad, mapperOf, type SourceContract } from "../formats/cells.ts";
+import { wallClock } from "../../ground/clock.ts";
+import type { Contract } from "../../pipelines/contract.ts";
+import { type BadCell, isBad, mapperOf, type SourceContract } from "../formats/cells.ts";
 import { avroRecords } from "../formats/container.ts";
 import { csvRecords, type Located } from "../formats/csv.ts";
 import { jsonRecords } from "../formats/jsonl.ts";
-import type { BadRow, Input, Row } from "../row.ts";
+import { type BadRow, type Input, type Observation, placeOf, type Row } from "../row.ts";
 import { Repeats } from "./repeats.ts";
+import { Timeline } from "./timeline.ts";
 
 export type Format = "csv" | "jsonl" | "avro";
 
 export interface FileOptions {
   readonly path: string;
-  readonly contract: SourceContract;
+  readonly contract: SourceContract & Pick<Contract, "lateness_ms">;
   /** Unit a column comes in, where it is not the contract's. */
   readonly units?: Readonly<Record<string, string>>;
   /** Default: by the name's ending, before `.gz`. */
   readonly format?: Format;
-  /** Event time, epoch ms, inclusive. */
+  /** Event time, epoch ms, inclusive. A row that leads the file's clock stands where the clock does. */
   readonly from_ms?: number | null;
   /** Event time, epoch ms, exclusive. */
   readonly to_ms?: number | null;
-  /** `time`: a row older than the one above it is bad. `file`: rows come as they stand, late ones too. */
+  /** `time`: a row from before the file's clock is bad. `file`: rows come as they stand, late ones too. */
   readonly order?: "time" | "file";
   /** Each bad row once, however often the rows are read. One of them: a station's second row of one time with other values. */
   readonly onBad?: (bad: BadRow) => void;
   /** Each row that was there before, value for value, and is left out. */
   readonly onRepeat?: () => void;
+  /** Wall time, epoch ms: the file's clock never goes beyond it. */
+  readonly now?: () => number;
 }
 
 const ENDINGS: Readonly<Record<string, Format>> = {
@@ -58,6 +63,7 @@ export function fileInput(options: FileOptions): Input {
     order = "time",
     onBad = () => {},
     onRepeat = () => {},
+    now = wallClock.nowMs,
   } = options;
   const format = options.format ?? formatOf(path);
   const mapper = mapperOf(contract, units);
@@ -80,43 +86,61 @@ export function fileInput(options: FileOptions): Input {
 
   async function* rows(): AsyncGenerator<readonly Row[]> {
     const stream = await opened(path);
+    const timeline = new Timeline<{ line: number; row: Observation | BadCell | null }>({
+      // Where the order counts, any row that leads would make those after it bad.
+      trust_ms: order === "time" ? 0 : contract.lateness_ms,
+      limit: now,
+    });
     let chunk: Row[] = [];
-    let newest = Number.NEGATIVE_INFINITY;
     const repeats = new Repeats();
-    try {
-      for await (const { line, cells, bad } of recordsOf(format, stream, path, fields, required)) {
-        const row = cells === null ? bad! : mapper(cells);
-        if (isBad(row)) {
-          tell({ file, line, ...row });
-          continue;
-        }
-        const verdict = repeats.judge(row);
-        if (verdict === "repeat") {
+    /** An observation, what is wrong with it, or null for a repeat. */
+    const read = ({ cells, bad }: Located): Observation | BadCell | null => {
+      const row = cells === null ? bad! : mapper(cells);
+      if (isBad(row)) return row;
+      const verdict = repeats.judge(row);
+      if (verdict === "new") return row;
+      if (verdict === "repeat") return null;
+      const reason = `expected one row of "${row.key}" at ${new Date(row.time).toISOString()}, got a second one with other values; the first stays`;
+      return { column: null, reason };
+    };
+    /** Moves the rows whose clock is decided into the chunk. False once none of the range follows. */
+    const settle = (): boolean => {
+      for (let timed = timeline.next(); timed !== null; timed = timeline.next()) {
+        const { line, row: found } = timed.value;
+        if (found === null) {
           count(line);
           continue;
         }
-        if (verdict === "conflict") {
-          const reason = `expected one row of "${row.key}" at ${new Date(row.time).toISOString()}, got a second one with other values; the first stays`;
-          tell({ file, line, column: null, reason });
+        if (isBad(found)) {
+          tell({ file, line, ...found });
           continue;
         }
-        if (order === "time" && row.time < newest) {
-          const reason = `expected rows in time order, got ${new Date(row.time).toISOString()} after ${new Date(newest).toISOString()}`;
+        const clock = timed.clock!;
+        if (order === "time" && found.time < clock) {
+          const reason = `expected rows in time order, got ${new Date(found.time).toISOString()} after ${new Date(clock).toISOString()}`;
           tell({ file, line, column: contract.event_time, reason });
           continue;
         }
-        newest = Math.max(newest, row.time);
-        if (from_ms !== null && row.time < from_ms) continue;
-        if (to_ms !== null && row.time >= to_ms) {
-          if (order === "time") break;
-          continue;
-        }
-        chunk.push(row);
-        if (chunk.length === CHUNK) {
-          yield chunk;
-          chunk = [];
-        }
+        const row = { ...found, clock };
+        const place = placeOf(row);
+        if (to_ms !== null && place >= to_ms && order === "time") return false;
+        if ((from_ms === null || place >= from_ms) && (to_ms === null || place < to_ms)) chunk.push(row);
       }
+      return true;
+    };
+    try {
+      let wanted = true;
+      for await (const located of recordsOf(format, stream, path, fields, required)) {
+        const row = read(located);
+        timeline.push({ line: located.line, row }, row === null || isBad(row) ? null : row);
+        wanted = settle();
+        if (!wanted) break;
+        if (chunk.length < CHUNK) continue;
+        yield chunk;
+        chunk = [];
+      }
+      timeline.end();
+      if (wanted) settle();
       if (chunk.length > 0) yield chunk;
     } catch (error) {
       if (error instanceof PipelineError) throw error;

@@ -100,6 +100,23 @@ describe("kaggleInput()", () => {
     ]);
   });
 
+  it("leaves out a row of the future and goes on", async () => {
+    const { rows, bad } = await read(
+      folderOf({
+        "full/temperature.csv.gz": [
+          ...TEMPERATURE.slice(0, 2),
+          "2073-01-01 00:00:00,1,1,1",
+          "2016-12-01 01:00:00,280.65,300.0,281.15",
+        ],
+        "humidity.csv": null,
+      }),
+    );
+    expect(told(rows)).toHaveLength(3);
+    expect(bad).toEqual([
+      'temperature.csv.gz:3 column "datetime": expected rows in time order, got "2073-01-01 00:00:00" before earlier ones',
+    ]);
+  });
+
   it("refuses a folder without the set, and a city that stands elsewhere than the pipeline's", async () => {
     const none = { "full/temperature.csv.gz": null, "humidity.csv": null };
     await expect(read(folderOf(none))).rejects.toThrow("expected files like full/temperature.csv.gz");

@@ -8,11 +8,13 @@ import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { StringDecoder } from "node:string_decoder";
 import { converter, PipelineError } from "../../contract/index.ts";
+import { wallClock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/contract.ts";
 import { numberOf, type SourceContract } from "../formats/cells.ts";
 import { csvRecords } from "../formats/csv.ts";
 import type { BadRow, Input, Row } from "../row.ts";
 import { opened } from "./input.ts";
+import { Timeline } from "./timeline.ts";
 
 /** What the set's variables come in. Source: the set's own page; a variable that is not here is not read. */
 const UNITS: Readonly<Record<string, string>> = {
@@ -32,6 +34,8 @@ const ANOMALIES = "known-anomalies.csv";
 
 /** A city is the pipeline's station when both stand this close, in degrees: there is more than one Portland. */
 const APART_DEG = 0.25;
+/** From one row of the set to the next, event time. */
+const STEP_MS = 3_600_000;
 /** Rows handed on at once, at least. */
 const CHUNK = 512;
 
@@ -105,7 +109,7 @@ export function kaggleInput(options: KaggleOptions): Input {
           heads[v] = (await files[v]!.next()).value ?? null;
         }
         for (const record of records)
-          if (record !== undefined) chunk.push({ key: record[key] as string, time, record });
+          if (record !== undefined) chunk.push({ key: record[key] as string, time, record, clock: time });
         if (chunk.length >= CHUNK) {
           yield chunk;
           chunk = [];
@@ -165,7 +169,10 @@ interface WideRow {
   readonly values: Float64Array;
 }
 
-/** Rows of one variable's file, in time order. A row that is older than the one above it, or no row, is told and left out. */
+/**
+ * Rows of one variable's file, in time order. What is no row, is older than the one above it, or leads the rows below it, is
+ * told and left out.
+ */
 async function* wideRows(
   path: string,
   stations: ReadonlyMap<string, string>,
@@ -174,12 +181,38 @@ async function* wideRows(
   onBad: (bad: BadRow) => void,
 ): AsyncGenerator<WideRow, undefined> {
   const file = basename(path);
+  const timeline = new Timeline<{ line: number; time: number; cells: readonly string[] }>({
+    trust_ms: STEP_MS,
+    limit: wallClock.nowMs,
+  });
   let line = 0;
   let newest = Number.NEGATIVE_INFINITY;
   let width = 0;
   /** Place in `names` of each column that is read. */
   let columns: readonly { readonly cell: number; readonly city: string; readonly at: number }[] = [];
-  const tell = (column: string | null, reason: string) => onBad({ file, line, column, reason });
+  const tell = (column: string | null, reason: string, of = line) =>
+    onBad({ file, line: of, column, reason });
+  function* settled(): Generator<WideRow> {
+    for (let timed = timeline.next(); timed !== null; timed = timeline.next()) {
+      const { line: of, time, cells } = timed.value;
+      if (time <= newest) {
+        tell("datetime", `expected rows in time order, got "${cells[0]}" after a later one`, of);
+        continue;
+      }
+      if (time > timed.clock!) {
+        tell("datetime", `expected rows in time order, got "${cells[0]}" before earlier ones`, of);
+        continue;
+      }
+      newest = time;
+      const values = new Float64Array(names.length).fill(Number.NaN);
+      for (const { cell, city, at } of columns) {
+        const value = numberOf(cells[cell]);
+        if (typeof value === "number") values[at] = convert(value);
+        else if (value !== null) tell(city, value, of);
+      }
+      yield { time, values };
+    }
+  }
   for await (const text of linesOf(path)) {
     line++;
     if (text === "") continue;
@@ -206,19 +239,11 @@ async function* wideRows(
       tell(null, `expected ${width} cells, got ${cells.length}`);
       continue;
     }
-    if (time <= newest) {
-      tell("datetime", `expected rows in time order, got "${cells[0]}" after a later one`);
-      continue;
-    }
-    newest = time;
-    const values = new Float64Array(names.length).fill(Number.NaN);
-    for (const { cell, city, at } of columns) {
-      const value = numberOf(cells[cell]);
-      if (typeof value === "number") values[at] = convert(value);
-      else if (value !== null) tell(city, value);
-    }
-    yield { time, values };
+    timeline.push({ line, time, cells }, { key: "", time });
+    yield* settled();
   }
+  timeline.end();
+  yield* settled();
   return undefined;
 }
 

@@ -11,7 +11,7 @@ const input = (count: number): Input => ({
     for (let i = 0; i < count; i += 7)
       yield Array.from(
         { length: Math.min(7, count - i) },
-        (_, j): Row => ({ key: "a", time: i + j, record: {} }),
+        (_, j): Row => ({ key: "a", time: i + j, record: {}, clock: i + j }),
       );
   },
 });

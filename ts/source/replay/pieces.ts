@@ -2,14 +2,14 @@
 // Between an Input and feed.ts. The first piece begins with the input's first row, the last one ends with its last.
 
 import { createHash } from "node:crypto";
-import type { Input, Row } from "../row.ts";
+import { type Input, placeOf, type Row } from "../row.ts";
 
 export interface Pieces {
   /** Rows of the whole input. */
   readonly total: number;
   /** Rows of the pieces. */
   readonly rows: number;
-  /** Oldest and newest event time of the whole input, epoch ms; null for an empty one. */
+  /** Oldest and newest event time of the whole input, epoch ms, without what leads its clock; null for an empty one. */
   readonly span: { readonly first_ms: number; readonly last_ms: number } | null;
   readonly input: Input;
 }
@@ -22,9 +22,9 @@ export async function piecesOf(input: Input, rows_most: number): Promise<Pieces>
   let total = 0;
   let [first_ms, last_ms] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for await (const rows of input.rows())
-    for (const { time } of rows) {
-      first_ms = Math.min(first_ms, time);
-      last_ms = Math.max(last_ms, time);
+    for (const row of rows) {
+      first_ms = Math.min(first_ms, placeOf(row));
+      last_ms = Math.max(last_ms, row.clock);
       total++;
     }
   const span = total === 0 ? null : { first_ms, last_ms };

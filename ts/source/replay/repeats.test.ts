@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Row } from "../row.ts";
+import type { Observation } from "../row.ts";
 import { hashRecord } from "./hash.ts";
 import { Repeats, type Verdict } from "./repeats.ts";
 
-const rowOf = (key: string, time: number, value: number | null): Row => ({
+const rowOf = (key: string, time: number, value: number | null): Observation => ({
   key,
   time,
   record: { station_id: key, timestamp: time, temperature: value },

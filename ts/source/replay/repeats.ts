@@ -2,7 +2,7 @@
 // rule for the topic: the lowest offset wins. Sits inside the readers of files, so that a replay, a staged backfill and a
 // certificate leave out the same rows.
 
-import type { Row } from "../row.ts";
+import type { Observation } from "../row.ts";
 import { hashRecord } from "./hash.ts";
 
 /** `new`: no row of that station and time before. `repeat`: the same observation again. `conflict`: one with other values. */
@@ -70,7 +70,7 @@ export class Repeats {
   }
 
   /** Judges a row, and remembers it when it is new. A hash stands for the values: one conflict in 2^32 is called a repeat. */
-  judge({ key, time, record }: Row): Verdict {
+  judge({ key, time, record }: Observation): Verdict {
     const hash = hashRecord(record);
     const known = this.#young.find(key, time) ?? this.#old.find(key, time);
     if (known !== undefined) return known === hash ? "repeat" : "conflict";

@@ -1,6 +1,5 @@
 // Writes an input into an Avro container for the Spark backfill: the contract's fields, and beside them what a raw record
-// would have had. `offset` is the row's number from 0, `clock` the source's own clock, newest event time so far.
-// Spark then computes the same windows, versions and time jumps from the file as from the topic.
+// would have had. `offset` is the row's number from 0, `clock` the input's own clock. Spark then computes the same windows, versions and time jumps from the file as from the topic.
 
 import { createWriteStream } from "node:fs";
 import { rename, rm } from "node:fs/promises";
@@ -8,7 +7,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import avsc from "avsc";
 import { PipelineError } from "../../contract/index.ts";
-import type { Input } from "../row.ts";
+import { type Input, placeOf } from "../row.ts";
 
 export interface Staged {
   readonly path: string;
@@ -46,10 +45,10 @@ export async function stage(
   async function* staged(): AsyncGenerator<object> {
     let told = 0;
     for await (const chunk of input.rows()) {
-      for (const { record, time } of chunk) {
-        first_ms = Math.min(first_ms, time);
-        last_ms = Math.max(last_ms, time);
-        yield { ...record, offset: rows++, clock: last_ms };
+      for (const row of chunk) {
+        first_ms = Math.min(first_ms, placeOf(row));
+        last_ms = Math.max(last_ms, row.clock);
+        yield { ...row.record, offset: rows++, clock: row.clock };
       }
       if (rows - told < TELL_ROWS) continue;
       told = rows;

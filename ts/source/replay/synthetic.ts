@@ -49,7 +49,7 @@ export function syntheticInput(options: SyntheticOptions): Input {
         const day = (2 * Math.PI * (time % DAY_MS)) / DAY_MS;
         for (const { name, middle, width, phase } of fields)
           record[name] = middle + width * (Math.sin(day + phase + station) + 0.1 * noise(n + phase));
-        chunk.push({ key: names[station]!, time, record });
+        chunk.push({ key: names[station]!, time, record, clock: time });
       }
       yield chunk;
     }
