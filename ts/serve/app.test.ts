@@ -282,8 +282,22 @@ describe("GET /jobs", () => {
     expect(body["jobs"]).toMatchObject([
       { name: "weather-features", state: "running", heartbeat: { age_s: 1.5, counters: { input_rows: 20 } } },
       { name: "weather-infer", heartbeat: null },
-      { name: "weather-train", state: "unknown", desired: false, heartbeat: { state: "succeeded" } },
+      { name: "weather-train", state: "succeeded", desired: false, heartbeat: { state: "succeeded" } },
     ]);
+  });
+
+  it("tells of a batch what it last reported: why it failed, and that a silent one is not known to run", async () => {
+    const { app: api, progress } = app();
+    const report = { submission: "s", timestamp: NOW_MS - 3_600_000, error_code: null, counters: {} };
+    progress.report({ ...report, job: "weather-backfill", state: "failed", message: "Cannot read x" });
+    progress.report({ ...report, job: "weather-seed", state: "running", message: null });
+    const { jobs } = (await json(await api.request("/jobs"))) as { jobs: Json[] };
+    const of = (name: string) => jobs.find((job) => job["name"] === name);
+    expect(of("weather-backfill")).toMatchObject({ state: "failed", reason: "Cannot read x" });
+    expect(of("weather-seed")).toMatchObject({
+      state: "unknown",
+      reason: 'last reported "running" 3600 s ago',
+    });
   });
 });
 
@@ -327,6 +341,49 @@ describe("GET /health", () => {
     const body = await json(response);
     expectSchema("Health", body);
     expect(body).toMatchObject({ status: "ok", engines: [{ name: "hdfs-namenode", status: "off" }] });
+  });
+
+  it.each(["succeeded", "failed", "stopped", "running"])(
+    "is no business of a batch that ended long ago: %s",
+    async (state) => {
+      const { app: api, progress } = app();
+      progress.report({
+        job: "weather-backfill",
+        submission: "weather-backfill-1",
+        state,
+        timestamp: NOW_MS - 3_600_000,
+        error_code: null,
+        message: null,
+        counters: {},
+      });
+      const body = await json(await api.request("/health"));
+      expect(body["status"]).toBe("ok");
+      expect((body["jobs"] as Json[]).map((job) => [job["name"], job["status"]])).toEqual([
+        ["weather-features", "up"],
+        ["weather-infer", "up"],
+      ]);
+    },
+  );
+
+  it("shows a batch while it runs, and a finished replay no more", async () => {
+    const job = {
+      engine: "process",
+      desired: true,
+      reason: null,
+      submission: "s",
+      restarts: 0,
+      gave_up: false,
+    };
+    const { app: api, progress } = app({
+      needed_jobs: [],
+      jobs: async () => [{ ...job, name: "weather-replay", state: "succeeded" }],
+    });
+    const report = { submission: "s", error_code: null, message: null, counters: {} };
+    progress.report({ ...report, job: "weather-train", state: "starting", timestamp: NOW_MS - 1_000 });
+    expect(await json(await api.request("/health"))).toMatchObject({
+      status: "ok",
+      jobs: [{ name: "weather-train", status: "up" }],
+    });
   });
 
   it("is 503 when a needed job was never submitted", async () => {

@@ -1,7 +1,7 @@
 // Judges whether a forecast can be made and served: engines, jobs and the feed, each with what to do when it is down.
 // Pure: probes and job states are passed in. `ready` asks only whether this process can answer from memory.
 
-import type { JobRow } from "./jobs.ts";
+import { HEARTBEAT_SILENT_S, type JobRow } from "./jobs.ts";
 
 /** One engine as a probe found it. */
 export interface EngineProbe {
@@ -58,9 +58,6 @@ export interface Health {
   readonly feed: FeedState;
 }
 
-/** A running job that has said nothing for longer than this is not believed: after a restart Ray still calls the dead RUNNING. The supervisor restarts it after the same time. */
-export const HEARTBEAT_SILENT_S = 90;
-
 interface JobVerdict {
   readonly up: boolean;
   readonly detail: string;
@@ -77,7 +74,11 @@ function judgeJob(row: JobRow): JobVerdict {
   return { up: true, detail: "running", next: null };
 }
 
-/** `needed_jobs` are judged even when no one has heard of them; other jobs can only degrade, and only when desired. */
+/**
+ * `needed_jobs` are judged even when no one has heard of them; other jobs can only degrade, and only while they are wanted.
+ * A job that has ended and is not needed has no health: neither one that nobody wants any more, as a batch, nor one that
+ * did what was asked, as a finished replay.
+ */
 export function judge(
   engines: readonly EngineProbe[],
   jobs: readonly JobRow[],
@@ -85,7 +86,11 @@ export function judge(
   needed_jobs: readonly string[],
   at: string,
 ): Health {
-  const rows: Health["jobs"][number][] = jobs.map((row) => {
+  const judged = jobs.filter(
+    (row) =>
+      needed_jobs.includes(row.name) || row.state === "running" || (row.desired && row.state !== "succeeded"),
+  );
+  const rows: Health["jobs"][number][] = judged.map((row) => {
     const verdict = judgeJob(row);
     return {
       name: row.name,
@@ -116,11 +121,10 @@ export function judge(
     feed.error !== null ||
     engines.some((e) => e.needed && !e.up) ||
     rows.some((row) => row.needed && row.status === "down");
-  // A finished replay is not a fault: a job that succeeded has done what was asked.
   const otherDown =
     !ready ||
     engines.some((e) => !e.up && !e.off) ||
-    rows.some((row) => row.status === "down" && desired.has(row.name) && row.state !== "succeeded");
+    rows.some((row) => row.status === "down" && desired.has(row.name));
   return {
     status: neededDown ? "down" : otherDown ? "degraded" : "ok",
     ready,

@@ -5,6 +5,9 @@ import type { SupervisedJob } from "../supervise/views.ts";
 import { iso } from "./forecast.ts";
 import type { ProgressRecord } from "./records.ts";
 
+/** A running job that has said nothing for longer than this is not believed: after a restart Ray still calls the dead RUNNING. The supervisor restarts it after the same time. */
+export const HEARTBEAT_SILENT_S = 90;
+
 /** A job as the supervisor sees it, and its own newest word. */
 export interface JobRow extends SupervisedJob {
   readonly heartbeat: {
@@ -45,6 +48,26 @@ export class Progress {
   }
 }
 
+/** What a job reports of itself, in the words of JobStatus. Source: job_state in schemas/avro/records/job_progress.avsc. */
+const STATE: Readonly<Record<string, string>> = {
+  starting: "running",
+  running: "running",
+  succeeded: "succeeded",
+  failed: "failed",
+  stopped: "stopped",
+};
+
+/** The state of a job that only its own reports are known of: a batch, or a job that was withdrawn. */
+function reported(
+  { state, message, error_code }: ProgressRecord,
+  age_s: number,
+): Pick<JobRow, "state" | "reason"> {
+  const seen = STATE[state] ?? "unknown";
+  if (seen === "running" && age_s > HEARTBEAT_SILENT_S)
+    return { state: "unknown", reason: `last reported "${state}" ${age_s.toFixed(0)} s ago` };
+  return { state: seen, reason: seen === "failed" ? (message ?? error_code ?? "no reason given") : null };
+}
+
 /** Every job either side knows, by name. A job without a supervisor's view has the state it last reported. */
 export function jobRows(views: readonly SupervisedJob[], progress: Progress, now_ms: number): JobRow[] {
   const rows = new Map<string, JobRow>();
@@ -60,18 +83,19 @@ export function jobRows(views: readonly SupervisedJob[], progress: Progress, now
       counters: report.counters,
     };
   };
-  for (const report of progress.all())
+  for (const report of progress.all()) {
+    const own = heartbeat(report.job);
     rows.set(report.job, {
       name: report.job,
       engine: "unknown",
       desired: false,
-      state: "unknown",
-      reason: "not in the desired state",
+      ...reported(report, own?.age_s ?? 0),
       submission: report.submission,
       restarts: null,
       gave_up: false,
-      heartbeat: heartbeat(report.job),
+      heartbeat: own,
     });
+  }
   for (const view of views) rows.set(view.name, { ...view, heartbeat: heartbeat(view.name) });
   return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

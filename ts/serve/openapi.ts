@@ -114,7 +114,8 @@ export const ROUTES = {
     path: "/jobs",
     tag: "operation",
     summary: "Jobs: desired, actual, and what each last said of itself",
-    description: "The supervisor's view beside the newest heartbeat on the topic job-progress.",
+    description:
+      "The supervisor's view beside the newest heartbeat on the topic job-progress. A job that the supervisor does not know, as a batch, has the state it last reported.",
     query: [],
     type: "application/json",
     schema: "Jobs",
@@ -469,7 +470,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
             }),
           ),
         }),
-        "All jobs, by name.",
+        "All jobs, by name; batches too, with how they ended.",
       ),
     }),
     Health: object({
@@ -500,7 +501,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
           detail: string("Why."),
           next: nullable(string("What to do; null when up.")),
         }),
-        "Every job.",
+        "Every job that is needed, wanted or running. One that has ended, as a batch or a finished replay, is no part of health: GET /jobs says how it ended.",
       ),
       feed: ref("Feed"),
     }),
