@@ -12,7 +12,8 @@ import {
   prediction,
   verification,
 } from "./fixtures/weather.ts";
-import { openapi, ROUTES, STATION_ID_LENGTH_MAX } from "./openapi.ts";
+import { openapi, ROUTES } from "./openapi.ts";
+import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import { FAILURE, REFUSAL } from "./status.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -153,7 +154,7 @@ describe("GET /stations", () => {
     const body = await json(await api.request("/stations"));
     expectSchema("Stations", body);
     expect(body).toMatchObject({
-      count: 4,
+      count: 2,
       next: null,
       frontier: "2016-12-04T13:05:00.000Z",
       units: { values: { temperature_mean: "degC" }, predictions: { temperature_6h: "degC" } },
@@ -161,11 +162,19 @@ describe("GET /stations", () => {
         {
           station_id: "buoy-7",
           name: "buoy-7",
+          reported: true,
           forecast: null,
           age_s: null,
           observed: { measurement_count: 5 },
         },
-        { station_id: "denver", name: "Denver", observed: null, forecast: null, stale: false },
+        {
+          station_id: "denver",
+          name: "Denver",
+          reported: false,
+          observed: null,
+          forecast: null,
+          stale: false,
+        },
         {
           station_id: "new-york",
           name: "New York",
@@ -192,9 +201,46 @@ describe("GET /stations", () => {
     expect(seen).toEqual(["denver", "new-york", "seattle"]);
   });
 
-  it.each(["0", "-1", "1.5", "x", "10001", ""])("refuses limit=%s", async (limit) => {
-    await expectProblem(await app().app.request(`/stations?limit=${limit}`), 400, "bad_parameter");
+  it("counts the stations that have reported, whichever page is asked for", async () => {
+    const { app: api, latest } = app();
+    latest.predicted("denver", prediction(), arrival(1));
+    for (const query of ["", "?limit=1", "?limit=1&after=denver"])
+      expect((await json(await api.request(`/stations${query}`)))["count"]).toBe(1);
   });
+
+  it("lists no id that cannot be asked for: every page can be turned, every forecast fetched", async () => {
+    const { app: api, latest } = app();
+    const long = ["a".repeat(300), "雨".repeat(STATION_ID_LENGTH_MAX)];
+    const unfit = ["b".repeat(STATION_ID_LENGTH_MAX + 1), "", ".", ".."];
+    for (const [i, id] of [...long, ...unfit].entries()) {
+      const outcome = latest.predicted(id, prediction(), arrival(i));
+      expect([id.slice(0, 5), outcome]).toEqual([id.slice(0, 5), i < long.length ? "newest" : "refused"]);
+    }
+    const listed: string[] = [];
+    let after: string | null = "";
+    for (let page = 0; after !== null && page < 10; page++) {
+      const query: string = encodeURIComponent(after);
+      // Node takes 16 KiB for the head of a request.
+      expect(query.length).toBeLessThan(12_000);
+      const response = await api.request(`/stations?limit=1&after=${query}`);
+      expect(response.status).toBe(200);
+      const body = await json(response);
+      listed.push(...(body["stations"] as Json[]).map((s) => String(s["station_id"])));
+      after = body["next"] as string | null;
+    }
+    expect(listed).toEqual([long[0], "denver", "new-york", "seattle", long[1]]);
+    for (const id of long) {
+      const response = await api.request(`/predictions/${encodeURIComponent(id)}`);
+      expect((await json(response))["station_id"]).toBe(id);
+    }
+  });
+
+  it.each(["0", "-1", "1.5", "x", "10001", "", "1e2", "0x10", "+5", "%205", "5.0"])(
+    "refuses limit=%s",
+    async (limit) => {
+      await expectProblem(await app().app.request(`/stations?limit=${limit}`), 400, "bad_parameter");
+    },
+  );
 });
 
 describe("GET /verifications", () => {
@@ -248,7 +294,9 @@ describe("GET /verifications", () => {
     "target=snow",
     "horizon=7",
     "horizon=",
-    `station=${"x".repeat(201)}`,
+    "horizon=0x6",
+    "limit=1e2",
+    `station=${"x".repeat(STATION_ID_LENGTH_MAX + 1)}`,
   ])("refuses %s", async (query) => {
     await expectProblem(await app().app.request(`/verifications?${query}`), 400, "bad_parameter");
   });
@@ -489,10 +537,24 @@ describe("every route", () => {
     },
   );
 
-  it("HEAD answers like GET, without a body", async () => {
-    const response = await app().app.request("/health/live", { method: "HEAD" });
-    expect(response.status).toBe(200);
-    expect(await response.text()).toBe("");
+  it.each([
+    ...Object.values(ROUTES).map((r) => r.path.replace("{station_id}", "new-york")),
+    "/web/client.ts",
+    "/web/page.css",
+    "/nothing",
+  ])("HEAD answers on %s like GET, without a body", async (path) => {
+    const { app: api, latest } = app();
+    latest.predicted("new-york", prediction(), arrival(1));
+    const [get, head] = [await api.request(path), await api.request(path, { method: "HEAD" })];
+    expect(head.status).toBe(get.status);
+    expect(head.headers.get("content-type")).toBe(get.headers.get("content-type"));
+    expect(await head.text()).toBe("");
+  });
+
+  it("refuses another method on the page's files with 405 too", async () => {
+    const response = await app().app.request("/web/client.ts", { method: "POST" });
+    expect(response.headers.get("allow")).toBe("GET, HEAD");
+    await expectProblem(response, 405, "method_not_allowed");
   });
 
   it("a path that is none is a problem", async () => {

@@ -12,7 +12,6 @@ import {
   openapi,
   ROUTES,
   type RouteName,
-  STATION_ID_LENGTH_MAX,
   STATIONS_LIMIT,
   STATIONS_LIMIT_MAX,
   VERIFICATIONS_LIMIT,
@@ -20,6 +19,7 @@ import {
 } from "./openapi.ts";
 import { fromError, problem, respond } from "./problem.ts";
 import type { ServedContract, VerificationRecord } from "./records.ts";
+import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import type { Score, Verified } from "./verified.ts";
 
 /** What the page shows; built here, rendered in ts/web. */
@@ -61,6 +61,9 @@ const PAGE_HEADERS = {
   "referrer-policy": "no-referrer",
 };
 
+/** Digits only, as the description says; null for any other text that JavaScript would take for a number. */
+const wholeNumber = (text: string): number | null => (/^\d+$/.test(text) ? Number(text) : null);
+
 function stationsBody(effects: Effects, limit: number, after: string | null) {
   const { contract, latest } = effects;
   const now_ms = effects.clock.nowMs();
@@ -71,7 +74,7 @@ function stationsBody(effects: Effects, limit: number, after: string | null) {
     pipeline: contract.pipeline,
     at: iso(now_ms),
     frontier: latest.frontier_ms === null ? null : iso(latest.frontier_ms),
-    count: ids.length,
+    count: ids.filter((id) => latest.get(id) !== undefined).length,
     units: { predictions: forecastUnits(contract), values: valueUnits(contract) },
     stations: page.map((id) => stationRow(contract, latest, id, now_ms)),
     next: rest.length > limit ? (page.at(-1) ?? null) : null,
@@ -142,6 +145,11 @@ export function createApp(effects: Effects): Hono {
           "retry-after": "1",
         });
 
+  const notOffered = (method: string, path: string): Response =>
+    respond(problem("method_not_allowed", `${method} is not offered here, only GET and HEAD`, path), {
+      allow: "GET, HEAD",
+    });
+
   const handlers: Record<
     RouteName,
     (request: Request, path: string, id: string) => Promise<Response> | Response
@@ -163,7 +171,7 @@ export function createApp(effects: Effects): Hono {
       ),
 
     prediction: (_request, path, id) => {
-      const state = id.length <= STATION_ID_LENGTH_MAX ? effects.latest.get(id) : undefined;
+      const state = effects.latest.get(id);
       const early = catchingUp(path);
       if (early) return early;
       const body = state && forecastBody(effects.contract, effects.latest, state, effects.clock.nowMs());
@@ -177,8 +185,8 @@ export function createApp(effects: Effects): Hono {
     stations: (request, path) => {
       const query = new URL(request.url).searchParams;
       const text = query.get("limit");
-      const limit = text === null ? STATIONS_LIMIT : Number(text);
-      if (!Number.isInteger(limit) || limit < 1 || limit > STATIONS_LIMIT_MAX)
+      const limit = text === null ? STATIONS_LIMIT : wholeNumber(text);
+      if (limit === null || limit < 1 || limit > STATIONS_LIMIT_MAX)
         return respond(
           problem("bad_parameter", `Expected "limit" from 1 to ${STATIONS_LIMIT_MAX}, got "${text}"`, path),
         );
@@ -200,11 +208,11 @@ export function createApp(effects: Effects): Hono {
       const { targets, horizons_h } = effects.contract;
       if (target != null && !targets.includes(target))
         return bad(`"target" to be one of ${targets.join(", ")}`, target);
-      const horizon_h = horizon == null ? null : Number(horizon);
-      if (horizon_h !== null && !horizons_h.includes(horizon_h))
+      const horizon_h = horizon == null ? null : wholeNumber(horizon);
+      if (horizon != null && (horizon_h === null || !horizons_h.includes(horizon_h)))
         return bad(`"horizon" to be one of ${horizons_h.join(", ")}`, horizon);
-      const limit = text == null ? VERIFICATIONS_LIMIT : text === "" ? Number.NaN : Number(text);
-      if (!Number.isInteger(limit) || limit < 0 || limit > VERIFICATIONS_LIMIT_MAX)
+      const limit = text == null ? VERIFICATIONS_LIMIT : wholeNumber(text);
+      if (limit === null || limit > VERIFICATIONS_LIMIT_MAX)
         return bad(`"limit" from 0 to ${VERIFICATIONS_LIMIT_MAX}`, text);
       if (station != null && station.length > STATION_ID_LENGTH_MAX)
         return bad(`"station" of at most ${STATION_ID_LENGTH_MAX} characters`, station);
@@ -261,15 +269,12 @@ export function createApp(effects: Effects): Hono {
       );
       return response;
     });
-    app.all(path, (c) =>
-      respond(
-        problem("method_not_allowed", `${c.req.method} is not offered here, only GET and HEAD`, c.req.path),
-        { allow: "GET, HEAD" },
-      ),
-    );
+    app.all(path, (c) => notOffered(c.req.method, c.req.path));
   }
   app.notFound((c) => {
-    const asset = c.req.method === "GET" ? effects.asset(c.req.path) : null;
+    const asset = effects.asset(c.req.path);
+    if (asset && c.req.method !== "GET" && c.req.method !== "HEAD")
+      return notOffered(c.req.method, c.req.path);
     if (asset)
       return new Response(asset.text, {
         headers: { "content-type": asset.type, "cache-control": "no-cache" },

@@ -16,6 +16,7 @@ import type {
   ServedContract,
   VerificationRecord,
 } from "./records.ts";
+import { isServable } from "./station_id.ts";
 import type { Verified } from "./verified.ts";
 
 /** Most records of each partition that are read before its end at the start: bounds the start, not what is served after. */
@@ -204,6 +205,7 @@ export class Feed {
     if (kind === "features") return latest.observed(station, value as FeatureRecord, arrival);
     if (kind === "verifications") {
       const verification = value as VerificationRecord;
+      if (!isServable(station)) return "refused";
       return verification.arm === arm ? verified.take(station, verification) : "counted";
     }
     const prediction = value as PredictionRecord;

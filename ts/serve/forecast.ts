@@ -181,6 +181,8 @@ export interface StationRow {
   readonly latitude: number | null;
   readonly longitude: number | null;
   readonly elevation_m: number | null;
+  /** False for a station of the definition of which nothing was seen in this run. */
+  readonly reported: boolean;
   /** The newest window that Spark published; null when none was seen. */
   readonly observed: {
     readonly window_end: string;
@@ -230,6 +232,7 @@ export function stationRow(
     latitude: known?.latitude ?? null,
     longitude: known?.longitude ?? null,
     elevation_m: known?.elevation_m ?? null,
+    reported: state !== undefined,
     observed: features
       ? {
           window_end: iso(features.window_end),

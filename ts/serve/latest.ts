@@ -2,6 +2,7 @@
 // Keeps one record of each kind a station and nothing older: history belongs to a store, not here.
 
 import type { Arrival, FeatureRecord, PredictionRecord } from "./records.ts";
+import { isServable } from "./station_id.ts";
 
 /**
  * When a station counts as stale. Two clocks, never mixed:
@@ -37,7 +38,7 @@ export interface StationState {
   features: Held<FeatureRecord> | null;
 }
 
-/** `newest` replaced what was held, `older` did not, `refused` met the bound on stations. */
+/** `newest` replaced what was held, `older` did not, `refused` met the bound on stations or on the length of an id. */
 export type Outcome = "newest" | "older" | "refused";
 
 /**
@@ -132,7 +133,7 @@ export class Latest {
   #state(station_id: string): StationState | null {
     let state = this.#stations.get(station_id);
     if (!state) {
-      if (this.#stations.size >= this.stations_max) return null;
+      if (this.#stations.size >= this.stations_max || !isServable(station_id)) return null;
       state = { station_id, prediction: null, features: null };
       this.#stations.set(station_id, state);
     }

@@ -3,6 +3,7 @@
 
 import { bandsOf, forecastNames, forecastUnits, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
+import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import { REFUSAL, type Refusal } from "./status.ts";
 import { WINDOW_NAMES } from "./verified.ts";
 
@@ -29,8 +30,6 @@ export const STATIONS_LIMIT_MAX = 10_000;
 /** Records GET /verifications lists when nothing is asked, and at most. */
 export const VERIFICATIONS_LIMIT = 100;
 export const VERIFICATIONS_LIMIT_MAX = 1_000;
-/** Longer ids are refused before they are looked up. */
-export const STATION_ID_LENGTH_MAX = 200;
 
 export const ROUTES = {
   page: {
@@ -62,7 +61,7 @@ export const ROUTES = {
     tag: "forecasts",
     summary: "Stations with their latest values and forecasts",
     description:
-      "In alphabetical order of the id; `next` names the next page's `after`, or is null on the last page.",
+      "Those of the pipeline's definition and those heard of, in alphabetical order of the id; `next` names the next page's `after`, or is null on the last page. A station of the definition that has not reported in this run has `reported: false` and is not in `count`.",
     query: [
       {
         name: "limit",
@@ -331,6 +330,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       latitude: nullable(number("Degrees north.")),
       longitude: nullable(number("Degrees east.")),
       elevation_m: nullable(number("Metres above sea level.")),
+      reported: boolean("Whether a window or a forecast of it was seen in this run."),
       observed: nullable(
         object(
           {
@@ -366,7 +366,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       pipeline: string("Name of the pipeline."),
       at: time("When this was answered, wall time."),
       frontier: nullable(time("Newest window end of the network, event time.")),
-      count: integer("Stations in all."),
+      count: integer("Stations that have reported, on all pages together."),
       units: object({
         predictions: map({ type: "string" }, "By forecast."),
         values: map({ type: "string" }, "By column of the latest values."),

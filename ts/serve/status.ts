@@ -15,7 +15,7 @@ export const REFUSAL = {
   unknown_station: {
     status: 404,
     title: "No such station",
-    next: "GET /stations lists the stations; ids are lower case with hyphens",
+    next: "GET /stations lists the stations; an id is one path segment, percent-encoded",
   },
   no_prediction: {
     status: 404,

@@ -20,6 +20,7 @@ import {
 const row = (more: Partial<StationView> = {}): StationView => ({
   station_id: "new-york",
   name: "New York",
+  reported: true,
   observed: null,
   forecast: null,
   age_s: null,
@@ -124,18 +125,25 @@ describe("outlook()", () => {
 });
 
 describe("the list", () => {
-  const silent = row({ station_id: "a" });
-  const heard = row({ station_id: "b", forecast, age_s: 1 });
+  const absent = row({ station_id: "a", reported: false });
+  const early = row({ station_id: "b" });
+  const heard = row({ station_id: "c", forecast, age_s: 1 });
 
-  it("shows stations that were heard first", () =>
-    expect(ordered(view([silent, heard])).map((s) => s.station_id)).toEqual(["b", "a"]));
+  it("shows stations that have reported first", () =>
+    expect(ordered(view([absent, early, heard])).map((s) => s.station_id)).toEqual(["b", "c", "a"]));
 
   it("sums up what needs a look", () => {
-    expect(summary(view([silent, { ...heard, stale: true }]))).toBe(
+    expect(summary(view([early, { ...heard, stale: true }]))).toBe(
       "2 stations · event time 2016-12-04 13:05 UTC · 0 anomalies · 1 stale · 1 without a forecast",
     );
-    expect(summary({ ...view([silent]), frontier: null })).toBe(
+    expect(summary({ ...view([early]), frontier: null })).toBe(
       "1 station · no forecast yet · 0 anomalies · 0 stale",
     );
+  });
+
+  it("leaves stations that have not reported in this run out of the sum, and says so in their row", () => {
+    const all = { ...view([absent, heard]), count: 1 };
+    expect(summary(all)).toBe("1 station · event time 2016-12-04 13:05 UTC · 0 anomalies · 0 stale");
+    expect(cells(absent, all, "temperature").at(-1)).toContain("has not reported");
   });
 });

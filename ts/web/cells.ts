@@ -10,6 +10,8 @@ export interface Interval {
 export interface StationView {
   readonly station_id: string;
   readonly name: string;
+  /** False for a station of the definition of which nothing was seen in this run. */
+  readonly reported: boolean;
   readonly observed: {
     readonly window_end: string;
     readonly measurement_count: number;
@@ -36,6 +38,7 @@ export interface StationView {
 export interface StationsView {
   readonly pipeline: string;
   readonly frontier: string | null;
+  /** Stations that have reported, on all pages together. */
   readonly count: number;
   readonly units: {
     readonly predictions: Readonly<Record<string, string>>;
@@ -233,30 +236,32 @@ export function cells(row: StationView, view: StationsView, target: string): str
     drawing,
     confidence === null ? missing : `${Math.round(confidence * 100)} %${sample}`,
     anomaly,
-    row.age_s === null ? '<span class="none">no forecast</span>' : `${spanText(row.age_s)}${stale}`,
+    row.age_s === null
+      ? `<span class="none">${row.reported ? "no forecast" : "has not reported"}</span>`
+      : `${spanText(row.age_s)}${stale}`,
   ];
 }
 
-/** Stations that were heard first, then those that never spoke; the API's order within both. */
+/** Stations that have reported first, then the others; the API's order within both. */
 export function ordered(view: StationsView): StationView[] {
-  const heard = (s: StationView) => s.forecast !== null || s.observed !== null;
-  return [...view.stations.filter(heard), ...view.stations.filter((s) => !heard(s))];
+  return [...view.stations.filter((s) => s.reported), ...view.stations.filter((s) => !s.reported)];
 }
 
-/** One line under the table's title. */
+/** One line under the table's title. Stations that have not reported in this run are no part of it. */
 export function summary(view: StationsView): string {
-  const anomalies = view.stations.filter((s) => s.forecast?.is_anomaly).length;
-  const stale = view.stations.filter((s) => s.stale).length;
-  const silent = view.stations.filter((s) => s.age_s === null).length;
+  const reported = view.stations.filter((s) => s.reported);
+  const anomalies = reported.filter((s) => s.forecast?.is_anomaly).length;
+  const stale = reported.filter((s) => s.stale).length;
+  const without = reported.filter((s) => s.age_s === null).length;
   const frontier = view.frontier === null ? "no forecast yet" : `event time ${timeText(view.frontier)} UTC`;
-  const shown = view.next === null ? "" : ` (the first ${view.stations.length} shown)`;
+  const shown = view.next === null ? "" : ` (${reported.length} shown)`;
   const parts = [
     `${view.count} ${view.count === 1 ? "station" : "stations"}${shown}`,
     frontier,
     anomalies === 1 ? "1 anomaly" : `${anomalies} anomalies`,
     `${stale} stale`,
   ];
-  if (silent > 0 && silent < view.stations.length) parts.push(`${silent} without a forecast`);
+  if (without > 0 && without < reported.length) parts.push(`${without} without a forecast`);
   return parts.join(" · ");
 }
 
