@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ray_jobs.fold.fold import Fold, Step
-from ray_jobs.fold.neighbours import HOUR_MS, NOBODY, Near, Neighbours, rule_of, seats
+from ray_jobs.fold.neighbours import NOBODY, Near, Neighbours, seats
 from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.time import HOUR_MS
+from ray_jobs.state.asof import rule_of
 from ray_jobs.state.ring import StationState
 
 Record = dict[str, Any]

@@ -35,6 +35,7 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit import registry
 from ray_jobs.kit.io import Decoder, Encoder
+from ray_jobs.ledger.verify import LEDGER
 from ray_jobs.model import heads as models
 from ray_jobs.state.ring import StationState
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Scorer
@@ -313,7 +314,10 @@ def moved_by_neighbours(
 def remembered(states: dict[int, dict[str, StationState]], contract: Contract) -> dict[tuple[int, str], Any]:
     """Everything in the state of each station that a restore has to bring back."""
     return {
-        (p, station): (sorted(state.live(contract.ring_cells).items()), state.ledger and state.ledger.remembered())
+        (p, station): (
+            sorted(state.live(contract.ring_cells).items()),
+            (ledger := LEDGER.of(state)) and ledger.remembered(),
+        )
         for p, of_partition in states.items()
         for station, state in of_partition.items()
     }

@@ -22,7 +22,7 @@ from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.judge import card, evaluate, references
 from ray_jobs.kit import table
 from ray_jobs.kit.cluster import Inline
-from ray_jobs.model.design import HOUR_MS
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.train.train import train
 from tests.feature_rows import meters
 from tests.tables import CITIES, SAMPLE, epoch_ms, train_params, write_sample

@@ -6,8 +6,8 @@ import copy
 from typing import Any
 
 from ray_jobs.fold.fold import Fold
-from ray_jobs.fold.neighbours import HOUR_MS
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.stream.predict import Incoming, Names, Outcome, Scorer
 from tests.heard import HeardFold, heard, rows_of, wrong_heard
 from tests.scores import FakeModel

@@ -14,6 +14,8 @@ import pytest
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
+from ray_jobs.ledger.records import LedgerRecords
+from ray_jobs.ledger.verify import LEDGER
 from ray_jobs.model.confidence import confidence
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
@@ -198,7 +200,7 @@ def test_history_holds_the_last_cell_of_each_key_and_then_the_cursors() -> None:
 
 def memory(subject: Scorer) -> str:
     """What the ledgers of all stations hold, as text: NaN equals NaN."""
-    ledgers = {(p, s): state.ledger for p, states in subject.states.items() for s, state in sorted(states.items())}
+    ledgers = {(p, s): LEDGER.of(state) for p, states in subject.states.items() for s, state in sorted(states.items())}
     return repr(sorted((at, ledger.remembered()) for at, ledger in ledgers.items() if ledger is not None))
 
 
@@ -236,7 +238,7 @@ def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_t
             if cuts.random() < 0.5:
                 subject = scorer()
                 for partition in (0, 1):
-                    restoration = Restoration(CONTRACT, partition)
+                    restoration = Restoration(CONTRACT, partition, [LedgerRecords(CONTRACT)])
                     for p, _, value in changelog:
                         if p == partition:
                             restoration.take(HISTORY(value))

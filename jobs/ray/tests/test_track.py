@@ -10,8 +10,8 @@ import pytest
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.judge import track
 from ray_jobs.judge.track import Heard, Month
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
-from ray_jobs.model.design import HOUR_MS
 from tests.tables import epoch_ms
 
 SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))

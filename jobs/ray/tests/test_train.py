@@ -22,9 +22,10 @@ from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit import table
 from ray_jobs.kit.cluster import Inline
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.model import heads as model_of
 from ray_jobs.model.baseline import Baseline
-from ray_jobs.model.design import HOUR_MS, Design
+from ray_jobs.model.design import Design
 from ray_jobs.train import samples, train
 from ray_jobs.train.samples import FIT, TEST, WATCH
 from tests import feature_rows

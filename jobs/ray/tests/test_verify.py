@@ -13,9 +13,10 @@ import pytest
 from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import RATIO_MAX, Adaptation
-from ray_jobs.ledger.verify import GRACE_MS, HOUR_MS, TOLERANCE_MS, Book, Ledger, Pending, Truth
+from ray_jobs.ledger.verify import GRACE_MS, TOLERANCE_MS, Book, Ledger, Pending, Truth
 from tests.feature_rows import meters, row
 
 T0 = 1_480_550_400_000

@@ -30,11 +30,11 @@ from typing import Any, NamedTuple
 from ray_jobs.detect.rules import CLEAR, Rules, Verdict
 from ray_jobs.fold.neighbours import NOBODY, Near, Neighbours
 from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.state import ring
 from ray_jobs.state.means import Means
 from ray_jobs.state.ring import NO_VERSION, Cell, StationState
 
-HOUR_MS = 3_600_000
 _DAY = 2 * math.pi / 86_400_000
 _YEAR = 2 * math.pi / (365.2425 * 86_400_000)
 

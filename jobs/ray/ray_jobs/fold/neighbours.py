@@ -21,9 +21,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.time import HOUR_MS
+from ray_jobs.state.asof import rule_of
 from ray_jobs.state.ring import NO_VERSION, Cell, StationState
-
-HOUR_MS = 3_600_000
 
 
 class Near(Protocol):
@@ -40,23 +40,6 @@ class Nobody:
 
 
 NOBODY = Nobody()
-
-
-class Rule(NamedTuple):
-    """The rule of `as_of` as cell numbers: of cells `span(t)`, newest first."""
-
-    cell_ms: int
-    delay_ms: int
-    step_ms: int
-
-    def span(self, t_ms: int) -> tuple[int, int]:
-        """First cell (inclusive) and the one after the last, counting down."""
-        limit = t_ms - self.delay_ms
-        return limit // self.cell_ms - 1, (limit - self.step_ms) // self.cell_ms - 1
-
-
-def rule_of(contract: Contract) -> Rule:
-    return Rule(contract.cell_ms, contract.window_ms + contract.lateness_ms, contract.step_ms)
 
 
 class Neighbours:

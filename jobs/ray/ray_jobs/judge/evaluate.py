@@ -32,11 +32,12 @@ from ray_jobs.judge import card, references, scores, track
 from ray_jobs.judge.references import Series
 from ray_jobs.kit import registry, table
 from ray_jobs.kit.cluster import Cluster, Pool
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model import heads as model_of
 from ray_jobs.model.baseline import Baseline, Floats
-from ray_jobs.model.design import HOUR_MS, place_of
+from ray_jobs.model.design import place_of
 from ray_jobs.train import samples
 
 FORMAT = 1

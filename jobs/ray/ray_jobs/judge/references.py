@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model.baseline import Baseline, Floats
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-HOUR_MS = 3_600_000
 NAMES = ("persistence", "yesterday", "climatology", "dap", "ridge")
 # A value older than this is not the newest any more.
 HELD_MS = 24 * HOUR_MS

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
 from ray_jobs.judge import scores
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
-from ray_jobs.model.design import HOUR_MS
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -22,9 +22,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.state.ring import Cell, StationState
+from ray_jobs.state.slots import Slot
 
-HOUR_MS = 3_600_000
 TOLERANCE_MS = 600_000
 GRACE_MS = 2 * HOUR_MS
 NONE = -(1 << 62)
@@ -103,6 +104,9 @@ class Ledger:
     def remembered(self) -> tuple[Any, ...]:
         """All of it, in an order of its own: equal for two ledgers that will do the same."""
         return self.newest, self.newest_issued, self.next_due, self.open, sorted(self.pendings.items()), self.ratios
+
+
+LEDGER: Slot[Ledger] = Slot("ledger")
 
 
 class Book:

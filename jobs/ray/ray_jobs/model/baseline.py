@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from ray_jobs.kit.time import HOUR_MS
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
@@ -222,7 +223,7 @@ def _hourly(t_ms: Floats, values: Floats) -> tuple[Floats, Floats]:
     """The first row of each hour: a one-minute table must not cost sixty times as much for the same waves."""
     if len(t_ms) == 0:
         return t_ms, values
-    hour = t_ms // 3_600_000
+    hour = t_ms // HOUR_MS
     first = np.concatenate([[True], hour[1:] != hour[:-1]])
     return t_ms[first], values[first]
 

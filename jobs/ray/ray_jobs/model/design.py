@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.model.baseline import DAY_MS, YEAR_MS, Baseline, Floats
 from ray_jobs.model.linear import CLIP_SPREADS, Linear
 from ray_jobs.model.sectors import FAULT_SPREADS, Around, Sectors
 
-HOUR_MS = 3_600_000
 # Fields that are not forecast help by their level and a few changes; more lags of them cost time in every batch and
 # won nothing.
 SIDE_LAGS = (3, 6, 24)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from ray_jobs.fold.neighbours import HOUR_MS
 from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.model.baseline import Baseline, Floats
 
 # A neighbour's weight is 1 / (distance + this): the nearest counts most, but not alone.

@@ -6,25 +6,49 @@ commit together. Both classes take records in offset order and do no input or ou
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
-from ray_jobs.fold.neighbours import rule_of
 from ray_jobs.generated.contract import Contract
-from ray_jobs.ledger.verify import Book, Pending
 from ray_jobs.state import ring
+from ray_jobs.state.asof import rule_of
 from ray_jobs.state.ring import Cell, StationState
+
+OWN_KINDS = frozenset({"cell", "cursor"})
+
+
+class Records(Protocol):
+    """How a stage beside the fold brings back what it remembers of the stations of one partition."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of history records that are this stage's."""
+        ...
+
+    def take(self, station: str, record: dict[str, Any]) -> None: ...
+
+    def settle(self, state_of: Callable[[str], StationState]) -> None:
+        """Puts into the states what the records so far say; `state_of` makes the state of a station that has none."""
+        ...
 
 
 class Restoration:
-    """The state of one partition, built from its history records."""
+    """The state of one partition, built from its history records: cells and cursor here, other kinds by the stages
+    that wrote them.
 
-    def __init__(self, contract: Contract, partition: int) -> None:
+    Errors: ValueError when two stages claim one kind.
+    """
+
+    def __init__(self, contract: Contract, partition: int, stages: Sequence[Records] = ()) -> None:
         self._contract = contract
-        self._book = Book(contract)
+        self._stages = stages
+        self._owners: dict[str, Records] = {}
+        for stage in stages:
+            claimed = stage.kinds & self._owners.keys() | stage.kinds & OWN_KINDS
+            if claimed:
+                raise ValueError(f"two stages restore history records of kind {', '.join(sorted(claimed))}")
+            self._owners |= dict.fromkeys(stage.kinds, stage)
         self._states: dict[str, StationState] = {}
-        self._pendings: dict[str, dict[int, Pending]] = {}
-        self._calibrations: dict[str, bytes] = {}
-        self._changed: set[str] = set()
         self.partition = partition
         self.cursor: int | None = None
         self.records = 0
@@ -37,27 +61,22 @@ class Restoration:
             return
         station = record[self._contract.key]
         if record["kind"] == "cell":
-            state = self._states.get(station)
-            if state is None:
-                state = self._states[station] = StationState()
-            state.put(ring.from_record(record), self._contract.ring_cells)
-        elif record["kind"] == "pending":
-            pending = self._book.read_pending(record)
-            if pending is not None:
-                self._pendings.setdefault(station, {})[self._book.slot(pending.issued)] = pending
-                self._changed.add(station)
-        elif record["kind"] == "calibration":
-            self._calibrations[station] = record["payload"]
-            self._changed.add(station)
+            self._state_of(station).put(ring.from_record(record), self._contract.ring_cells)
+        elif record["kind"] in self._owners:
+            self._owners[record["kind"]].take(station, record)
 
     @property
     def states(self) -> dict[str, StationState]:
         """What the records so far say of each station."""
-        for station in self._changed:
-            state = self._states.setdefault(station, StationState())
-            state.ledger = self._book.restore(self._pendings.get(station, {}).values(), self._calibrations.get(station))
-        self._changed.clear()
+        for stage in self._stages:
+            stage.settle(self._state_of)
         return self._states
+
+    def _state_of(self, station: str) -> StationState:
+        state = self._states.get(station)
+        if state is None:
+            state = self._states[station] = StationState()
+        return state
 
     def complete(self, committed: int | None) -> bool:
         """Whether the records read so far are those of the group's committed offset.
@@ -108,7 +127,7 @@ class GlobalTable:
         return len(self._cells)
 
     def as_of(self, station: str, t_ms: int) -> Cell | None:
-        """The station's newest row that can no longer change, by the rule of neighbours.py; None when there is none."""
+        """The station's newest row that can no longer change, by the rule of asof.py; None when there is none."""
         cells = self._cells.get(station)
         if cells is None:
             return None

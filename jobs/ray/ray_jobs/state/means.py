@@ -12,9 +12,10 @@ import math
 from collections.abc import Sequence
 
 from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.state.ring import Cell, StationState
+from ray_jobs.state.slots import Slot
 
-HOUR_MS = 3_600_000
 SPANS_H = (24, 96, 240)
 _SCALE = 1 << 20
 # Further than this a jump is cheaper summed anew than walked cell by cell.
@@ -33,6 +34,9 @@ class Sums:
         self.totals = [[0] * values for _ in range(spans)]
         self.counts = [[0] * values for _ in range(spans)]
         self.old_rows = [0] * spans
+
+
+SUMS: Slot[Sums] = Slot("sums", of_cells=True)
 
 
 class Means:
@@ -57,12 +61,13 @@ class Means:
         itself; cells that left the ring do not count. NaN when no value is there, or when no row lies in the older half
         of the span: a station that is young says so instead of calling its first hours a mean.
         """
-        sums = state.sums
+        sums = SUMS.of(state)
         if number < state.newest:
             # A late row looks back from where it stands; the sums stay where the newest row left them.
             sums = self._summed(state, number, state.newest - self._ring)
         elif sums is None or number - sums.anchor > _WALK_CELLS:
-            sums = state.sums = self._summed(state, number, number - self._ring)
+            sums = self._summed(state, number, number - self._ring)
+            SUMS.put(state, sums)
         elif number > sums.anchor:
             self._advance(sums, state.cells, number)
         out: list[float] = []
@@ -80,7 +85,7 @@ class Means:
 
     def replaced(self, state: StationState, old: Cell | None, new: Cell) -> None:
         """Tells the sums that a cell before their anchor changed."""
-        sums = state.sums
+        sums = SUMS.of(state)
         if sums is not None and new.cell < sums.anchor:
             if old is not None:
                 self._count(sums, old, -1)

@@ -8,13 +8,9 @@ Kafka, no lags, no verdicts. All times are UTC epoch ms. A missing value is NaN 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ray_jobs.generated.contract import Contract
-
-if TYPE_CHECKING:
-    from ray_jobs.ledger.verify import Ledger
-    from ray_jobs.state.means import Sums
 
 NONE = -(1 << 62)
 NO_VERSION = 0
@@ -45,17 +41,17 @@ class StationState:
 
     It is a function of the station's history records alone, so a restored state equals the one that wrote them. Cells
     that have left the ring may linger in their slots until a newer one takes their place; their number tells them
-    apart. `sums` is a cache of means.py and can be dropped at any time. `ledger` is not the fold's but verify.py's: it
-    lives and dies with the state.
+    apart. `memories` and `caches` hold what the stages around the ring keep of a station, by their slots (slots.py):
+    memories live and die with the state, caches follow from the cells and can be dropped at any time.
     """
 
-    __slots__ = ("cells", "ledger", "newest", "sums")
+    __slots__ = ("caches", "cells", "memories", "newest")
 
     def __init__(self) -> None:
         self.cells: dict[int, Cell] = {}
         self.newest = NONE
-        self.sums: Sums | None = None
-        self.ledger: Ledger | None = None
+        self.memories: dict[Any, Any] = {}
+        self.caches: dict[Any, Any] = {}
 
     def put(self, cell: Cell, ring_cells: int) -> None:
         """Takes a cell from a history record. Edges: an older cell never displaces a newer one of the same slot."""
@@ -65,7 +61,7 @@ class StationState:
             self.cells[slot] = cell
         if cell.cell > self.newest:
             self.newest = cell.cell
-        self.sums = None
+        self.caches.clear()
 
     def live(self, ring_cells: int) -> dict[int, Cell]:
         """Absolute cell number -> cell, without those that have left the ring."""

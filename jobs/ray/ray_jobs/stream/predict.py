@@ -23,9 +23,10 @@ from ray_jobs.fold.fold import Fold, Step
 from ray_jobs.fold.neighbours import NOBODY, Near, Rings
 from ray_jobs.generated.contract import Contract
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder, schema_id
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import Adaptation, Forecast, bounds
-from ray_jobs.ledger.verify import HOUR_MS, Book, Ledger, Pending, Truth
+from ray_jobs.ledger.verify import LEDGER, Book, Ledger, Pending, Truth
 from ray_jobs.model.confidence import confidence
 from ray_jobs.state import ring
 from ray_jobs.state.ring import Cell, StationState
@@ -237,9 +238,10 @@ class Scorer:
     def _look(self, incoming: Incoming, row: dict[str, Any], step: Step) -> _Applied:
         """Takes the truths that are due, as the ring stands at this row: later rows of the batch may change it."""
         state, end = step.state, row["window_end"]
-        ledger = state.ledger
+        ledger = LEDGER.of(state)
         if ledger is None:
-            ledger = state.ledger = Ledger(self.contract)
+            ledger = Ledger(self.contract)
+            LEDGER.put(state, ledger)
         truths = self._book.due(ledger, state, end)
         issues = self._book.opens(ledger, end)
         return _Applied(incoming, row, step, ledger, truths, self._book.waiting(ledger) if truths else None, issues)

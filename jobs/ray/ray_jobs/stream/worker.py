@@ -25,6 +25,7 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.params import InferParams
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.kit.transactions import aborts, patiently
+from ray_jobs.ledger.records import LedgerRecords
 from ray_jobs.model.champion import Champion
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer, Scores
@@ -443,7 +444,7 @@ def restore(
     means that a transaction is still being decided: reading goes on, and the committed offsets are asked again.
     Errors: Failed after the deadline, with what was seen last.
     """
-    found = {p: Restoration(contract, p) for p in partitions}
+    found = {p: Restoration(contract, p, [LedgerRecords(contract)]) for p in partitions}
     if not found:
         return {}
     committed = committed_now()

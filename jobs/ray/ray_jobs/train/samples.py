@@ -17,10 +17,11 @@ from ray_jobs.fold.fold import Fold
 from ray_jobs.fold.neighbours import NOBODY, Near, Tabled, column_of
 from ray_jobs.generated.contract import Contract
 from ray_jobs.kit import table
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model import linear
 from ray_jobs.model.baseline import Baseline, Floats
-from ray_jobs.model.design import HOUR_MS, NO_SPREAD, Design, limits_of, place_of
+from ray_jobs.model.design import NO_SPREAD, Design, limits_of, place_of
 from ray_jobs.model.linear import Fitted
 from ray_jobs.model.sectors import Around, around_of
 

@@ -30,13 +30,14 @@ from ray_jobs.generated.params import TrainParams
 from ray_jobs.judge import certificate
 from ray_jobs.kit import registry, table
 from ray_jobs.kit.cluster import Cluster, Pool, Race
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import Calibration
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model import heads as model_of
 from ray_jobs.model.baseline import Baseline, Floats
 from ray_jobs.model.bins import binned, labelled
-from ray_jobs.model.design import HOUR_MS, Design, place_of
+from ray_jobs.model.design import Design, place_of
 from ray_jobs.model.linear import Linear
 from ray_jobs.train import samples, tuning
 from ray_jobs.train.samples import FIT, WATCH, Samples, Splits
