@@ -1,7 +1,8 @@
 // MLflow's answers in our words, against canned replies in its own wording. The real server is in test/cluster/models.test.ts.
 
 import { describe, expect, it } from "vitest";
-import type { Exchange, Http } from "./http.ts";
+import { PipelineError } from "../contract/errors.ts";
+import type { Exchange, Http } from "../ground/http.ts";
 import { mlflowOf } from "./mlflow.ts";
 
 const address = { mlflowUrl: "http://mlflow:5000/" };
@@ -123,5 +124,58 @@ describe("mlflowOf()", () => {
       ["a_mae_degC", 1],
       ["b_mae_degC", 2],
     ]);
+  });
+
+  describe("a change whose answer is lost", () => {
+    /** A registry of one model; each change is carried out or not, and its answer lost, as the test says. */
+    function registry(lose: "before" | "after") {
+      const state = { champion: "1", versions: [sent(1), sent(2)], changes: 0, moved_meanwhile: false };
+      let losses = 1;
+      const http: Http = async ({ url, method = "GET", body }) => {
+        const reply = (value: unknown) => ({ status: 200, text: JSON.stringify(value) });
+        const path = new URL(url).pathname;
+        if (method === "GET") {
+          if (path.endsWith("model-versions/search")) return reply({ model_versions: state.versions });
+          if (path.endsWith("registered-models/get")) return reply({ registered_model: {} });
+          if (path.endsWith("model-versions/get"))
+            return reply({ model_version: { ...sent(2), source: "mlflow-artifacts:/x" } });
+          return reply({ model_version: sent(Number(state.champion)) });
+        }
+        const lost = losses-- > 0;
+        if (!lost || lose === "after") {
+          state.changes++;
+          if (path.endsWith("alias")) state.champion = (body as { version: string }).version;
+          else state.versions.push({ ...sent(3), run_id: "run-2" });
+        }
+        if (state.moved_meanwhile) state.champion = "7";
+        if (lost)
+          throw new PipelineError("store_unreachable", "Cannot ask: expected an answer, got none", {
+            context: { fault: "lost" },
+          });
+        return reply({ model_version: { ...sent(3), run_id: "run-2" } });
+      };
+      const pace = { tries: 3, first_ms: 1, most_ms: 1, deadline_ms: 60_000 };
+      return { state, mlflow: mlflowOf(address, { http, pace }) };
+    }
+
+    it.each(["before", "after"] as const)("setAlias() moves it once (lost %s)", async (lose) => {
+      const { state, mlflow } = registry(lose);
+      await mlflow.setAlias("weather", "champion", "2");
+      expect(state).toMatchObject({ champion: "2", changes: 1 });
+    });
+    it("setAlias() does not overrule who moved it meanwhile", async () => {
+      const { state, mlflow } = registry("before");
+      state.moved_meanwhile = true;
+      await expect(mlflow.setAlias("weather", "champion", "2")).rejects.toMatchObject({
+        code: "model_refused",
+        message: expect.stringContaining("somebody moved it to 7"),
+      });
+      expect(state.champion).toBe("7");
+    });
+    it.each(["before", "after"] as const)("copy() makes one version (lost %s)", async (lose) => {
+      const { state, mlflow } = registry(lose);
+      expect(await mlflow.copy({ model: "weather", version: "2" }, "other")).toBe("3");
+      expect(state).toMatchObject({ changes: 1 });
+    });
   });
 });

@@ -3,7 +3,8 @@
 // REST: https://mlflow.org/docs/latest/rest-api.html
 
 import { PipelineError } from "../contract/errors.ts";
-import { type Http, httpOf, type Reply, refused } from "./http.ts";
+import { type Http, httpOf, isUncertain, type Reply, refused } from "../ground/http.ts";
+import { change, type Pace } from "../ground/repeat.ts";
 
 export interface ModelVersion {
   readonly model: string;
@@ -62,8 +63,13 @@ const PAGES_MAX = 50;
 export function mlflowOf(
   address: { readonly mlflowUrl: string },
   {
-    http = httpOf("store_unreachable", "start the engines with: millrace up"),
-  }: { readonly http?: Http } = {},
+    http = httpOf("store_unreachable"),
+    pace,
+  }: {
+    readonly http?: Http;
+    /** How a change whose answer was lost is resolved. */
+    readonly pace?: Pace;
+  } = {},
 ): Mlflow {
   const url = address.mlflowUrl.replace(/\/+$/, "");
 
@@ -96,6 +102,42 @@ export function mlflowOf(
     return by;
   };
 
+  /** The version an alias names, as MLflow sends it. */
+  const named = async (model: string, alias: string): Promise<Sent | null> => {
+    const found = await ask<{ model_version: Sent }>(
+      `read alias "${alias}" of model "${model}"`,
+      "registered-models/alias",
+      { name: model, alias },
+    );
+    return found?.model_version ?? null;
+  };
+
+  const versions = async (model: string): Promise<ModelVersion[]> => {
+    const aliases = await aliasesOf(model);
+    const all: ModelVersion[] = [];
+    let page_token = "";
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const found = await ask<{ model_versions?: Sent[]; next_page_token?: string }>(
+        `list the versions of model "${model}"`,
+        "model-versions/search",
+        {
+          // A single quote would end the literal; names.ts makes none, and a filter that is cut short finds others' models.
+          filter: `name='${model.replaceAll("'", "")}'`,
+          max_results: String(PAGE),
+          ...(page_token === "" ? {} : { page_token }),
+        },
+      );
+      for (const sent of found?.model_versions ?? []) all.push(versionOf(sent, aliases));
+      page_token = found?.next_page_token ?? "";
+      if (page_token === "") break;
+    }
+    return all.sort((a, b) => Number(b.version) - Number(a.version));
+  };
+
+  /** Asks for what must not happen twice. */
+  const changed = <T>(make: () => Promise<T>, find: () => Promise<T | null>): Promise<T> =>
+    change({ make, find, passes: isUncertain, pace });
+
   return {
     url,
     health: async () => {
@@ -104,12 +146,8 @@ export function mlflowOf(
         throw refused(reply, "store_unreachable", "ask MLflow for its health", `${url}/health`, "HTTP 200");
     },
     byAlias: async (model, alias) => {
-      const found = await ask<{ model_version: Sent }>(
-        `read alias "${alias}" of model "${model}"`,
-        "registered-models/alias",
-        { name: model, alias },
-      );
-      return found === null ? null : versionOf(found.model_version, await aliasesOf(model));
+      const sent = await named(model, alias);
+      return sent && versionOf(sent, await aliasesOf(model));
     },
     version: async (model, version) => {
       const found = await ask<{ model_version: Sent }>(
@@ -119,30 +157,22 @@ export function mlflowOf(
       );
       return found === null ? null : versionOf(found.model_version, await aliasesOf(model));
     },
-    versions: async (model) => {
-      const aliases = await aliasesOf(model);
-      const all: ModelVersion[] = [];
-      let page_token = "";
-      for (let page = 0; page < PAGES_MAX; page++) {
-        const found = await ask<{ model_versions?: Sent[]; next_page_token?: string }>(
-          `list the versions of model "${model}"`,
-          "model-versions/search",
-          {
-            // A single quote would end the literal; names.ts makes none, and a filter that is cut short finds others' models.
-            filter: `name='${model.replaceAll("'", "")}'`,
-            max_results: String(PAGE),
-            ...(page_token === "" ? {} : { page_token }),
-          },
-        );
-        for (const sent of found?.model_versions ?? []) all.push(versionOf(sent, aliases));
-        page_token = found?.next_page_token ?? "";
-        if (page_token === "") break;
-      }
-      return all.sort((a, b) => Number(b.version) - Number(a.version));
-    },
+    versions,
     setAlias: async (model, alias, version) => {
       const action = `move alias "${alias}" of model "${model}" to version ${version}`;
-      const done = await ask(action, "registered-models/alias", {}, { name: model, alias, version });
+      const before = String((await named(model, alias))?.version ?? "none");
+      const done = await changed<object | null>(
+        () => ask<object>(action, "registered-models/alias", {}, { name: model, alias, version }),
+        async () => {
+          const now = String((await named(model, alias))?.version ?? "none");
+          if (now === version) return {};
+          if (now === before) return null;
+          throw new PipelineError(
+            "model_refused",
+            `Cannot ${action} at "${url}": expected it at version ${before} until then, somebody moved it to ${now}`,
+          );
+        },
+      );
       if (done === null)
         throw new PipelineError(
           "model_refused",
@@ -162,15 +192,20 @@ export function mlflowOf(
           `Cannot ${action} at "${url}": expected a version that exists, got none`,
         );
       const { source, run_id, tags } = found.model_version;
-      if ((await ask(action, "registered-models/get", { name: to })) === null)
-        await ask(action, "registered-models/create", {}, { name: to });
-      const made = await ask<{ model_version: Sent }>(
-        action,
-        "model-versions/create",
-        {},
-        { name: to, source, run_id, tags },
+      const there = () => ask<object>(action, "registered-models/get", { name: to });
+      if ((await there()) === null)
+        await changed(() => ask<object>(action, "registered-models/create", {}, { name: to }), there);
+      const before = new Set((await versions(to)).map((one) => one.version));
+      return changed(
+        async () => {
+          const body = { name: to, source, run_id, tags };
+          const made = await ask<{ model_version: Sent }>(action, "model-versions/create", {}, body);
+          return String(made!.model_version.version);
+        },
+        async () =>
+          (await versions(to)).find((one) => !before.has(one.version) && one.run_id === (run_id || null))
+            ?.version ?? null,
       );
-      return String(made!.model_version.version);
     },
     artifact: async (run_id, path) => {
       const action = `read "${path}" of run "${run_id}"`;

@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Exchange, Http } from "./http.ts";
+import { PipelineError } from "../contract/errors.ts";
+import type { Exchange, Http } from "../ground/http.ts";
 import { RAY_STATES, rayRunner, statusOf } from "./ray.ts";
 
 const address = { rayUrl: "http://ray:8265", pythonPath: "/env/it's/python" };
@@ -76,5 +77,39 @@ describe("rayRunner()", () => {
     calls.length = 0;
     await runner.submit(spec);
     expect(calls.filter(({ method }) => method === "PUT")).toEqual([]);
+  });
+
+  it.each([
+    ["taken", 1],
+    ["not taken", 2],
+  ] as const)("resolves a submission whose answer was lost by looking: %s", async (what, posts) => {
+    const code = mkdtempSync(join(tmpdir(), "millrace-code-"));
+    writeFileSync(join(code, "a.py"), "");
+    let taken = false;
+    let asked = 0;
+    const http: Http = async ({ method = "GET", url }) => {
+      if (url.includes("/packages/")) return { status: 200, text: "" };
+      const job = {
+        type: "SUBMISSION",
+        submission_id: "a-1",
+        status: "RUNNING",
+        message: null,
+        metadata: { params_path: "/p.json" },
+      };
+      if (method === "GET")
+        return taken ? { status: 200, text: JSON.stringify(job) } : { status: 404, text: "" };
+      asked++;
+      taken = what === "taken" || asked === 2;
+      if (asked === 1)
+        throw new PipelineError("ray_unreachable", "Cannot submit: expected an answer, got none", {
+          context: { fault: "lost" },
+        });
+      return { status: 200, text: '{"submission_id":"a-1"}' };
+    };
+    const pace = { tries: 3, first_ms: 1, most_ms: 1, deadline_ms: 60_000 };
+    const launch = { engine: "ray", entrypoint: "a.b", code } as const;
+    const spec = { name: "a", submission: "a-1", params_path: "/p.json", launch };
+    expect(await rayRunner(address, { http, pace }).submit(spec)).toEqual(handle);
+    expect(asked).toBe(posts);
   });
 });

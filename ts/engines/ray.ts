@@ -2,8 +2,9 @@
 // Sits between supervise/ and one Ray head node. Does not know what any job computes.
 
 import { PipelineError } from "../contract/errors.ts";
+import { type Http, httpOf, isUncertain, json, refused } from "../ground/http.ts";
+import { change, type Pace } from "../ground/repeat.ts";
 import { until } from "../ground/until.ts";
-import { type Http, httpOf, json, refused } from "./http.ts";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
 import { zipOf } from "./package.ts";
 import { wrongEngine } from "./spark.ts";
@@ -54,6 +55,8 @@ function rayState(word: string, url: string): RayState {
 
 export interface RayEffects {
   readonly http?: Http;
+  /** How a submission whose answer was lost is resolved. */
+  readonly pace?: Pace;
 }
 
 /** After SIGTERM Ray waits RAY_JOB_STOP_WAIT_TIME_S, then sends SIGKILL; this is the time for that to be done and seen. */
@@ -62,8 +65,7 @@ const KILL_MS = 20_000;
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
 export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffects = {}): JobRunner {
-  const http =
-    effects.http ?? httpOf("ray_unreachable", 'start Ray with "millrace up" or set MILLRACE_RAY_URL');
+  const { http = httpOf("ray_unreachable"), pace } = effects;
   // The trailing slash is required: without it Ray answers 405.
   const jobs = `${rayUrl}/api/jobs/`;
 
@@ -113,25 +115,36 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
           `Cannot ${action} to "${rayUrl}": expected a new submission id, "${submission}" was used before`,
         );
       const working_dir = await upload(launch.code);
-      const reply = await http({
-        action,
-        method: "POST",
-        url: jobs,
-        body: {
-          submission_id: submission,
-          // exec: the signal of a stop reaches Python itself and not a shell around it.
-          entrypoint: `exec ${quoted(pythonPath)} -m ${launch.entrypoint} ${quoted(params_path)}`,
-          runtime_env: { working_dir },
-          metadata: { name, params_path },
+      // Asked blindly a second time, Ray would refuse what it has taken.
+      return change({
+        pace,
+        passes: isUncertain,
+        find: async () => {
+          const job = await look(submission);
+          return job && handleOf(submission, job);
+        },
+        make: async () => {
+          const reply = await http({
+            action,
+            method: "POST",
+            url: jobs,
+            body: {
+              submission_id: submission,
+              // exec: the signal of a stop reaches Python itself and not a shell around it.
+              entrypoint: `exec ${quoted(pythonPath)} -m ${launch.entrypoint} ${quoted(params_path)}`,
+              runtime_env: { working_dir },
+              metadata: { name, params_path },
+            },
+          });
+          const { submission_id } = json<{ submission_id?: string }>(reply, "ray_rejected", action, jobs);
+          if (submission_id !== submission)
+            throw new PipelineError(
+              "ray_rejected",
+              `Cannot ${action} to "${rayUrl}": expected submission id "${submission}", got "${submission_id}"`,
+            );
+          return { id: submission, submission, params_path };
         },
       });
-      const { submission_id } = json<{ submission_id?: string }>(reply, "ray_rejected", action, jobs);
-      if (submission_id !== submission)
-        throw new PipelineError(
-          "ray_rejected",
-          `Cannot ${action} to "${rayUrl}": expected submission id "${submission}", got "${submission_id}"`,
-        );
-      return { id: submission, submission, params_path };
     },
 
     async find(submission) {
@@ -161,7 +174,7 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
       if ((await gone()).done) return;
       const url = `${jobs}${handle.submission}/stop`;
       const action = `stop job "${handle.submission}"`;
-      const reply = await http({ action, method: "POST", url });
+      const reply = await http({ action, method: "POST", url, repeatable: true });
       // 404: the head has forgotten it in the meantime.
       if (reply.status !== 404) json<object>(reply, "ray_rejected", action, url);
       const look = await until(gone, { deadline_ms: deadline_ms + KILL_MS, interval_ms: 250 });

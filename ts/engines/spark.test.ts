@@ -1,7 +1,14 @@
 // Spark's words in ours, and the create request, against canned replies. The real master is in test/cluster/jobs.test.ts.
 
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Http } from "./http.ts";
+import { PipelineError } from "../contract/errors.ts";
+import type { Http } from "../ground/http.ts";
+import type { Fault } from "../ground/repeat.ts";
+import { until } from "../ground/until.ts";
+import { notesIn, notesInMemory } from "./drivers.ts";
 import { DRIVER_STATES, sparkRunner, statusOf, submissionBody, submissionOf } from "./spark.ts";
 
 const address = {
@@ -91,6 +98,138 @@ describe("sparkRunner()", () => {
         'Cannot submit job "weather-features" to "http://spark:6066": expected a submission id, got a refusal',
       cause: new Error("no drivers today"),
     });
+  });
+});
+
+/** A master whose drivers a test sets; a worker shows the log of those that have one. */
+function cluster() {
+  const launched = (submission: string) =>
+    `==== Bytes 0-9 of 9 of /w ====\nLaunch Command: "java" "DriverWrapper" "--name" "${submission}" "file:///x.py" "/p/${submission}.json"\n`;
+  const drivers: { id: string; submission: string; worker: string; log: "shown" | "none" | "shut" }[] = [];
+  const silent = (fault: Fault) =>
+    new PipelineError("spark_unreachable", "Cannot ask: expected an answer, got none", {
+      context: { fault },
+    });
+  const spark = {
+    drivers,
+    created: 0,
+    /** What becomes of the next create request. */
+    next: "answered" as "answered" | "lost before" | "lost after",
+    http: (async ({ url, method }) => {
+      const reply = (body: unknown) => ({ status: 200, text: JSON.stringify(body) });
+      if (url.endsWith("/json/"))
+        return reply({
+          workers: [{ id: "worker-1", webuiaddress: "http://worker-1", state: "ALIVE" }],
+          activeapps: [],
+          activedrivers: drivers.map(({ id, worker }) => ({ id, worker, state: "RUNNING" })),
+          completeddrivers: [],
+        });
+      if (url.startsWith("http://worker-1/log/")) {
+        const driver = drivers.find(({ id }) => url.includes(`driverId=${id}&`))!;
+        if (driver.log === "shut") throw silent("refused");
+        return { status: 200, text: driver.log === "shown" ? launched(driver.submission) : "nothing" };
+      }
+      if (url.includes("/status/"))
+        return reply({ success: true, driverState: "SUBMITTED", submissionId: url.split("/").at(-1) });
+      if (url.endsWith("/create") && method === "POST") {
+        const { next } = spark;
+        spark.next = "answered";
+        if (next !== "lost before") {
+          spark.created++;
+          drivers.push({ id: `driver-${drivers.length + 1}`, submission: "s", worker: "None", log: "none" });
+        }
+        if (next !== "answered") throw silent("lost");
+        return reply({ success: true, submissionId: drivers.at(-1)!.id });
+      }
+      throw new Error(`no answer for ${url}`);
+    }) satisfies Http as Http,
+  };
+  return spark;
+}
+
+describe("sparkRunner() on a cluster with drivers that cannot be named", () => {
+  const spec = {
+    name: "weather-features",
+    submission: "s",
+    params_path: "/p/s.json",
+    launch: {
+      engine: "spark",
+      entrypoint: "/x.py",
+      cores: 1,
+      driver_memory: "1g",
+      executor_memory: "1g",
+      properties: {},
+    },
+  } as const;
+  const pace = { tries: 3, first_ms: 1, most_ms: 1, deadline_ms: 60_000 };
+  const others = () => [
+    { id: "waits", submission: "x", worker: "None", log: "none" as const },
+    { id: "shut", submission: "y", worker: "worker-1", log: "shut" as const },
+  ];
+  const runner = (spark: ReturnType<typeof cluster>, notes = notesInMemory()) =>
+    sparkRunner(address, { http: spark.http, notes, pace, name_ms: 1 });
+
+  it("lists, finds and submits its own beside them", async () => {
+    const spark = cluster();
+    spark.drivers.push(...others(), { id: "ours", submission: "mine", worker: "worker-1", log: "shown" });
+    const on = runner(spark);
+    expect((await on.list()).map(({ handle }) => handle.submission)).toEqual(["mine"]);
+    expect((await on.find("mine"))?.id).toBe("ours");
+    expect(await on.find("nobody's")).toBeNull();
+    expect((await on.submit(spec)).id).toBe("driver-4");
+    await expect(on.submit({ ...spec, submission: "mine" })).rejects.toThrow(/used before/);
+  });
+
+  it.each(["another runner", "another process"] as const)(
+    "finds its own driver that waits for room, as %s",
+    async (who) => {
+      const spark = cluster();
+      spark.drivers.push(...others());
+      const folder = mkdtempSync(join(tmpdir(), "millrace-drivers-"));
+      const memory = notesInMemory();
+      const notes = () => (who === "another process" ? notesIn(folder) : memory);
+      const handle = await runner(spark, notes()).submit(spec);
+      expect(await runner(spark, notes()).find("s")).toEqual(handle);
+      expect((await runner(spark, notes()).list()).map((row) => row.handle)).toEqual([handle]);
+      // Once it has ended nothing is left of it.
+      spark.drivers.pop();
+      expect(await runner(spark, notes()).find("s")).toBeNull();
+      expect(notes().all()).toEqual([]);
+    },
+  );
+
+  it("submits once when the answer is lost and its driver can be named", async () => {
+    const spark = cluster();
+    spark.drivers.push(...others());
+    spark.next = "lost after";
+    const submitted = runner(spark).submit(spec);
+    await until(() => ({ done: spark.created === 1, seen: null }), { deadline_ms: 5_000, interval_ms: 1 });
+    Object.assign(spark.drivers.at(-1)!, { worker: "worker-1", log: "shown" });
+    expect((await submitted).id).toBe("driver-3");
+    expect(spark.created).toBe(1);
+  });
+
+  it("submits again when the request never arrived", async () => {
+    const spark = cluster();
+    spark.drivers.push(...others());
+    spark.next = "lost before";
+    expect((await runner(spark).submit(spec)).id).toBe("driver-3");
+    expect(spark.created).toBe(1);
+  });
+
+  it("does not submit twice while the new driver has no name, and finds it when it has one", async () => {
+    const spark = cluster();
+    spark.drivers.push(...others());
+    spark.next = "lost after";
+    const notes = notesInMemory();
+    await expect(runner(spark, notes).submit(spec)).rejects.toMatchObject({
+      code: "job_timed_out",
+      message: expect.stringContaining('name of driver "driver-3"'),
+    });
+    expect(spark.created).toBe(1);
+    await expect(runner(spark, notes).find("s")).rejects.toMatchObject({ code: "job_timed_out" });
+    Object.assign(spark.drivers.at(-1)!, { worker: "worker-1", log: "shown" });
+    expect((await runner(spark, notes).find("s"))?.id).toBe("driver-3");
   });
 });
 

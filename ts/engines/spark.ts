@@ -5,8 +5,10 @@
 
 import { writeFileSync } from "node:fs";
 import { PipelineError } from "../contract/errors.ts";
+import { type Exchange, type Http, httpOf, isUncertain, json } from "../ground/http.ts";
+import { change, ONCE, type Pace } from "../ground/repeat.ts";
 import { until } from "../ground/until.ts";
-import { type Http, httpOf, json } from "./http.ts";
+import { type DriverNotes, notesInMemory } from "./drivers.ts";
 import {
   ended,
   type JobHandle,
@@ -102,11 +104,16 @@ interface DriverInfo {
   readonly worker: string;
 }
 
+interface Named {
+  readonly submission: string;
+  readonly params_path: string;
+}
+
 /**
  * The submission a driver belongs to, read from the first line of its error log: the worker writes the launch command
  * there before it starts the driver. Source: spark `deploy/worker/DriverRunner.scala`, `runCommandWithRetry`.
  */
-export function submissionOf(log: string): { submission: string; params_path: string } | null {
+export function submissionOf(log: string): Named | null {
   const line = /^Launch Command: (.*)$/m.exec(log)?.[1];
   if (!line) return null;
   const words = [...line.matchAll(/"([^"]*)"/g)].map((m) => m[1]!);
@@ -120,6 +127,12 @@ export function submissionOf(log: string): { submission: string; params_path: st
 
 export interface SparkEffects {
   readonly http?: Http;
+  /** Where it is written down which driver is which submission. */
+  readonly notes?: DriverNotes;
+  /** How a submission whose answer was lost is resolved. */
+  readonly pace?: Pace;
+  /** How long a driver that has just started may be without a name. */
+  readonly name_ms?: number;
 }
 
 /** How long a kill may take: the worker gives a driver 10 s (`spark.worker.driverTerminateTimeout`) before SIGKILL. */
@@ -127,21 +140,23 @@ const KILL_MS = 30_000;
 /** A driver's first log line is there as soon as its worker has made its folder. */
 const NAME_MS = 5_000;
 const LOG_BYTES = 400_000;
+/** A page that is shut behind a firewall answers nothing at all; one that is open has what it shows in memory or on its disk. */
+const LOG_MS = 5_000;
 
 export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): JobRunner {
-  const http =
-    effects.http ??
-    httpOf("spark_unreachable", 'start Spark with "millrace up" or set MILLRACE_SPARK_REST_URL');
+  const { http = httpOf("spark_unreachable"), notes = notesInMemory(), pace, name_ms = NAME_MS } = effects;
+  // For what is looked at again anyway.
+  const glance = effects.http ?? httpOf("spark_unreachable", { pace: ONCE });
   const { sparkRestUrl, sparkUiUrl } = address;
 
   async function rest(
     action: string,
     method: "GET" | "POST",
     path: string,
-    body?: unknown,
+    more: Pick<Exchange, "body" | "repeatable"> = {},
   ): Promise<RestReply> {
     const url = `${sparkRestUrl}/v1/submissions/${path}`;
-    return json<RestReply>(await http({ action, method, url, body }), "spark_rejected", action, url);
+    return json<RestReply>(await http({ action, method, url, ...more }), "spark_rejected", action, url);
   }
 
   async function master(): Promise<MasterState> {
@@ -171,43 +186,95 @@ export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): 
     type: "stdout" | "stderr",
     offset: number | null,
     bytes: number,
+    by: Http = http,
   ): Promise<string | null> {
     const worker = state.workers.find((w) => w.id === driver.worker);
     if (!worker) return null;
     const from = offset === null ? "" : `&offset=${offset}`;
     const url = `${worker.webuiaddress}/log/?driverId=${driver.id}&logType=${type}${from}&byteLength=${bytes}`;
-    const reply = await http({ action: `read the log of driver "${driver.id}"`, url });
+    const reply = await by({ action: `read the log of driver "${driver.id}"`, url, limit_ms: LOG_MS });
     // The page opens with "==== Bytes 0-99 of 99 of /path ====".
     const body = /^==== Bytes [^\n]* ====\n?/.exec(reply.text);
     return reply.status === 200 && body ? reply.text.slice(body[0].length) : null;
   }
 
   // A driver's name never changes: asked once.
-  const names = new Map<string, { submission: string; params_path: string }>();
+  const names = new Map<string, Named>();
+  // Drivers whose worker did not show their log in time: others', behind a page that is shut to us. Not waited for again.
+  const shut = new Set<string>();
 
-  /** Handles of all live drivers. Errors: `spark_rejected` while one cannot be told by name. */
-  async function live(): Promise<JobHandle[]> {
-    const look = await until(
+  /** The name in a driver's log; null while its worker has none, or shows none. */
+  async function nameOf(state: MasterState, driver: DriverInfo): Promise<Named | null> {
+    try {
+      const head = await log(state, driver, "stderr", 0, 100_000, glance);
+      return head === null ? null : submissionOf(head);
+    } catch (error) {
+      // A worker's page may be shut to us while the master is not: nothing that should keep us from our own drivers.
+      if (error instanceof PipelineError && error.code === "spark_unreachable") return null;
+      throw error;
+    }
+  }
+
+  /** Drivers that live: ours by what was written down or by their log, and the ids of those that nobody can name. */
+  async function live(): Promise<{ readonly handles: JobHandle[]; readonly nameless: readonly string[] }> {
+    const { seen } = await until(
       async () => {
+        // Read before the master is asked: what is written down later may be of a driver that it did not know yet.
+        const written = notes.all();
         const state = await master();
+        const active = new Set(state.activedrivers.map(({ id }) => id));
+        for (const { id, submission, params_path } of written) {
+          if (id === null) continue;
+          if (active.has(id)) names.set(id, { submission, params_path });
+          else notes.remove(submission);
+        }
         const nameless: string[] = [];
+        // One that waits for room has no worker and no log: there is nothing to wait for here.
+        const coming: string[] = [];
         for (const driver of state.activedrivers) {
           if (names.has(driver.id)) continue;
-          const head = await log(state, driver, "stderr", 0, 100_000);
-          const name = head === null ? null : submissionOf(head);
-          if (name) names.set(driver.id, name);
-          else nameless.push(driver.id);
+          const name = await nameOf(state, driver);
+          if (name) {
+            names.set(driver.id, name);
+            continue;
+          }
+          nameless.push(driver.id);
+          if (state.workers.some(({ id }) => id === driver.worker) && !shut.has(driver.id))
+            coming.push(driver.id);
         }
-        return { done: nameless.length === 0, seen: { state, nameless } };
+        return { done: coming.length === 0, seen: { state, nameless, coming } };
       },
-      { deadline_ms: NAME_MS, interval_ms: 200 },
+      { deadline_ms: name_ms, interval_ms: 200 },
     );
-    if (!look.done)
+    for (const id of seen.coming) shut.add(id);
+    return {
+      handles: seen.state.activedrivers.flatMap(({ id }) => {
+        const name = names.get(id);
+        return name ? [{ id, ...name }] : [];
+      }),
+      nameless: seen.nameless,
+    };
+  }
+
+  /** Null when it is certain that it does not live. Errors: `job_timed_out` while a driver that has no name yet may be it. */
+  async function find(submission: string): Promise<JobHandle | null> {
+    const { handles, nameless } = await live();
+    const handle = handles.find((one) => one.submission === submission);
+    const note = notes.all().find((one) => one.submission === submission);
+    if (handle) {
+      if (note) notes.write({ ...note, id: handle.id });
+      return handle;
+    }
+    // Not asked for from here, or answered: then its driver has a name.
+    if (!note || note.id !== null) return null;
+    const maybe = nameless.filter((id) => !note.before.includes(id));
+    if (maybe.length > 0)
       throw new PipelineError(
-        "spark_rejected",
-        `Cannot tell which job driver "${look.seen.nameless.join('", "')}" runs at "${sparkUiUrl}": expected its launch command in its log`,
+        "job_timed_out",
+        `Cannot tell whether submission "${submission}" runs at "${sparkUiUrl}": expected a name of driver "${maybe.join('", "')}", it still waits for a worker or its log is shut`,
       );
-    return look.seen.state.activedrivers.map(({ id }) => ({ id, ...names.get(id)! }));
+    notes.remove(submission);
+    return null;
   }
 
   return {
@@ -218,35 +285,42 @@ export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): 
       if (launch.engine !== "spark") throw wrongEngine(name, launch.engine);
       const action = `submit job "${name}"`;
       // The master takes a name any number of times: look first.
-      const known = [...names.values()].some((driver) => driver.submission === submission);
-      if (known || (await live()).some((driver) => driver.submission === submission))
+      const { handles, nameless } = await live();
+      if ([...handles, ...names.values()].some((driver) => driver.submission === submission))
         throw new PipelineError(
           "spark_rejected",
           `Cannot ${action} to "${sparkRestUrl}": expected a new submission, "${submission}" was used before`,
         );
-      const reply = await rest(
-        action,
-        "POST",
-        "create",
-        submissionBody({ submission, params_path, launch }, address),
-      );
-      if (reply.success !== true || !reply.submissionId)
-        throw new PipelineError(
-          "spark_rejected",
-          `Cannot ${action} to "${sparkRestUrl}": expected a submission id, got a refusal`,
-          { cause: new Error(reply.message ?? "no message") },
-        );
-      const handle = { id: reply.submissionId, submission, params_path };
-      names.set(handle.id, { submission, params_path });
-      return handle;
+      const note = { submission, params_path, before: [...handles.map(({ id }) => id), ...nameless] };
+      return change({
+        pace,
+        passes: isUncertain,
+        find: () => find(submission),
+        make: async () => {
+          notes.write({ ...note, id: null });
+          const reply = await rest(action, "POST", "create", {
+            body: submissionBody({ submission, params_path, launch }, address),
+          });
+          if (reply.success !== true || !reply.submissionId) {
+            notes.remove(submission);
+            throw new PipelineError(
+              "spark_rejected",
+              `Cannot ${action} to "${sparkRestUrl}": expected a submission id, got a refusal`,
+              { cause: new Error(reply.message ?? "no message") },
+            );
+          }
+          const { submissionId: id } = reply;
+          notes.write({ ...note, id });
+          names.set(id, { submission, params_path });
+          return { id, submission, params_path };
+        },
+      });
     },
 
-    async find(submission) {
-      return (await live()).find((handle) => handle.submission === submission) ?? null;
-    },
+    find,
 
     async list() {
-      const handles = (await live()).filter((handle) => handle.submission !== "");
+      const handles = (await live()).handles.filter((handle) => handle.submission !== "");
       return Promise.all(handles.map(async (handle) => ({ handle, status: await status(handle) })));
     },
 
@@ -263,7 +337,9 @@ export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): 
         if ((await until(gone, { deadline_ms, interval_ms: 250 })).done) return;
       }
       // The kill only asks: the master tells the worker, the worker the process.
-      await rest(`stop job "${handle.submission}"`, "POST", `kill/${handle.id}`);
+      await rest(`stop job "${handle.submission}"`, "POST", `kill/${handle.id}`, {
+        repeatable: true,
+      });
       const killed = await until(gone, { deadline_ms: KILL_MS, interval_ms: 250 });
       if (!killed.done)
         throw new PipelineError(

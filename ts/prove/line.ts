@@ -6,8 +6,8 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { explain, PipelineError } from "../contract/index.ts";
-import { httpOf } from "../engines/http.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { httpOf } from "../ground/http.ts";
 import type { JobName } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
@@ -153,7 +153,7 @@ export async function closeLine(line: Line, { keep = false } = {}): Promise<void
   await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
   for (const { subject } of topics) await attempt(() => registry.remove(subject));
   await attempt(() => {
-    const http = httpOf("store_unreachable", "start the engines");
+    const http = httpOf("store_unreachable");
     const url = `${settings.mlflowUrl}/api/2.0/mlflow/registered-models/delete`;
     return http({ action: "remove a proof's model", method: "DELETE", url, body: { name: names.model } });
   });

@@ -3,8 +3,8 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { PipelineError } from "../contract/index.ts";
-import { httpOf, json } from "../engines/http.ts";
 import type { Settings } from "../engines/settings.ts";
+import { httpOf, json } from "../ground/http.ts";
 import { alive, type Identity, identify } from "../ground/identity.ts";
 import { until } from "../ground/until.ts";
 import type { Names } from "../pipelines/index.ts";
@@ -59,7 +59,7 @@ async function rayProcesses(
   settings: Settings,
   submission: string,
 ): Promise<{ driver: number[]; actors: number[] }> {
-  const http = httpOf("ray_unreachable", "start the engines");
+  const http = httpOf("ray_unreachable");
   const get = async <T>(path: string): Promise<T> => {
     const url = `${settings.rayUrl}/api/${path}`;
     const action = "find the processes of a job";

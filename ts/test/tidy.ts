@@ -37,14 +37,13 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   kafkajs: ["kafka"],
   "kafkajs-snappy": ["kafka"],
-  "@kafkajs/confluent-schema-registry": ["kafka"],
   avsc: ["contract", "codegen", "source"],
   hono: ["serve"],
   "@hono/node-server": ["serve"],
   "prom-client": ["serve"],
   commander: ["cli"],
   listr2: ["cli"],
-  axios: ["engines"],
+  axios: ["ground"],
   fflate: ["engines"],
 };
 

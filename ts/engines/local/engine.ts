@@ -1,7 +1,9 @@
 // What every engine tells about itself: its ports, how it is started, and how to see that it works. One file an engine
 // implements it; index.ts starts, watches and stops them all the same way.
 
-import axios, { isAxiosError } from "axios";
+import { PipelineError } from "../../contract/errors.ts";
+import { httpOf, type Reply } from "../../ground/http.ts";
+import { ONCE } from "../../ground/repeat.ts";
 import type { Look } from "../../ground/until.ts";
 import type { Cluster, Port, Settings } from "../settings.ts";
 
@@ -48,24 +50,8 @@ export const SMALL_JVM = ["-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xss512k"] as
 /** Fewer malloc arenas: the default of eight a core costs a JVM tens of megabytes it never uses. */
 export const SMALL_MALLOC = { MALLOC_ARENA_MAX: "2" } as const;
 
-// axios, not fetch: Ray's dashboard and agent refuse what a browser could send (Sec-Fetch-*).
-async function get(
-  url: string,
-  deadline_ms: number,
-): Promise<{ status: number; text: string } | { error: string }> {
-  try {
-    const { status, data } = await axios.get<string>(url, {
-      timeout: deadline_ms,
-      proxy: false,
-      validateStatus: () => true,
-      responseType: "text",
-      transformResponse: (body: unknown) => body,
-    });
-    return { status, text: data };
-  } catch (error) {
-    return { error: isAxiosError(error) ? error.message || (error.code ?? "no answer") : String(error) };
-  }
-}
+// One try: whoever waits for an engine looks again, and says what was last seen.
+const http = httpOf("job_timed_out", { pace: ONCE });
 
 /** A check from a GET: `good` reads the body and returns null if it is fine, else what is wrong. */
 export async function answers(
@@ -73,8 +59,12 @@ export async function answers(
   good: (text: string) => string | null = () => null,
   deadline_ms = 5_000,
 ): Promise<Look<string>> {
-  const reply = await get(url, deadline_ms);
-  if ("error" in reply) return { done: false, seen: `${url}: ${reply.error}` };
+  let reply: Reply;
+  try {
+    reply = await http({ action: "check", url, limit_ms: deadline_ms });
+  } catch (error) {
+    return { done: false, seen: `${url}: ${seenOf(error)}` };
+  }
   if (reply.status !== 200) return { done: false, seen: `${url}: HTTP ${reply.status}` };
   let wrong: string | null;
   try {
@@ -83,4 +73,11 @@ export async function answers(
     wrong = `unexpected answer ${reply.text.slice(0, 80)}`;
   }
   return wrong === null ? { done: true, seen: "ok" } : { done: false, seen: `${url}: ${wrong}` };
+}
+
+/** What a try saw instead of an answer: a status, or why there was none. */
+function seenOf(error: unknown): string {
+  if (!(error instanceof PipelineError)) return String(error);
+  const { got } = error.context;
+  return got === "none" && error.cause instanceof Error ? error.cause.message : String(got);
 }

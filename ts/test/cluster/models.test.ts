@@ -7,8 +7,8 @@ import { execa } from "execa";
 import { expect, inject, it } from "vitest";
 import { promote } from "../../cli/models.ts";
 import { Decoder, type ModelEvent } from "../../contract/index.ts";
-import { httpOf } from "../../engines/http.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
+import { httpOf } from "../../ground/http.ts";
 import { announce } from "../../kafka/announce.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { latestByKey, readAll } from "../../kafka/kafka.ts";
@@ -23,7 +23,7 @@ const names = namesOf(pipeline, namespace);
 
 /** Registers a model and versions of it as training would, without any files behind them. */
 async function register(model: string, digests: readonly (string | null)[]): Promise<void> {
-  const http = httpOf("store_unreachable", "start the engines");
+  const http = httpOf("store_unreachable");
   const post = async <T>(path: string, body: unknown): Promise<T> => {
     const url = `${settings.mlflowUrl}/api/2.0/mlflow/${path}`;
     const reply = await http({ action: "prepare the test", method: "POST", url, body });
