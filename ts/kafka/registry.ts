@@ -1,8 +1,11 @@
 // The schema registry by Confluent's API (Apicurio's /apis/ccompat/v7 and others): register, look up, check.
+// By plain HTTP and not through a client library: what is asked are seven routes, and all HTTP has one place (ts/ground).
 // Registration happens here only, never from a job. Decoding lives in ts/contract; this hands out ids and schema texts.
 
-import { SchemaRegistry, SchemaType } from "@kafkajs/confluent-schema-registry";
 import { PipelineError } from "../contract/errors.ts";
+import { type Exchange, type Http, httpOf } from "../ground/http.ts";
+
+type Method = NonNullable<Exchange["method"]>;
 
 export type Compatibility = "BACKWARD" | "BACKWARD_TRANSITIVE" | "FORWARD" | "FULL" | "NONE";
 
@@ -32,8 +35,7 @@ export interface Registry {
   remove(subject: string): Promise<void>;
 }
 
-const TIMEOUT_MS = 10_000;
-const JSON_TYPE = { "content-type": "application/vnd.schemaregistry.v1+json" };
+const TYPE = "application/vnd.schemaregistry.v1+json";
 
 interface Answer {
   readonly status: number;
@@ -41,30 +43,34 @@ interface Answer {
 }
 
 /** Opens nothing yet. Errors of all: `registry_unreachable`. */
-export function connectRegistry(url: string): Registry {
+export function connectRegistry(
+  url: string,
+  { http = httpOf("registry_unreachable") }: { readonly http?: Http } = {},
+): Registry {
   const base = url.replace(/\/+$/, "");
-  const client = new SchemaRegistry({ host: base, retry: { retries: 3, maxRetryTimeInSecs: 2 } });
   const texts = new Map<number, string>();
 
-  const call = async (method: string, path: string, body?: object): Promise<Answer> => {
+  const call = async (action: string, method: Method, path: string, body?: object): Promise<Answer> => {
+    const { status, text } = await http({
+      action,
+      method,
+      url: `${base}${path}`,
+      // Everything asked here may be asked twice: to register a schema again gives its id again.
+      repeatable: true,
+      ...(body === undefined ? {} : { type: TYPE, body }),
+    });
     try {
-      const response = await fetch(`${base}${path}`, {
-        method,
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-        ...(body === undefined ? {} : { headers: JSON_TYPE, body: JSON.stringify(body) }),
-      });
-      const text = await response.text();
-      return { status: response.status, body: text === "" ? null : JSON.parse(text) };
-    } catch (error) {
+      return { status, body: text === "" ? null : JSON.parse(text) };
+    } catch (cause) {
       throw new PipelineError(
         "registry_unreachable",
-        `Cannot ask the schema registry at "${base}": expected JSON, got ${(error as Error).name}`,
-        { cause: error, context: { url: base } },
+        `Cannot ${action} at "${base}": expected JSON, got HTTP ${status}`,
+        { cause, context: { url: base, status } },
       );
     }
   };
-  const ok = async (what: string, method: string, path: string, body?: object): Promise<unknown> => {
-    const answer = await call(method, path, body);
+  const ok = async (what: string, method: Method, path: string, body?: object): Promise<unknown> => {
+    const answer = await call(what, method, path, body);
     if (answer.status < 300) return answer.body;
     throw new PipelineError(
       answer.status >= 500 ? "registry_unreachable" : "contract_rejected",
@@ -84,35 +90,24 @@ export function connectRegistry(url: string): Registry {
           `Cannot register subject "${subject}" at "${base}": expected a change its readers can follow, got ${messages.join("; ") || "an incompatible one"}`,
           { context: { url: base, subject } },
         );
-      // Set before every registration: Apicurio answers 200 NONE for a subject nobody configured, which the client
-      // library takes for a rule that somebody chose and refuses to differ from.
+      // Set before every registration: a subject that nobody configured has the registry's default, Apicurio's is NONE.
       await ok(
         `set the compatibility of subject "${subject}"`,
         "PUT",
         `/config/${encodeURIComponent(subject)}`,
-        {
-          compatibility,
-        },
+        { compatibility },
       );
-      try {
-        const { id } = await client.register(
-          { type: SchemaType.AVRO, schema },
-          { subject, compatibility: compatibility as never },
-        );
-        texts.set(id, schema);
-        return id;
-      } catch (error) {
-        throw new PipelineError(
-          "contract_rejected",
-          `Cannot register subject "${subject}" at "${base}": expected an id, got a refusal`,
-          { cause: error, context: { url: base, subject } },
-        );
-      }
+      const { id } = (await ok(`register subject "${subject}"`, "POST", `${of(subject)}/versions`, {
+        schema,
+        schemaType: "AVRO",
+      })) as { id: number };
+      texts.set(id, schema);
+      return id;
     },
     async schemaById(id) {
       const known = texts.get(id);
       if (known !== undefined) return known;
-      const { status, body } = await call("GET", `/schemas/ids/${id}`);
+      const { status, body } = await call(`look up schema id ${id}`, "GET", `/schemas/ids/${id}`);
       if (status === 404) return null;
       const schema = (body as { schema?: unknown } | null)?.schema;
       if (typeof schema !== "string")
@@ -136,7 +131,11 @@ export function connectRegistry(url: string): Registry {
       );
     },
     async versions(subject) {
-      const { status, body } = await call("GET", `${of(subject)}/versions`);
+      const { status, body } = await call(
+        `list versions of subject "${subject}"`,
+        "GET",
+        `${of(subject)}/versions`,
+      );
       if (status === 404) return [];
       if (status >= 300 || !Array.isArray(body))
         throw new PipelineError(
@@ -157,6 +156,7 @@ export function connectRegistry(url: string): Registry {
     },
     async check(subject, schema) {
       const { status, body } = await call(
+        `check subject "${subject}"`,
         "POST",
         `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`,
         { schema, schemaType: "AVRO" },
@@ -174,7 +174,7 @@ export function connectRegistry(url: string): Registry {
     },
     subjects: async () => (await ok("list subjects", "GET", "/subjects")) as string[],
     async remove(subject) {
-      await call("DELETE", of(subject));
+      await call(`remove subject "${subject}"`, "DELETE", of(subject));
     },
   };
 }
