@@ -3,7 +3,9 @@
 
 import kafkajs, { type Kafka as Kafkajs } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
-import { heardOf, isMissingTopic, missingTopic, SETTLING_MS, settled, unreachable } from "./fault.ts";
+import type { Repeat } from "../ground/repeat.ts";
+import { until } from "../ground/until.ts";
+import { again, heardOf, isMissingTopic, missingTopic, SETTLING_MS, settled, unreachable } from "./fault.ts";
 import { type Cluster, clusterOf } from "./internals.ts";
 import type { Admin, PartitionLag, PartitionOffsets, TopicChange, TopicSpec } from "./kafka.ts";
 import { listOffsets, PartitionReader } from "./reader.ts";
@@ -22,7 +24,11 @@ export interface ClosableAdmin extends Admin {
 }
 
 /** Connects at the first call. Errors of all: `kafka_unreachable`. */
-export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
+export function adminOf(
+  client: Kafkajs,
+  address: string,
+  repeating: Pick<Repeat, "pace" | "effects"> = {},
+): ClosableAdmin {
   const raw = client.admin();
   let connected: Promise<void> | null = null;
   let cluster: Cluster | null = null;
@@ -34,10 +40,13 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
     });
     return connected;
   };
+  /** Work that may be done again from its beginning: it reads, or looks first what is left to do. */
   const tried = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {
-      await connect();
-      return await work();
+      return await again(async () => {
+        await connect();
+        return work();
+      }, repeating);
     } catch (error) {
       throw unreachable(what, address, error);
     }
@@ -65,55 +74,53 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
       );
     });
 
-  const describe = (topics: readonly string[]): Promise<Map<string, TopicSpec>> =>
-    tried("describe topics", async () => {
-      const wanted = new Set(topics);
-      const names = (await raw.listTopics()).filter((name) => wanted.has(name));
-      if (names.length === 0) return new Map();
-      const { topics: metadata } = await raw.fetchTopicMetadata({ topics: names });
-      const { resources } = await raw.describeConfigs({
-        includeSynonyms: false,
-        resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
-      });
-      const configs = new Map(
-        resources.map((resource) => [
-          resource.resourceName,
-          Object.fromEntries(
-            resource.configEntries
-              .filter((entry) => Number(entry.configSource) === TOPIC_CONFIG)
-              .map((entry) => [entry.configName, entry.configValue]),
-          ),
-        ]),
-      );
-      return new Map(
-        metadata.map(({ name, partitions }) => [
-          name,
-          { topic: name, partitions: partitions.length, config: configs.get(name) ?? {} },
-        ]),
-      );
+  const described = async (topics: readonly string[]): Promise<Map<string, TopicSpec>> => {
+    const wanted = new Set(topics);
+    const names = (await raw.listTopics()).filter((name) => wanted.has(name));
+    if (names.length === 0) return new Map();
+    const { topics: metadata } = await raw.fetchTopicMetadata({ topics: names });
+    const { resources } = await raw.describeConfigs({
+      includeSynonyms: false,
+      resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name })),
     });
-
-  const plan = async (specs: readonly TopicSpec[]): Promise<TopicChange[]> => {
-    const found = await describe(specs.map((spec) => spec.topic));
-    return specs.flatMap((spec) => difference(spec, found.get(spec.topic) ?? null));
+    const configs = new Map(
+      resources.map((resource) => [
+        resource.resourceName,
+        Object.fromEntries(
+          resource.configEntries
+            .filter((entry) => Number(entry.configSource) === TOPIC_CONFIG)
+            .map((entry) => [entry.configName, entry.configValue]),
+        ),
+      ]),
+    );
+    return new Map(
+      metadata.map(({ name, partitions }) => [
+        name,
+        { topic: name, partitions: partitions.length, config: configs.get(name) ?? {} },
+      ]),
+    );
   };
+  const describe = (topics: readonly string[]) => tried("describe topics", () => described(topics));
 
-  /**
-   * A controller agrees to a change before every broker shows it: who asks next must not see what was. A loop of its own, since
-   * this folder may not know the engines' until().
-   */
+  const planned = (specs: readonly TopicSpec[], found: ReadonlyMap<string, TopicSpec>): TopicChange[] =>
+    specs.flatMap((spec) => difference(spec, found.get(spec.topic) ?? null));
+  const plan = async (specs: readonly TopicSpec[]): Promise<TopicChange[]> =>
+    planned(specs, await describe(specs.map((spec) => spec.topic)));
+
+  /** A controller agrees to a change before every broker shows it: who asks next must not see what was. */
   const shown = async (specs: readonly TopicSpec[]): Promise<void> => {
-    const deadline_ms = Date.now() + SETTLING_MS;
-    for (;;) {
-      const [left] = await plan(specs);
-      if (left === undefined) return;
-      if (Date.now() > deadline_ms)
-        throw new PipelineError(
-          "kafka_unreachable",
-          `Cannot apply topics at ${address}: expected the broker to show them within ${SETTLING_MS / 1000} s, it still lacks ${JSON.stringify(left)}`,
-        );
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    const { done, seen } = await until(
+      async () => {
+        const [left] = await plan(specs);
+        return { done: left === undefined, seen: left };
+      },
+      { deadline_ms: SETTLING_MS, interval_ms: 50 },
+    );
+    if (!done)
+      throw new PipelineError(
+        "kafka_unreachable",
+        `Cannot apply topics at ${address}: expected the broker to show them within ${SETTLING_MS / 1000} s, it still lacks ${JSON.stringify(seen)}`,
+      );
   };
 
   const offsets = (topic: string): Promise<PartitionOffsets[]> =>
@@ -134,14 +141,17 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
     describe: async (topic) => (await describe([topic])).get(topic) ?? null,
     plan,
     ensure: async (specs) => {
-      const changes = await plan(specs);
-      const current = await describe(specs.map((spec) => spec.topic));
-      const touched = (kind: TopicChange["kind"]): Set<string> =>
-        new Set(changes.filter((change) => change.kind === kind).map((change) => change.topic));
-      await tried("apply topics", async () => {
+      let all: TopicChange[] | null = null;
+      const changes = await tried("apply topics", async () => {
+        const current = await described(specs.map((spec) => spec.topic));
+        // After a lost answer this is what did not happen.
+        const left = planned(specs, current);
+        all ??= left;
+        const touched = (kind: TopicChange["kind"], of = left): Set<string> =>
+          new Set(of.filter((change) => change.kind === kind).map((change) => change.topic));
         const created = touched("create");
         const fresh = specs.filter((spec) => created.has(spec.topic));
-        if (fresh.length > 0) {
+        if (fresh.length > 0)
           await raw.createTopics({
             // The client's own wait takes a broker that has not heard of the topic yet for an error.
             waitForLeaders: false,
@@ -151,10 +161,10 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
               configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
             })),
           });
-          await heardOf(() => raw.fetchTopicMetadata({ topics: fresh.map(({ topic }) => topic) }));
-          // That it has heard of them does not mean that it leads them yet: only their offsets tell.
-          for (const { topic } of fresh) await heardOf(() => raw.fetchTopicOffsets(topic));
-        }
+        const made = [...touched("create", all)];
+        if (made.length > 0) await heardOf(() => raw.fetchTopicMetadata({ topics: made }));
+        // That it has heard of them does not mean that it leads them yet: only their offsets tell.
+        for (const topic of made) await heardOf(() => raw.fetchTopicOffsets(topic));
         const grown = touched("partitions");
         const wider = specs.filter((spec) => grown.has(spec.topic));
         if (wider.length > 0)
@@ -175,6 +185,7 @@ export function adminOf(client: Kafkajs, address: string): ClosableAdmin {
               ),
             })),
           });
+        return all;
       });
       if (changes.length > 0) await shown(specs);
       return changes;

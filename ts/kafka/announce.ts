@@ -4,6 +4,7 @@
 import { encoder, type ModelEvent } from "../contract/index.ts";
 import type { Contract } from "../pipelines/contract.ts";
 import type { Names } from "../pipelines/names.ts";
+import { again } from "./fault.ts";
 import { type Kafka, sendOnce } from "./kafka.ts";
 import type { Registry } from "./registry.ts";
 
@@ -26,6 +27,9 @@ export async function announce(
     timestamp: moved.now_ms,
   };
   const value = encoder<ModelEvent>(schema, await to.registry.idOf(subject, schema))(event);
-  await sendOnce(to.kafka, names.transactionalId("models", 0), [{ topic, key: event.model, value }]);
+  // Said twice is as good as once: actors look at the registry, and the topic keeps the last.
+  await again(() =>
+    sendOnce(to.kafka, names.transactionalId("models", 0), [{ topic, key: event.model, value }]),
+  );
   return event;
 }

@@ -2,6 +2,7 @@
 // Sits under reader, producer and admin. Decides nothing: whether to try again is the caller's.
 
 import { PipelineError } from "../contract/errors.ts";
+import { type Fault, type Pace, type Repeat, repeat } from "../ground/repeat.ts";
 
 interface KafkajsError {
   readonly name?: string;
@@ -50,22 +51,46 @@ const UNHEARD = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE", "
 export const SETTLING_MS = 20_000;
 
 /** Tries again while a broker settles. Other errors pass at once. */
-export const settled = <T>(work: () => Promise<T>): Promise<T> => again(work, SETTLING);
+export const settled = <T>(work: () => Promise<T>): Promise<T> => passed(work, SETTLING);
 
 /** Tries again while a broker does not know a topic that was just made. Other errors pass at once. */
-export const heardOf = <T>(work: () => Promise<T>): Promise<T> => again(work, UNHEARD);
+export const heardOf = <T>(work: () => Promise<T>): Promise<T> => passed(work, UNHEARD);
 
-async function again<T>(work: () => Promise<T>, passing: ReadonlySet<string>): Promise<T> {
-  const deadline_ms = Date.now() + SETTLING_MS;
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (!passing.has(protocolType(error) ?? "") || Date.now() > deadline_ms) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
+function passed<T>(work: () => Promise<T>, passing: ReadonlySet<string>): Promise<T> {
+  return repeat(work, {
+    passes: (error) => passing.has(protocolType(error) ?? ""),
+    pace: { tries: Number.POSITIVE_INFINITY, first_ms: 100, most_ms: 100, deadline_ms: SETTLING_MS },
+  });
 }
+
+/** Codes of the system for "nobody listens there". */
+const REFUSED: ReadonlySet<unknown> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+]);
+const LOST: ReadonlySet<unknown> = new Set(["KafkaJSConnectionError", "KafkaJSConnectionClosedError"]);
+
+/** What went wrong between us and the brokers; null for what a broker has answered, and for errors of ours. */
+export function faultOf(error: unknown): Fault | null {
+  if (error instanceof PipelineError) return (error.context["fault"] as Fault | undefined) ?? null;
+  for (let e = error as KafkajsError | undefined, depth = 0; e && depth < 5; depth++) {
+    if (REFUSED.has(e.code)) return "refused";
+    if (e.name === "KafkaJSRequestTimeoutError") return "late";
+    if (LOST.has(e.name)) return "lost";
+    e = e.cause as KafkajsError | undefined;
+  }
+  return null;
+}
+
+/** kafkajs tries each connection for a second itself; with four tries a command says after some eight that nobody answers. */
+const PACE: Pace = { tries: 4, first_ms: 500, most_ms: 2_000, deadline_ms: 30_000 };
+
+/** Does again what may be done twice, after a connection that was refused, lost or late. What Kafka answers passes at once. */
+export const again = <T>(work: () => Promise<T>, more: Partial<Repeat> = {}): Promise<T> =>
+  repeat(work, { passes: (error) => faultOf(error) !== null, pace: PACE, ...more });
 
 /** The broker address in a connection error, to forget that connection. */
 export function lostBroker(error: unknown): { host: string; port: number } | null {
@@ -85,7 +110,7 @@ export function unreachable(what: string, address: string, error: unknown): Pipe
   return new PipelineError(
     "kafka_unreachable",
     `Cannot ${what} at "${address}": expected an answer from Kafka, got ${seen(error)}`,
-    { cause: error, context: { address } },
+    { cause: error, context: { address, fault: faultOf(error) } },
   );
 }
 

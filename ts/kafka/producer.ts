@@ -5,7 +5,7 @@
 import { createRequire } from "node:module";
 import kafkajs, { type Kafka as Kafkajs, type Message, type Transaction as Raw } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
-import { isFenced, isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
+import { again, isFenced, isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
 import type { OutRecord, Producer, ProducerOptions, Transaction } from "./kafka.ts";
 import { partitionOf } from "./partition.ts";
 
@@ -69,8 +69,10 @@ export async function openProducer(
   let first: Raw | null;
   const started_ms = Date.now();
   try {
-    await producer.connect();
-    first = await settled(() => producer.transaction());
+    first = await again(async () => {
+      await producer.connect();
+      return settled(() => producer.transaction());
+    });
   } catch (error) {
     await producer.disconnect().catch(() => {});
     throw fault("open a producer", error, started_ms);

@@ -4,7 +4,7 @@
 
 import { PipelineError } from "../contract/errors.ts";
 import { pause } from "../ground/pause.ts";
-import { isMissingTopic, lostBroker, missingTopic, protocolType, unreachable } from "./fault.ts";
+import { again, isMissingTopic, lostBroker, missingTopic, protocolType, unreachable } from "./fault.ts";
 import { type Broker, type Cluster, clusterOf, type FetchedPartition } from "./internals.ts";
 import type { KafkaRecord, Reader, ReadOptions } from "./kafka.ts";
 
@@ -108,7 +108,7 @@ export class PartitionReader implements Reader {
     if (this.#opened) throw new Error("A reader is read once");
     this.#opened = true;
     try {
-      if ((await this.#orStopped(this.#open())) === STOPPED) return;
+      if ((await this.#orStopped(again(() => this.#open()))) === STOPPED) return;
       // One request in flight a broker; what it brought is handed on while the next one runs.
       const flights = new Map<number, Promise<Fetched>>();
       let progress_ms = Date.now();
