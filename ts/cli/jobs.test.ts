@@ -37,7 +37,8 @@ async function millrace(words: readonly string[], env: Record<string, string> = 
 }
 
 describe("an engine that is down", () => {
-  it.each([
+  // Side by side: each is asked a few times before the command gives up.
+  it.concurrent.each([
     [["apply"], "schema registry", "http://127.0.0.1:1028"],
     [["stop", "weather-features"], "master", "http://127.0.0.1:1029"],
     [["stop", "weather-infer"], "Ray", "http://127.0.0.1:1031"],

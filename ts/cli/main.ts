@@ -7,6 +7,7 @@ import { Command, CommanderError, Option } from "commander";
 import { type ErrorCode, explain, PipelineError } from "../contract/errors.ts";
 import type { Settings } from "../engines/settings.ts";
 import { type Flags, settingsFrom } from "./config.ts";
+import { nextStep } from "./next.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
@@ -131,23 +132,6 @@ function exitCode(error: unknown): number {
   return code?.endsWith("_unreachable") ? 3 : 1;
 }
 
-/** What to do when something does not answer; the engines' clients do not know the words of this command. */
-const NEXT: Partial<Record<ErrorCode, string>> = {
-  kafka_unreachable: 'start Kafka with "millrace up", or set MILLRACE_KAFKA_BOOTSTRAP',
-  registry_unreachable: 'start the schema registry with "millrace up", or set MILLRACE_REGISTRY_URL',
-  spark_unreachable: 'start Spark with "millrace up", or set MILLRACE_SPARK_REST_URL',
-  ray_unreachable: 'start Ray with "millrace up", or set MILLRACE_RAY_URL',
-  store_unreachable: 'start MLflow with "millrace up", or set MILLRACE_MLFLOW_URL',
-};
-
-function nextStep(error: unknown): string[] {
-  const next = error instanceof PipelineError ? NEXT[error.code] : undefined;
-  // Some clients say it themselves.
-  return next === undefined || (error as PipelineError).message.includes("millrace up")
-    ? []
-    : [`  next: ${next}`];
-}
-
 async function main(args: readonly string[]): Promise<number> {
   const program = new Command("millrace")
     .description("Forecasts from streams: TypeScript over real Kafka, Spark and Ray")
@@ -166,7 +150,10 @@ async function main(args: readonly string[]): Promise<number> {
     else await program.parseAsync(args, { from: "user" });
     return Number(process.exitCode ?? 0);
   } catch (error) {
-    if (!(error instanceof CommanderError)) console.error([explain(error), ...nextStep(error)].join("\n"));
+    if (!(error instanceof CommanderError)) {
+      const next = nextStep(error);
+      console.error(explain(error) + (next === null ? "" : `\n  next: ${next}`));
+    }
     return exitCode(error);
   }
 }

@@ -187,12 +187,12 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
   });
 
   it("says which engine is down and what to do, and when it is back", async () => {
-    ray = { ...ray, up: false, detail: "connection refused", next: "Run: millrace up ray" };
+    ray = { ...ray, up: false, detail: "connection refused", next: "Run: millrace up" };
     await expect
       .poll(() => seen(page.getByRole("status")), { ...seconds, timeout: 20_000 })
       .toBe("Something needed is down");
     const item = page.getByRole("listitem").filter({ hasText: "engine ray" });
-    expect(await seen(item)).toContain("connection refused. Run: millrace up ray");
+    expect(await seen(item)).toContain("connection refused. Run: millrace up");
     ray = { ...ray, up: true, detail: "answers" };
     await expect
       .poll(() => seen(page.getByRole("status")), { ...seconds, timeout: 20_000 })
