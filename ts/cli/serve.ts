@@ -4,12 +4,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
-import { explain } from "../contract/index.ts";
+import { explain, PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { pipelineOf } from "../pipelines/index.ts";
 import type { StaleRule } from "../serve/latest.ts";
+import { isLoopback } from "../serve/listen.ts";
 import { liveOptions, ruleOf } from "../serve/live.ts";
 import { startApi } from "../serve/start.ts";
 import { jobRows, type SupervisedJob } from "../supervise/views.ts";
@@ -37,6 +38,10 @@ const body = (markdown: string): string => markdown.replace(/^# .*\n+/, "").trim
 
 /** Serves until the signal fires. Errors: `config_invalid` for a port in use or a flag that makes no sense. */
 export async function serve(settings: Settings, flags: ServeFlags, effects: ServeEffects): Promise<void> {
+  if (!isLoopback(flags.host))
+    effects.warn(
+      `Everyone who can reach "${flags.host}" can read forecasts, jobs, health and metrics: the API has no authentication and no TLS`,
+    );
   const registered = pipelineOf(settings.pipeline);
   const kafka = connectKafka(settings.kafka, { client_id: `${settings.pipeline}-serve` });
   const registry = connectRegistry(settings.registryUrl);
@@ -77,14 +82,23 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
   }
 }
 
-/** A number from a flag. Errors: `config_invalid`, naming flag, wanted and seen. */
 const YEAR_S = 365 * 86_400;
+
+/** The API asks nobody who they are: beyond this machine it answers only where that was asked for. Errors: `config_invalid`. */
+function hostOf(host: string, allow_remote: boolean): string {
+  if (allow_remote || isLoopback(host)) return host;
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot use --host "${host}": expected an address that only this machine reaches (127.0.0.1, ::1, localhost), because the API has no authentication; add --allow-remote to answer everyone who reaches that address, or put a proxy with a login in front`,
+  );
+}
 
 export function serveCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("serve")
     .description("Answer forecasts, stations, jobs, health and metrics over HTTP until Ctrl-C")
     .option("--port <number>", "port, 0 for any free one (default: MILLRACE_API_PORT or 8000)")
     .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--allow-remote", "answer beyond this machine, without authentication, when --host says so")
     .option(
       "--trail <seconds>",
       "event time a station may fall behind the network before it is stale (default: two steps)",
@@ -102,12 +116,13 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
       const settings = settingsOf(command);
       const rule = ruleOf(pipelineOf(settings.pipeline).contract);
       const text = (name: string) => (typeof options[name] === "string" ? options[name] : null);
+      const host = hostOf(text("host") ?? settings.host, options["allowRemote"] === true);
       const [port, trail, silent] = [text("port"), text("trail"), text("silent")];
       await interruptible((signal) =>
         serve(
           settings,
           {
-            host: text("host") ?? settings.host,
+            host,
             port: port === null ? settings.ports.api : whole("--port", port, 0, 65_535),
             rule: {
               trail_ms: trail === null ? rule.trail_ms : 1000 * whole("--trail", trail, 1, YEAR_S),

@@ -1,6 +1,6 @@
 // Puts an app on a port of this machine and takes it off again. Knows no route.
 
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, BlockList, isIP } from "node:net";
 import { serve } from "@hono/node-server";
 import type { Hono } from "hono";
 import { PipelineError } from "../contract/index.ts";
@@ -9,6 +9,17 @@ export interface Listening {
   readonly url: string;
   /** Answers what is under way, then ends every connection. */
   close(): Promise<void>;
+}
+
+/** Addresses that only this machine reaches: 127.0.0.0/8 and ::1, also the former as IPv6. Source: RFC 6890. */
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addAddress("::1", "ipv6");
+
+/** Whether only this machine can reach a server on this host. A name other than localhost may be any address, and an empty one is all. */
+export function isLoopback(host: string): boolean {
+  const version = isIP(host);
+  return version === 0 ? host === "localhost" : LOOPBACK.check(host, version === 4 ? "ipv4" : "ipv6");
 }
 
 /** How long requests under way may still take when the server ends, wall time. */
@@ -35,7 +46,7 @@ export async function listen(
   });
   const { port: bound } = server.address() as AddressInfo;
   return {
-    url: `http://${host}:${bound}`,
+    url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}`,
     close: () =>
       new Promise((resolve) => {
         const force = setTimeout(
