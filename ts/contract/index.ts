@@ -25,4 +25,4 @@ export {
   type Role,
   type Shape,
 } from "./schema.ts";
-export { converter, UNITS, type Unit, unitRule, unitWord } from "./units.ts";
+export { converter, UNITS, type Unit, unitNamed, unitRule, unitWord } from "./units.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { PipelineError } from "./errors.ts";
-import { converter, isUnit, UNITS, unitRule, unitWord } from "./units.ts";
+import { converter, isUnit, UNITS, unitNamed, unitRule, unitWord } from "./units.ts";
 
 describe("converter()", () => {
   // Expected values from the definitions of the units, not from the table.
@@ -23,6 +23,26 @@ describe("converter()", () => {
     expect(converter(from, to)(value)).toBeCloseTo(wanted, 1),
   );
 
+  it.each([
+    ["Celsius", "degC", 21, 21],
+    ["°F", "degC", 50, 10],
+    ["kelvin", "degC", 273.15, 0],
+    ["knots", "m/s", 3600, 1852],
+    ["KT", "m/s", 3600, 1852],
+    ["m s-1", "m/s", 3, 3],
+    ["HPA", "hPa", 1000, 1000],
+    ["mb", "hPa", 1000, 1000],
+    ["percent", "%", 61, 61],
+    ["fraction", "%", 0.61, 61],
+    ["inches", "mm", 1, 25.4],
+  ])("knows %s by its other word, as %s", (from, to, value, wanted) =>
+    expect(converter(from, to)(value)).toBeCloseTo(wanted, 6),
+  );
+
+  it("does not take one unit for another because of case", () => {
+    expect([unitNamed("mW"), unitNamed("MW"), unitNamed("Mm")]).toEqual(["mW", "MW", "Mm"]);
+  });
+
   it("is exact for the same unit", () => expect(converter("degC", "degC")(0.1 + 0.2)).toBe(0.1 + 0.2));
 
   it("goes there and back", () => {
@@ -42,6 +62,7 @@ describe("converter()", () => {
     ["m", "furlong"],
     ["furlong", "furlong"],
     ["constructor", "m"],
+    ["toString", "m"],
   ])("refuses %s to %s, naming both", (from, to) => {
     const convert = () => converter(from, to);
     expect(convert).toThrow(PipelineError);
@@ -54,6 +75,7 @@ describe("the table of units", () => {
     for (const { per_hour } of Object.values(UNITS))
       if (per_hour !== null) expect(isUnit(per_hour)).toBe(true);
     expect(isUnit("degF")).toBe(false);
+    expect(isUnit("celsius")).toBe(false);
     expect(unitRule("inHg")).toBeUndefined();
     expect(isUnit("toString")).toBe(false);
   });

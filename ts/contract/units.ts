@@ -80,6 +80,71 @@ const FOREIGN: Readonly<Record<string, UnitRule>> = {
   kV: level("voltage", null, 1000),
 };
 
+/** Other words for them that sources use, in lower case: names in full, UCUM's own codes, what instruments print. */
+const OTHER_WORDS: Readonly<Record<string, string>> = {
+  ...{
+    c: "degC",
+    "°c": "degC",
+    degc: "degC",
+    cel: "degC",
+    celsius: "degC",
+    "degrees celsius": "degC",
+    degree_celsius: "degC",
+  },
+  ...{
+    f: "degF",
+    "°f": "degF",
+    degf: "degF",
+    "[degf]": "degF",
+    fahrenheit: "degF",
+    "degrees fahrenheit": "degF",
+  },
+  ...{ k: "K", kelvin: "K" },
+  ...{
+    hpa: "hPa",
+    pa: "Pa",
+    kpa: "kPa",
+    mb: "mbar",
+    millibar: "mbar",
+    mmhg: "mmHg",
+    inhg: "inHg",
+    in_hg: "inHg",
+    torr: "mmHg",
+  },
+  ...{ "m s-1": "m/s", "m.s-1": "m/s", mps: "m/s", kmh: "km/h", kph: "km/h", "km h-1": "km/h" },
+  ...{
+    kt: "kn",
+    kts: "kn",
+    knot: "kn",
+    knots: "kn",
+    "[kn_i]": "kn",
+    "mi/h": "mph",
+    "[mi_i]/h": "mph",
+    fps: "ft/s",
+  },
+  ...{ "°": "deg", degree: "deg", degrees: "deg", radian: "rad", radians: "rad" },
+  ...{
+    percent: "%",
+    pct: "%",
+    fraction: "1",
+    inch: "in",
+    inches: "in",
+    "[in_i]": "in",
+    millimeter: "mm",
+    millimetre: "mm",
+  },
+  ...{
+    centimeter: "cm",
+    centimetre: "cm",
+    meter: "m",
+    metre: "m",
+    foot: "ft",
+    feet: "ft",
+    "kg m-2": "mm",
+    "kg/m2": "mm",
+  },
+};
+
 const DERIVED: ReadonlySet<string> = new Set(
   Object.values(UNITS).flatMap(({ per_hour }) => (per_hour === null ? [] : [per_hour])),
 );
@@ -99,8 +164,8 @@ export function unitRule(word: string): UnitRule | undefined {
  * Errors: `config_invalid` for a word without a rule and for two dimensions, naming both units.
  */
 export function converter(from: string, to: string): (value: number) => number {
-  if (from === to && known(from)) return (value) => value;
-  const a = known(from);
+  if (unitNamed(from) === to && known(to)) return (value) => value;
+  const a = known(unitNamed(from));
   const b = known(to);
   if (!a || !b || a.dimension !== b.dimension) {
     const wanted = b
@@ -118,6 +183,12 @@ export function converter(from: string, to: string): (value: number) => number {
   const scale = a.scale / b.scale;
   const offset = (a.offset - b.offset) / b.scale;
   return (value) => value * scale + offset;
+}
+
+/** The table's own word for what a source calls a unit; the word itself where there is no other. */
+export function unitNamed(word: string): string {
+  const other = word.trim().toLowerCase();
+  return known(word) === undefined && Object.hasOwn(OTHER_WORDS, other) ? OTHER_WORDS[other]! : word;
 }
 
 function known(word: string): UnitRule | undefined {

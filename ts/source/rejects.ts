@@ -9,7 +9,7 @@ import { Decoder, encoder, PipelineError, type SourceCursor } from "../contract/
 import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import type { Contract, Names } from "../pipelines/index.ts";
-import { type Cells, isBad, mapperOf } from "./formats/cells.ts";
+import { type BadCell, type Cells, isBad, mapperOf } from "./formats/cells.ts";
 import { readCursor } from "./replay/feed.ts";
 
 /** A record of `<pipeline>-rejects`, apart from its key field, whose name the contract knows. Times in epoch ms. */
@@ -112,12 +112,13 @@ export function mended(
   const known = Object.fromEntries(Object.entries(observation ?? {}).filter(([name]) => names.has(name)));
   const keyText = reject.key?.toString("utf8");
   const cells: Cells = { ...(keyText === undefined ? {} : { [key]: keyText }), ...known, ...changes };
-  const row = mapperOf(contract, {})(cells);
-  if (isBad(row))
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot send reject "${id}" again: "${row.column}" ${row.reason}`,
-    );
+  const bad = ({ column, reason }: BadCell): PipelineError =>
+    new PipelineError("config_invalid", `Cannot send reject "${id}" again: "${column}" ${reason}`);
+  // Who mends a record by hand wants to hear of a slip: no cell that is sent is nulled in passing.
+  const row = mapperOf(contract)(cells, (cell) => {
+    if (reject.field === null || reject.field === cell.column) throw bad(cell);
+  });
+  if (isBad(row)) throw bad(row);
   const clock_ms = Number(reject.headers["clock"]?.toString("utf8") ?? reject.append_time);
   if (row.time - clock_ms > contract.lead_ms)
     throw refused(

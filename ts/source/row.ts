@@ -34,11 +34,13 @@ export interface Input {
   rows(): AsyncIterable<readonly Row[]>;
 }
 
-/** A row that cannot be an observation, and why. Lines count from 1, in a container its records do. */
+/** A row that cannot be an observation, or a cell of one that can, and why. Lines count from 1, in a container its records do. */
 export interface BadRow {
+  /** `cell`: its value is null, the rest of its row is used. */
+  readonly lost: "row" | "cell";
   readonly file: string;
   readonly line: number;
-  /** Null when the row as a whole is bad. */
+  /** Null when the row as a whole is bad. A row can be lost by one column: its key or its time. */
   readonly column: string | null;
   readonly reason: string;
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { pipelineOf } from "../../pipelines/index.ts";
-import { epochMs, isBad, mapperOf } from "./cells.ts";
+import { type BadCell, epochMs, isBad, type MapperOptions, mapperOf } from "./cells.ts";
 
 const { contract } = pipelineOf("weather");
 
@@ -28,6 +28,10 @@ describe("epochMs()", () => {
     "2016-12-31T23:59:60Z",
     "2016-12-01T00:00:00+24:00",
     "0000-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "0001-01-01T00:00:00+00:01",
+    "9999-12-31T23:59:59-14:00",
+    "9999-12-31t23:59:59.999-00:01",
     "99999999999999999",
     "9999999999999999",
     "yesterday",
@@ -38,6 +42,17 @@ describe("epochMs()", () => {
     true,
   ])("refuses %s", (cell) => {
     expect(epochMs(cell)).toBeTypeOf("string");
+  });
+
+  it("takes the first and the last moment of its years in any offset", () => {
+    expect(epochMs("0001-01-01T14:00:00+14:00")).toBe(Date.parse("0001-01-01T00:00:00Z"));
+    expect(epochMs("9999-12-31T09:59:59.999-14:00")).toBe(Date.parse("9999-12-31T23:59:59.999Z"));
+  });
+
+  it.each(["", null, undefined])("refuses %j as the first cell that it ever sees", async (cell) => {
+    vi.resetModules();
+    const fresh = await import("./cells.ts");
+    expect(fresh.epochMs(cell)).toBe("expected a time, got nothing");
   });
 
   it("gives back any time it was written as, in any offset", () => {
@@ -56,46 +71,85 @@ describe("epochMs()", () => {
 });
 
 describe("mapperOf()", () => {
-  const map = mapperOf(contract, { temperature: "K", wind_speed: "kn", pressure: "hPa" });
   const good = { station_id: "a", timestamp: "2016-12-01T00:00:00Z" };
+  const mapped = (cells: object, options: MapperOptions = {}) => {
+    const bad: BadCell[] = [];
+    const row = mapperOf(contract, options)({ ...good, ...cells }, (cell) => bad.push(cell));
+    return { row, bad, record: isBad(row) ? null : row.record };
+  };
+  const units = { temperature: "K", wind_speed: "kn", pressure: "hPa" };
 
   it("converts at the edge and fills what is absent with null", () => {
-    const row = map({ ...good, temperature: "273.15", wind_speed: "3600", humidity: "" });
+    const { row, record, bad } = mapped(
+      { temperature: "273.15", wind_speed: "3600", humidity: "" },
+      { units },
+    );
     expect(row).toMatchObject({ key: "a", time: 1_480_550_400_000 });
-    expect(!isBad(row) && row.record).toMatchObject({
-      humidity: null,
-      pressure: null,
-      precipitation: null,
-    });
-    expect(!isBad(row) && row.record["temperature"]).toBeCloseTo(0, 9);
-    expect(!isBad(row) && row.record["wind_speed"]).toBeCloseTo(1852, 9);
+    expect(record).toMatchObject({ humidity: null, pressure: null, precipitation: null });
+    expect(record!["temperature"]).toBeCloseTo(0, 9);
+    expect(record!["wind_speed"]).toBeCloseTo(1852, 9);
+    expect(bad).toEqual([]);
   });
 
   it.each([
-    [{ ...good, station_id: "" }, "station_id", "expected a name, got nothing"],
-    [
-      { ...good, timestamp: "now" },
-      "timestamp",
-      'expected RFC 3339 with an offset or epoch milliseconds, got "now"',
-    ],
-    [{ ...good, temperature: "12,5" }, "temperature", 'expected a number or nothing, got "12,5"'],
-    [{ ...good, temperature: "NaN" }, "temperature", 'expected a number or nothing, got "NaN"'],
-    [{ ...good, humidity: Number.POSITIVE_INFINITY }, "humidity", "expected a finite number, got Infinity"],
-    [{ ...good, humidity: "0x10" }, "humidity", 'expected a number or nothing, got "0x10"'],
-    [{ ...good, humidity: [1] }, "humidity", "expected a number or nothing, got [1]"],
-    [{ ...good, temp: "1" }, "temp", expect.stringContaining("expected one of station_id, timestamp")],
-  ])("says which column of %j is bad and why", (cells, column, reason) => {
-    expect(map(cells)).toEqual({ column, reason });
+    [{ station_id: "" }, "station_id", "expected a name, got nothing"],
+    [{ station_id: " \r" }, "station_id", "expected a name, got nothing"],
+    [{ timestamp: "now" }, "timestamp", 'expected RFC 3339 with an offset or epoch milliseconds, got "now"'],
+    [{ timestamp: " " }, "timestamp", "expected a time, got nothing"],
+    [{ temp: "1" }, "temp", expect.stringContaining("expected one of station_id, timestamp")],
+  ])("says which column costs the row %j and why", (cells, column, reason) => {
+    expect(mapped(cells).row).toEqual({ column, reason });
   });
 
-  it("leaves ranges to Spark", () => {
-    const row = map({ ...good, humidity: "4000" });
-    expect(!isBad(row) && row.record["humidity"]).toBe(4000);
+  it.each([
+    [{ temperature: "12,5" }, "temperature", 'expected a number or nothing, got "12,5"'],
+    [{ temperature: "NaN" }, "temperature", 'expected a number or nothing, got "NaN"'],
+    [{ humidity: Number.POSITIVE_INFINITY }, "humidity", "expected a finite number, got Infinity"],
+    [{ humidity: "0x10" }, "humidity", 'expected a number or nothing, got "0x10"'],
+    [{ humidity: [1] }, "humidity", "expected a number or nothing, got [1]"],
+    [{ humidity: true }, "humidity", "expected a number or nothing, got true"],
+    [{ wind_speed: "1e309" }, "wind_speed", 'expected a number or nothing, got "1e309"'],
+  ])("nulls the cell of %j and says why; the rest of its row lives", (cells, column, reason) => {
+    const { record, bad } = mapped({ pressure: "1000", ...cells });
+    expect(bad).toEqual([{ column, reason }]);
+    expect(record).toMatchObject({ [column]: null, pressure: 1000 });
   });
+
+  it("nulls a value that its unit carries out of the numbers", () => {
+    const { record, bad } = mapped({ precipitation: "1e308" }, { units: { precipitation: "mi" } });
+    expect(record).toMatchObject({ precipitation: null });
+    expect(bad).toEqual([{ column: "precipitation", reason: "expected a finite number, got Infinity" }]);
+  });
+
+  it("takes names and times without the white space around them", () => {
+    expect(mapped({ station_id: "alpha\r" }).row).toMatchObject({
+      key: "alpha",
+      record: { station_id: "alpha" },
+    });
+    expect(mapped({ station_id: " São Paulo\t", timestamp: " 2016-12-01T00:00:00Z\r" }).row).toMatchObject({
+      key: "São Paulo",
+      time: 1_480_550_400_000,
+    });
+  });
+
+  it("takes words for nothing as nothing: in any case, numbers in any spelling and before their unit", () => {
+    const options = { units, nulls: ["na", "-9999", "wind_speed=999.9"] };
+    const cells = { temperature: -9999, humidity: " NA ", pressure: "-9999.00", wind_speed: "999.90" };
+    const { record, bad } = mapped(cells, options);
+    expect(record).toMatchObject({ temperature: null, humidity: null, pressure: null, wind_speed: null });
+    expect(bad).toEqual([]);
+    expect(mapped({ pressure: "999.9", humidity: "M" }, options)).toMatchObject({
+      record: { pressure: 999.9, humidity: null },
+      bad: [{ column: "humidity" }],
+    });
+  });
+
+  it("leaves ranges to Spark", () => expect(mapped({ humidity: "4000" }).record!["humidity"]).toBe(4000));
 
   it("refuses a unit that cannot become the contract's, naming both, and a name that has none", () => {
-    expect(() => mapperOf(contract, { temperature: "m/s" })).toThrow(/"m\/s" to "degC"/);
-    expect(() => mapperOf(contract, { station_id: "K" })).toThrow(/"station_id"/);
-    expect(() => mapperOf(contract, { timestamp: "s" })).toThrow(/"timestamp"/);
+    const of = (units: Record<string, string>) => () => mapperOf(contract, { units });
+    expect(of({ temperature: "m/s" })).toThrow(/"temperature" in "m\/s".*"degC"/);
+    expect(of({ station_id: "K" })).toThrow(/"station_id"/);
+    expect(of({ timestamp: "s" })).toThrow(/"timestamp"/);
   });
 });

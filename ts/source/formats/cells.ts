@@ -16,22 +16,32 @@ export interface BadCell {
 /** A cell as its format gives it. Text from CSV, JSON values from JSON Lines, Avro values from a container. */
 export type Cells = Readonly<Record<string, unknown>>;
 
-/** Turns cells into an observation, or says what is wrong with which. */
-export type Mapper = (cells: Cells) => Observation | BadCell;
+/**
+ * Turns cells into an observation, or says why they are none. A measurement that is no number costs its cell, not its row: it becomes null
+ * and goes to `onBadCell`.
+ */
+export type Mapper = (cells: Cells, onBadCell: (bad: BadCell) => void) => Observation | BadCell;
 
 export function isBad(result: Observation | BadCell): result is BadCell {
   return "reason" in result;
 }
 
+export interface MapperOptions {
+  /** What a column comes in, where that is not the contract's unit. */
+  readonly units?: Readonly<Record<string, string>>;
+  /** Words for no value: `NA`, `-9999`, or of one column `temperature=999.9`. In the column's own unit. */
+  readonly nulls?: readonly string[];
+}
+
 /**
- * A mapper for one input. `units` says what a column comes in where that is not the contract's unit.
- * Missing columns become null. Errors: `config_invalid` for a unit that cannot become the contract's, or a wrong name.
+ * A mapper for one input. Missing columns become null.
+ * Errors: `config_invalid` for a unit that cannot become the contract's, or a wrong name.
  */
-export function mapperOf(contract: SourceContract, units: Readonly<Record<string, string>>): Mapper {
+export function mapperOf(contract: SourceContract, { units = {}, nulls = [] }: MapperOptions = {}): Mapper {
   const { key, event_time } = contract;
   const names = contract.fields.map((field) => field.name);
   for (const name of Object.keys(units))
-    if (!contract.fields.some((field) => field.name === name && field.unit !== null && name !== event_time))
+    if (!measured(contract).includes(name))
       throw new PipelineError(
         "config_invalid",
         `Cannot convert the unit of "${name}": expected a measurement of the contract (${measured(contract).join(", ")}), got "${name}"`,
@@ -40,24 +50,69 @@ export function mapperOf(contract: SourceContract, units: Readonly<Record<string
     .filter(({ name }) => name !== key && name !== event_time)
     .map(({ name, unit }) => {
       const from = units[name];
-      return { name, convert: from === undefined ? null : converter(from, unit!) };
+      return {
+        name,
+        convert: from === undefined ? null : converterOf(name, from, unit!),
+        isNull: nullTest(name, measured(contract), nulls),
+      };
     });
   const known = new Set(names);
-  return (cells) => {
+  return (cells, onBadCell) => {
     for (const name in cells)
       if (!known.has(name)) return { column: name, reason: `expected one of ${names.join(", ")}` };
-    const id = cells[key];
+    // White space around a name is an accident of its file: one station, not two.
+    const id = trimmed(cells[key]);
     if (typeof id !== "string" || id === "")
       return { column: key, reason: `expected a name, got ${shown(id)}` };
-    const time = epochMs(cells[event_time]);
+    const time = epochMs(trimmed(cells[event_time]));
     if (typeof time === "string") return { column: event_time, reason: time };
     const record: Record<string, string | number | null> = { [key]: id, [event_time]: time };
-    for (const { name, convert } of measurements) {
-      const value = numberOf(cells[name]);
-      if (typeof value === "string") return { column: name, reason: value };
-      record[name] = value === null || convert === null ? value : convert(value);
+    for (const { name, convert, isNull } of measurements) {
+      const cell = cells[name];
+      let value = isNull?.(cell) ? null : numberOf(cell);
+      if (typeof value === "number" && convert !== null) value = numberOf(convert(value));
+      if (typeof value === "string") {
+        onBadCell({ column: name, reason: value });
+        value = null;
+      }
+      record[name] = value;
     }
     return { key: id, time, record };
+  };
+}
+
+function converterOf(name: string, from: string, to: string): (value: number) => number {
+  try {
+    return converter(from, to);
+  } catch (cause) {
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot use "${name}" in "${from}": expected a unit that becomes "${to}"`,
+      { cause },
+    );
+  }
+}
+
+const trimmed = (cell: unknown): unknown => (typeof cell === "string" ? cell.trim() : cell);
+
+/** Which cells of a column mean nothing: words in any case, numbers in any way to write them. Null when none do. */
+function nullTest(
+  column: string,
+  columns: readonly string[],
+  nulls: readonly string[],
+): ((cell: unknown) => boolean) | null {
+  const words = nulls.flatMap((word) => {
+    const at = word.indexOf("=");
+    if (at < 0 || !columns.includes(word.slice(0, at))) return [word];
+    return word.slice(0, at) === column ? [word.slice(at + 1)] : [];
+  });
+  if (words.length === 0) return null;
+  const numbers = new Set(words.map(numberOf).filter((value) => typeof value === "number"));
+  const texts = new Set(words.map((word) => word.trim().toLowerCase()));
+  return (cell) => {
+    const value = numberOf(cell);
+    if (typeof value === "number") return numbers.has(value);
+    return texts.has(String(cell).trim().toLowerCase());
   };
 }
 
@@ -90,8 +145,8 @@ const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const EARLIEST_MS = Date.parse("0001-01-01T00:00:00Z");
 const LATEST_MS = Date.parse("9999-12-31T23:59:59.999Z");
 
-let lastText = "";
-let lastMs = 0;
+/** The newest text that was a time. */
+let last: { readonly text: string; readonly ms: number } | null = null;
 
 /**
  * UTC epoch ms of an RFC 3339 text (an offset is required; digits beyond the millisecond are cut) or of an epoch-ms
@@ -99,12 +154,11 @@ let lastMs = 0;
  */
 export function epochMs(cell: unknown): number | string {
   // Stations report in step, so most rows repeat the time of the row before.
-  if (cell === lastText) return lastMs;
+  if (last !== null && cell === last.text) return last.ms;
   if (typeof cell === "number" || (typeof cell === "string" && EPOCH.test(cell))) {
     const ms = Number(cell);
     if (!Number.isSafeInteger(ms)) return `expected whole epoch milliseconds, got ${shown(cell)}`;
-    if (ms < EARLIEST_MS || ms > LATEST_MS) return `expected a time between the years 1 and 9999, got ${ms}`;
-    return ms;
+    return isInYears(ms) ? ms : outOfYears(cell);
   }
   if (typeof cell !== "string" || cell === "") return `expected a time, got ${shown(cell)}`;
   const parts = RFC_3339.exec(cell);
@@ -123,9 +177,14 @@ export function epochMs(cell: unknown): number | string {
   date.setUTCFullYear(year, month - 1, day);
   const offset_ms = (offsetHours * 60 + offsetMinutes) * 60_000;
   const ms = date.getTime() - (sign === "-" ? -offset_ms : offset_ms);
-  [lastText, lastMs] = [cell, ms];
+  if (!isInYears(ms)) return outOfYears(cell);
+  last = { text: cell, ms };
   return ms;
 }
+
+const isInYears = (ms: number): boolean => ms >= EARLIEST_MS && ms <= LATEST_MS;
+const outOfYears = (cell: unknown): string =>
+  `expected a time between the years 1 and 9999 of UTC, got ${shown(cell)}`;
 
 function shown(cell: unknown): string {
   if (cell === undefined || cell === null || cell === "") return "nothing";

@@ -1,34 +1,45 @@
-// Avro container files as cells by field name: read for a replay, written (stage.ts) for the Spark backfill.
-// The file's own schema is its writer's; names decide, unions with null are seen through. Codecs: null and deflate.
+// Avro container files as cells by the contract's field names. The file's own schema is its writer's: writer.ts says what it
+// means. Codecs: null and deflate. Containers for the Spark backfill are written by stage.ts.
 
 import { type Readable, Transform } from "node:stream";
 import avsc from "avsc";
 import { PipelineError } from "../../contract/index.ts";
+import type { SourceContract } from "./cells.ts";
 import type { Located } from "./csv.ts";
+import { type WriterField, writerFields, writerType } from "./writer.ts";
 
-/** Errors: `config_invalid` for what is no container, lacks a required field, or breaks in the middle. */
-export async function* avroRecords(
+/** Records handed on at once. */
+const CHUNK = 512;
+
+/**
+ * `onUnits` gets the units that the file's schema names, by the contract's fields, before the first record.
+ * Errors: `config_invalid` for what is no container, breaks in the middle, or has a field whose meaning is not certain.
+ */
+export async function* avroCells(
   stream: Readable,
   file: string,
-  required: readonly string[],
-): AsyncGenerator<Located> {
-  const decoder = new avsc.streams.BlockDecoder();
-  let line = 0;
+  contract: SourceContract,
+  onUnits: (units: Readonly<Record<string, string>>) => void,
+): AsyncGenerator<readonly Located[]> {
+  let fields: readonly WriterField[] = [];
   let sync: Buffer | null = null;
   let tail = Buffer.alloc(0);
+  let line = 0;
   const refused = (seen: string, cause?: unknown): PipelineError =>
     new PipelineError(
       "config_invalid",
       `Cannot read "${file}" after record ${line}: expected an Avro container, got ${seen}`,
       { cause, context: { file } },
     );
-  decoder.once("metadata", (type: avsc.Type, _codec: string, header: { sync: Buffer }) => {
+  const decoder = new avsc.streams.BlockDecoder({
+    parseHook(schema) {
+      fields = writerFields(schema, file, contract);
+      onUnits(Object.fromEntries(fields.flatMap(({ name, unit }) => (unit === null ? [] : [[name, unit]]))));
+      return writerType(schema);
+    },
+  });
+  decoder.once("metadata", (_type: avsc.Type, _codec: string, header: { sync: Buffer }) => {
     sync = header.sync;
-    const names = avsc.Type.isType(type, "record")
-      ? (type as avsc.types.RecordType).fields.map((field) => field.name)
-      : [];
-    const missing = required.find((name) => !names.includes(name));
-    if (missing !== undefined) decoder.destroy(refused(`a record without "${missing}"`));
   });
   // avsc takes a file that breaks off for one that ends: every container ends with its own sync marker, so look for that.
   const watched = new Transform({
@@ -39,13 +50,17 @@ export async function* avroRecords(
   });
   stream.once("error", (error) => decoder.destroy(error));
   stream.pipe(watched).pipe(decoder);
+  let located: Located[] = [];
   try {
     for await (const record of decoder as AsyncIterable<Record<string, unknown>>) {
-      line++;
       const cells: Record<string, unknown> = {};
-      for (const name of Object.keys(record)) cells[name] = plain(record[name]);
-      yield { line, cells, bad: null };
+      for (const { from, name, read } of fields) cells[name] = read(record[from]);
+      located.push({ line: ++line, cells, bad: null });
+      if (located.length < CHUNK) continue;
+      yield located;
+      located = [];
     }
+    if (located.length > 0) yield located;
     if (sync === null || !tail.equals(sync)) throw refused("an end in the middle");
   } catch (error) {
     throw error instanceof PipelineError ? error : refused((error as Error).message, error);
@@ -53,10 +68,3 @@ export async function* avroRecords(
 }
 
 const SYNC_BYTES = 16;
-
-/** avsc wraps a value in `{type: value}` when a union has two number types. */
-function plain(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Buffer.isBuffer(value)) return value;
-  const values = Object.values(value);
-  return values.length === 1 ? values[0] : value;
-}

@@ -1,102 +1,204 @@
-// Comma-separated files (RFC 4180, UTF-8) as cells by column name. The header's names are the contract's fields.
-// Parsing is csv-parse's; this gives its records line numbers and our reasons.
+// Comma-separated files (RFC 4180) as cells by column name. The header's names are the contract's fields.
+// Parsing is csv-parse's, some lines at once. This keeps one broken line from taking the lines behind it along: csv-parse goes
+// on inside a quote that is never closed, so where a line does not stand alone, this decides whether it is a cell of several
+// lines or a stray quote.
 
 import type { Readable } from "node:stream";
-import { type CsvError, type Info, parse } from "csv-parse";
+import type { Info } from "csv-parse";
+import { parse } from "csv-parse/sync";
 import { PipelineError } from "../../contract/index.ts";
 import type { BadCell, Cells } from "./cells.ts";
+import { linesOf } from "./lines.ts";
 
-/** One record with the line it ends on, its cells or what is wrong with it as a whole. */
+/** One record with the line it begins on, its cells or what is wrong with it as a whole. */
 export interface Located {
   readonly line: number;
   readonly cells: Cells | null;
   readonly bad: BadCell | null;
 }
 
-/** Longest record: a quote that is never closed must not take the file into memory. */
-const RECORD_CHARACTERS_MAX = 1 << 16;
-
-/** Errors: `config_invalid` for a header without the required columns, with unknown or repeated ones. */
-export async function* csvRecords(
-  stream: Readable,
-  file: string,
-  fields: readonly string[],
-  required: readonly string[],
-): AsyncGenerator<Located> {
-  const skipped: Located[] = [];
-  const parser = stream.pipe(
-    parse({
-      bom: true,
-      info: true,
-      relax_column_count: true,
-      // A stray quote stays a character of its cell, which then is no number. Refused by the parser, it would swallow
-      // every row after it: csv-parse goes on inside the quote.
-      relax_quotes: true,
-      skip_empty_lines: true,
-      skip_records_with_error: true,
-      max_record_size: RECORD_CHARACTERS_MAX,
-      on_skip: (error: CsvError | undefined) => {
-        const line = (error as { lines?: number } | undefined)?.lines ?? 0;
-        skipped.push({ line, cells: null, bad: { column: null, reason: reasonOf(error) } });
-      },
-    }),
-  );
-  // pipe() does not carry errors along.
-  stream.once("error", (error) => parser.destroy(error));
-  let header: readonly string[] | null = null;
-  for await (const { record, info } of parser as AsyncIterable<{ record: string[]; info: Info }>) {
-    yield* skipped.splice(0);
-    if (header === null) {
-      header = checkedHeader(
-        record.map((name) => name.trim()),
-        file,
-        fields,
-        required,
-      );
-      continue;
-    }
-    if (record.length !== header.length) {
-      const reason = `expected ${header.length} cells, got ${record.length}`;
-      yield { line: info.lines, cells: null, bad: { column: null, reason } };
-      continue;
-    }
-    const cells: Record<string, string> = {};
-    for (let i = 0; i < header.length; i++) cells[header[i]!] = record[i]!;
-    yield { line: info.lines, cells, bad: null };
-  }
-  yield* skipped.splice(0);
-  if (header === null)
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot read "${file}": expected a header line, got an empty file`,
-    );
+/** A record as it stands; null for lines that are none. */
+export interface CsvRecord {
+  readonly line: number;
+  readonly cells: readonly string[] | null;
+  readonly reason: string | null;
 }
 
-function checkedHeader(
-  names: readonly string[],
+/** Longest line: a file that is no CSV must not be taken into memory whole. */
+const LINE_CHARACTERS_MAX = 1 << 16;
+/** Most lines of one record. Names and numbers have one; a quote that is open for longer is a mistake. */
+const RECORD_LINES_MAX = 8;
+/** Lines parsed at once, and after a stray quote, where the next is near. */
+const LINES_AT_ONCE = 1_024;
+const LINES_AFTER_STRAY = 16;
+
+const OPTIONS = {
+  record_delimiter: "\n",
+  relax_column_count: true,
+  // A quote inside a cell stays a character of it.
+  relax_quotes: true,
+  skip_records_with_error: true,
+};
+
+/** Lists of records of a stream, never an empty list. Blank lines and lines of nothing but commas are none. */
+export async function* csvRecords(stream: Readable): AsyncGenerator<readonly CsvRecord[]> {
+  /** Cells of the first record: what a record of the file has. */
+  let width: number | null = null;
+  /** Lines that may need those behind them. */
+  let open: readonly (string | null)[] = [];
+  const take = (texts: readonly (string | null)[], first: number, last: boolean): CsvRecord[] => {
+    const records: CsvRecord[] = [];
+    const add = (at: number, cells: readonly string[]) => {
+      if (cells.every((cell) => cell === "" || cell.trim() === "")) return;
+      width ??= cells.length;
+      records.push({ line: first + at, cells, reason: null });
+    };
+    const refuse = (at: number, reason: string) => records.push({ line: first + at, cells: null, reason });
+    let at = 0;
+    let size = LINES_AT_ONCE;
+    while (at < texts.length) {
+      if (texts[at] === null) {
+        refuse(at++, `expected at most ${LINE_CHARACTERS_MAX} characters in a line`);
+        continue;
+      }
+      const long = texts.indexOf(null, at);
+      const limit = long < 0 ? texts.length : long;
+      const part = texts.slice(at, Math.min(at + size, limit)) as string[];
+      const start = at;
+      const stray = readLines(
+        part,
+        () => width,
+        (i, cells) => add(start + i, cells),
+      );
+      at += stray ?? part.length;
+      if (stray === null) size = Math.min(size * 2, LINES_AT_ONCE);
+      else if (part.length - stray < RECORD_LINES_MAX && start + part.length < limit) size = RECORD_LINES_MAX;
+      else if (part.length - stray < RECORD_LINES_MAX && !last && long < 0) break;
+      else {
+        refuse(at++, `expected a quote to be closed, on its line or within ${RECORD_LINES_MAX} lines`);
+        size = LINES_AFTER_STRAY;
+      }
+    }
+    open = texts.slice(at);
+    return records;
+  };
+  let next = 1;
+  for await (const { first, texts } of linesOf(stream, LINE_CHARACTERS_MAX)) {
+    const records = take([...open, ...texts], first - open.length, false);
+    if (records.length > 0) yield records;
+    next = first + texts.length;
+  }
+  const records = take(open, next - open.length, true);
+  if (records.length > 0) yield records;
+}
+
+/**
+ * Hands on the records of some lines in order. Gives the place of the first line whose quote stays open and which is no cell of
+ * several lines; null when there is none.
+ */
+function readLines(
+  lines: readonly string[],
+  width: () => number | null,
+  onRecord: (at: number, cells: readonly string[]) => void,
+): number | null {
+  const text = `${lines.join("\n")}\n`;
+  const records = parse(text, OPTIONS) as string[][];
+  // A line adds at most one record, so as many of both means that each line stands alone.
+  if (records.length === lines.length) {
+    for (let i = 0; i < records.length; i++) onRecord(i, records[i]!);
+    return null;
+  }
+  let at = 0;
+  for (const { record, info } of parse(text, { ...OPTIONS, info: true }) as unknown as {
+    record: string[];
+    info: Info;
+  }[]) {
+    const end = info.lines;
+    if (end - at > 1 && !isOneRecord(lines.slice(at, end), width())) return at;
+    onRecord(at, record);
+    at = end;
+  }
+  return at < lines.length ? at : null;
+}
+
+/**
+ * Whether lines that a quote holds together are a record, and not rows behind a stray one: few, as wide as the file once it is
+ * closed, quoted by the rules, and no line but the last would be a row by itself.
+ */
+function isOneRecord(lines: readonly string[], width: number | null): boolean {
+  if (width === null || lines.length > RECORD_LINES_MAX) return false;
+  if (lines.slice(0, -1).some((line) => line.split(",").length >= width)) return false;
+  const strict = parse(lines.join("\n"), { ...OPTIONS, relax_quotes: false }) as string[][];
+  return strict.length === 1 && strict[0]!.length === width;
+}
+
+/** What a header may and must name. */
+export interface Columns {
+  readonly columns: readonly string[];
+  readonly required: readonly string[];
+  /** At least one of these; empty for no such wish. */
+  readonly some?: readonly string[];
+}
+
+/** Records by the header's names. Errors: `config_invalid` for a header that lacks a column, has an unknown or a repeated one. */
+export async function* csvCells(
+  stream: Readable,
   file: string,
-  fields: readonly string[],
-  required: readonly string[],
+  wanted: Columns,
+): AsyncGenerator<readonly Located[]> {
+  let header: readonly string[] | null = null;
+  for await (const records of csvRecords(stream)) {
+    const located: Located[] = [];
+    for (const { line, cells, reason } of records) {
+      if (header === null) header = headerOf(cells, reason, file, wanted);
+      else if (cells === null) located.push({ line, cells, bad: { column: null, reason: reason! } });
+      else located.push(named(line, header, cells));
+    }
+    if (located.length > 0) yield located;
+  }
+  if (header === null) throw refusedHeader(file, wanted, "an empty file");
+}
+
+function named(line: number, header: readonly string[], values: readonly string[]): Located {
+  const width = header.length;
+  // Empty cells behind the last column are commas that a spreadsheet leaves. Missing ones may be a row that was cut off.
+  if (
+    values.length < width ||
+    (values.length > width && values.some((cell, i) => i >= width && cell.trim() !== ""))
+  ) {
+    const reason = `expected ${width} cells, got ${values.length}`;
+    return { line, cells: null, bad: { column: null, reason } };
+  }
+  const cells: Record<string, string> = {};
+  for (let i = 0; i < width; i++) cells[header[i]!] = values[i]!;
+  return { line, cells, bad: null };
+}
+
+function refusedHeader(file: string, { columns }: Columns, seen: string): PipelineError {
+  return new PipelineError(
+    "config_invalid",
+    `Cannot read "${file}": expected a header of ${columns.join(", ")}, got ${seen}`,
+    { context: { file } },
+  );
+}
+
+function headerOf(
+  cells: readonly string[] | null,
+  reason: string | null,
+  file: string,
+  wanted: Columns,
 ): readonly string[] {
-  const refused = (seen: string): PipelineError =>
-    new PipelineError(
-      "config_invalid",
-      `Cannot read "${file}": expected a header of ${fields.join(", ")}, got ${seen}`,
-      { context: { file } },
-    );
+  const { columns, required, some = [] } = wanted;
+  const refused = (seen: string) => refusedHeader(file, wanted, seen);
+  if (cells === null) throw refused(`a line that cannot be read (${reason})`);
+  const names = cells.map((name) => name.trim());
+  while (names.at(-1) === "") names.pop();
   for (const name of names) {
-    if (!fields.includes(name)) throw refused(`"${name}"`);
+    if (!columns.includes(name)) throw refused(`"${name}"`);
     if (names.indexOf(name) !== names.lastIndexOf(name)) throw refused(`"${name}" twice`);
   }
   for (const name of required) if (!names.includes(name)) throw refused(`none called "${name}"`);
+  if (some.length > 0 && !some.some((name) => names.includes(name)))
+    throw refused(`none of ${some.join(", ")}`);
   return names;
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  CSV_MAX_RECORD_SIZE: `expected at most ${RECORD_CHARACTERS_MAX} characters in a record, or a quote to be closed`,
-  CSV_QUOTE_NOT_CLOSED: "expected the quote to be closed before the file ends",
-};
-
-function reasonOf(error: CsvError | undefined): string {
-  return REASONS[error?.code ?? ""] ?? `expected RFC 4180, got ${error?.code ?? "something else"}`;
 }

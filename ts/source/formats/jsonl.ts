@@ -1,56 +1,47 @@
-// JSON Lines (UTF-8, one object a line) as cells by field name. Blank lines are skipped, as between appended files.
+// JSON Lines (one object a line) as cells by field name. Blank lines are skipped, as between appended files.
 
 import type { Readable } from "node:stream";
-import { StringDecoder } from "node:string_decoder";
 import type { Located } from "./csv.ts";
+import { linesOf } from "./lines.ts";
 
 /** Longest line: a file that is not JSON Lines must not be read into memory whole. */
 const LINE_CHARACTERS_MAX = 1 << 20;
 
-export async function* jsonRecords(stream: Readable): AsyncGenerator<Located> {
-  const decoder = new StringDecoder("utf8");
-  let rest = "";
-  let line = 0;
-  let swallowing = false;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    const lines = (rest + decoder.write(chunk)).split("\n");
-    rest = lines.pop()!;
-    for (const text of lines) {
-      line++;
-      if (swallowing) swallowing = false;
-      else yield* one(text, line);
+export async function* jsonCells(stream: Readable): AsyncGenerator<readonly Located[]> {
+  for await (const { first, texts } of linesOf(stream, LINE_CHARACTERS_MAX)) {
+    const located: Located[] = [];
+    for (let i = 0; i < texts.length; i++) {
+      const text = texts[i]!;
+      if (text === null || text.trim() !== "") located.push(one(first + i, text));
     }
-    if (rest.length > LINE_CHARACTERS_MAX) {
-      if (!swallowing) yield tooLong(line + 1);
-      swallowing = true;
-      rest = "";
-    }
+    if (located.length > 0) yield located;
   }
-  rest += decoder.end();
-  if (!swallowing) yield* one(rest, line + 1);
 }
 
-function* one(text: string, line: number): Generator<Located> {
-  if (text.trim() === "") return;
-  if (text.length > LINE_CHARACTERS_MAX) {
-    yield tooLong(line);
-    return;
-  }
-  let value: unknown;
+function one(line: number, text: string | null): Located {
+  const refused = (reason: string): Located => ({ line, cells: null, bad: { column: null, reason } });
+  if (text === null) return refused(`expected at most ${LINE_CHARACTERS_MAX} characters in a line`);
+  const value = parsed(text.trim());
+  if (value === undefined) return refused("expected JSON");
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return refused("expected a JSON object");
+  return { line, cells: value as Record<string, unknown>, bad: null };
+}
+
+/** Strings, and the words that are no JSON though Python writes them for numbers that are none. */
+const STRING_OR_WORD = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
+
+/** Undefined for what is no JSON. NaN and Infinity become texts, so that they cost their cell and not their row. */
+function parsed(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
-    yield { line, cells: null, bad: { column: null, reason: "expected JSON" } };
-    return;
+    const mended = text.replace(STRING_OR_WORD, (found) => (found.startsWith('"') ? found : `"${found}"`));
+    if (mended === text) return undefined;
+    try {
+      return JSON.parse(mended);
+    } catch {
+      return undefined;
+    }
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    yield { line, cells: null, bad: { column: null, reason: "expected a JSON object" } };
-    return;
-  }
-  yield { line, cells: value as Record<string, unknown>, bad: null };
-}
-
-function tooLong(line: number): Located {
-  const reason = `expected at most ${LINE_CHARACTERS_MAX} characters in a line`;
-  return { line, cells: null, bad: { column: null, reason } };
 }

@@ -1,6 +1,8 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { createWriteStream, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { gzipSync } from "node:zlib";
 import avsc from "avsc";
 import fc from "fast-check";
@@ -35,6 +37,11 @@ const read = async (
   for await (const chunk of input.rows()) rows.push(...chunk);
   return { rows, bad: bad.map((b) => describeBad({ ...b, file: "f" })), repeats };
 };
+const avro = async (name: string, schema: avsc.Schema, records: readonly object[]): Promise<string> => {
+  const path = join(folder, name);
+  await pipeline(Readable.from(records), new avsc.streams.BlockEncoder(schema), createWriteStream(path));
+  return path;
+};
 const HEADER = "station_id,timestamp,temperature,humidity,pressure,wind_speed,wind_direction,precipitation";
 const at = (s: number): string => new Date(Date.UTC(2017, 0, 1) + s * 1000).toISOString();
 
@@ -48,17 +55,23 @@ describe("fileInput() of CSV", () => {
       `a,${at(3)},1`,
       "",
       `"b ""quoted""",${at(4)},,,,,,`,
-      `a,${at(1)},1,2,3,4,5,6`,
+      `a,${at(2)},1,2,3,4,5,6`,
       `a,${at(5)},"1"x,2,3,4,5,6`,
       `c,${at(6)},1,2,3,4,5,6`,
     ].join("\r\n");
     const { rows, bad } = await read(file("bad.csv", text));
-    expect(rows.map((r) => r.key)).toEqual(["a", 'b "quoted"', "c"]);
+    expect(rows.map((r) => [r.key, r.record["temperature"]])).toEqual([
+      ["a", 1],
+      ["a", null],
+      ['b "quoted"', null],
+      ["a", null],
+      ["c", 1],
+    ]);
     expect(bad).toEqual([
       'f:3 column "temperature": expected a number or nothing, got "warm"',
       'f:4 column "station_id": expected a name, got nothing',
       "f:5: expected 8 cells, got 3",
-      `f:8 column "timestamp": expected rows in time order, got ${at(1)} after ${at(4)}`,
+      `f:8 column "timestamp": expected rows in time order, got ${at(2)} after ${at(4)}`,
       'f:9 column "temperature": expected a number or nothing, got ""1"x"',
     ]);
   });
@@ -68,15 +81,159 @@ describe("fileInput() of CSV", () => {
     ["station,timestamp\n", '"station"'],
     ["station_id,temperature\n", 'none called "timestamp"'],
     ["station_id,timestamp,timestamp\n", '"timestamp" twice'],
+    ["station_id,timestamp,temperature,temperature\na,1,1,1\n", '"temperature" twice'],
+    ["Station_ID,timestamp,temperature\na,1,1\n", '"Station_ID"'],
+    ["station_id,timestamp,temperature,dew_point\na,1,1,1\n", '"dew_point"'],
+    ["station_id,timestamp,,temperature\na,1,,1\n", '""'],
+    ["station_id,timestamp\na,1\n", "none of temperature, humidity"],
+    ['station_id,"timestamp,temperature\na,1,1\na,2,2\n', "a quote to be closed"],
+    ['"station_id,timestamp,temperature\n', "a quote to be closed"],
+    ['station_id,timestamp,temperature"\na,1,1\n', '"temperature""'],
   ])("refuses a header like %j", async (text, seen) => {
     await expect(read(file("header.csv", text))).rejects.toThrow(seen);
   });
 
   it("does not read a file into memory because of one open quote", async () => {
-    const { rows, bad } = await read(file("quote.csv", `${HEADER}\na,${at(0)},"${"x".repeat(2 << 20)}`));
-    expect(rows).toEqual([]);
-    expect(bad.length).toBeGreaterThan(0);
-    expect(bad.at(-1)).toMatch(/^f:2: .*quote to be closed/);
+    const lines = [HEADER, `a,${at(0)},"${"x".repeat(2 << 20)}`, `a,${at(1)},1,,,,,`];
+    const { rows, bad } = await read(file("quote.csv", lines.join("\n")));
+    expect(rows.map((r) => r.time)).toEqual([Date.parse(at(1))]);
+    expect(bad).toEqual(["f:2: expected at most 65536 characters in a line"]);
+  });
+
+  const DAY = 1_440;
+  const day = (line: (i: number) => string): string[] => [
+    "station_id,timestamp,temperature",
+    ...Array.from({ length: DAY }, (_, i) => line(i)),
+  ];
+  const row = (i: number): string => `alpha,${at(60 * i)},${i}.5`;
+
+  it.each([
+    ["before the name", (i: number) => (i === 5 ? `"${row(i)}` : row(i)), 1],
+    ["before the time", (i: number) => (i === 5 ? row(i).replace(",", ',"') : row(i)), 1],
+    ["before the value", (i: number) => (i === 5 ? row(i).replace(/,(?=\d+\.)/, ',"') : row(i)), 1],
+    ["in two places", (i: number) => (i === 5 || i === 700 ? row(i).replace(/,(?=\d+\.)/, ',"') : row(i)), 2],
+    ["in two rows that follow each other", (i: number) => (i === 5 || i === 6 ? `"${row(i)}` : row(i)), 2],
+    ["in the last row", (i: number) => (i === DAY - 1 ? `"${row(i)}` : row(i)), 1],
+    ["in the first row", (i: number) => (i === 0 ? `"${row(i)}` : row(i)), 1],
+    ["in a row that is cut off", (i: number) => (i === 5 ? '"alpha,2017' : row(i)), 1],
+    ["in every tenth row", (i: number) => (i % 10 === 0 ? `"${row(i)}` : row(i)), DAY / 10],
+    ["in every row but the last", (i: number) => (i < DAY - 1 ? `"${row(i)}` : row(i)), DAY - 1],
+    [
+      "where it closes another row's",
+      (i: number) => (i === 5 ? `"${row(i)}` : i === 8 ? `be"ta",${row(i)}` : row(i)),
+      2,
+    ],
+  ])("loses the rows with an open quote %s, and counts as many", async (_, line, lost) => {
+    for (const gz of [false, true]) {
+      const text = day(line).join("\n");
+      const { rows, bad } = await read(file(gz ? "stray.csv.gz" : "stray.csv", gz ? gzipSync(text) : text));
+      expect([rows.length, bad.length]).toEqual([DAY - lost, lost]);
+      expect(new Set(rows.map((r) => r.key))).toEqual(new Set(["alpha"]));
+    }
+  });
+
+  it("takes a cell of several lines, and not of many", async () => {
+    const named = (lines: number) => `"${Array(lines).fill("x").join("\n")}",${at(0)},1`;
+    const text = (lines: number) => ["station_id,timestamp,temperature", named(lines), row(1)].join("\n");
+    expect((await read(file("few.csv", text(8)))).rows.map((r) => r.key)).toEqual([
+      Array(8).fill("x").join("\n"),
+      "alpha",
+    ]);
+    const { rows, bad } = await read(file("many.csv", text(9)));
+    expect([rows.at(-1)!.key, rows.length + bad.length]).toEqual(["alpha", 10]);
+  });
+
+  it.each([
+    [
+      "station_id",
+      ["station_id,timestamp,temperature", ...[0, 1, 2, 3, 4].map((i) => `alpha,${at(i)},${i}`)],
+    ],
+    ["timestamp", ["timestamp,temperature,station_id", ...[0, 1, 2, 3, 4].map((i) => `${at(i)},${i},alpha`)]],
+  ])("reads lines that end in LF, CRLF and CR in any order, with %s first", async (_, lines) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.constantFrom("\n", "\r\n", "\r"), { minLength: lines.length, maxLength: lines.length }),
+        fc.boolean(),
+        async (ends, ended) => {
+          const text = lines.map((line, i) => line + (i < lines.length - 1 || ended ? ends[i] : "")).join("");
+          const { rows, bad } = await read(file("ends.csv", text));
+          expect(bad).toEqual([]);
+          expect(rows.map((r) => [r.key, r.record["temperature"]])).toEqual(
+            [0, 1, 2, 3, 4].map((i) => ["alpha", i]),
+          );
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it("passes over what a spreadsheet leaves: commas behind the last column, rows of commas, blank lines", async () => {
+    const lines = [
+      "station_id,timestamp,temperature,,",
+      `a,${at(0)},1,,`,
+      `a,${at(1)},2`,
+      `a,${at(2)},3, `,
+      ",,,,",
+      "",
+      `a,${at(3)},4,,5`,
+    ];
+    const { rows, bad } = await read(file("commas.csv", lines.join("\n")));
+    expect(rows.map((r) => r.record["temperature"])).toEqual([1, 2, 3]);
+    expect(bad).toEqual(["f:7: expected 3 cells, got 5"]);
+  });
+
+  it("reads UTF-16 with its mark", async () => {
+    const text = `\uFEFFstation_id,timestamp,temperature\r\nZürich,${at(0)},1\r\n`;
+    expect((await read(file("utf16.csv", Buffer.from(text, "utf16le")))).rows[0]!.key).toBe("Zürich");
+  });
+
+  it.each([
+    ["an empty file", "x.jsonl", "", "got none"],
+    ["a header alone", "x.csv", `${HEADER}\n`, "got none"],
+    ["rows that are all too short", "x.csv", `${HEADER}\na,1\na,2\n`, "got none (2 bad rows, 0 bad cells)"],
+    [
+      "rows without a time",
+      "x.jsonl",
+      '{"station_id":"a","temperature":1}\n',
+      "got none (1 bad rows, 0 bad cells)",
+    ],
+    [
+      "fields of other names",
+      "x.jsonl",
+      '{"station_id":"a","timestamp":1,"temp":1}\n',
+      "got none (1 bad rows, 0 bad cells)",
+    ],
+    [
+      "values that are all no numbers",
+      "x.csv",
+      'station_id,timestamp,temperature\na,1,"1,5"\n',
+      "got rows without a value (0 bad rows, 1 bad cells)",
+    ],
+    ["other text", "x.jsonl", "hello\nworld\n", "got none (2 bad rows, 0 bad cells)"],
+  ])("refuses %s: nothing can be used", async (_, name, text, got) => {
+    await expect(read(file(name, text))).rejects.toMatchObject({
+      code: "config_invalid",
+      message: expect.stringContaining(got),
+    });
+  });
+
+  it("says that a range holds nothing, and leaves rows alone that never had a value", async () => {
+    const path = file("empty.csv", `${HEADER}\na,${at(0)},,,,,,\n`);
+    expect((await read(path)).rows).toHaveLength(1);
+    await expect(read(path, { from_ms: Date.parse(at(1)) })).rejects.toThrow(
+      "observations in the range, got none",
+    );
+  });
+
+  it("tells bad cells once each, however often it is read, and takes words for nothing", async () => {
+    const path = file("words.csv", `${HEADER}\na,${at(0)},M,NA,1000,,,T\n`);
+    const bad: BadRow[] = [];
+    const input = fileInput({ path, contract, onBad: (b) => bad.push(b) });
+    for (let pass = 0; pass < 2; pass++) for await (const _ of input.rows());
+    expect(bad.map(({ lost, column }) => [lost, column])).toEqual(
+      ["temperature", "humidity", "precipitation"].map((c) => ["cell", c]),
+    );
+    expect((await read(path, { nulls: ["NA", "m", "precipitation=T"] })).bad).toEqual([]);
   });
 
   it("keeps from inclusive and to exclusive", async () => {
@@ -179,16 +336,18 @@ describe("fileInput() of CSV", () => {
   });
 
   it("reads what was written, whatever the names", async () => {
-    const name = fc.string({ minLength: 1 }).filter((s) => s.isWellFormed() && !/^\uFEFF/.test(s));
+    const name = fc.string({ minLength: 1 }).filter((s) => s.isWellFormed() && s.trim() !== "");
     const row = fc.tuple(
       name,
       fc.integer({ min: 0, max: 1e12 }),
       fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }).map((v) => v + 0)),
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(row, { maxLength: 30 }), fc.boolean(), async (rows, gz) => {
+      fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 30 }), fc.boolean(), async (rows, gz) => {
         const sorted = rows
-          .filter(([key, time], i) => rows.findIndex((r) => r[0] === key && r[1] === time) === i)
+          .filter(
+            ([key, time], i) => rows.findIndex((r) => r[0].trim() === key.trim() && r[1] === time) === i,
+          )
           .toSorted((a, b) => a[1] - b[1]);
         const quoted = (s: string): string => `"${s.replaceAll('"', '""')}"`;
         const text = ["station_id,timestamp,temperature"]
@@ -198,7 +357,7 @@ describe("fileInput() of CSV", () => {
         const seen = await read(path);
         expect(seen.bad).toEqual([]);
         expect(seen.rows.map((r) => [r.key, r.time, r.record["temperature"]])).toEqual(
-          sorted.map(([key, time, value]) => [key, time, value]),
+          sorted.map(([key, time, value]) => [key.trim(), time, value]),
         );
       }),
       { numRuns: 50 },
@@ -215,6 +374,26 @@ describe("fileInput() of JSON Lines and Avro", () => {
       [null, 50],
     ]);
     expect(bad).toEqual(["f:3: expected JSON", "f:4: expected a JSON object"]);
+  });
+
+  it("reads JSON Lines of any line ends, with a mark, with quotes that stay open and words that are no JSON", async () => {
+    const text =
+      `\uFEFF{"station_id":"a ","timestamp":${Date.parse(at(0))},"temperature":NaN,"humidity":50}\r` +
+      `{"station_id":"a,"timestamp":${Date.parse(at(1))}}\r\n` +
+      `{"station_id":"NaN","timestamp":"${at(2)}","temperature":-Infinity,"humidity":"n/a"}\n` +
+      `{"station_id":"a","timestamp":"","humidity":1}`;
+    const { rows, bad } = await read(file("dirty.jsonl", text));
+    expect(rows.map((r) => [r.key, r.record["temperature"], r.record["humidity"]])).toEqual([
+      ["a", null, 50],
+      ["NaN", null, null],
+    ]);
+    expect(bad).toEqual([
+      'f:1 column "temperature": expected a number or nothing, got "NaN"',
+      "f:2: expected JSON",
+      'f:3 column "temperature": expected a number or nothing, got "-Infinity"',
+      'f:3 column "humidity": expected a number or nothing, got "n/a"',
+      'f:4 column "timestamp": expected a time, got nothing',
+    ]);
   });
 
   it("passes over a line that never ends", async () => {
@@ -251,14 +430,51 @@ describe("fileInput() of JSON Lines and Avro", () => {
   });
 
   it("says so when a container ends in the middle", async () => {
-    const path = file(
-      "whole.csv",
-      [HEADER, ...Array.from({ length: 999 }, (_, s) => `a,${at(s)},,,,,,`)].join("\n"),
-    );
-    const out = join(folder, "whole.avro");
-    await stage(fileInput({ path, contract }), out, contract.schemas.observation);
-    const whole = readFileSync(out);
+    const absent = Object.fromEntries(contract.fields.map(({ name }) => [name, null]));
+    const records = Array.from({ length: 999 }, (_, i) => ({ ...absent, station_id: "a", timestamp: i }));
+    const path = await avro("whole.avro", JSON.parse(contract.schemas.observation), records);
+    const whole = readFileSync(path);
+    expect((await read(path)).rows).toHaveLength(999);
     await expect(read(file("cut.avro", whole.subarray(0, whole.length - 20)))).rejects.toThrow(/container/);
+  });
+
+  it("converts a container by the units of its own schema, and hears no other", async () => {
+    const fields = [
+      { name: "station_id", type: "string" },
+      { name: "timestamp", type: { type: "long", logicalType: "timestamp-millis" } },
+      ...[
+        ["temperature", "degF"],
+        ["wind_speed", "knots"],
+        ["pressure", "inHg"],
+        ["humidity", "1"],
+      ].map(([name, unit]) => ({ name, type: ["null", "double"], default: null, unit })),
+    ];
+    const record = {
+      station_id: "a",
+      timestamp: 5,
+      temperature: 50,
+      wind_speed: 36,
+      pressure: 29.92,
+      humidity: 0.61,
+    };
+    const write = (name: string, given: object[]) =>
+      avro(name, { type: "record", name: "other", fields: given } as avsc.Schema, [record]);
+    const path = await write("units.avro", fields);
+    const seen = (await read(path)).rows[0]!.record;
+    expect(seen["temperature"]).toBeCloseTo(10, 6);
+    expect(seen["wind_speed"]).toBeCloseTo(18.52, 6);
+    expect(seen["pressure"]).toBeCloseTo(1013.21, 2);
+    expect(seen["humidity"]).toBeCloseTo(61, 6);
+    expect(
+      (await read(path, { units: { temperature: "fahrenheit" }, nulls: ["50"] })).rows[0]!.record[
+        "temperature"
+      ],
+    ).toBeNull();
+    await expect(read(path, { units: { temperature: "K" } })).rejects.toThrow(
+      /"temperature" in K, .* got degF/,
+    );
+    const odd = fields.map((field) => (field.name === "pressure" ? { ...field, unit: "furlong" } : field));
+    await expect(read(await write("odd.avro", odd))).rejects.toThrow(/"pressure".*"furlong"/);
   });
 
   it("refuses what is no container, and an unknown ending", async () => {
@@ -290,8 +506,9 @@ describe("fingerprint()", () => {
       of(path, { from_ms: 1 }),
       of(path, { to_ms: 1 }),
       of(path, { order: "file" }),
+      of(path, { nulls: ["NA"] }),
     ]);
-    expect(new Set([one, ...others]).size).toBe(6);
+    expect(new Set([one, ...others]).size).toBe(7);
   });
 });
 

@@ -1,5 +1,6 @@
 // One file of observations as an Input: opens it, undoes gzip, picks the format, maps cells, keeps the time order.
-// Rows that cannot be observations are handed to `onBad` and left out, as are those that were there before; the others go on.
+// Rows that cannot be observations are handed to `onBad` and left out, as are those that were there before; cells that are no
+// numbers are handed to it and become null; the others go on. A file that nothing can be used of is an error, whoever reads it.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -8,13 +9,13 @@ import { basename } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { PipelineError } from "../../contract/index.ts";
+import { PipelineError, unitNamed } from "../../contract/index.ts";
 import { wallClock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/contract.ts";
-import { type BadCell, isBad, mapperOf, type SourceContract } from "../formats/cells.ts";
-import { avroRecords } from "../formats/container.ts";
-import { csvRecords, type Located } from "../formats/csv.ts";
-import { jsonRecords } from "../formats/jsonl.ts";
+import { type BadCell, isBad, mapperOf, measured, type SourceContract } from "../formats/cells.ts";
+import { avroCells } from "../formats/container.ts";
+import { csvCells, type Located } from "../formats/csv.ts";
+import { jsonCells } from "../formats/jsonl.ts";
 import { type BadRow, type Input, type Observation, placeOf, type Row } from "../row.ts";
 import { Repeats } from "./repeats.ts";
 import { Timeline } from "./timeline.ts";
@@ -26,6 +27,8 @@ export interface FileOptions {
   readonly contract: SourceContract & Pick<Contract, "lateness_ms">;
   /** Unit a column comes in, where it is not the contract's. */
   readonly units?: Readonly<Record<string, string>>;
+  /** Words for no value, as `mapperOf` takes them. */
+  readonly nulls?: readonly string[];
   /** Default: by the name's ending, before `.gz`. */
   readonly format?: Format;
   /** Event time, epoch ms, inclusive. A row that leads the file's clock stands where the clock does. */
@@ -34,13 +37,25 @@ export interface FileOptions {
   readonly to_ms?: number | null;
   /** `time`: a row from before the file's clock is bad. `file`: rows come as they stand, late ones too. */
   readonly order?: "time" | "file";
-  /** Each bad row once, however often the rows are read. One of them: a station's second row of one time with other values. */
+  /**
+   * Each bad row or cell once, however often the rows are read. One of them: a station's second row of one time with other values.
+   */
   readonly onBad?: (bad: BadRow) => void;
   /** Each row that was there before, value for value, and is left out. */
   readonly onRepeat?: () => void;
   /** Wall time, epoch ms: the file's clock never goes beyond it. */
   readonly now?: () => number;
 }
+
+/** What was read of a row: an observation with the cells that are null in it, what is wrong with it, or null for a repeat. */
+interface Reading {
+  readonly line: number;
+  readonly row: Observation | BadCell | null;
+  readonly nulled: readonly BadCell[];
+}
+
+/** Most rows have no bad cell. */
+const NONE: readonly BadCell[] = [];
 
 const ENDINGS: Readonly<Record<string, Format>> = {
   csv: "csv",
@@ -58,6 +73,7 @@ export function fileInput(options: FileOptions): Input {
     path,
     contract,
     units = {},
+    nulls = [],
     from_ms = null,
     to_ms = null,
     order = "time",
@@ -66,17 +82,12 @@ export function fileInput(options: FileOptions): Input {
     now = wallClock.nowMs,
   } = options;
   const format = options.format ?? formatOf(path);
-  const mapper = mapperOf(contract, units);
+  let mapper = mapperOf(contract, { units, nulls });
   const fields = contract.fields.map((field) => field.name);
-  const required = [contract.key, contract.event_time];
+  const values = measured(contract);
   const file = basename(path);
-  // A looping feed reads the file again and again; each bad row is told once.
+  // A looping feed reads the file again and again; what is bad in it is told once.
   let told_line = 0;
-  const tell = (bad: BadRow): void => {
-    if (bad.line <= told_line) return;
-    told_line = bad.line;
-    onBad(bad);
-  };
   let counted_line = 0;
   const count = (line: number): void => {
     if (line <= counted_line) return;
@@ -84,63 +95,99 @@ export function fileInput(options: FileOptions): Input {
     onRepeat();
   };
 
+  function recordsOf(stream: Readable): AsyncIterable<readonly Located[]> {
+    switch (format) {
+      case "csv":
+        return csvCells(stream, path, {
+          columns: fields,
+          required: [contract.key, contract.event_time],
+          some: measured(contract),
+        });
+      case "jsonl":
+        return jsonCells(stream);
+      case "avro":
+        return avroCells(stream, path, contract, (own) => {
+          mapper = mapperOf(contract, { units: agreed(path, units, own), nulls });
+        });
+    }
+  }
+
   async function* rows(): AsyncGenerator<readonly Row[]> {
     const stream = await opened(path);
-    const timeline = new Timeline<{ line: number; row: Observation | BadCell | null }>({
+    const timeline = new Timeline<Reading>({
       // Where the order counts, any row that leads would make those after it bad.
       trust_ms: order === "time" ? 0 : contract.lateness_ms,
       limit: now,
     });
     let chunk: Row[] = [];
     const repeats = new Repeats();
-    /** An observation, what is wrong with it, or null for a repeat. */
-    const read = ({ cells, bad }: Located): Observation | BadCell | null => {
-      const row = cells === null ? bad! : mapper(cells);
-      if (isBad(row)) return row;
+    let nulled = NONE;
+    const onBadCell = (cell: BadCell): void => {
+      nulled = [...nulled, cell];
+    };
+    const read = ({ line, cells, bad }: Located): Reading => {
+      nulled = NONE;
+      const row = cells === null ? bad! : mapper(cells, onBadCell);
+      if (isBad(row)) return { line, row, nulled };
       const verdict = repeats.judge(row);
-      if (verdict === "new") return row;
-      if (verdict === "repeat") return null;
+      if (verdict === "new") return { line, row, nulled };
+      if (verdict === "repeat") return { line, row: null, nulled };
       const reason = `expected one row of "${row.key}" at ${new Date(row.time).toISOString()}, got a second one with other values; the first stays`;
-      return { column: null, reason };
+      return { line, row: { column: null, reason }, nulled };
+    };
+    let [used, valued, rows_lost, cells_lost] = [0, false, 0, 0];
+    const tell = (lost: BadRow["lost"], line: number, cells: readonly BadCell[]): void => {
+      if (lost === "row") rows_lost++;
+      else cells_lost += cells.length;
+      if (line <= told_line) return;
+      told_line = line;
+      for (const cell of cells) onBad({ lost, file, line, ...cell });
     };
     /** Moves the rows whose clock is decided into the chunk. False once none of the range follows. */
     const settle = (): boolean => {
       for (let timed = timeline.next(); timed !== null; timed = timeline.next()) {
-        const { line, row: found } = timed.value;
+        const { line, row: found, nulled: cells } = timed.value;
         if (found === null) {
           count(line);
           continue;
         }
         if (isBad(found)) {
-          tell({ file, line, ...found });
+          tell("row", line, [found]);
           continue;
         }
         const clock = timed.clock!;
         if (order === "time" && found.time < clock) {
           const reason = `expected rows in time order, got ${new Date(found.time).toISOString()} after ${new Date(clock).toISOString()}`;
-          tell({ file, line, column: contract.event_time, reason });
+          tell("row", line, [{ column: contract.event_time, reason }]);
           continue;
         }
         const row = { ...found, clock };
         const place = placeOf(row);
         if (to_ms !== null && place >= to_ms && order === "time") return false;
-        if ((from_ms === null || place >= from_ms) && (to_ms === null || place < to_ms)) chunk.push(row);
+        if (cells.length > 0) tell("cell", line, cells);
+        if ((from_ms !== null && place < from_ms) || (to_ms !== null && place >= to_ms)) continue;
+        used++;
+        valued ||= values.some((name) => row.record[name] !== null);
+        chunk.push(row);
       }
       return true;
     };
     try {
       let wanted = true;
-      for await (const located of recordsOf(format, stream, path, fields, required)) {
-        const row = read(located);
-        timeline.push({ line: located.line, row }, row === null || isBad(row) ? null : row);
-        wanted = settle();
-        if (!wanted) break;
-        if (chunk.length < CHUNK) continue;
-        yield chunk;
-        chunk = [];
-      }
+      reading: for await (const records of recordsOf(stream))
+        for (const located of records) {
+          const reading = read(located);
+          timeline.push(reading, reading.row === null || isBad(reading.row) ? null : reading.row);
+          wanted = settle();
+          if (!wanted) break reading;
+          if (chunk.length < CHUNK) continue;
+          yield chunk;
+          chunk = [];
+        }
       timeline.end();
       if (wanted) settle();
+      // Rows without any value are rows, unless that is what became of all that stood in them.
+      if (used === 0 || (!valued && cells_lost > 0)) throw unusable(options, used, rows_lost, cells_lost);
       if (chunk.length > 0) yield chunk;
     } catch (error) {
       if (error instanceof PipelineError) throw error;
@@ -163,7 +210,8 @@ export function fileInput(options: FileOptions): Input {
     async fingerprint() {
       const hash = createHash("sha256");
       const sorted = Object.entries(units).sort(([a], [b]) => (a < b ? -1 : 1));
-      hash.update(JSON.stringify({ format, order, from_ms, to_ms, units: sorted, fields }));
+      const words = nulls.length === 0 ? {} : { nulls: [...nulls].sort() };
+      hash.update(JSON.stringify({ format, order, from_ms, to_ms, units: sorted, fields, ...words }));
       try {
         await pipeline(createReadStream(path), hash);
       } catch (error) {
@@ -174,21 +222,34 @@ export function fileInput(options: FileOptions): Input {
   };
 }
 
-function recordsOf(
-  format: Format,
-  stream: Readable,
+/** Units of the flags and of the file itself. Errors: `config_invalid` where both speak of a field and differ. */
+function agreed(
   path: string,
-  fields: readonly string[],
-  required: readonly string[],
-): AsyncIterable<Located> {
-  switch (format) {
-    case "csv":
-      return csvRecords(stream, path, fields, required);
-    case "jsonl":
-      return jsonRecords(stream);
-    case "avro":
-      return avroRecords(stream, path, required);
-  }
+  flags: Readonly<Record<string, string>>,
+  own: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  for (const [name, unit] of Object.entries(flags))
+    if (own[name] !== undefined && unitNamed(own[name]) !== unitNamed(unit))
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot read "${path}": expected "${name}" in ${unit}, as it was asked for, got ${own[name]} by the file's own schema`,
+      );
+  return { ...flags, ...own };
+}
+
+function unusable(
+  { path, from_ms = null, to_ms = null }: FileOptions,
+  used: number,
+  rows_lost: number,
+  cells_lost: number,
+): PipelineError {
+  const range = from_ms === null && to_ms === null ? "" : " in the range";
+  const got = used === 0 ? "none" : "rows without a value";
+  return new PipelineError(
+    "config_invalid",
+    `Cannot use "${path}": expected observations${range}, got ${got} (${rows_lost} bad rows, ${cells_lost} bad cells)`,
+    { context: { path } },
+  );
 }
 
 function formatOf(path: string): Format {

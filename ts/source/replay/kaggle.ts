@@ -6,12 +6,11 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { StringDecoder } from "node:string_decoder";
 import { converter, PipelineError } from "../../contract/index.ts";
 import { wallClock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/contract.ts";
 import { numberOf, type SourceContract } from "../formats/cells.ts";
-import { csvRecords } from "../formats/csv.ts";
+import { type CsvRecord, csvCells, csvRecords } from "../formats/csv.ts";
 import type { BadRow, Input, Row } from "../row.ts";
 import { opened } from "./input.ts";
 import { Timeline } from "./timeline.ts";
@@ -151,7 +150,8 @@ export async function knownAnomalies(
   const fields = new Set(contract.fields.map(({ name }) => name));
   const found: KnownAnomaly[] = [];
   const columns = ["kind", "variable", "city", "start", "end", "hours", "detail"];
-  for await (const { line, cells } of csvRecords(await opened(path), path, columns, columns.slice(0, 5))) {
+  const records = csvCells(await opened(path), path, { columns, required: columns.slice(0, 5) });
+  for await (const { line, cells } of each(records)) {
     const [from_ms, to_ms] = [timeOf(String(cells?.["start"])), timeOf(String(cells?.["end"]))];
     if (cells === null || from_ms === null || to_ms === null)
       throw new PipelineError("config_invalid", `Cannot read "${path}" line ${line}: expected an anomaly`);
@@ -185,22 +185,21 @@ async function* wideRows(
     trust_ms: STEP_MS,
     limit: wallClock.nowMs,
   });
-  let line = 0;
   let newest = Number.NEGATIVE_INFINITY;
   let width = 0;
   /** Place in `names` of each column that is read. */
   let columns: readonly { readonly cell: number; readonly city: string; readonly at: number }[] = [];
-  const tell = (column: string | null, reason: string, of = line) =>
-    onBad({ file, line: of, column, reason });
+  const tell = (lost: BadRow["lost"], line: number, column: string | null, reason: string) =>
+    onBad({ lost, file, line, column, reason });
   function* settled(): Generator<WideRow> {
     for (let timed = timeline.next(); timed !== null; timed = timeline.next()) {
-      const { line: of, time, cells } = timed.value;
+      const { line, time, cells } = timed.value;
       if (time <= newest) {
-        tell("datetime", `expected rows in time order, got "${cells[0]}" after a later one`, of);
+        tell("row", line, "datetime", `expected rows in time order, got "${cells[0]}" after a later one`);
         continue;
       }
       if (time > timed.clock!) {
-        tell("datetime", `expected rows in time order, got "${cells[0]}" before earlier ones`, of);
+        tell("row", line, "datetime", `expected rows in time order, got "${cells[0]}" before earlier ones`);
         continue;
       }
       newest = time;
@@ -208,35 +207,36 @@ async function* wideRows(
       for (const { cell, city, at } of columns) {
         const value = numberOf(cells[cell]);
         if (typeof value === "number") values[at] = convert(value);
-        else if (value !== null) tell(city, value, of);
+        else if (value !== null) tell("cell", line, city, value);
       }
       yield { time, values };
     }
   }
-  for await (const text of linesOf(path)) {
-    line++;
-    if (text === "") continue;
-    const cells = text.split(",");
-    if (line === 1) {
-      width = cells.length;
-      if (cells[0] !== "datetime")
+  for await (const { line, cells, reason } of each(recordsOf(path))) {
+    if (width === 0) {
+      if (cells?.[0] !== "datetime")
         throw new PipelineError(
           "config_invalid",
-          `Cannot read "${path}": expected a header of datetime and cities, got "${text.slice(0, 60)}"`,
+          `Cannot read "${path}": expected a header of datetime and cities, got "${cells?.join(",").slice(0, 60) ?? reason}"`,
         );
+      width = cells.length;
       columns = cells.flatMap((city, cell) => {
         const station = cell === 0 ? undefined : stations.get(city);
         return station === undefined ? [] : [{ cell, city, at: names.indexOf(station) }];
       });
       continue;
     }
+    if (cells === null) {
+      tell("row", line, null, reason!);
+      continue;
+    }
     const time = timeOf(cells[0]!);
     if (time === null) {
-      tell("datetime", `expected YYYY-MM-DD HH:MM:SS, got "${cells[0]!.slice(0, 40)}"`);
+      tell("row", line, "datetime", `expected YYYY-MM-DD HH:MM:SS, got "${cells[0]!.slice(0, 40)}"`);
       continue;
     }
     if (cells.length !== width) {
-      tell(null, `expected ${width} cells, got ${cells.length}`);
+      tell("row", line, null, `expected ${width} cells, got ${cells.length}`);
       continue;
     }
     timeline.push({ line, time, cells }, { key: "", time });
@@ -247,16 +247,10 @@ async function* wideRows(
   return undefined;
 }
 
-async function* linesOf(path: string): AsyncGenerator<string> {
+async function* recordsOf(path: string): AsyncGenerator<readonly CsvRecord[]> {
   const stream = await opened(path);
-  const decoder = new StringDecoder("utf8");
-  let rest = "";
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      const lines = (rest + decoder.write(chunk)).split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) yield line.endsWith("\r") ? line.slice(0, -1) : line;
-    }
+    yield* csvRecords(stream);
   } catch (error) {
     throw new PipelineError(
       "config_invalid",
@@ -266,8 +260,11 @@ async function* linesOf(path: string): AsyncGenerator<string> {
   } finally {
     stream.destroy();
   }
-  rest += decoder.end();
-  if (rest !== "") yield rest;
+}
+
+/** The items of lists, one by one. */
+async function* each<T>(lists: AsyncIterable<readonly T[]>): AsyncGenerator<T> {
+  for await (const list of lists) yield* list;
 }
 
 /** City as the set names it → station of the pipeline, for the cities that are one. */
@@ -280,7 +277,7 @@ async function stationsOf(
     throw new PipelineError("config_invalid", `Cannot read "${folder}": expected ${CITIES} in it, got none`);
   const found = new Map<string, string>();
   const columns = ["City", "Country", "Latitude", "Longitude"];
-  for await (const { cells } of csvRecords(await opened(path), path, columns, columns)) {
+  for await (const { cells } of each(csvCells(await opened(path), path, { columns, required: columns }))) {
     if (cells === null) continue;
     const city = String(cells["City"]);
     const station = contract.stations[slug(city)];

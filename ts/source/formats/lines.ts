@@ -1,0 +1,51 @@
+// Bytes of a text file as lines, whatever ends them: LF, CRLF and CR in any mixture. UTF-8, or UTF-16 where the file
+// begins with its mark. Under csv.ts and jsonl.ts, which say what a line means.
+
+import type { Readable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
+
+export interface Lines {
+  /** Number of the first one; lines count from 1. */
+  readonly first: number;
+  /** Without their ends; null for one that is too long. Never empty. */
+  readonly texts: readonly (string | null)[];
+}
+
+/** All lines of a stream, as many at once as a chunk holds. No more than `characters_max` of a line are held in memory. */
+export async function* linesOf(stream: Readable, characters_max: number): AsyncGenerator<Lines> {
+  let decoder: StringDecoder | null = null;
+  /** What follows the last line end that is certain: a CR may be half of a CRLF. */
+  let rest = "";
+  let first = 1;
+  let overlong = false;
+  const take = (text: string, last: boolean): Lines | null => {
+    const half = !last && text.endsWith("\r");
+    const whole = half ? text.slice(0, -1) : text;
+    const texts: (string | null)[] = (whole.includes("\r") ? whole.replace(/\r\n?/g, "\n") : whole).split(
+      "\n",
+    );
+    rest = last ? "" : texts.pop()! + (half ? "\r" : "");
+    if (last && texts.at(-1) === "" && !overlong) texts.pop();
+    if (texts.length === 0) return null;
+    for (let i = 0; i < texts.length; i++) if (texts[i]!.length > characters_max) texts[i] = null;
+    if (overlong) texts[0] = null;
+    overlong = false;
+    first += texts.length;
+    return { first: first - texts.length, texts };
+  };
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    if (decoder === null) {
+      decoder = new StringDecoder(chunk[0] === 0xff && chunk[1] === 0xfe ? "utf16le" : "utf8");
+      rest = decoder.write(chunk);
+      if (rest.startsWith("\uFEFF")) rest = rest.slice(1);
+    } else rest += decoder.write(chunk);
+    const lines = take(rest, false);
+    if (lines !== null) yield lines;
+    if (rest.length > characters_max) {
+      overlong = true;
+      rest = rest.endsWith("\r") ? "\r" : "";
+    }
+  }
+  const lines = take(rest + (decoder?.end() ?? ""), true);
+  if (lines !== null) yield lines;
+}

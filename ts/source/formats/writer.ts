@@ -1,0 +1,220 @@
+// What the schema of a container says of its fields, and how their values become cells: type, logical type and unit are the
+// writer's. Pure; container.ts decodes by it. A field whose meaning is not certain is refused by name before its first value.
+
+import avsc from "avsc";
+import { PipelineError } from "../../contract/index.ts";
+import { measured, type SourceContract } from "./cells.ts";
+
+/** A field of the writer's record that is one of the contract. */
+export interface WriterField {
+  /** The writer's name. */
+  readonly from: string;
+  /** The contract's. */
+  readonly name: string;
+  /** The unit that the writer's schema names; null for none. */
+  readonly unit: string | null;
+  /** A decoded value as a cell. */
+  readonly read: (value: unknown) => unknown;
+}
+
+/** A branch of a union, or the one type of a field that is no union. */
+interface Branch {
+  readonly type: string;
+  readonly logical: string | null;
+  /** Decimal digits behind the point, of a decimal. */
+  readonly scale: number;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Longs as bigints: nanoseconds of our century do not fit a double, and microseconds of a later one neither. */
+const LONG = avsc.types.LongType.__with({
+  fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
+  toBuffer: (value: bigint) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigInt64LE(value);
+    return bytes;
+  },
+  fromJSON: BigInt,
+  toJSON: String,
+  isValid: (value: unknown) => typeof value === "bigint",
+  compare: (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0),
+});
+
+/** The type that decodes what `writerFields` reads: longs are bigints, values of a union `{type: value}`, logical types their bytes. */
+export function writerType(schema: unknown): avsc.Type {
+  const typeHook = (part: unknown) =>
+    part === "long" || (isObject(part) && part["type"] === "long") ? LONG : undefined;
+  return avsc.Type.forSchema(
+    schema as avsc.Schema,
+    { typeHook, wrapUnions: "always" } as Parameters<typeof avsc.Type.forSchema>[1],
+  );
+}
+
+/** What a long counts, by its logical type or unit: parts of a millisecond, or milliseconds of a part. */
+const TICKS: Readonly<Record<string, readonly [per_ms: bigint, ms_per: bigint]>> = {
+  "timestamp-nanos": [1_000_000n, 1n],
+  "timestamp-micros": [1_000n, 1n],
+  "timestamp-millis": [1n, 1n],
+  ns: [1_000_000n, 1n],
+  us: [1_000n, 1n],
+  ms: [1n, 1n],
+  s: [1n, 1_000n],
+};
+/** The unit beside each logical type, should a schema name both. */
+const TICK_UNITS: Readonly<Record<string, string>> = {
+  "timestamp-nanos": "ns",
+  "timestamp-micros": "us",
+  "timestamp-millis": "ms",
+};
+
+/**
+ * The fields of a container's schema in the contract's names; an alias counts where the name is none of the contract's.
+ * Errors: `config_invalid` naming the field for one that the contract does not have, lacks, or cannot take as it is written.
+ */
+export function writerFields(schema: unknown, file: string, contract: SourceContract): WriterField[] {
+  const refused = (wanted: string, seen: string): PipelineError =>
+    new PipelineError("config_invalid", `Cannot read "${file}": expected ${wanted}, got ${seen}`, {
+      context: { file },
+    });
+  const { key, event_time } = contract;
+  const names = contract.fields.map(({ name }) => name);
+  const declared = isObject(schema) && schema["type"] === "record" ? schema["fields"] : null;
+  if (!Array.isArray(declared)) throw refused("a container of records", "another type");
+  const fields = declared as readonly Json[];
+  const known = namedTypes(schema);
+  const found = fields.map((field): WriterField => {
+    const from = String(field["name"]);
+    const aliases = Array.isArray(field["aliases"]) ? field["aliases"].map(String) : [];
+    const name = [from, ...aliases].find((word) => names.includes(word));
+    if (name === undefined) throw refused(`fields of ${names.join(", ")}`, `"${from}"`);
+    const { branches, unit } = typeOf(field, known);
+    const seen = branches.map(({ type, logical }) => (logical === null ? type : `${type} (${logical})`));
+    const cannot = (wanted: string): PipelineError => refused(`"${from}" as ${wanted}`, seen.join(" or "));
+    if (name === key) {
+      if (!branches.every(isName)) throw cannot("a string or an enum");
+      return { from, name, unit: null, read: unwrapped };
+    }
+    if (name === event_time) return { from, name, unit: null, read: timeReader(branches, unit, cannot) };
+    const scale = scaleOf(branches, cannot);
+    return { from, name, unit, read: (value) => numberCell(unwrapped(value), scale) };
+  });
+  for (const name of [key, event_time])
+    if (!found.some((field) => field.name === name))
+      throw refused("a record of the contract", `one without "${name}"`);
+  for (const { name } of found)
+    if (found.filter((field) => field.name === name).length > 1)
+      throw refused(`one field for "${name}"`, "several");
+  const values = measured(contract);
+  if (!found.some(({ name }) => values.includes(name)))
+    throw refused(`at least one of ${values.join(", ")}`, "none of them");
+  return found;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Every type that the schema gives a name, by that name with and without its namespace. */
+function namedTypes(schema: unknown, found = new Map<string, Json>(), namespace = ""): Map<string, Json> {
+  if (Array.isArray(schema)) for (const branch of schema) namedTypes(branch, found, namespace);
+  if (!isObject(schema)) return found;
+  const name = typeof schema["name"] === "string" && "type" in schema ? schema["name"] : null;
+  const within = typeof schema["namespace"] === "string" ? schema["namespace"] : namespace;
+  if (name !== null && ["record", "error", "enum", "fixed"].includes(String(schema["type"]))) {
+    found.set(name, schema);
+    if (!name.includes(".") && within !== "") found.set(`${within}.${name}`, schema);
+  }
+  for (const part of [schema["type"], schema["items"], schema["values"]]) namedTypes(part, found, within);
+  if (Array.isArray(schema["fields"])) for (const field of schema["fields"]) namedTypes(field, found, within);
+  return found;
+}
+
+/** What a field may hold beside null, and in which unit. Both stand on the field or on its type: writers differ. */
+function typeOf(field: Json, known: ReadonlyMap<string, Json>): { branches: Branch[]; unit: string | null } {
+  let unit = unitOf(field);
+  const given = field["type"];
+  const branches = (Array.isArray(given) ? given : [given]).flatMap((part: unknown): Branch[] => {
+    const type = typeof part === "string" ? (known.get(part) ?? { type: part }) : isObject(part) ? part : {};
+    if (type["type"] === "null") return [];
+    unit ??= unitOf(type);
+    const logical = type["logicalType"] ?? field["logicalType"];
+    return [
+      {
+        type: typeof type["type"] === "string" ? type["type"] : JSON.stringify(part),
+        logical: logical === undefined ? null : String(logical),
+        scale: Number(type["scale"] ?? field["scale"] ?? 0),
+      },
+    ];
+  });
+  return { branches, unit };
+}
+
+function unitOf(part: Json): string | null {
+  const unit = part["unit"] ?? part["units"];
+  return unit === undefined || unit === null ? null : String(unit);
+}
+
+const isName = ({ type, logical }: Branch): boolean =>
+  (type === "string" && (logical === null || logical === "uuid")) || (type === "enum" && logical === null);
+
+/** How a moment is read. A float does not tell two minutes apart, and an int ends in January 1970. */
+function timeReader(
+  branches: readonly Branch[],
+  unit: string | null,
+  cannot: (wanted: string) => PipelineError,
+): (value: unknown) => unknown {
+  const wanted = `a moment in UTC: a long (${Object.keys(TICK_UNITS).join(", ")}), or RFC 3339 in a string`;
+  let ticks: readonly [bigint, bigint] = TICKS["ms"]!;
+  for (const { type, logical } of branches) {
+    if (type === "long" && logical !== null) {
+      if (!Object.hasOwn(TICK_UNITS, logical) || (unit !== null && unit !== TICK_UNITS[logical]))
+        throw cannot(wanted);
+      ticks = TICKS[logical]!;
+    } else if (type === "long" || type === "double") {
+      if (
+        logical !== null ||
+        (unit !== null && (type === "double" ? unit !== "ms" : !Object.hasOwn(TICKS, unit)))
+      )
+        throw cannot(wanted);
+      if (type === "long") ticks = TICKS[unit ?? "ms"]!;
+    } else if (type !== "string" || logical !== null) throw cannot(wanted);
+  }
+  const [per_ms, ms_per] = ticks;
+  return (value) => {
+    const cell = unwrapped(value);
+    return typeof cell === "bigint" ? Number(floorDivided(cell * ms_per, per_ms)) : cell;
+  };
+}
+
+/** Towards the past, also before 1970. */
+function floorDivided(value: bigint, by: bigint): bigint {
+  return value >= 0n ? value / by : -((by - 1n - value) / by);
+}
+
+const NUMBERS = ["int", "long", "float", "double", "string"];
+
+/** The scale of a decimal among the branches, 0 for none. */
+function scaleOf(branches: readonly Branch[], cannot: (wanted: string) => PipelineError): number {
+  const decimals = branches.filter(
+    ({ type, logical }) => ["bytes", "fixed"].includes(type) && logical === "decimal",
+  );
+  const others = branches.filter((branch) => !decimals.includes(branch));
+  if (decimals.length > 1 || !others.every(({ type, logical }) => NUMBERS.includes(type) && logical === null))
+    throw cannot(`a number (${NUMBERS.join(", ")}, or one decimal)`);
+  return decimals[0]?.scale ?? 0;
+}
+
+function numberCell(value: unknown, scale: number): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (!Buffer.isBuffer(value)) return value;
+  // Two's complement, the highest byte first.
+  const digits =
+    value.length === 0 ? 0n : BigInt.asIntN(value.length * 8, BigInt(`0x${value.toString("hex")}`));
+  return Number(`${digits}e${-scale}`);
+}
+
+/** The value inside a union's `{type: value}`. */
+function unwrapped(value: unknown): unknown {
+  return isObject(value) && !Buffer.isBuffer(value) ? Object.values(value)[0] : value;
+}
