@@ -18,8 +18,9 @@ import fastavro
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from spark_jobs.generated.weather_contract import CONTRACT
-from spark_jobs.kit import io
-from spark_jobs.windows import decode, features
+from spark_jobs.kit import kafka
+from spark_jobs.kit.frame import PREFIX_BYTES, prefix
+from spark_jobs.windows import decode, features, plans
 from tests import golden_files, streams
 from tests.sessions import local_session
 
@@ -44,15 +45,15 @@ def built(spark: SparkSession) -> dict[str, Any]:
     foreign = foreign_records(own)
     raw = spark.createDataFrame([raw_row(topics["raw"]["topic"], r) for r in [*own, *foreign]], RAW).coalesce(1)
     observations, rejects = decode.decode(raw, CONTRACT, {ids["observation"]: CONTRACT.schemas["observation"]})
-    rows = io.framed_rows(
-        features.feature_rows(observations, CONTRACT, PLAN_EPOCH),
+    rows = kafka.framed_rows(
+        plans.in_stream(observations, CONTRACT, PLAN_EPOCH),
         CONTRACT.key,
-        io.without_last(CONTRACT.schemas["features"], features.PROCESSING_TIME),
+        kafka.without_last(CONTRACT.schemas["features"], plans.PROCESSING_TIME),
         ids["features"],
         "window_end",
     )
     stamped = features.stamped(features.in_order(rows, 1), PROCESSING_MS)
-    refused = io.framed_rows(
+    refused = kafka.framed_rows(
         rejects.withColumn("rejected_time", F.timestamp_millis(F.lit(REJECTED_MS))),
         CONTRACT.key,
         CONTRACT.schemas["rejects"],
@@ -84,8 +85,8 @@ def raw_row(topic: str, record: dict[str, Any]) -> tuple[Any, ...]:
 def foreign_records(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Three ways of being no observation, behind the last record of a partition."""
     last = max((r for r in own if r["partition"] == own[0]["partition"]), key=lambda r: r["offset"])
-    body = last["value"][2 * decode.PREFIX_BYTES :]
-    values = [b'{"station_id": "sg-s06"}'.hex(), decode.prefix(99).hex() + body, last["value"][:-2]]
+    body = last["value"][2 * PREFIX_BYTES :]
+    values = [b'{"station_id": "sg-s06"}'.hex(), prefix(99).hex() + body, last["value"][:-2]]
     place = {name: last[name] for name in ("partition", "append_time", "key", "headers")}
     return [
         {**place, "offset": last["offset"] + 2 + i, "headers": {**last["headers"], "source": "foreign-0"}, "value": v}
@@ -99,7 +100,7 @@ def collected(frame: DataFrame, what: str, settled: Callable[[dict[str, Any]], d
     out = []
     for row in frame.collect():
         value = bytes(row["value"])
-        head, record = value[: decode.PREFIX_BYTES], decoded(schema, value)
+        head, record = value[:PREFIX_BYTES], decoded(schema, value)
         # Spark's bytes are those of any Avro writer: what is compared below stands for them.
         assert head + encoded(schema, record) == value, f"Spark wrote another form of {record}"
         record = settled(record)
@@ -129,7 +130,7 @@ def angles_rounded(record: dict[str, Any]) -> dict[str, Any]:
 
 def decoded(schema: Any, value: bytes) -> dict[str, Any]:
     stream = bytes_io.BytesIO(value)
-    assert struct.unpack(">bI", stream.read(decode.PREFIX_BYTES))[0] == 0
+    assert struct.unpack(">bI", stream.read(PREFIX_BYTES))[0] == 0
     record: Any = fastavro.schemaless_reader(stream, schema, None)
     assert stream.tell() == len(value)
     return dict(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyspark.sql import SparkSession
-from spark_jobs.kit import io
+from spark_jobs.kit import session, table
 
 ROOT = Path(__file__).resolve().parents[3]
 JARS = ROOT / "target" / "engines" / "spark"
@@ -25,13 +25,15 @@ def local_session(folder: Path) -> SparkSession:
         .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
         .config(
             "spark.driver.extraJavaOptions",
-            f"-Dderby.system.home={folder / 'derby'} -XX:+UseSerialGC {io.AVRO_LIMITS}",
+            f"-Dderby.system.home={folder / 'derby'} -XX:+UseSerialGC {session.AVRO_LIMITS}",
         )
     )
     # As the cluster's applications get them: how files are written is part of what is tested.
     for line in DEFAULTS.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             builder = builder.config(*line.split(maxsplit=1))
-    return io.configure(
-        builder, app_conf=io.APP_CONF | io.DELTA_CONF, sql_conf=io.SQL_CONF | {"spark.sql.shuffle.partitions": "2"}
+    return session.configure(
+        builder,
+        app_conf=session.APP_CONF | table.DELTA_CONF,
+        sql_conf=session.SQL_CONF | {"spark.sql.shuffle.partitions": "2"},
     )

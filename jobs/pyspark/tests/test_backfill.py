@@ -15,7 +15,8 @@ from spark_jobs.archive import archive
 from spark_jobs.certify import oracle
 from spark_jobs.generated.job import JobError
 from spark_jobs.generated.params import BackfillParams
-from spark_jobs.windows import backfill, decode
+from spark_jobs.kit import frame
+from spark_jobs.windows import backfill, plans
 from tests import streams, test_archive
 from tests.contracts import WEATHER
 
@@ -84,7 +85,7 @@ def test_a_table_is_shuffled_once(spark: SparkSession, tmp_path: Path) -> None:
     kept = spark.conf.get(most)
     spark.conf.set(most, "1000000")
     try:
-        plan = backfill.feature_rows(observations, WEATHER, run)._jdf.queryExecution().executedPlan().toString()
+        plan = plans.in_table(observations, WEATHER, run)._jdf.queryExecution().executedPlan().toString()
     finally:
         spark.conf.set(most, str(kept))
     assert plan.count("Exchange hashpartitioning(") == 1
@@ -151,7 +152,7 @@ def test_an_archive_becomes_the_oracles_rows_by_what_its_bytes_say_now(spark: Sp
         station, at = f"s{i % 2}", T + i * 30_000
         # The last ones have a writer nobody knew when they were archived.
         writer = 7 if i < 16 else 12
-        value = decode.prefix(writer) + test_archive.encoded(7, station, at, temperature=i / 10)[5:]
+        value = frame.prefix(writer) + test_archive.encoded(7, station, at, temperature=i / 10)[5:]
         records.append(test_archive.record(i, value, station.encode(), append_ms=at))
         place = {"raw_partition": 0, "raw_offset": i, "append_time": at}
         reading = {f.name: None for f in WEATHER.measured} | {"temperature": i / 10}

@@ -25,8 +25,9 @@ from spark_jobs.certify.oracle import Record
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError
 from spark_jobs.generated.params import CertifyParams, KafkaAccess
-from spark_jobs.kit import io
-from spark_jobs.windows import backfill, decode, windows
+from spark_jobs.kit import kafka
+from spark_jobs.kit.frame import prefix
+from spark_jobs.windows import decode, plans, windows
 from tests import streams
 from tests.contracts import METERS, WEATHER
 
@@ -61,7 +62,7 @@ class Sent:
         schema = fastavro.parse_schema(json.loads(SCHEMAS[schema_id]))
         fastavro.schemaless_writer(out, schema, {"station_id": key, "timestamp": time_ms} | values)
         offset, clock = len(self.records), str(time_ms if clock_ms is None else clock_ms).encode()
-        value = decode.prefix(schema_id) + out.getvalue()
+        value = prefix(schema_id) + out.getvalue()
         self.records.append(Record(station % 2, offset, T + offset, key.encode(), value, (("clock", clock),)))
 
 
@@ -131,7 +132,7 @@ def computed(spark: SparkSession, sent: Sent, folder: Path, contract: Contract =
     """What backfill, and by the same code the stream, make of the records' observations."""
     read = oracle.reader(contract, SCHEMAS)
     observations = streams.frame(spark, contract, [o for r in sent.records if (o := read(r))])
-    return backfill.feature_rows(observations, contract, params(folder, sent))
+    return plans.in_table(observations, contract, params(folder, sent))
 
 
 def judge(spark: SparkSession, sent: Sent, folder: Path, contract: Contract = WEATHER) -> dict[str, Any]:
@@ -265,7 +266,7 @@ def test_one_station_that_jumps_or_weather_that_turns_is_no_change_of_unit() -> 
 
 
 def topics(monkeypatch: pytest.MonkeyPatch, raw: DataFrame, published: DataFrame) -> None:
-    monkeypatch.setattr(io, "read_range", lambda *asked: raw if "raw" in asked else published)
+    monkeypatch.setattr(kafka, "read_range", lambda *asked: raw if "raw" in asked else published)
 
 
 def topic(spark: SparkSession, rows: list[oracle.Row], first_offset: int = 0) -> DataFrame:
@@ -275,7 +276,7 @@ def topic(spark: SparkSession, rows: list[oracle.Row], first_offset: int = 0) ->
     for i, row in enumerate(rows):
         out = bytes_io.BytesIO()
         fastavro.schemaless_writer(out, schema, row | {"plan_epoch": 1, "processing_time": T})
-        values.append((0, first_offset + i, bytearray(decode.prefix(FEATURES_ID) + out.getvalue())))
+        values.append((0, first_offset + i, bytearray(prefix(FEATURES_ID) + out.getvalue())))
     return spark.createDataFrame(values, "partition int, offset bigint, value binary")
 
 
@@ -318,7 +319,8 @@ def test_windows_that_the_range_cannot_show_whole_are_left_out(
     newest = [row for row in rows if row["revision"] > 200]
     topics(monkeypatch, frame(spark, sent), topic(spark, newest, first_offset=5))
     assert certify.expired_up_to(
-        certify.stream_rows(io.read_range(), WEATHER, {FEATURES_ID: WEATHER.schemas["features"]})[0], io.read_range()
+        certify.stream_rows(kafka.read_range(), WEATHER, {FEATURES_ID: WEATHER.schemas["features"]})[0],
+        kafka.read_range(),
     ) == {p: max(row["revision"] for row in newest if row["raw_partition"] == p) for p in (0, 1)}
     monkeypatch.setattr(certify, "expired_up_to", lambda rows, published: {0: 200, 1: 200})
     made = certify.certify(spark, WEATHER, params(tmp_path, sent))
@@ -388,7 +390,7 @@ def test_oracle_reads_raw_records_as_decode_does(spark: SparkSession) -> None:
         replace(good, value=b"\x00"),
         replace(good, value=good.value[:-1]),
         replace(good, value=good.value + b"\x00"),
-        replace(good, value=decode.prefix(99) + good.value[5:]),
+        replace(good, value=prefix(99) + good.value[5:]),
         replace(good, key=None),
         replace(good, key=b"other"),
         replace(good, headers=(("clock", str(T - WEATHER.lead_ms).encode()),)),
@@ -426,11 +428,11 @@ def test_the_second_domain_is_certified_by_the_same_code(spark: SparkSession, tm
         out, time_ms = bytes_io.BytesIO(), T + n * 10_000
         said = {"phase": (350.0 + 3 * n) % 360, "power": n % 7 / 2, "voltage": 230.0 + n % 3, "energy": 0.5}
         fastavro.schemaless_writer(out, schema, {METERS.key: f"m-{n % 2}", METERS.event_time: time_ms} | said)
-        value, headers = decode.prefix(7) + out.getvalue(), (("clock", str(time_ms).encode()),)
+        value, headers = prefix(7) + out.getvalue(), (("clock", str(time_ms).encode()),)
         sent.records.append(Record(n % 2, n, T + n, f"m-{n % 2}".encode(), value, headers))
     read = oracle.reader(METERS, schemas)
     observations = streams.frame(spark, METERS, [o for r in sent.records if (o := read(r))])
-    rows = certify.collected(backfill.feature_rows(observations, METERS, params(tmp_path, sent)), METERS)
+    rows = certify.collected(plans.in_table(observations, METERS, params(tmp_path, sent)), METERS)
 
     def judged(stream: Any) -> dict[str, Any]:
         scanned = comparison.scan(sent.records, METERS, schemas, lambda at, partition: True)

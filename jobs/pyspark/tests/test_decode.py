@@ -10,6 +10,7 @@ from typing import Any
 import fastavro
 import pytest
 from pyspark.sql import SparkSession
+from spark_jobs.kit.frame import prefix
 from spark_jobs.windows import decode
 from tests import streams
 from tests.contracts import METERS, WEATHER
@@ -39,7 +40,7 @@ def encoded(schema_id: int = 7, station: str = "a", time_ms: int | None = T, **r
     out = bytes_io.BytesIO()
     record = nothing | {"station_id": station, "timestamp": time_ms} | reading
     fastavro.schemaless_writer(out, fastavro.parse_schema(WRITERS[schema_id]), record)
-    return decode.prefix(schema_id) + out.getvalue()
+    return prefix(schema_id) + out.getvalue()
 
 
 def record(
@@ -69,13 +70,13 @@ FAULTS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "no value": ("bad_framing", record(0, None)),
     "four bytes": ("bad_framing", record(0, b"\x00\x00\x00\x00")),
     "plain JSON": ("bad_framing", record(0, b'{"station_id": "a"}')),
-    "id nobody registered": ("unknown_schema", record(0, decode.prefix(99) + encoded()[5:])),
+    "id nobody registered": ("unknown_schema", record(0, prefix(99) + encoded()[5:])),
     "id above 2^31": ("unknown_schema", record(0, b"\x00\xff\xff\xff\xff" + encoded()[5:])),
-    "no bytes after the id": ("undecodable", record(0, decode.prefix(7))),
+    "no bytes after the id": ("undecodable", record(0, prefix(7))),
     "cut short": ("undecodable", record(0, encoded(temperature=1.0)[:-1])),
     "a byte too many": ("undecodable", record(0, encoded() + b"\x00")),
-    "a string of two gigabytes": ("undecodable", record(0, decode.prefix(7) + b"\xfe\xff\xff\xff\x0f" + bytes(20))),
-    "a string of negative length": ("undecodable", record(0, decode.prefix(7) + b"\x01" + bytes(20))),
+    "a string of two gigabytes": ("undecodable", record(0, prefix(7) + b"\xfe\xff\xff\xff\x0f" + bytes(20))),
+    "a string of negative length": ("undecodable", record(0, prefix(7) + b"\x01" + bytes(20))),
     "union branch that is not there": ("undecodable", record(0, encoded()[:-1] + b"\x06")),
     "key that is not UTF-8": (
         "undecodable",
@@ -229,6 +230,6 @@ def test_another_domains_contract_decodes(spark: SparkSession) -> None:
     fastavro.schemaless_writer(
         out, fastavro.parse_schema(schema), nothing | {contract.key: "m", contract.event_time: T}
     )
-    raw = spark.createDataFrame([record(0, decode.prefix(3) + out.getvalue(), b"m")], RAW)
+    raw = spark.createDataFrame([record(0, prefix(3) + out.getvalue(), b"m")], RAW)
     observations, _ = decode.decode(raw, contract, {3: contract.schemas["observation"]})
     assert [r[contract.key] for r in observations.collect()] == ["m"]

@@ -12,8 +12,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from spark_jobs.certify import oracle
-from spark_jobs.kit import io
-from spark_jobs.windows import decode, features
+from spark_jobs.kit import frame, kafka
+from spark_jobs.windows import features, plans
 from tests import streams
 from tests.contracts import WEATHER
 
@@ -39,8 +39,8 @@ def test_records_are_whole_and_steady_batches_compile_no_large_code(spark: Spark
         counts.append(compiled.getCount())
 
     raw = spark.readStream.schema(streams.schema(WEATHER)).option("maxFilesPerTrigger", 1).parquet(str(tmp_path / "in"))
-    schema = io.without_last(WEATHER.schemas["features"], features.PROCESSING_TIME)
-    rows = io.framed_rows(features.feature_rows(raw, WEATHER, 3), WEATHER.key, schema, 8, "window_end")
+    schema = kafka.without_last(WEATHER.schemas["features"], plans.PROCESSING_TIME)
+    rows = kafka.framed_rows(plans.in_stream(raw, WEATHER, 3), WEATHER.key, schema, 8, "window_end")
     query = rows.writeStream.outputMode("update").foreachBatch(publish).trigger(availableNow=True)
     query.option("checkpointLocation", str(tmp_path / "checkpoint")).start().awaitTermination()
 
@@ -49,7 +49,7 @@ def test_records_are_whole_and_steady_batches_compile_no_large_code(spark: Spark
     )
     records = []
     for row in written:
-        assert row["value"][:5] == decode.prefix(8) and row["key"] == b"a"
+        assert row["value"][:5] == frame.prefix(8) and row["key"] == b"a"
         body = bytes_io.BytesIO(row["value"][5:])
         records.append(fastavro.schemaless_reader(body, full))
         assert body.read() == b""
@@ -61,7 +61,7 @@ def test_records_are_whole_and_steady_batches_compile_no_large_code(spark: Spark
 def test_a_new_epoch_begun_in_mid_stream_replaces_no_whole_window_by_a_part_of_it(spark: SparkSession) -> None:
     def published(observations: list[dict[str, Any]], epoch: int, publish_from_ms: int | None) -> dict[Any, Any]:
         raw = streams.frame(spark, WEATHER, observations)
-        rows = features.feature_rows(raw, WEATHER, epoch, publish_from_ms).withColumn("processing_time", F.lit(None))
+        rows = plans.in_stream(raw, WEATHER, epoch, publish_from_ms).withColumn("processing_time", F.lit(None))
         return streams.by_window(streams.rows(rows.collect(), WEATHER), WEATHER)
 
     everything = []
@@ -82,9 +82,9 @@ def test_avro_long_is_avros() -> None:
     for value in (0, -1, 1, 63, 64, -64, -65, NOW_MS, 2**63 - 1, -(2**63)):
         out = bytes_io.BytesIO()
         fastavro.schemaless_writer(out, "long", value)
-        assert io.avro_long(value) == out.getvalue()
+        assert kafka.avro_long(value) == out.getvalue()
 
 
 def test_without_last_refuses_a_schema_that_ends_otherwise() -> None:
     with pytest.raises(ValueError, match="processing_time"):
-        io.without_last(WEATHER.schemas["rejects"], features.PROCESSING_TIME)
+        kafka.without_last(WEATHER.schemas["rejects"], plans.PROCESSING_TIME)

@@ -1,29 +1,29 @@
-"""Client properties in Java's words, and progress events as counters: io.py and progress.py without an engine."""
+"""Client properties in Java's words, and progress events as counters: client.py and progress.py without an engine."""
 
 from __future__ import annotations
 
 import pytest
-from spark_jobs.kit import io
+from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress, epoch_ms, lag
 
 
 def test_java_client_says_the_same_as_librdkafka() -> None:
-    assert io.java_client({"bootstrap.servers": "a:1"}) == {"bootstrap.servers": "a:1"}
+    assert java_client({"bootstrap.servers": "a:1"}) == {"bootstrap.servers": "a:1"}
     sasl = {"security.protocol": "SASL_SSL", "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "u"}
-    java = io.java_client(sasl | {"sasl.password": 'p"\\', "ssl.ca.location": "/ca.pem"})
+    java = java_client(sasl | {"sasl.password": 'p"\\', "ssl.ca.location": "/ca.pem"})
     assert java["sasl.mechanism"] == "SCRAM-SHA-512"
     assert java["ssl.truststore.location"] == "/ca.pem" and java["ssl.truststore.type"] == "PEM"
     assert java["sasl.jaas.config"] == (
         'org.apache.kafka.common.security.scram.ScramLoginModule required username="u" password="p\\"\\\\";'
     )
-    assert "PlainLoginModule" in io.java_client({"sasl.mechanism": "PLAIN", "sasl.username": "u"})["sasl.jaas.config"]
+    assert "PlainLoginModule" in java_client({"sasl.mechanism": "PLAIN", "sasl.username": "u"})["sasl.jaas.config"]
 
 
 def test_java_client_refuses_what_it_has_no_rule_for() -> None:
     with pytest.raises(ValueError, match="certificate"):
-        io.java_client({"enable.ssl.certificate.verification": "false"})
+        java_client({"enable.ssl.certificate.verification": "false"})
     with pytest.raises(ValueError, match="oauthbearer"):
-        io.java_client({"sasl.oauthbearer.config": "x"})
+        java_client({"sasl.oauthbearer.config": "x"})
 
 
 def event(batch: int, rows: int, late: int, published: int) -> dict[str, object]:

@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from spark_jobs.certify import oracle
 from spark_jobs.generated.contract import Contract
-from spark_jobs.windows import features, windows
+from spark_jobs.windows import features, plans, windows
 from tests import streams
 from tests.contracts import METERS, WEATHER
 
@@ -55,7 +55,7 @@ def as_stream(
     def go() -> None:
         raw = spark.readStream.schema(streams.schema(contract)).option("maxFilesPerTrigger", 1).parquet(str(source))
         query = (
-            features.feature_rows(raw, contract, 1)
+            plans.in_stream(raw, contract, 1)
             .writeStream.outputMode("update")
             .foreachBatch(publish)
             .trigger(availableNow=True)

@@ -9,7 +9,7 @@ const DRIVER_JVM = "-XX:+UseSerialGC -XX:-UsePerfData";
 
 const STREAM = {
   // One collector thread: a second one competes with the executor for the same two cores. The executor's options are the
-  // job's to set (jobs/pyspark/spark_jobs/kit/io.py): what stands here would replace its limits against garbage records.
+  // job's to set (jobs/pyspark/spark_jobs/kit/session.py): what stands here would replace its limits against garbage records.
   "spark.driver.extraJavaOptions": DRIVER_JVM,
   // Fewer malloc arenas: the default of eight a core costs tens of megabytes that are never used.
   "spark.executorEnv.MALLOC_ARENA_MAX": "2",

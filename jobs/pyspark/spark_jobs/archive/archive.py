@@ -22,10 +22,11 @@ from pyspark.sql.streaming.query import StreamingQuery
 from spark_jobs.generated.contract import Contract, Field
 from spark_jobs.generated.job import JobError, Reporter, kafka_config
 from spark_jobs.generated.params import ArchiveParams
-from spark_jobs.kit import io, table
+from spark_jobs.kit import kafka, session, table
+from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress
+from spark_jobs.kit.query import LOOK_S, end
 from spark_jobs.windows import decode
-from spark_jobs.windows.features import LOOK_S, end
 
 # Columns of the record itself; they come first, so that a table is read the same way for every contract.
 OWN = ("topic", "partition", "offset", "schema_id", "append_time", "key", "value", "headers", "clock_ms", "reason")
@@ -53,11 +54,8 @@ APP_CONF: Mapping[str, str] = {
     "spark.hadoop.parquet.block.size": str(16 << 20),
 }
 
-# A clock may say the year 1; by default such a time ends the query, because old readers count it differently.
-READ_CONF: Mapping[str, str] = {"spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED"}
-
 SQL_CONF: Mapping[str, str] = {
-    **READ_CONF,
+    **table.READ_CONF,
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     # The default writes a form of time that other readers take for nanoseconds, which end in 2262 and begin in 1677.
@@ -76,9 +74,11 @@ def run(contract: Contract, params: ArchiveParams, reporter: Reporter) -> dict[s
     no longer holds; `store_unreachable` for an HDFS that does not answer.
     """
     check(params)
-    settings = dict(io.SQL_CONF) | dict(SQL_CONF) | sizes(params)
-    spark = io.configure(SparkSession.builder, dict(io.APP_CONF) | dict(io.DELTA_CONF) | dict(APP_CONF), settings)
-    io.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
+    settings = dict(session.SQL_CONF) | dict(SQL_CONF) | sizes(params)
+    spark = session.configure(
+        SparkSession.builder, dict(session.APP_CONF) | dict(table.DELTA_CONF) | dict(APP_CONF), settings
+    )
+    session.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
     try:
         progress = Progress()
         progress.listen(spark)
@@ -161,7 +161,7 @@ def opened(spark: SparkSession, contract: Contract, params: ArchiveParams, topic
             f'Cannot archive into "{path}": expected a table beside its checkpoint, got the checkpoint alone; '
             "remove the folder to begin with what the topic still holds",
         )
-    table.create(spark, path, rows(io.no_records(spark), contract, ours).schema, EVENT_DATE)
+    table.create(spark, path, rows(kafka.no_records(spark), contract, ours).schema, EVENT_DATE)
     known = table.properties(spark, path)
     if not fresh and table.TOPIC not in known and spark.read.format("delta").load(path).limit(1).count() > 0:
         raise JobError("config_invalid", f'Cannot archive into "{path}": expected a table of ours, got another one')
@@ -204,9 +204,9 @@ def start(spark: SparkSession, contract: Contract, params: ArchiveParams) -> Str
     Each once: a micro-batch has fixed offsets, and the table's log keeps the query's id and its last batch in the same
     commit as the rows, so that a batch which is repeated after a kill finds itself done.
     """
-    client = io.java_client(kafka_config(params.kafka))
+    client = java_client(kafka_config(params.kafka))
     dashed = f"{params.namespace}-" if params.namespace else ""
-    raw = io.read_stream(
+    raw = kafka.read_stream(
         spark,
         client,
         params.raw_topic,

@@ -1,6 +1,6 @@
 """The certificate: what was compared and what came out, as a file named by the SHA-256 of its bytes.
 
-certify.py fills it, backfill.py notes code_sha256() with each commit of the feature table, and
+certify.py fills it, backfill.py notes meaning.code_sha256() with each commit of the feature table, and
 ray_jobs/judge/certificate.py holds the two against each other before a training. No wall clock and no chance in it: the
 same range, code and contract make the same file.
 """
@@ -13,19 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-# The code that decides what a feature row is, in stream and backfill. The contract's numbers have the fingerprint.
-CODE = ("windows/backfill.py", "windows/decode.py", "windows/features.py", "kit/io.py", "windows/windows.py")
-
 PASSED, FAILED = "passed", "failed"
-
-
-def code_sha256() -> str:
-    """Hash of the names and bytes of CODE as this process runs it."""
-    whole = hashlib.sha256()
-    for name in CODE:
-        body = (Path(__file__).parents[1] / name).read_bytes()
-        whole.update(f"{name}\0{len(body)}\0".encode() + body)
-    return whole.hexdigest()
 
 
 def text_of(certificate: dict[str, Any]) -> str:

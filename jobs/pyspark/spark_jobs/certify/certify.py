@@ -25,8 +25,10 @@ from spark_jobs.certify.oracle import Record, Row
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError, Reporter, kafka_config
 from spark_jobs.generated.params import CertifyParams
-from spark_jobs.kit import io
-from spark_jobs.windows import backfill, decode
+from spark_jobs.kit import kafka, session
+from spark_jobs.kit.client import java_client
+from spark_jobs.kit.frame import PREFIX_BYTES, prefix
+from spark_jobs.windows import backfill, decode, meaning, plans
 
 # Of the record's columns these are no result: which checkpoint wrote it, and when.
 NOT_COMPARED = ("plan_epoch", "processing_time")
@@ -37,8 +39,8 @@ def run(contract: Contract, params: CertifyParams, reporter: Reporter) -> dict[s
 
     Raises JobError config_invalid for a range in which nothing can be compared.
     """
-    settings = dict(io.BATCH_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
-    spark = io.configure(SparkSession.builder, io.APP_CONF, settings)
+    settings = dict(session.BATCH_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
+    spark = session.configure(SparkSession.builder, session.APP_CONF, settings)
     try:
         with backfill.heartbeat(spark, reporter):
             made = certify(spark, contract, params)
@@ -64,23 +66,23 @@ class Edges:
 
 def certify(spark: SparkSession, contract: Contract, params: CertifyParams) -> dict[str, Any]:
     """The certificate of the range, see certificate.py. Edges: offsets start inclusive, end exclusive."""
-    client = io.java_client(kafka_config(params.kafka))
+    client = java_client(kafka_config(params.kafka))
     first, last = (offsets_of(text, params.raw_topic) for text in (params.starting_offsets, params.ending_offsets))
     nothing = all(last[p] <= first.get(p, 0) for p in last)
     if nothing:
         raise JobError("config_invalid", nothing_there(params, "it holds no records there"))
-    raw = io.read_range(spark, client, params.raw_topic, params.starting_offsets, params.ending_offsets)
-    published = io.read_range(spark, client, params.features_topic, "earliest", "latest")
+    raw = kafka.read_range(spark, client, params.raw_topic, params.starting_offsets, params.ending_offsets)
+    published = kafka.read_range(spark, client, params.features_topic, "earliest", "latest")
     schemas = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
     features_schemas = {int(schema_id): schema for schema_id, schema in params.features_schemas.items()}
 
     rows, unreadable = stream_rows(published, contract, features_schemas)
     rows = rows.persist()
     edges = Edges(whole_from(raw, first, contract), expired_up_to(rows, published))
-    span = F.expr(backfill.in_span("window_end", params.from_ms, params.to_ms))
+    span = F.expr(plans.in_span("window_end", params.from_ms, params.to_ms))
     stream = judged(last_versions(rows.where(before(last)), contract).where(span), edges, contract, params.seed)
     observations, _ = decode.decode(raw, contract, schemas)
-    batch = judged(backfill.feature_rows(observations, contract, params), edges, contract, params.seed)
+    batch = judged(plans.in_table(observations, contract, params), edges, contract, params.seed)
     stream, batch = stream.persist(), batch.persist()
 
     keys = stream.select("rank").unionByName(batch.select("rank")).distinct()
@@ -158,7 +160,7 @@ def certificate(
         "notes": notes,
         "first_differences": compared.first,
         "contract_fingerprint": contract.fingerprint,
-        "code_sha256": certificate_of.code_sha256(),
+        "code_sha256": meaning.code_sha256(),
         "engines": {"spark": spark_version, "python": platform.python_version()},
         "range": {
             "topic": params.raw_topic.removeprefix(f"{params.namespace}-") if params.namespace else params.raw_topic,
@@ -224,13 +226,13 @@ def offsets_of(text: str, topic: str) -> dict[int, int]:
 
 def stream_rows(published: DataFrame, contract: Contract, schemas: Mapping[int, str]) -> tuple[DataFrame, int]:
     """(every version of every row with its place in the topic, number of records that cannot be read)."""
-    body = F.substring("value", decode.PREFIX_BYTES + 1, 2_147_483_647)
-    head = F.substring("value", 1, decode.PREFIX_BYTES)
+    body = F.substring("value", PREFIX_BYTES + 1, 2_147_483_647)
+    head = F.substring("value", 1, PREFIX_BYTES)
     names = [field["name"] for field in json.loads(contract.schemas["features"])["fields"]]
     parts = []
     known = F.lit(False)
     for schema_id, schema in sorted(schemas.items()):
-        mine = head == F.lit(decode.prefix(schema_id))
+        mine = head == F.lit(prefix(schema_id))
         known = known | F.coalesce(mine, F.lit(False))
         there = {field["name"] for field in json.loads(schema)["fields"]}
         opened = published.where(mine).select("partition", "offset", from_avro(body, schema).alias("row"))

@@ -1,16 +1,16 @@
-"""What a Delta table says of itself: its properties, and the note of its last commit. For archive.py and backfill.py.
+"""Delta tables: what one says of itself (its properties, the note of its last commit), and how one is written.
 
 The archive's properties hold what its bytes need to be read in ten years: topic, writer schemas by id, fingerprint. All
-through Spark, so a table may lie wherever Spark reaches. Reads and writes no rows.
+through Spark, so a table may lie wherever Spark reaches.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError
@@ -18,6 +18,20 @@ from spark_jobs.generated.job import JobError
 # Ours among a table's properties. Schemas are kept one a property: `millrace.schema.<id>`.
 TOPIC, TOPIC_ID, FINGERPRINT, LOST = "millrace.topic", "millrace.topic_id", "millrace.fingerprint", "millrace.lost"
 SCHEMA = "millrace.schema."
+
+DELTA_CONF: Mapping[str, str] = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # Readers without Spark (deltalake) do not know deletion vectors.
+    "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    # A table's log is read with 50 tasks by default; ours has a few dozen lines.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # VACUUM lists a table's folders in as many tasks as this; the default of 10,000 takes a core half a minute.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+}
+
+# A clock may say the year 1; by default such a time ends the query, because old readers count it differently.
+READ_CONF: Mapping[str, str] = {"spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED"}
 
 
 def named(path: str) -> str:
@@ -142,3 +156,19 @@ def last_note(spark: SparkSession, path: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return note if isinstance(note, dict) else {}
+
+
+def write_table(rows: DataFrame, path: str, replace: str | None, note: str, statistics: Sequence[str]) -> None:
+    """Replaces a Delta table, or only the rows that satisfy `replace`, in one commit: readers see all of it or nothing.
+
+    `note` is kept in the table's log with the commit. `statistics`: the columns that readers select by; a new table
+    keeps the least and largest value of these in each file, and not of its first 32 columns, which take as long as the
+    rows.
+    """
+    writer = rows.write.format("delta").mode("overwrite").option("userMetadata", note)
+    writer = writer.option("delta.dataSkippingStatsColumns", ",".join(statistics))
+    if replace is not None and is_table(rows.sparkSession, path):
+        writer = writer.option("replaceWhere", replace)
+    else:
+        writer = writer.option("overwriteSchema", "true")
+    writer.save(path)

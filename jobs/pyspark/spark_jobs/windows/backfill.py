@@ -12,22 +12,19 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from spark_jobs.archive import archive
-from spark_jobs.certify import certificate
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError, Reporter, kafka_config
-from spark_jobs.generated.params import BackfillParams, CertifyParams
-from spark_jobs.kit import io, table
-from spark_jobs.windows import decode, windows
+from spark_jobs.generated.params import BackfillParams
+from spark_jobs.kit import kafka, session, table
+from spark_jobs.kit.client import java_client
+from spark_jobs.windows import decode, meaning, plans
 
-PLAN_EPOCH = 0
 HEARTBEAT_S = 1.0
 
 
@@ -37,9 +34,9 @@ def run(contract: Contract, params: BackfillParams, reporter: Reporter) -> dict[
     Raises JobError config_invalid without an input, store_unreachable for an archive on an HDFS that does not answer.
     Returns counts of what was read, late, rejected and written.
     """
-    settings = dict(io.BATCH_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
-    app = dict(io.APP_CONF) | dict(io.DELTA_CONF)
-    spark = io.configure(SparkSession.builder, app, settings)
+    settings = dict(session.BATCH_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
+    app = dict(session.APP_CONF) | dict(table.DELTA_CONF)
+    spark = session.configure(SparkSession.builder, app, settings)
     try:
         with heartbeat(spark, reporter):
             return write(spark, contract, params)
@@ -60,21 +57,21 @@ def write(spark: SparkSession, contract: Contract, params: BackfillParams) -> di
     if not whole:
         check_table(spark, contract, params.table_path)
     # Before the first commit: an input without an observation would replace rows with nothing.
-    if needed(observations, contract, params).isEmpty():
+    if plans.needed(observations, contract, params).isEmpty():
         raise JobError("config_invalid", f"Cannot backfill: expected observations {said_range(params)}, got none")
     note = json.dumps(
         {
             "job": params.job,
             "submission": params.submission,
             "fingerprint": contract.fingerprint,
-            "code": certificate.code_sha256(),
+            "code": meaning.code_sha256(),
             "rows": rows_hash(contract),
             "from_ms": params.from_ms,
             "to_ms": params.to_ms,
         }
     )
     rejected = Observation("rejected")
-    io.write_table(
+    table.write_table(
         rejects.observe(rejected, F.count(F.lit(1)).alias("rows")).repartition(1),
         params.rejects_path,
         None if whole else of_input(params),
@@ -84,11 +81,11 @@ def write(spark: SparkSession, contract: Contract, params: BackfillParams) -> di
     read_in, published = Observation("read"), Observation("published")
     late = F.count_if(F.unix_millis(decode.EVENT_TIME) < F.col(decode.CLOCK_MS) - contract.lateness_ms)
     counted = observations.observe(read_in, F.count(F.lit(1)).alias("rows"), late.alias("late"))
-    rows = feature_rows(counted, contract, params)
-    io.write_table(
+    rows = plans.in_table(counted, contract, params)
+    table.write_table(
         rows.observe(published, F.count(F.lit(1)).alias("rows")),
         params.table_path,
-        None if whole else in_span("window_end", params.from_ms, params.to_ms),
+        None if whole else plans.in_span("window_end", params.from_ms, params.to_ms),
         note,
         (contract.key, "window_end"),
     )
@@ -109,8 +106,8 @@ def read(spark: SparkSession, contract: Contract, params: BackfillParams) -> tup
         return decode.decode(*archived(spark, contract, params, params.archive_path))
     if not (params.kafka and params.raw_topic and params.starting_offsets and params.ending_offsets):
         raise JobError("config_invalid", 'Cannot backfill: expected "files" or a topic with both offsets, got neither')
-    client = io.java_client(kafka_config(params.kafka))
-    raw = io.read_range(spark, client, params.raw_topic, params.starting_offsets, params.ending_offsets)
+    client = java_client(kafka_config(params.kafka))
+    raw = kafka.read_range(spark, client, params.raw_topic, params.starting_offsets, params.ending_offsets)
     schemas = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
     return decode.decode(raw, contract, schemas)
 
@@ -141,7 +138,7 @@ def archived(
             f'Cannot backfill from archive "{path}": expected schema id {twice[0]} to mean what it means in the '
             "registry; it was written with another registry",
         )
-    for name, value in archive.READ_CONF.items():
+    for name, value in table.READ_CONF.items():
         spark.conf.set(name, value)
     held = spark.read.format("delta").load(path).where(of_input(params))
     raw = held.select(
@@ -173,37 +170,10 @@ def check_table(spark: SparkSession, contract: Contract, path: str) -> None:
 
 
 def said_range(params: BackfillParams) -> str:
-    ends = [None if ms is None else timestamp(ms).removeprefix("TIMESTAMP ") for ms in (params.from_ms, params.to_ms)]
+    ends = [
+        None if ms is None else plans.timestamp(ms).removeprefix("TIMESTAMP ") for ms in (params.from_ms, params.to_ms)
+    ]
     return f"in windows that end from {ends[0] or 'the first'} to before {ends[1] or 'the end'}"
-
-
-def needed(observations: DataFrame, contract: Contract, params: BackfillParams | CertifyParams) -> DataFrame:
-    """The observations that windows of the range hold."""
-    start = None if params.from_ms is None else params.from_ms - contract.window_ms
-    return observations.where(in_span(decode.EVENT_TIME, start, params.to_ms))
-
-
-def feature_rows(observations: DataFrame, contract: Contract, params: BackfillParams | CertifyParams) -> DataFrame:
-    """The rows with window_end in [from_ms, to_ms), each station whole in one file, in window_end order."""
-    within = needed(observations, contract, params)
-    once = windows.first_in_table(within, contract) if contract.duplicates == "engine" else within
-    rows = windows.feature_rows(windows.followed(once, contract), contract, PLAN_EPOCH, F.current_timestamp())
-    rows = rows.where(in_span("window_end", params.from_ms, params.to_ms))
-    return rows.sortWithinPartitions(contract.key, "window_end")
-
-
-def in_span(column: str, from_ms: int | None, to_ms: int | None) -> str:
-    """A SQL condition: from inclusive, to exclusive, null without a bound."""
-    bounds = []
-    if from_ms is not None:
-        bounds.append(f"{column} >= {timestamp(from_ms)}")
-    if to_ms is not None:
-        bounds.append(f"{column} < {timestamp(to_ms)}")
-    return " AND ".join(bounds) or "true"
-
-
-def timestamp(ms: int) -> str:
-    return f"TIMESTAMP '{datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec='milliseconds')}'"
 
 
 def source_name(params: BackfillParams) -> str:

@@ -1,6 +1,6 @@
 """Raw records to observations and rejects: framing, Avro by writer schema, ranges, time jumps. One way for all runs.
 
-Sits between io.py, which reads, and windows.py. Every record ends as an observation, as a reject with its original
+Sits between kafka.py, which reads, and windows.py. Every record ends as an observation, as a reject with its original
 bytes, or as both when only a value was out of range. Keeps no state: lateness and repeats are not judged here.
 """
 
@@ -18,9 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 from pyspark.sql.types import DataType, LongType, NumericType, StringType, StructType, TimestampType
 from spark_jobs.generated.contract import Contract, Field
-
-# Confluent framing: magic byte 0, four bytes of schema id (big endian), then Avro.
-PREFIX_BYTES = 5
+from spark_jobs.kit.frame import PREFIX_BYTES, prefix
 
 # Epoch milliseconds of the years 1 to 9999: what a time or a clock may be, so that no difference of two overflows.
 TIME_MIN_MS = -62_135_596_800_000
@@ -210,11 +208,6 @@ def rejects(judged: DataFrame, contract: Contract) -> DataFrame:
             wall_time().alias("rejected_time"),
         )
     )
-
-
-def prefix(schema_id: int) -> bytes:
-    """The five bytes before an Avro value."""
-    return b"\x00" + schema_id.to_bytes(4, "big")
 
 
 def wall_time() -> Column:

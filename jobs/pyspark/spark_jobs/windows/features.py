@@ -15,15 +15,11 @@ from pyspark.sql.streaming.query import StreamingQuery
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import Reporter, kafka_config
 from spark_jobs.generated.params import FeaturesParams
-from spark_jobs.kit import io
+from spark_jobs.kit import kafka, session
+from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress
-from spark_jobs.windows import decode, windows
-
-# How often the job reports and looks for a stop request; how often it looks whether a batch has ended, and how long it
-# waits for that: a batch of a catch-up may take minutes, and stopped in the middle it is repeated whole.
-LOOK_S = 1
-END_LOOK_S = 0.05
-END_S = 600
+from spark_jobs.kit.query import LOOK_S, STOP_REQUESTED, end
+from spark_jobs.windows import decode, plans
 
 STATE_STORES = {
     # The whole state in the executor's heap: quick for thousands of stations.
@@ -44,15 +40,10 @@ STATE_STORES = {
     },
 }
 
-# Last field of a feature record, added to its bytes when the micro-batch is written.
-PROCESSING_TIME = "processing_time"
-
-STOP_REQUESTED = "stop requested: this batch is left to the next start"
-
 
 def run(contract: Contract, params: FeaturesParams, reporter: Reporter) -> dict[str, float]:
     """Runs until it is asked to stop; returns the last counters. Raises StreamingQueryException for a failed query."""
-    spark = session(params)
+    spark = open_session(params)
     try:
         stop = threading.Event()
         progress = Progress()
@@ -63,13 +54,13 @@ def run(contract: Contract, params: FeaturesParams, reporter: Reporter) -> dict[
         spark.stop()
 
 
-def session(params: FeaturesParams) -> SparkSession:
-    settings = dict(io.SQL_CONF) | STATE_STORES[params.state_store]
+def open_session(params: FeaturesParams) -> SparkSession:
+    settings = dict(session.SQL_CONF) | STATE_STORES[params.state_store]
     # Pinned by a checkpoint's first start; the same setting for both queries, of which one has no shuffle.
     settings["spark.sql.shuffle.partitions"] = str(params.shuffle_partitions)
-    spark = io.configure(SparkSession.builder, io.APP_CONF, settings)
+    spark = session.configure(SparkSession.builder, session.APP_CONF, settings)
     # A trigger shorter than a batch means back to back; Spark would warn of it three times a second.
-    io.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
+    session.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
     return spark
 
 
@@ -77,25 +68,25 @@ def start(
     spark: SparkSession, contract: Contract, params: FeaturesParams, stop: threading.Event
 ) -> tuple[StreamingQuery, StreamingQuery]:
     """Starts both queries, each on its own checkpoint below `checkpoint_path`."""
-    client = io.java_client(kafka_config(params.kafka))
+    client = java_client(kafka_config(params.kafka))
     schemas = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
     dashed = f"{params.namespace}-" if params.namespace else ""
     group = f"{dashed}spark-{contract.pipeline}-processors"
-    raw = io.read_stream(spark, client, params.raw_topic, params.starting_offsets, group)
+    raw = kafka.read_stream(spark, client, params.raw_topic, params.starting_offsets, group)
     # One task a core and batch instead of one a partition: starting a task costs more than its rows do.
     cores = int(spark.sparkContext.getConf().get("spark.cores.max", "2"))
     observations, _ = decode.decode(raw.coalesce(cores), contract, schemas)
     _, rejects = decode.decode(raw.coalesce(1), contract, schemas)
-    rows = io.framed_rows(
-        feature_rows(observations, contract, params.plan_epoch, params.publish_from_ms).observe(
+    rows = kafka.framed_rows(
+        plans.in_stream(observations, contract, params.plan_epoch, params.publish_from_ms).observe(
             "published", F.count(F.lit(1)).alias("rows")
         ),
         contract.key,
-        io.without_last(contract.schemas["features"], PROCESSING_TIME),
+        kafka.without_last(contract.schemas["features"], plans.PROCESSING_TIME),
         params.features_schema_id,
         "window_end",
     )
-    sink = io.write_options(client, params.features_topic)
+    sink = kafka.write_options(client, params.features_topic)
     partitions = params.shuffle_partitions
 
     def publish(batch: DataFrame, batch_id: int) -> None:
@@ -113,7 +104,7 @@ def start(
         .start()
     )
     rejects_query = (
-        io.framed_rows(
+        kafka.framed_rows(
             rejects.observe("rejected", F.count(F.lit(1)).alias("rows")),
             contract.key,
             contract.schemas["rejects"],
@@ -121,29 +112,12 @@ def start(
         )
         .writeStream.queryName(f"{params.job}-rejects")
         .format("kafka")
-        .options(**io.write_options(client, params.rejects_topic))
+        .options(**kafka.write_options(client, params.rejects_topic))
         .trigger(processingTime=f"{params.rejects_trigger_ms} milliseconds")
         .option("checkpointLocation", f"{params.checkpoint_path}/rejects")
         .start()
     )
     return features_query, rejects_query
-
-
-def feature_rows(
-    observations: DataFrame, contract: Contract, plan_epoch: int, publish_from_ms: int | None = None
-) -> DataFrame:
-    """windows.feature_rows on a stream: with watermark and repeats, and without the processing time, see `stamped`.
-
-    Windows that begin before `publish_from_ms` are held back: a checkpoint begun in mid-stream would publish a part of
-    them under a newer epoch than the whole ones that are there.
-
-    Late by at most the lateness, against everything read in earlier batches, always counts. The engine's filter of
-    repeats drops a time that equals the watermark, so the watermark stays one millisecond below.
-    """
-    late = observations.withWatermark(decode.EVENT_TIME, f"{contract.lateness_ms + 1} milliseconds")
-    once = windows.first_in_stream(late, contract) if contract.duplicates == "engine" else late
-    rows = windows.feature_rows(once, contract, plan_epoch, F.lit(None)).drop(PROCESSING_TIME)
-    return rows if publish_from_ms is None else rows.where(F.unix_millis("window_start") >= publish_from_ms)
 
 
 def in_order(batch: DataFrame, partitions: int) -> DataFrame:
@@ -162,7 +136,7 @@ def stamped(batch: DataFrame, now_ms: int) -> DataFrame:
     As a column of the windows' plan it would be a number in generated code, which changes with each batch: 4,000 lines
     compiled anew in every one, on the driver and on the executors. Bytes are handed to the code from outside.
     """
-    return batch.select("key", F.concat("value", F.lit(io.avro_long(now_ms))).alias("value"))
+    return batch.select("key", F.concat("value", F.lit(kafka.avro_long(now_ms))).alias("value"))
 
 
 def follow(
@@ -193,14 +167,3 @@ def counters(progress: Progress, features: StreamingQuery, rejects: StreamingQue
     both["rejects_lag"] = other.get("lag", 0.0)
     both["rejects_batch_ms"] = other.get("batch_ms", 0.0)
     return both
-
-
-def end(query: StreamingQuery) -> None:
-    """Waits for the running batch, at most END_S, and ends the query. An earlier kill is the supervisor's."""
-    deadline = time.monotonic() + END_S
-    while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
-        time.sleep(END_LOOK_S)
-    query.stop()
-    error = query.exception()
-    if error is not None and STOP_REQUESTED not in str(error):
-        raise error

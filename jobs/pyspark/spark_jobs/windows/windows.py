@@ -1,6 +1,6 @@
 """Sliding windows over decoded observations, as native Spark expressions: the one definition for stream and backfill.
 
-Sits between decode.py, which yields observations, and io.py, which writes rows. Knows a Contract, and nothing of
+Sits between decode.py, which yields observations, and plans.py, which runs it. Knows a Contract, and nothing of
 weather, Kafka, files or of whether it runs in a stream. oracle.py says the same slowly.
 """
 

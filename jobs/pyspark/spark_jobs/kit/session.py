@@ -1,0 +1,76 @@
+"""Spark sessions: what each job sets unless its submission does, and what keeps a driver's log readable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark import SparkConf
+from pyspark.sql import SparkSession
+
+# A length in garbage bytes can claim two gigabytes; without a limit Avro allocates them and the executor dies of it.
+# Must be on the executors' command line (and the driver's, for local runs).
+AVRO_LIMITS = (
+    "-Dorg.apache.avro.limits.string.maxLength=1048576 -Dorg.apache.avro.limits.bytes.maxLength=1048576 "
+    "-Dorg.apache.avro.limits.collectionItems.maxLength=65536"
+)
+
+# What an application needs at its start, unless the submission sets it. Memory, cores and class paths come with the
+# submission; the driver's JVM is up before Python runs, so nothing of it can be set here.
+APP_CONF: Mapping[str, str] = {
+    "spark.executor.extraJavaOptions": f"-XX:+UseSerialGC {AVRO_LIMITS}",
+    "spark.log.level": "WARN",
+    "spark.executor.syncLogLevel.enabled": "true",
+    # A replay makes a batch three times a second for days: the page keeps the last ones only.
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.ui.retainedTasks": "500",
+    "spark.sql.ui.retainedExecutions": "20",
+    "spark.sql.streaming.ui.retainedProgressUpdates": "20",
+    "spark.sql.streaming.ui.retainedQueries": "4",
+    "spark.ui.dagGraph.retainedRootRDDs": "20",
+    "spark.cleaner.periodicGC.interval": "10min",
+}
+
+# Session settings of every job. The last group is latency: what a micro-batch spends beside its rows.
+SQL_CONF: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.redaction.options.regex": "(?i)secret|password|token|jaas|url",
+    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+    "spark.sql.streaming.numRecentProgressUpdates": "10",
+    "spark.sql.streaming.stateStore.maintenanceInterval": "30s",
+    "spark.sql.streaming.minBatchesToRetain": "20",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.ui.explainMode": "simple",
+    "spark.sql.maxPlanStringLength": "2000",
+    "spark.sql.debug.maxToStringFields": "5",
+    "spark.sql.lightweightPlanChangeValidation": "false",
+    # Above 100 columns Spark would give up generated code; a window's sums come near it.
+    "spark.sql.codegen.maxFields": "400",
+}
+
+# Of jobs that read a range of a topic. Spark's default for Kafka is a source of the first generation, which makes
+# objects of each record, then rows of these again; left out of this list, the second serves. The rest is Spark's own.
+BATCH_CONF: Mapping[str, str] = {**SQL_CONF, "spark.sql.sources.useV1SourceList": "avro,csv,json,orc,parquet,text"}
+
+
+def configure(builder: SparkSession.Builder, app_conf: Mapping[str, str], sql_conf: Mapping[str, str]) -> SparkSession:
+    """A session with these settings; an application setting that the submission already carries stays as it is."""
+    given = SparkConf()
+    for key, value in app_conf.items():
+        if not given.contains(key):
+            builder = builder.config(key, value)
+    for key, value in sql_conf.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    # A plan is cut on purpose, see above.
+    quiet(spark, "org.apache.spark.sql.catalyst.util.StringUtils", "org.apache.spark.util.SparkStringUtils")
+    return spark
+
+
+def quiet(spark: SparkSession, *loggers: str) -> None:
+    """Keeps the driver's log free of warnings of these classes that come with every micro-batch."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    log4j = jvm.org.apache.logging.log4j
+    for logger in loggers:
+        log4j.core.config.Configurator.setLevel(logger, log4j.Level.ERROR)
