@@ -22,6 +22,7 @@ from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.params import InferParams
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import Decoder, Encoder
+from ray_jobs.kit.manifest import MANIFEST
 from ray_jobs.ledger.verify import Book
 from ray_jobs.model import heads as model
 from ray_jobs.stream import worker
@@ -76,7 +77,7 @@ def loaded(folder: Path) -> tuple[model.Model, dict[str, str]]:
     """
     fold = Fold(CONTRACT)
     shape = model.shape_of(CONTRACT, fold.input_names, fold.input_units)
-    manifest = json.loads((MODEL / model.MANIFEST).read_text(encoding="utf-8"))
+    manifest = json.loads((MODEL / MANIFEST).read_text(encoding="utf-8"))
     fingerprints = {"fingerprint": model.fingerprint_of(shape), "contract_fingerprint": CONTRACT.fingerprint}
     heads = {name: (MODEL / name).read_text(encoding="utf-8") for name in manifest["files"]}
     model.write(folder, manifest | fingerprints | {"shape": shape}, heads)

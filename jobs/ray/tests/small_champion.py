@@ -47,7 +47,7 @@ def main() -> None:
         make(folder)
     if arguments.get("table"):
         write_sample(Path(arguments["table"]), CONTRACT, FROM, CUT, STATIONS)
-    version = registry.publish(arguments["mlflow"], arguments["model"], folder, {}, {})
+    version = registry.publish(arguments["mlflow"], arguments["model"], folder, {}, {}, "")
     registry.set_alias(arguments["mlflow"], arguments["model"], registry.CHAMPION, version)
     print(json.dumps({"model": arguments["model"], "version": version}))
 

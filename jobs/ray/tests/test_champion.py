@@ -9,8 +9,7 @@ from collections.abc import Callable
 import pytest
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
-from ray_jobs.model.champion import Champion
-from ray_jobs.stream.predict import Scores
+from ray_jobs.model.champion import Champion, Scores
 from tests.scores import FakeModel
 
 

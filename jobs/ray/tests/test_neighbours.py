@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray_jobs.fold.fold import APPLIED, Fold
-from ray_jobs.fold.neighbours import NOBODY, Neighbours, Rings, Tabled, column_of
+from ray_jobs.fold.neighbours import NOBODY, Neighbours, Rings
+from ray_jobs.fold.tabled import Tabled, column_of
 from ray_jobs.generated.contract import Contract, Neighbour
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.state import ring

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.judge.splits import splits_of
 from ray_jobs.kit import table
 from ray_jobs.kit.cluster import Inline
 from ray_jobs.kit.time import HOUR_MS
@@ -141,7 +142,7 @@ def test_fit_rows_alone_come_again_as_a_strangers(made: Made) -> None:
 def test_splits_by_date_keep_their_distance_and_refuse_what_cannot_be() -> None:
     day = 24 * HOUR_MS
     first, calibrate, test, cut = (epoch_ms(x) for x in ("2012-10-15", "2016-01-04", "2016-12-01", "2017-03-01"))
-    splits = samples.splits_of(first, cut, calibrate, test)
+    splits = splits_of(first, cut, calibrate, test)
     assert splits.in_order()
     assert (splits.calibrate_from, splits.calibrate_to, splits.test_from) == (calibrate, test - 3 * day, test)
     assert splits.watch_to == splits.known_to == calibrate - 3 * day == splits.watch_from + 56 * day
@@ -153,8 +154,8 @@ def test_splits_by_date_keep_their_distance_and_refuse_what_cannot_be() -> None:
     found = samples._splits(t_ms, [6 * HOUR_MS], truth, splits)
     assert found.tolist() == [-1, -1, samples.CALIBRATE, samples.CALIBRATE, -1, TEST, TEST]
     for wrong in ((test, calibrate), (calibrate, cut), (first, test), (calibrate, calibrate)):
-        assert not samples.splits_of(first, cut, *wrong).in_order()
-    assert samples.splits_of(first, cut).in_order()
+        assert not splits_of(first, cut, *wrong).in_order()
+    assert splits_of(first, cut).in_order()
 
 
 def test_train_with_dates_calibrates_on_a_split_of_its_own(made: Made, tmp_path: Path) -> None:

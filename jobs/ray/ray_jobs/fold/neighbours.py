@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.state.asof import rule_of
-from ray_jobs.state.ring import NO_VERSION, Cell, StationState
+from ray_jobs.state.ring import Cell, StationState
 
 
 class Near(Protocol):
@@ -123,48 +121,3 @@ class Rings:
                         return found
                 return None
         return self.others.as_of(station, t_ms)
-
-
-class Column(NamedTuple):
-    """One station's cells. `newest[i]` is the row of `ends` and `values` for the newest cell up to `first + i`; -1
-    before the first.
-    """
-
-    first: int
-    newest: NDArray[np.int32]
-    ends: NDArray[np.int64]
-    values: NDArray[np.float64]
-
-
-class Tabled:
-    """Rows of a feature table by cell: arrays only, so that Ray's tasks read one copy in place."""
-
-    def __init__(self, contract: Contract, columns: dict[str, Column]) -> None:
-        self._rule = rule_of(contract)
-        self._columns = columns
-
-    def as_of(self, station: str, t_ms: int) -> Cell | None:
-        column = self._columns.get(station)
-        if column is None:
-            return None
-        first, end = self._rule.span(t_ms)
-        at = min(first - column.first, len(column.newest) - 1)
-        if at < 0:
-            return None
-        row = column.newest[at]
-        window_end = int(column.ends[row])
-        number = (window_end - 1) // self._rule.cell_ms
-        if number <= end:
-            return None
-        return Cell(number, window_end, 0, 0, -1, -1, (NO_VERSION,), tuple(column.values[row].tolist()))
-
-
-def column_of(contract: Contract, ends_ms: NDArray[np.int64], values: NDArray[np.float64]) -> Column:
-    """A station's rows, ascending by window_end and version, as cells. [n], [n, history value]. At least one row."""
-    cells = (ends_ms - 1) // contract.cell_ms
-    last = np.concatenate([cells[1:] != cells[:-1], [True]])
-    cells, ends, values = cells[last], ends_ms[last], values[last]
-    first = int(cells[0])
-    newest = np.full(int(cells[-1]) - first + 1, -1, dtype=np.int32)
-    newest[cells - first] = np.arange(len(cells), dtype=np.int32)
-    return Column(first, np.maximum.accumulate(newest), ends, values)

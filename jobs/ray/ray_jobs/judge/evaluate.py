@@ -25,20 +25,22 @@ import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.fold.fold import Fold
 from ray_jobs.fold.neighbours import NOBODY, Near
+from ray_jobs.fold.tabled import neighbourhood
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError, Reporter
 from ray_jobs.generated.params import EvaluateParams, Mask
 from ray_jobs.judge import card, references, scores, track
 from ray_jobs.judge.references import Series
+from ray_jobs.judge.splits import GAP_MS
 from ray_jobs.kit import registry, table
 from ray_jobs.kit.cluster import Cluster, Pool
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
+from ray_jobs.ledger.verify import TOLERANCE_MS
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model import heads as model_of
 from ray_jobs.model.baseline import Baseline, Floats
 from ray_jobs.model.design import place_of
-from ray_jobs.train import samples
 
 FORMAT = 1
 TEST, CALIBRATE = "test", "calibrate"
@@ -154,8 +156,7 @@ def evaluate(
 
     around: Near = NOBODY
     if contract.sectors:
-        reach = samples.Splits(span.replay_from - contract.depth_ms, 0, 0, 0, 0, span.to_ms)
-        around = samples.neighbourhood(contract, params.table_path, pinned, reach)
+        around = neighbourhood(contract, params.table_path, pinned, span.replay_from - contract.depth_ms, span.to_ms)
     held = (pool.put(_packed(folder)), pool.put(baseline), pool.put(around))
     groups = [names[i : i + STATIONS_PER_TASK] for i in range(0, len(names), STATIONS_PER_TASK)]
     listed = params.masked_by is not None
@@ -218,7 +219,7 @@ def evaluate(
         },
         "masks": {
             "by": params.masked_by,
-            "tolerance_ms": samples.TRUTH_TOLERANCE_MS,
+            "tolerance_ms": TOLERANCE_MS,
             "left_out": {reason: int(sum(j.left_out[i].sum() for j in judged)) for i, reason in enumerate(REASONS)},
         },
         "units": {t: contract.field(t).unit for t in contract.targets},
@@ -259,7 +260,7 @@ def span_of(manifest: Mapping[str, Any], params: EvaluateParams) -> Span:
     if params.split == TEST:
         from_ms, to_ms = test_from, cut
     elif params.split == CALIBRATE and calibrate_from is not None:
-        from_ms, to_ms = calibrate_from, test_from - samples.GAP_MS
+        from_ms, to_ms = calibrate_from, test_from - GAP_MS
     else:
         raise JobError(
             "config_invalid",
@@ -268,7 +269,7 @@ def span_of(manifest: Mapping[str, Any], params: EvaluateParams) -> Span:
         )
     from_ms = from_ms if params.from_ms is None else params.from_ms
     to_ms = to_ms if params.to_ms is None else params.to_ms
-    fit_to = training.get("fit_to_ms", (test_from if calibrate_from is None else calibrate_from) - samples.GAP_MS)
+    fit_to = training.get("fit_to_ms", (test_from if calibrate_from is None else calibrate_from) - GAP_MS)
     if not from_ms < to_ms:
         raise JobError("config_invalid", f"Cannot evaluate from {from_ms} to {to_ms}: expected a span of time")
     # Bands of a running station have adapted before; rows that heads have learnt from would teach them too much.
@@ -303,7 +304,7 @@ def fit_references(contract: Contract, path: str, version: int, span: Span) -> t
     ends = table.floats(found, "window_end")
     longitudes = np.array([place_of(contract, n).longitude for n in names])
     horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
-    fitted = base_of.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS)
+    fitted = base_of.fit(tuple(names), longitudes, series, horizons_ms, TOLERANCE_MS)
     return fitted, int(ends.min()), int(ends.max())
 
 
@@ -404,7 +405,7 @@ def _of_station(
     counts, left_out = _counted(horizons_ms, series, ends, wrong, heads)
     truth = np.where(counts, _truths(horizons_ms, series, ends), np.nan)
     odd = counts & _at(horizons_ms, series, ends, faulty)
-    others = references.forecasts(baseline, series, issued, span.fit_to, horizons_ms, samples.TRUTH_TOLERANCE_MS)
+    others = references.forecasts(baseline, series, issued, span.fit_to, horizons_ms, TOLERANCE_MS)
     inside = (series.t_ms >= span.from_ms) & (series.t_ms < span.to_ms)
     digest = hashlib.sha256(station.encode())
     digest.update(np.ascontiguousarray(series.t_ms[inside]).tobytes())
@@ -433,7 +434,7 @@ def _truths(horizons_ms: list[int], series: Series, ends: NDArray[np.int64]) -> 
     """
     out = np.full((len(ends), series.values.shape[1], len(horizons_ms)), np.nan)
     for j, horizon in enumerate(horizons_ms):
-        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, samples.TRUTH_TOLERANCE_MS)
+        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, TOLERANCE_MS)
         out[:, :, j] = np.where((at >= 0)[:, None], series.values[np.maximum(at, 0)], np.nan)
     return out
 
@@ -442,7 +443,7 @@ def _at(horizons_ms: list[int], series: Series, ends: NDArray[np.int64], flags: 
     """A flag of the series [row, target] at each truth. -> [n, target, horizon], false without a truth."""
     out = np.zeros((len(ends), flags.shape[1], len(horizons_ms)), dtype=bool)
     for j, horizon in enumerate(horizons_ms):
-        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, samples.TRUTH_TOLERANCE_MS)
+        at = base_of.nearest(series.t_ms, ends.astype(np.float64) + horizon, TOLERANCE_MS)
         out[:, :, j] = (at >= 0)[:, None] & flags[np.maximum(at, 0)]
     return out
 

@@ -2,7 +2,7 @@
 
 Sits between train.py / infer.py and one tracking server. Reading goes over plain REST, because importing MLflow's
 client costs an actor 200 MB and three seconds for three requests; publishing uses the client. Announces nothing and
-judges no model: model.py checks shapes. REST: https://mlflow.org/docs/latest/rest-api.html
+judges no model: heads.py checks shapes. REST: https://mlflow.org/docs/latest/rest-api.html
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Any
 
 import requests
 from ray_jobs.generated.job import JobError
-from ray_jobs.judge import card
-from ray_jobs.model.heads import MANIFEST, read_manifest
+from ray_jobs.kit.manifest import MANIFEST, read_manifest
 
 CHAMPION = "champion"
 CARD = "card.html"
@@ -62,8 +61,11 @@ def fetch(mlflow_uri: str, model_name: str, version: str, cache_dir: str) -> tup
     return _fetch(mlflow_uri, model_name, found["model_version"], Path(cache_dir))
 
 
-def publish(mlflow_uri: str, model_name: str, folder: Path, params: dict[str, str], metrics: dict[str, float]) -> str:
-    """One run with its parameters, metrics and artifacts, registered as a new version; the version's number.
+def publish(
+    mlflow_uri: str, model_name: str, folder: Path, params: dict[str, str], metrics: dict[str, float], card: str
+) -> str:
+    """One run with its parameters, metrics, artifacts and `card`, an HTML page, registered as a new version; the
+    version's number.
 
     The version carries the tags `digest`, `fingerprint`, `contract_fingerprint`, and `card`, which names its model card
     among the run's artifacts: a version without one gets no alias.
@@ -88,7 +90,7 @@ def publish(mlflow_uri: str, model_name: str, folder: Path, params: dict[str, st
             params=[Param(name, value) for name, value in sorted(params.items())],
         )
         client.log_artifacts(run_id, str(folder), "model")
-        client.log_text(run_id, card.of_training(manifest, metrics, model_name), CARD)
+        client.log_text(run_id, card, CARD)
         try:
             client.create_registered_model(model_name)
         except MlflowException as error:

@@ -1,8 +1,8 @@
 """Bands that hold what they say: from a model's quantile heads to central intervals, and their adaptation to each
 station.
 
-train.py fits a Calibration on rows no head has learnt from, model.py carries it in the manifest, the actor scales every
-station's bands by how often its own truths fell outside (desk.py keeps that state). Pure: numpy and plain floats, no
+train.py fits a Calibration on rows no head has learnt from, heads.py carries it in the manifest, the actor scales every
+station's bands by how often its own truths fell outside (verify.py keeps that state). Pure: numpy and plain floats, no
 clock, no input or output.
 
 With the heads l < m < u of one forecast, the score of a truth y is how many half-widths it lies from the median:

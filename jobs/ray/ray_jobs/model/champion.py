@@ -11,8 +11,29 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from ray_jobs.generated.job import JobError
-from ray_jobs.stream.predict import Scores
+from ray_jobs.ledger.conformal import Forecast
+
+Floats = NDArray[np.float64]
+
+
+class Scores(Protocol):
+    """What an actor needs of a model. Shapes: stations [n], t_ms [n], inputs [n, input]; see conformal.Forecast."""
+
+    version: str
+    train_from_ms: int
+    train_to_ms: int
+
+    @property
+    def scales(self) -> Floats:
+        """Scale of each band before any station adapts its own. -> [target, horizon, band]."""
+        ...
+
+    def forecast(self, stations: list[str], t_ms: NDArray[np.int64], inputs: Floats) -> Forecast: ...
+
+    def spread(self, station: str, target: str) -> float: ...
 
 
 class Load(Protocol):

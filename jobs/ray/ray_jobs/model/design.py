@@ -1,6 +1,6 @@
 """From a row's input vector to the columns a head splits on, and the base its change is added to.
 
-Between the fold (which owns the inputs) and the LightGBM heads (model.py); training and serving call the same
+Between the fold (which owns the inputs) and the LightGBM heads (heads.py); training and serving call the same
 function. Uses only levels, differences and positions: nothing that depends on how often a station reports, so a head
 trained on hourly rows can serve five-minute windows. What a domain adds are the contract's derived columns: named
 functions of derived/. Pure numpy: no state, no input or output.

@@ -21,15 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError
+from ray_jobs.kit.manifest import FORMAT, MANIFEST, canonical, digest_of, read_manifest
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import Calibration, Forecast, bounds
 from ray_jobs.model.baseline import Baseline, Floats
 from ray_jobs.model.design import Design, Place, place_of
 from ray_jobs.model.linear import Linear
 from ray_jobs.model.sectors import Around, around_of
-
-FORMAT = 3
-MANIFEST = "manifest.json"
 
 
 def shape_of(contract: Contract, input_names: tuple[str, ...], input_units: tuple[str, ...]) -> dict[str, Any]:
@@ -55,7 +53,7 @@ def shape_of(contract: Contract, input_names: tuple[str, ...], input_units: tupl
 
 
 def fingerprint_of(shape: dict[str, Any]) -> str:
-    return hashlib.sha256(_canonical(shape)).hexdigest()
+    return hashlib.sha256(canonical(shape)).hexdigest()
 
 
 def head_file(target: str, horizon_h: int, quantile: float) -> str:
@@ -74,35 +72,6 @@ def write(folder: Path, manifest: dict[str, Any], heads: dict[str, str]) -> dict
     whole["digest"] = digest_of(whole)
     (folder / MANIFEST).write_text(json.dumps(whole, sort_keys=True, indent=1) + "\n", encoding="utf-8")
     return whole
-
-
-def digest_of(manifest: dict[str, Any]) -> str:
-    """SHA-256 over everything a manifest says but its own digest and its parent; head files are in it by their
-    digests.
-    """
-    return hashlib.sha256(_canonical({k: v for k, v in manifest.items() if k not in ("digest", "parent")})).hexdigest()
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder whose files are all as it says. Errors: `model_refused` when one is missing or was
-    changed.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise JobError("model_refused", f'Cannot load model "{folder}": its {MANIFEST} cannot be read') from error
-    if manifest.get("format") != FORMAT:
-        raise JobError(
-            "model_refused", f'Cannot load model "{folder}": expected format {FORMAT}, got {manifest.get("format")}'
-        )
-    _check_digest(folder, MANIFEST, str(manifest.get("digest")), digest_of(manifest))
-    for name, wanted in manifest["files"].items():
-        try:
-            seen = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        except OSError as error:
-            raise JobError("model_refused", f'Cannot load model "{folder}": its file "{name}" is missing') from error
-        _check_digest(folder, name, wanted, seen)
-    return manifest
 
 
 def load(
@@ -247,15 +216,3 @@ class Model:
         station.
         """
         return float(self._baseline.spread_of(self._baseline.rows([station]))[0, self._contract.targets.index(target)])
-
-
-def _check_digest(folder: Path, name: str, wanted: str, seen: str) -> None:
-    if wanted != seen:
-        raise JobError(
-            "model_refused",
-            f'Cannot load model "{folder}": "{name}" has digest {seen[:16]}, its manifest says {wanted[:16]}',
-        )
-
-
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

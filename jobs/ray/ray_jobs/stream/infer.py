@@ -27,8 +27,7 @@ from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError, Reporter, kafka_config
 from ray_jobs.generated.params import InferParams
-from ray_jobs.model.champion import Champion
-from ray_jobs.stream.predict import Scores
+from ray_jobs.model.champion import Champion, Scores
 from ray_jobs.stream.worker import Status, Worker, now_ms
 
 REPORT_S = 1.0

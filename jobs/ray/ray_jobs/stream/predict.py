@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,29 +27,13 @@ from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import Adaptation, Forecast, bounds
 from ray_jobs.ledger.verify import LEDGER, Book, Ledger, Pending, Truth
+from ray_jobs.model.champion import Scores
 from ray_jobs.model.confidence import confidence
 from ray_jobs.state import ring
 from ray_jobs.state.ring import Cell, StationState
 
 Floats = NDArray[np.float64]
 PartitionState = dict[str, StationState]
-
-
-class Scores(Protocol):
-    """What this module needs of a model. Shapes: stations [n], t_ms [n], inputs [n, input]; see model.Forecast."""
-
-    version: str
-    train_from_ms: int
-    train_to_ms: int
-
-    @property
-    def scales(self) -> Floats:
-        """Scale of each band before any station adapts its own. -> [target, horizon, band]."""
-        ...
-
-    def forecast(self, stations: list[str], t_ms: NDArray[np.int64], inputs: Floats) -> Forecast: ...
-
-    def spread(self, station: str, target: str) -> float: ...
 
 
 class Incoming(NamedTuple):

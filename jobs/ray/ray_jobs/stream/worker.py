@@ -26,9 +26,9 @@ from ray_jobs.generated.params import InferParams
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.kit.transactions import aborts, patiently
 from ray_jobs.ledger.records import LedgerRecords
-from ray_jobs.model.champion import Champion
+from ray_jobs.model.champion import Champion, Scores
 from ray_jobs.state.history import GlobalTable, Restoration
-from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer, Scores
+from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
 
 # One limit for everything that holds others back: an open transaction stops every reader of committed records behind
 # it.

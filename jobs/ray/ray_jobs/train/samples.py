@@ -7,17 +7,17 @@ station's own number, so groups and retries change nothing. Knows no LightGBM an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.fold.fold import Fold
-from ray_jobs.fold.neighbours import NOBODY, Near, Tabled, column_of
+from ray_jobs.fold.neighbours import NOBODY, Near
 from ray_jobs.generated.contract import Contract
+from ray_jobs.judge.splits import Splits
 from ray_jobs.kit import table
 from ray_jobs.kit.time import HOUR_MS
+from ray_jobs.ledger.verify import TOLERANCE_MS
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model import linear
 from ray_jobs.model.baseline import Baseline, Floats
@@ -25,11 +25,6 @@ from ray_jobs.model.design import NO_SPREAD, Design, limits_of, place_of
 from ray_jobs.model.linear import Fitted
 from ray_jobs.model.sectors import Around, around_of
 
-# Hourly rows seldom stand exactly h apart; the evaluation counts a pair within ten minutes of the valid time,
-# inclusive.
-TRUTH_TOLERANCE_MS = 600_000
-# Between two splits: what one of them saw must not tell the other of its weather.
-GAP_MS = 72 * HOUR_MS
 FIT, WATCH, TEST, CALIBRATE = 0, 1, 2, 3
 # How much denser than the fit's these rows are drawn: watched ones are few and decide when a head stops; a calibration
 # of many months needs fewer.
@@ -43,37 +38,6 @@ STRANGER_SHARE = 0.75
 # Share of training rows that hear no neighbour at all, and that miss single ones.
 ALONE_SHARE = 0.10
 SILENT_SHARE = 0.05
-
-
-@dataclass(frozen=True)
-class Splits:
-    """Spans of issue times, UTC epoch ms: fit [from, fit_to), watch [watch_from, watch_to) for early stopping,
-    calibrate [calibrate_from, calibrate_to) for the bands, test [test_from, cut). Without a span of its own
-    (`calibrate_from` None) the calibration uses the watched one. A truth belongs to a split only when it lies before
-    the split's own end plus the gap, and before the cut.
-    """
-
-    from_ms: int
-    fit_to: int
-    watch_from: int
-    watch_to: int
-    test_from: int
-    cut: int
-    calibrate_from: int | None = None
-    calibrate_to: int | None = None
-
-    def in_order(self) -> bool:
-        """Whether no span is empty."""
-        times = [self.from_ms, self.fit_to, self.watch_from, self.watch_to]
-        if self.calibrate_from is not None and self.calibrate_to is not None:
-            times += [self.calibrate_from, self.calibrate_to]
-        times += [self.test_from, self.cut]
-        return all(a < b for a, b in pairwise(times))
-
-    @property
-    def known_to(self) -> int:
-        """Where that ends which is fitted: climatology, damping, spreads."""
-        return self.test_from if self.calibrate_from is None else self.watch_to
 
 
 class Samples(NamedTuple):
@@ -95,24 +59,6 @@ class Samples(NamedTuple):
     faults: int
 
 
-def splits_of(first_ms: int, cut_ms: int, calibrate_from: int | None = None, test_from: int | None = None) -> Splits:
-    """By the dates given, with 72 hours between two splits: watched are the last 56 days before the calibration.
-
-    Without them the last 30 days before the cut test, and the 56 days before those watch and calibrate. No span takes
-    more than a fifth of what there is before it.
-    """
-    day = 24 * HOUR_MS
-    fifth = (cut_ms - first_ms) // 5
-    gap = min(GAP_MS, fifth // 4)
-    if test_from is None:
-        test_from = cut_ms - min(30 * day, fifth)
-    end = (test_from if calibrate_from is None else calibrate_from) - gap
-    watch_from = end - min(56 * day, max(end - first_ms, 0) // 4)
-    if calibrate_from is None:
-        return Splits(first_ms, watch_from - gap, watch_from, end, test_from, cut_ms)
-    return Splits(first_ms, watch_from - gap, watch_from, end, test_from, cut_ms, calibrate_from, test_from - gap)
-
-
 def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms: list[int]) -> Floats:
     """What was measured at t + h: the nearest row within ten minutes. [n], [n, target] twice -> [n, target, horizon],
     NaN without.
@@ -122,21 +68,9 @@ def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms:
     clean = np.where(faulty, np.nan, values)
     out = np.full((*values.shape, len(horizons_ms)), np.nan)
     for j, horizon in enumerate(horizons_ms):
-        found = base_of.nearest(t_ms, t_ms + horizon, TRUTH_TOLERANCE_MS)
+        found = base_of.nearest(t_ms, t_ms + horizon, TOLERANCE_MS)
         out[:, :, j] = np.where((found >= 0)[:, None], clean[np.maximum(found, 0)], np.nan)
     return out
-
-
-def neighbourhood(contract: Contract, path: str, version: int, splits: Splits) -> Tabled:
-    """The rows of all stations in the training range, for the fold to look around in."""
-    values = list(contract.history_values)
-    wanted = [contract.key, "window_end", "plan_epoch", "revision", *values]
-    found = table.read(path, version, contract, wanted, splits.from_ms, splits.cut)
-    columns = {}
-    for station, rows in table.by_station(found, contract.key):
-        ends = rows["window_end"].to_numpy().astype(np.int64)
-        columns[station] = column_of(contract, ends, np.stack([table.floats(rows, v) for v in values], axis=1))
-    return Tabled(contract, columns)
 
 
 def of_stations(
@@ -310,7 +244,7 @@ def _splits(t_ms: Floats, horizons_ms: list[int], truth: Floats, splits: Splits)
         split[inside] = name
         limit[inside] = known_to
     for j, horizon in enumerate(horizons_ms):
-        truth[t_ms + horizon + TRUTH_TOLERANCE_MS >= limit, :, j] = np.nan
+        truth[t_ms + horizon + TOLERANCE_MS >= limit, :, j] = np.nan
     split[np.all(np.isnan(truth), axis=(1, 2))] = -1
     return split
 

@@ -5,7 +5,7 @@ baseline (driver) -> fold and samples (a task a group of stations) -> with `tune
 announce the alias move on model-events: TypeScript owns
 that topic and reads the alias after this job ends.
 
-The splits follow from the dates given (samples.Splits): early stopping uses the last eight weeks of the fit, the bands
+The splits follow from the dates given (judge/splits.py): early stopping uses the last eight weeks of the fit, the bands
 are calibrated on a split of their own, and the test split is used once, for the metrics and the promotion. Without
 dates the last month before the cut tests, and the eight weeks before it both stop and calibrate.
 """
@@ -24,15 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.fold.fold import Fold
 from ray_jobs.fold.neighbours import NOBODY
+from ray_jobs.fold.tabled import neighbourhood
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError, Reporter
 from ray_jobs.generated.params import TrainParams
-from ray_jobs.judge import certificate
+from ray_jobs.judge import card, certificate, scores
+from ray_jobs.judge.splits import Splits, splits_of
 from ray_jobs.kit import registry, table
 from ray_jobs.kit.cluster import Cluster, Pool, Race
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import Calibration
+from ray_jobs.ledger.verify import TOLERANCE_MS
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model import heads as model_of
 from ray_jobs.model.baseline import Baseline, Floats
@@ -40,7 +43,7 @@ from ray_jobs.model.bins import binned, labelled
 from ray_jobs.model.design import Design, place_of
 from ray_jobs.model.linear import Linear
 from ray_jobs.train import samples, tuning
-from ray_jobs.train.samples import FIT, WATCH, Samples, Splits
+from ray_jobs.train.samples import FIT, WATCH, Samples
 from ray_jobs.train.tuning import PATIENCE, Rows, Settings, Trials
 
 # Not more than this worse than the champion on the same test month, or the alias stays.
@@ -90,6 +93,7 @@ def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str
             folder,
             _settings(params, trained.manifest["training"]["settings"]),
             metrics,
+            card.of_training(trained.manifest, metrics, params.model_name),
         )
         promoted = rival is None or rival <= TOLERATED_LOSS
         if promoted:
@@ -136,7 +140,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     shared = pool.put(baseline)
     # One copy for all tasks: each of them looks around in all stations.
     around = pool.put(
-        samples.neighbourhood(contract, params.table_path, version, splits) if contract.sectors else NOBODY
+        neighbourhood(contract, params.table_path, version, splits.from_ms, splits.cut) if contract.sectors else NOBODY
     )
     starts = range(0, len(names), STATIONS_PER_TASK)
     jobs = [
@@ -289,7 +293,7 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
             "job_failed", f'Cannot train on "{params.table_path}": expected rows before {params.cut_ms}, found none'
         )
     ends = table.floats(found, "window_end")
-    splits = samples.splits_of(int(ends.min()), params.cut_ms, params.calibrate_from_ms, params.test_from_ms)
+    splits = splits_of(int(ends.min()), params.cut_ms, params.calibrate_from_ms, params.test_from_ms)
     if not splits.in_order():
         raise JobError(
             "config_invalid",
@@ -323,7 +327,7 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
         )
     longitudes = np.array([place_of(contract, n).longitude for n in names])
     horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
-    return base_of.fit(tuple(names), longitudes, series, horizons_ms, samples.TRUTH_TOLERANCE_MS), splits, len(found)
+    return base_of.fit(tuple(names), longitudes, series, horizons_ms, TOLERANCE_MS), splits, len(found)
 
 
 def given(params: TrainParams) -> Settings:
@@ -457,7 +461,7 @@ def measure(contract: Contract, test: Samples, predicted: Floats, input_names: t
     middle = int(np.argmin(np.abs(quantiles - 0.5)))
     for k, target in enumerate(contract.targets):
         now = test.test_inputs[:, input_names.index(contract.target_column(target))]
-        unit = unit_word(contract.field(target).unit)
+        unit = scores.unit_word(contract.field(target).unit)
         for j, horizon in enumerate(contract.horizons_h):
             truth = test.truth[:, k, j].astype(np.float64)
             dap = test.base[:, k, j].astype(np.float64)
@@ -486,11 +490,6 @@ def measure(contract: Contract, test: Samples, predicted: Floats, input_names: t
             ratios.append(mae / dap_mae)
     out["mae_over_dap"] = float(np.mean(ratios)) if ratios else float("nan")
     return out
-
-
-def unit_word(unit: str | None) -> str:
-    """A unit as part of a metric's name: MLflow allows no percent sign there."""
-    return (unit or "1").replace("%", "pct").replace("/", "_per_")
 
 
 def _alone(
