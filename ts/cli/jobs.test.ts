@@ -14,7 +14,7 @@ import { timeOf } from "./backfill.ts";
 import { countersLine, forPipeline } from "./batch.ts";
 import { allJobs } from "./jobs.ts";
 import { fresh } from "./logs.ts";
-import { jobsNamed } from "./submit.ts";
+import { jobNamed } from "./submit.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const home = () => mkdtempSync(join(tmpdir(), "millrace-cli-"));
@@ -36,7 +36,8 @@ async function millrace(words: readonly string[], env: Record<string, string> = 
   return { stdout, stderr, exitCode };
 }
 
-describe("an engine that is down", () => {
+// Each asks a port where nobody listens several times over some seconds before it gives up.
+describe("an engine that is down", { timeout: 60_000 }, () => {
   // Side by side: each is asked a few times before the command gives up.
   it.concurrent.each([
     [["apply"], "schema registry", "http://127.0.0.1:1028"],
@@ -93,6 +94,10 @@ it("allJobs() says what was given up and why, and what nobody watches", async ()
     heartbeat_ms: null,
     stop_ms: 1,
     finite: false,
+    restarts: true,
+    schedule: null,
+    since_ms: 0,
+    asked_ms: null,
     attempt: 0,
   };
   await changeDesired(settings, () => ({
@@ -125,9 +130,12 @@ it("allJobs() says what was given up and why, and what nobody watches", async ()
   });
 });
 
-it("jobsNamed() takes full names and short ones", () => {
+it("jobNamed() takes full names and short ones", () => {
   const settings = settingsOf(root, { home: home(), namespace: "x" });
-  expect(jobsNamed(settings, ["weather-features", "infer"])).toEqual(["features", "infer"]);
+  const features = { pipeline: "weather", job: "features", name: "weather-features" };
+  expect(jobNamed(settings, "weather-features")).toEqual(features);
+  expect(jobNamed(settings, "features")).toEqual(features);
+  expect(() => jobNamed(settings, "x-weather-features")).toThrow("x-weather-features");
 });
 
 it("fresh() gives the lines behind those already printed, and all of a new log", () => {
@@ -149,7 +157,7 @@ describe("what a batch command is asked for", () => {
     const settings = settingsOf("/repo", { home: "/tmp/x" });
     expect(forPipeline(settings, undefined)).toBe(settings);
     expect(forPipeline(settings, "weather").pipeline).toBe("weather");
-    expect(() => forPipeline(settings, "tides")).toThrow('pipeline "tides": expected one of weather');
+    expect(() => forPipeline(settings, "tides")).toThrow('pipeline "tides": expected one of meters, weather');
   });
 
   it("timeOf() takes a date for its first moment in UTC", () => {

@@ -5,25 +5,13 @@ import type { Settings } from "../engines/settings.ts";
 import { JOBS, typeOf } from "../jobs/index.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { supervisorOf } from "../supervise/run.ts";
-import { jobRows, type SupervisedJob } from "../supervise/views.ts";
+import { absentJob, jobRows, type SupervisedJob } from "../supervise/views.ts";
 
 /** Rows of all jobs of the pipeline, those nobody asked for too. */
 export function allJobs(settings: Settings): SupervisedJob[] {
   const known = new Map(jobRows(settings).map((row) => [row.name, row]));
   const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-  return JOBS.map(
-    (job) =>
-      known.get(names.job(job)) ?? {
-        name: names.job(job),
-        engine: typeOf(job).engine,
-        desired: false,
-        state: "stopped",
-        reason: null,
-        submission: null,
-        restarts: null,
-        gave_up: false,
-      },
-  );
+  return JOBS.map((job) => known.get(names.job(job)) ?? absentJob(names.job(job), typeOf(job).engine));
 }
 
 export function printJobs(settings: Settings, json: boolean): void {
@@ -33,11 +21,12 @@ export function printJobs(settings: Settings, json: boolean): void {
     return;
   }
   const supervisor = supervisorOf(settings);
-  for (const { name, engine, desired, state, reason, restarts } of rows) {
+  for (const { name, engine, desired, state, reason, restarts, schedule } of rows) {
     const wanted = desired ? "wanted" : "";
     const again = restarts ? `${restarts} restarts` : "";
+    const times = schedule === null ? "" : `by "${schedule}"`;
     console.log(
-      [name.padEnd(20), engine.padEnd(8), state.padEnd(10), wanted.padEnd(7), again, reason ?? ""]
+      [name.padEnd(20), engine.padEnd(8), state.padEnd(10), wanted.padEnd(7), again, times, reason ?? ""]
         .join(" ")
         .trimEnd(),
     );

@@ -6,10 +6,8 @@ import type { EngineKind, JobHandle } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import type { Settings } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { readBatches } from "../supervise/batch.ts";
 import { readRecords } from "../supervise/run.ts";
-import { jobsNamed } from "./submit.ts";
+import { jobNamed } from "./submit.ts";
 
 interface Options {
   readonly follow: boolean;
@@ -35,8 +33,7 @@ export function logsCommand(settingsOf: (command: Command) => Settings): Command
           "config_invalid",
           `Cannot use --tail "${tail}": expected a whole number above 0`,
         );
-      const job = jobsNamed(settings, [word])[0]!;
-      const name = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job(job);
+      const { name } = jobNamed(settings, word);
       const runners = runnersOf(settings);
       const read = async (count: number) => {
         const found = newest(settings, name);
@@ -70,8 +67,6 @@ export function fresh(before: readonly string[], now: readonly string[]): string
 function newest(settings: Settings, name: string): { engine: EngineKind; handle: JobHandle } | null {
   const record = readRecords(settings)[name];
   if (record?.submission?.handle) return { engine: record.engine, handle: record.submission.handle };
-  const batch = readBatches(settings)[name];
-  if (batch) return batch;
   if (!record?.last) return null;
   const { submission, id } = record.last;
   return { engine: record.engine, handle: { id, submission, params_path: "" } };

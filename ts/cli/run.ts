@@ -15,11 +15,13 @@ export function runCommand(settingsOf: (command: Command) => Settings): Command 
       "Supervises the desired jobs: restarts what dies, adopts what runs; Ctrl-C leaves the jobs running",
     )
     .option("--detach", "return at once and supervise in the background", false)
+    .option("--until-idle", "end once nothing runs and nothing is left to do", false)
     .addHelpText("after", "\nExample:\n  millrace run --detach")
-    .action(async ({ detach }: { detach: boolean }, command: Command) => {
+    .action(async (options: { detach: boolean; untilIdle: boolean }, command: Command) => {
+      const { detach, untilIdle: until_idle } = options;
       const settings = settingsOf(command);
       if (detach) {
-        startSupervisor(settings);
+        startSupervisor(settings, { until_idle });
         const look = await until(
           () => {
             const seen = supervisorOf(settings);
@@ -36,6 +38,10 @@ export function runCommand(settingsOf: (command: Command) => Settings): Command 
       }
       const stop = new AbortController();
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
-      await supervise(settings, { signal: stop.signal, onLine: (line) => console.log(line) });
+      await supervise(settings, {
+        signal: stop.signal,
+        until_idle,
+        onLine: (line) => console.log(line),
+      });
     });
 }

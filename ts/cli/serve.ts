@@ -131,7 +131,7 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
             json: options["json"] === true,
           },
           {
-            jobs: async () => jobRows(settings),
+            jobs: async () => jobRows(settings).filter(({ pipeline }) => pipeline === settings.pipeline),
             signal,
             print: (line) => process.stdout.write(`${line}\n`),
             warn: (line) => process.stderr.write(`${line}\n`),

@@ -5,12 +5,14 @@ import type { JobRunner } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import type { Settings } from "../engines/settings.ts";
 import { JOBS, typeOf } from "../jobs/index.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { pipelineNames, prefixOf } from "../pipelines/index.ts";
 import { readDesired } from "../supervise/desired.ts";
+import { liveSubmissions } from "../supervise/launch.ts";
 import { readRecords, supervisorOf } from "../supervise/run.ts";
 import { stopNamespace } from "../supervise/stop.ts";
 import { untilEnded, withdrawJobs } from "../supervise/submit.ts";
-import { jobsNamed } from "./submit.ts";
+import type { Flags } from "./config.ts";
+import { jobNamed } from "./submit.ts";
 
 /** A job has its own deadline before it is killed; this is for all of them and the kill. */
 const DEADLINE_MS = 120_000;
@@ -26,7 +28,9 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
       const say = (line: string) => {
         if (!json) console.log(line);
       };
-      const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
+      // Without words it is everything in the namespace, or of the pipeline that was named.
+      const only = command.optsWithGlobals<Flags>().pipeline;
+      const ours = (name: string) => only === undefined || name.startsWith(`${only}-`);
       const known = [
         ...new Set([
           ...Object.keys(readDesired(settings)),
@@ -34,8 +38,11 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
             submission ? [name] : [],
           ),
         ]),
-      ].sort();
-      const asked = words.length === 0 ? known : jobsNamed(settings, words).map((job) => names.job(job));
+      ]
+        .filter(ours)
+        .sort();
+      const named = words.map((word) => jobNamed(settings, word));
+      const asked = words.length === 0 ? known : named.map(({ name }) => name);
       if (supervisorOf(settings)) {
         await withdrawJobs(settings, asked);
         await untilEnded(
@@ -43,21 +50,28 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
           asked.filter((job) => known.includes(job)),
           { deadline_ms: DEADLINE_MS, onState: (job, state) => say(`${job}: ${state}`) },
         );
-      } else if (words.length === 0) await stopNamespace(settings, say);
+      } else if (words.length === 0 && only === undefined) await stopNamespace(settings, say);
       else await withdrawJobs(settings, asked);
       // Jobs that run without supervision (--once, or left by a supervisor whose records are gone).
-      for (const job of JOBS)
-        if (words.length === 0 || asked.includes(names.job(job)))
-          await stopStrays(runnersOf(settings)[typeOf(job).engine], `${names.prefix}${names.job(job)}-`, say);
+      const strays =
+        words.length > 0
+          ? named
+          : pipelineNames.flatMap((pipeline) => JOBS.map((job) => ({ job, name: `${pipeline}-${job}` })));
+      for (const { job, name } of strays.filter((stray) => ours(stray.name)))
+        await stopStrays(runnersOf(settings)[typeOf(job).engine], prefixOf(settings.namespace), name, say);
       if (json) console.log(JSON.stringify({ stopped: asked }));
       else if (asked.length === 0) console.log("No job was wanted or running");
     });
 }
 
-async function stopStrays(runner: JobRunner, start: string, say: (line: string) => void): Promise<void> {
-  for (const { handle } of await runner.list())
-    if (handle.submission.startsWith(start)) {
-      await runner.stop(handle, { deadline_ms: 30_000 });
-      say(`stopped ${handle.submission}`);
-    }
+async function stopStrays(
+  runner: JobRunner,
+  prefix: string,
+  job: string,
+  say: (line: string) => void,
+): Promise<void> {
+  for (const { handle } of await liveSubmissions(runner, prefix, job)) {
+    await runner.stop(handle, { deadline_ms: 30_000 });
+    say(`stopped ${handle.submission}`);
+  }
 }

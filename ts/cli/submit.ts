@@ -1,20 +1,21 @@
 // `millrace submit`: adds long-running jobs to the desired state and follows them until they run. Words only; the
 // supervisor does the work, or with --once this process submits and nobody watches.
 
-import { join } from "node:path";
 import { Command } from "commander";
 import { explain, PipelineError } from "../contract/index.ts";
 import { ended } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import type { Settings } from "../engines/settings.ts";
 import { until } from "../ground/until.ts";
 import { JOBS, type JobName, STANDARD, typeOf } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { hashOf, readDesired } from "../supervise/desired.ts";
-import { paramsIn, unique } from "../supervise/run.ts";
-import { planOf, settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
+import { namesOf, pipelineNames } from "../pipelines/index.ts";
+import { always, hashOf, readDesired } from "../supervise/desired.ts";
+import { launchJob, liveSubmissions, paramsFiles } from "../supervise/launch.ts";
+import { submissionOf, unique } from "../supervise/submission.ts";
+import { planOf, portOf, settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
 import { said } from "../supervise/supervisor.ts";
+import { forPipeline } from "./batch.ts";
 import { printJobs } from "./jobs.ts";
 
 interface Options {
@@ -22,40 +23,63 @@ interface Options {
   readonly once: boolean;
   readonly json: boolean;
   readonly wait: string;
+  readonly schedule?: string;
+  readonly now: boolean;
 }
 
-/** Every job of the pipeline by its full name. */
-export function jobsNamed(settings: Settings, words: readonly string[]): JobName[] {
-  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-  return words.map((word) => {
-    const job = JOBS.find((candidate) => names.job(candidate) === word || candidate === word);
-    if (job) return job;
+/** A job by its full name, whatever the pipeline, or by its type alone for the settings' pipeline. */
+export interface NamedJob {
+  readonly pipeline: string;
+  readonly job: JobName;
+  /** `<pipeline>-<job>`. */
+  readonly name: string;
+}
+
+/** Errors: `config_invalid` for a word that names no job. */
+export function jobNamed(settings: Settings, word: string): NamedJob {
+  for (const pipeline of pipelineNames)
+    for (const job of JOBS) {
+      const name = `${pipeline}-${job}`;
+      if (word === name || (word === job && pipeline === settings.pipeline)) return { pipeline, job, name };
+    }
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot use job "${word}": expected one of ${JOBS.map((job) => `${settings.pipeline}-${job}`).join(", ")}${
+      pipelineNames.length > 1 ? `, or the same of ${pipelineNames.join(", ")}` : ""
+    }`,
+  );
+}
+
+/** The jobs named, all of one pipeline, and what stands behind one that takes words: commander has taken the "--" away. */
+function jobsAndRest(settings: Settings, words: readonly string[]) {
+  const named: NamedJob[] = [];
+  let rest: readonly string[] = [];
+  for (const [at, word] of words.entries()) {
+    const job = jobNamed(settings, word);
+    named.push(job);
+    if (typeOf(job.job).words === undefined) continue;
+    rest = words.slice(at + 1);
+    break;
+  }
+  const [pipeline, ...others] = new Set(named.map((job) => job.pipeline));
+  if (others.length > 0)
     throw new PipelineError(
       "config_invalid",
-      `Cannot use job "${word}": expected one of ${JOBS.map((candidate) => names.job(candidate)).join(", ")}`,
+      `Cannot submit ${words.join(", ")}: expected jobs of one pipeline at a time, got ${[pipeline, ...others].join(" and ")}`,
     );
-  });
-}
-
-/** The jobs named, and what stands behind one that takes words: commander has taken the "--" away. */
-function jobsAndRest(settings: Settings, words: readonly string[]): [JobName[], readonly string[]] {
-  const jobs: JobName[] = [];
-  for (const [at, word] of words.entries()) {
-    const job = jobsNamed(settings, [word])[0]!;
-    jobs.push(job);
-    if (typeOf(job).words !== undefined) return [jobs, words.slice(at + 1)];
-  }
-  return [jobs, []];
+  return { pipeline: pipeline ?? settings.pipeline, jobs: named.map(({ job }) => job), rest };
 }
 
 export function submitCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("submit")
     .description(
-      "Submits long-running jobs, all of the pipeline or those named, and follows them until they run",
+      "Submits jobs under supervision and follows them until they run: all long-running ones of the pipeline, or those named",
     )
     .argument("[job...]", "jobs, weather-features; words after -- go to weather-replay")
     .option("--list", "only say which jobs there are and their state", false)
     .option("--once", "submit without supervision: nobody restarts it", false)
+    .option("--schedule <cron>", "for batches: when they are due, five fields of cron in UTC")
+    .option("--now", "for batches: one run now, whatever their schedule", false)
     .option("--wait <seconds>", "how long to wait for the jobs to run", "300")
     .option("--json", "print the result as JSON", false)
     .addHelpText(
@@ -63,17 +87,24 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       "\nExamples:\n  millrace submit\n  millrace submit weather-features\n  millrace submit weather-replay -- samples/us-cities-hourly.csv.gz --speed 3600",
     )
     .action(async (words: string[], options: Options, command: Command) => {
-      const settings = settingsOf(command);
-      if (options.list) return printJobs(settings, options.json);
+      const given = settingsOf(command);
+      if (options.list) return printJobs(given, options.json);
       const wait_s = Number(options.wait);
       if (!(wait_s > 0))
         throw new PipelineError(
           "config_invalid",
           `Cannot use --wait "${options.wait}": expected seconds above 0`,
         );
-      const [jobs, rest] = words.length === 0 ? [[...STANDARD], []] : jobsAndRest(settings, words);
+      const { pipeline, rest, ...named } = jobsAndRest(given, words);
+      const jobs = words.length === 0 ? STANDARD : named.jobs;
+      const settings = forPipeline(given, pipeline);
       for (const job of jobs) {
-        const { words: taken } = typeOf(job);
+        const { words: taken, kind } = typeOf(job);
+        if (kind !== "batch" && (options.now || options.schedule !== undefined))
+          throw new PipelineError(
+            "config_invalid",
+            `Cannot submit "${job}" ${options.now ? "with --now" : "by a schedule"}: expected a batch, it runs all the time`,
+          );
         if (taken !== undefined && rest.length === 0)
           throw new PipelineError("config_invalid", `Cannot submit "${job}": expected ${taken}, got nothing`);
       }
@@ -86,12 +117,20 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       try {
         if (options.once) await submitOnce(settings, jobs, rest, wait_s * 1000, say);
         else {
-          const desired = await submitJobs(settings, kafka, jobs, { words: rest });
+          const desired = await submitJobs(settings, kafka, jobs, {
+            words: rest,
+            now: options.now,
+            ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
+          });
           await untilRunning(settings, desired, {
             deadline_ms: wait_s * 1000,
             signal: stop.signal,
             onState: (job, state) => say(`${job}: ${state}`),
           });
+          for (const job of Object.values(desired)) {
+            const port = portOf(job);
+            if (port !== null) say(`${job.name}: http://${settings.host}:${port}`);
+          }
         }
         if (options.json) printJobs(settings, true);
       } finally {
@@ -110,14 +149,13 @@ async function submitOnce(
   const setting = settingOf(settings);
   const names = namesOf(setting.pipeline, settings.namespace);
   const runners = runnersOf(settings);
-  const params = paramsIn(join(stateDir(settings), "jobs"));
+  const params = paramsFiles(settings);
   const kafka = connectKafka(settings.kafka);
   try {
     for (const job of jobs) {
       const plan = await planOf(setting, kafka, job, { words: rest });
       const runner = runners[plan.launch.engine];
-      const start = `${names.prefix}${plan.name}-`;
-      const twin = (await runner.list()).find(({ handle }) => handle.submission.startsWith(start));
+      const [twin] = await liveSubmissions(runner, names.prefix, plan.name);
       if (twin || readDesired(settings)[plan.name])
         throw new PipelineError(
           "config_invalid",
@@ -125,10 +163,12 @@ async function submitOnce(
             twin ? `${twin.handle.submission} does` : "it is supervised"
           }; run "millrace stop ${plan.name}" first`,
         );
-      const submission = `${start}${hashOf({ ...plan, attempt: 0 })}-${unique()}`;
-      const params_path = params.path(submission);
-      params.write(params_path, { ...plan.params, submission });
-      const handle = await runner.submit({ name: plan.name, submission, params_path, launch: plan.launch });
+      const submission = submissionOf(names.prefix, {
+        job: plan.name,
+        hash: hashOf(always(plan)),
+        unique: unique(),
+      });
+      const handle = await launchJob({ runner, params }, plan, { submission, due_ms: Date.now() });
       say(`${plan.name}: submitted as ${submission}`);
       const look = await until(
         async () => {

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parseRecord } from "../contract/index.ts";
 import { settingsOf } from "../engines/settings.ts";
 import { pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
-import { type DesiredJob, hashOf } from "../supervise/desired.ts";
+import { always, type DesiredJob, hashOf } from "../supervise/desired.ts";
 import { planArchive } from "./archive.ts";
 import { planBackfill } from "./backfill.ts";
 import { planCertify } from "./certify.ts";
@@ -138,7 +138,7 @@ it("processes are told where the settings are, and only a replay may be done", (
 });
 
 it("hashOf() changes with parameters, code and attempt, and with nothing else", () => {
-  const job: DesiredJob = { ...plans("x").features, attempt: 0 };
+  const job: DesiredJob = always(plans("x").features);
   const same: DesiredJob = {
     ...job,
     stop_ms: 1,

@@ -17,5 +17,6 @@ export const serve: JobType = {
   reads: ["predictions", "verifications", "features", "rejects", "progress"],
   writes: ["http"],
   standard: true,
+  listens: true,
   plan: (setting, { port = setting.settings.ports.api }) => planServe(setting, port),
 };

@@ -15,7 +15,7 @@ import { tables } from "../jobs/plan/tables.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { type Archive, archiveOf, reachOf } from "../supervise/archive.ts";
 import { runBatch } from "../supervise/batch.ts";
-import { changeDesired } from "../supervise/desired.ts";
+import { always, changeDesired } from "../supervise/desired.ts";
 import { requirePlace } from "../supervise/place.ts";
 
 import { startSupervisor } from "../supervise/run.ts";
@@ -157,7 +157,7 @@ const OFTEN: Upkeep = { trigger_ms: 1_000, compact_ms: 2_000, vacuum_ms: 4_000 }
 export async function startArchive(line: Line, upkeep: Upkeep = OFTEN): Promise<void> {
   const { settings, signal, log } = line;
   const plan = planArchive(settingOf(settings), { ...ARCHIVE, ...upkeep });
-  const job = { ...plan, attempt: 0 };
+  const job = always(plan);
   await changeDesired(settings, (before) => ({ ...before, [plan.name]: job }));
   startSupervisor(settings);
   await untilRunning(

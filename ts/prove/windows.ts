@@ -10,7 +10,7 @@ import { decided, planBackfill } from "../jobs/backfill.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { runBatch } from "../supervise/batch.ts";
-import { changeDesired } from "../supervise/desired.ts";
+import { always, changeDesired } from "../supervise/desired.ts";
 import { startSupervisor } from "../supervise/run.ts";
 import { planOf, settingOf, untilRunning } from "../supervise/submit.ts";
 import { closeLine, type Line, openLine, python } from "./line.ts";
@@ -120,7 +120,7 @@ async function submit(line: Line, duplicates: "source" | "engine"): Promise<void
     duplicates === "engine" && plan.launch.engine === "spark"
       ? { ...plan.launch, entrypoint: join(settings.root, "jobs", "pyspark", "tests", "engine_features.py") }
       : plan.launch;
-  const desired = await changeDesired(settings, () => ({ [plan.name]: { ...plan, launch, attempt: 0 } }));
+  const desired = await changeDesired(settings, () => ({ [plan.name]: always({ ...plan, launch }) }));
   startSupervisor(settings);
   await untilRunning(settings, desired, {
     deadline_ms: DEADLINE_MS,

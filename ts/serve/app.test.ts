@@ -421,6 +421,10 @@ describe("GET /health", () => {
       submission: "s",
       restarts: 0,
       gave_up: false,
+      pipeline: "weather",
+      schedule: null,
+      due_ms: null,
+      last: null,
     };
     const { app: api, progress } = app({
       needed_jobs: [],

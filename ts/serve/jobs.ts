@@ -1,7 +1,7 @@
 // What the jobs say of themselves (topic job-progress), put beside what the supervisor knows of them.
 // Remembers the newest report of each job and nothing older. Starts, stops and judges no job.
 
-import type { SupervisedJob } from "../supervise/views.ts";
+import { absentJob, type SupervisedJob } from "../supervise/views.ts";
 import { iso } from "./forecast.ts";
 import type { ProgressRecord } from "./records.ts";
 
@@ -9,7 +9,10 @@ import type { ProgressRecord } from "./records.ts";
 export const HEARTBEAT_SILENT_S = 90;
 
 /** A job as the supervisor sees it, and its own newest word. */
-export interface JobRow extends SupervisedJob {
+export interface JobRow extends Omit<SupervisedJob, "due_ms" | "last"> {
+  /** The next time it is due, and how its last submission ended. */
+  readonly due: string | null;
+  readonly last: { readonly at: string; readonly reason: string } | null;
   readonly heartbeat: {
     readonly at: string;
     readonly age_s: number;
@@ -68,6 +71,14 @@ function reported(
   return { state: seen, reason: seen === "failed" ? (message ?? error_code ?? "no reason given") : null };
 }
 
+function row({ due_ms, last, ...view }: SupervisedJob): Omit<JobRow, "heartbeat"> {
+  return {
+    ...view,
+    due: due_ms === null ? null : iso(due_ms),
+    last: last && { at: iso(last.at_ms), reason: last.reason },
+  };
+}
+
 /** Every job either side knows, by name. A job without a supervisor's view has the state it last reported. */
 export function jobRows(views: readonly SupervisedJob[], progress: Progress, now_ms: number): JobRow[] {
   const rows = new Map<string, JobRow>();
@@ -86,16 +97,12 @@ export function jobRows(views: readonly SupervisedJob[], progress: Progress, now
   for (const report of progress.all()) {
     const own = heartbeat(report.job);
     rows.set(report.job, {
-      name: report.job,
-      engine: "unknown",
-      desired: false,
+      ...row(absentJob(report.job, "unknown")),
       ...reported(report, own?.age_s ?? 0),
       submission: report.submission,
-      restarts: null,
-      gave_up: false,
       heartbeat: own,
     });
   }
-  for (const view of views) rows.set(view.name, { ...view, heartbeat: heartbeat(view.name) });
+  for (const view of views) rows.set(view.name, { ...row(view), heartbeat: heartbeat(view.name) });
   return [...rows.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

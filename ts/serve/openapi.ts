@@ -450,6 +450,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       jobs: list(
         object({
           name: string("Name of the job."),
+          pipeline: string("The pipeline it works for."),
           engine: string("spark, ray, process, or unknown."),
           desired: boolean("Whether the desired state wants it running."),
           state: string("As the engine says.", {
@@ -459,6 +460,14 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
           submission: nullable(string("Submission id at the engine.")),
           restarts: nullable(integer("Restarts by the supervisor.")),
           gave_up: boolean("Whether the supervisor stopped trying."),
+          schedule: nullable(string("When a batch is due: five fields of cron in UTC.")),
+          due: nullable(time("The next time it is due.")),
+          last: nullable(
+            object({
+              at: time("When its last submission ended, wall time."),
+              reason: string("How it ended."),
+            }),
+          ),
           heartbeat: nullable(
             object({
               at: time("When the job last spoke, wall time."),

@@ -12,7 +12,7 @@ import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { readApplied, writeApplied } from "./applied.ts";
-import { changeDesired, hashOf, readDesired } from "./desired.ts";
+import { always, changeDesired, hashOf, readDesired } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
 import { writeSettings } from "./namespace.ts";
 import { supervisorOf } from "./run.ts";
@@ -151,7 +151,7 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
   const epoch = checkpoint ? readEpoch(settings, name) : null;
   // Another stateful plan is not a matter of ids: the next submit opens its checkpoint.
   if (checkpoint && epoch?.plan_hash !== checkpoint.plan_hash(setting)) return [];
-  const now = { ...plan(setting, epoch ? { epoch } : {}), attempt: before.attempt };
+  const now = always(plan(setting, epoch ? { epoch } : {}), before.attempt);
   if (hashOf(now) === hashOf(before)) return [];
   await changeDesired(settings, (desired) => (desired[name] ? { ...desired, [name]: now } : desired));
   onStep(`${name} restarts with the new schemas`);

@@ -12,7 +12,7 @@ import { tables } from "../jobs/plan/tables.ts";
 import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requirePlace } from "./place.ts";
-import { unique } from "./run.ts";
+import { unique } from "./submission.ts";
 
 /** First inclusive, end exclusive. */
 export type Span = readonly [first: number, end: number];

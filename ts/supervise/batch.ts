@@ -1,36 +1,23 @@
-// One run of a batch job from its plan to its end: submitted, followed by its own reports, and its failure turned into the
-// error the job itself had. Nobody restarts a batch; whoever asked for it sees how it ends.
+// One run of a batch job from its plan to its end, seen by whoever asked for it: put into the desired state, run by the supervisor,
+// followed by its own reports, and its failure turned into the error the job itself had. The run is the supervisor's: it outlives
+// a terminal that is closed or a command that is killed. Who is interrupted takes the job back.
 
-import { join } from "node:path";
-import { isErrorCode, PipelineError } from "../contract/index.ts";
-import type { EngineKind, JobHandle, JobStatus } from "../engines/job.ts";
+import { type ErrorCode, isErrorCode, PipelineError } from "../contract/index.ts";
+import type { EngineKind } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import { type NamespaceSettings, type Settings, stateDir } from "../engines/settings.ts";
-import { readJson, writeJson } from "../ground/json.ts";
-import { tryLock } from "../ground/lock.ts";
+import type { Settings } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
 import type { Planned } from "../jobs/plan/type.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { hashOf } from "./desired.ts";
-import { toEnd } from "./end.ts";
+import { changeDesired, type DesiredJob, hashOf } from "./desired.ts";
 import { writeSettings } from "./namespace.ts";
 import { followProgress, type Report } from "./progress.ts";
-import { paramsIn, unique } from "./run.ts";
-import { said } from "./supervisor.ts";
-
-export interface Batch {
-  readonly engine: EngineKind;
-  readonly handle: JobHandle;
-}
-
-const path = (settings: NamespaceSettings) => join(stateDir(settings), "batches.json");
-
-/** The newest submission of each batch job, for its log. */
-export function readBatches(settings: NamespaceSettings): Readonly<Record<string, Batch>> {
-  return readJson<Record<string, Batch>>(path(settings)) ?? {};
-}
+import { currentRecords, readRecords, startSupervisor, supervisorOf } from "./run.ts";
+import { readSubmission } from "./submission.ts";
+import { untilEnded, withdrawJobs } from "./submit.ts";
+import { type JobRecord, said } from "./supervisor.ts";
 
 export interface BatchOptions {
   readonly signal: AbortSignal;
@@ -51,28 +38,35 @@ export interface Finished {
 
 const CLOCKS_APART_MS = 600_000;
 /** How long the last report may be behind the engine's word that the job has ended. */
-const LAST_WORDS_MS = 5_000;
+const LAST_REPORT_MS = 5_000;
+const LOOK_MS = 250;
+/** An engine silent for this long is gone: longer than it takes to start one. */
+const SILENT_MS = 120_000;
+/** To end after its current step and a kill after that. */
+const STOP_MS = 120_000;
+
+const UNREACHABLE: Readonly<Record<EngineKind, ErrorCode>> = {
+  spark: "spark_unreachable",
+  ray: "ray_unreachable",
+  process: "job_failed",
+};
 
 /**
  * Runs a batch job to its end. An aborted signal or a missed deadline stops it.
- * Errors: the job's own code when it failed, `job_failed` without one, `job_timed_out`, `config_invalid` when one is running.
+ * Errors: the job's own code when it failed, `job_failed` without one, `job_timed_out`, `config_invalid` when one is running,
+ * `<engine>_unreachable` when its engine does not answer at the start or for two minutes.
  */
 export async function runBatch(settings: Settings, plan: Planned, options: BatchOptions): Promise<Finished> {
   const { signal, deadline_ms, onReport, onState } = options;
   const { name, launch } = plan;
-  const taken = tryLock(join(stateDir(settings), "locks", name));
-  if ("holder" in taken)
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot run job "${name}": expected no other run of it, process ${taken.holder.pid} has one`,
-    );
-  writeSettings(settings);
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const runner = runnersOf(settings)[launch.engine];
-  const params = paramsIn(join(stateDir(settings), "jobs"));
-  const submission = `${names.prefix}${name}-${hashOf({ ...plan, attempt: 0 })}-${unique()}`;
-  const params_path = params.path(submission);
+  // Said at once, instead of by a supervisor that would wait for it.
+  await runner.list();
+  writeSettings(settings);
+  const want = await askForRun(settings, plan);
+  const hash = hashOf({ ...want, due_ms: want.asked_ms });
   let last: Report | null = null;
   let message: string | null = null;
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}${name}` });
@@ -84,72 +78,140 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
     // Its own reports come later than now, whatever the broker's clock says within this.
     from: { timestamp_ms: Date.now() - CLOCKS_APART_MS },
     onReport: (report) => {
-      if (report.submission !== submission) return;
+      const its = readSubmission(names.prefix, report.submission);
+      if (its?.job !== name || its.hash !== hash) return;
       last = report;
       message = report.message ?? message;
       onReport?.(report);
     },
   });
   try {
-    await endRunning(settings, plan, names.prefix);
-    params.write(params_path, { ...plan.params, submission });
-    const handle = await runner.submit({ name, submission, params_path, launch });
-    writeJson(path(settings), {
-      ...readBatches(settings),
-      [name]: { engine: launch.engine, handle } satisfies Batch,
-    });
-    const status = await toEnd(
-      () => runner.status(handle),
-      async () => runner.stop(handle, { deadline_ms: 0 }),
-      { signal, deadline_ms, ...(onState ? { onState } : {}) },
-    );
-    if (status === null)
+    const record = await untilDone(settings, want, hash, { signal, deadline_ms, onState });
+    if (record === null) {
+      await withdrawJobs(settings, [name]);
+      await untilEnded(settings, [name], { deadline_ms: STOP_MS });
       throw new PipelineError(
         "job_timed_out",
         signal.aborted
           ? `Job "${name}" was stopped: expected it to be waited for, was interrupted`
           : `Cannot finish job "${name}": expected it to end within ${deadline_ms / 1000} s, it was stopped`,
       );
-    const end_ms = performance.now() + LAST_WORDS_MS;
+    }
+    if (record.done !== hash)
+      throw await failure(name, record, () =>
+        runner.logs(
+          { id: record.last?.id ?? "", submission: record.last?.submission ?? "", params_path: "" },
+          { tail: 30 },
+        ),
+      );
+    const end_ms = performance.now() + LAST_REPORT_MS;
     while (!hasEnded(last) && performance.now() < end_ms) await pause(100, signal);
-    if (status.state !== "succeeded")
-      throw await failure(name, status, last, () => runner.logs(handle, { tail: 30 }));
-    return { submission, counters: (last as Report | null)?.counters ?? {}, message };
+    return {
+      submission: record.last?.submission ?? "",
+      counters: (last as Report | null)?.counters ?? {},
+      message,
+    };
   } finally {
-    params.remove(params_path);
+    await forget(settings, want);
     await progress.close();
     await kafka.close();
-    taken.lock.release();
   }
 }
 
 const hasEnded = (report: Report | null) =>
   report !== null && ["succeeded", "failed", "stopped"].includes(report.state);
 
-/** A run whose caller was killed goes on by itself: two at once would write the same table or model. */
-async function endRunning(settings: Settings, { name, launch }: Planned, prefix: string): Promise<void> {
-  const runner = runnersOf(settings)[launch.engine];
-  for (const { handle } of await runner.list())
-    if (handle.submission.startsWith(`${prefix}${name}-`)) await runner.stop(handle, { deadline_ms: 0 });
+/** Puts a run into the desired state. Errors: `config_invalid` when an earlier one has not ended. */
+async function askForRun(settings: Settings, plan: Planned): Promise<DesiredJob> {
+  const desired = await changeDesired(settings, (before) => {
+    const {
+      done = null,
+      gave_up = null,
+      ran_ms = null,
+      submission = null,
+    } = readRecords(settings)[plan.name] ?? {};
+    const other = before[plan.name];
+    const rests = other && [done, gave_up].includes(hashOf({ ...other, due_ms: other.asked_ms }));
+    if (other && (submission !== null || (!rests && other.asked_ms !== null)))
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot run job "${plan.name}": expected no other run of it, ${
+          submission?.submission ?? "one that was asked for"
+        } has not ended; wait for it, or run "millrace stop ${plan.name}"`,
+      );
+    // Later than any time that has had its run, whatever became of this machine's clock.
+    const asked_ms = Math.max(Date.now(), (ran_ms ?? 0) + 1);
+    const { schedule = null, since_ms = 0 } = other ?? {};
+    return { ...before, [plan.name]: { ...plan, attempt: 0, schedule, since_ms, asked_ms } };
+  });
+  startSupervisor(settings, { until_idle: true });
+  return desired[plan.name]!;
+}
+
+/** What ended is not wanted any more; what somebody else wants by now stays. */
+async function forget(settings: Settings, { name, asked_ms }: DesiredJob): Promise<void> {
+  await changeDesired(settings, (before) => {
+    const { [name]: job, ...others } = before;
+    return job?.asked_ms === asked_ms && job.schedule === null ? others : before;
+  });
+}
+
+/** The record of the run once it is done or has failed; null when the signal or the deadline came first. */
+async function untilDone(
+  settings: Settings,
+  { name, launch }: DesiredJob,
+  hash: string,
+  {
+    signal,
+    deadline_ms,
+    onState,
+  }: Omit<BatchOptions, "onReport" | "onState"> & {
+    readonly onState: BatchOptions["onState"];
+  },
+): Promise<JobRecord | null> {
+  const end_ms = performance.now() + deadline_ms;
+  let answered_ms = performance.now();
+  let before = "";
+  const tell = (state: string) => {
+    if (state !== before) onState?.(state);
+    before = state;
+  };
+  while (!signal.aborted && performance.now() < end_ms) {
+    // A supervisor that was killed is replaced by one that goes on with the run.
+    if (!supervisorOf(settings)) startSupervisor(settings, { until_idle: true });
+    const record = currentRecords(settings)?.[name];
+    const submission = record?.submission ?? null;
+    if (record && (record.done === hash || record.gave_up === hash)) return record;
+    if (submission?.hash !== hash) {
+      answered_ms = performance.now();
+      tell("waits for the supervisor");
+    } else if (submission.handle === null) tell("submitted");
+    else if (record?.status) {
+      answered_ms = performance.now();
+      tell(said(record.status));
+    } else tell("the engine does not answer; asked again");
+    if (performance.now() - answered_ms >= SILENT_MS)
+      throw new PipelineError(
+        UNREACHABLE[launch.engine],
+        `Cannot follow job "${name}": expected its engine to answer, it has been silent for ${SILENT_MS / 1000} s; the supervisor goes on asking`,
+      );
+    await pause(LOOK_MS, signal);
+  }
+  return null;
 }
 
 async function failure(
   name: string,
-  status: JobStatus,
-  last: Report | null,
+  { last, status }: JobRecord,
   log: () => Promise<string>,
 ): Promise<PipelineError> {
-  const own = last?.state === "failed" ? last : null;
-  if (own?.message)
-    return new PipelineError(
-      own.error_code !== null && isErrorCode(own.error_code) ? own.error_code : "job_failed",
-      own.message,
-      { context: { job: name } },
-    );
+  const code = last?.error_code ?? null;
+  if (last && code !== null && isErrorCode(code))
+    return new PipelineError(code, last.reason.replace(` (${code})`, ""), { context: { job: name } });
   const tail = await log().catch(() => "");
   return new PipelineError(
     "job_failed",
-    `Cannot finish job "${name}": expected success, got ${said(status)}`,
+    `Cannot finish job "${name}": expected success, got ${last?.reason ?? (status ? said(status) : "nothing")}`,
     {
       ...(tail === "" ? {} : { cause: new Error(`its log ends with\n${tail}`) }),
       context: { job: name },

@@ -149,6 +149,8 @@ class World {
   records: Records | null = null;
   names = 0;
   supervisor: Supervisor | null = null;
+  /** What was finished, in order. */
+  finished: string[] = [];
   /** Effects until the next kill; null for none. */
   fuse: number | null = null;
   violations: string[] = [];
@@ -182,7 +184,10 @@ class World {
     });
     const effects: Effects = {
       runners: { spark: runner, ray: runner, process: runner },
-      heartbeats: this.heartbeats,
+      heartbeats: {
+        of: (job) => this.heartbeats.of(job),
+        caughtUp: () => this.heartbeats.caughtUp(),
+      },
       clock: { nowMs: () => this.now_ms },
       desired: () => this.desired,
       store: {
@@ -194,6 +199,10 @@ class World {
       },
       params: { path: (name) => `/p/${name}`, write: () => effect(() => {}), remove: () => {} },
       log: () => {},
+      finish: async ({ name, due_ms }) =>
+        effect(() => {
+          this.finished.push(`${name} ${due_ms}`);
+        }),
       prefix: "ns-",
       unique: () => `u${(this.names++).toString(36)}`,
     };
@@ -232,6 +241,10 @@ const desiredJob = (name: string, attempt = 0): DesiredJob => ({
   heartbeat_ms: null,
   stop_ms: 1_000,
   finite: false,
+  restarts: true,
+  schedule: null,
+  since_ms: 0,
+  asked_ms: null,
 });
 
 type Trouble =
@@ -402,5 +415,130 @@ describe("Supervisor", () => {
     await world.step();
     expect(world.engine.alive().map(({ handle }) => handle.submission)).toEqual([first.handle.submission]);
     expect(world.records).toMatchObject({ "job-a": { submission: { submission: first.handle.submission } } });
+  });
+
+  describe("batches", () => {
+    const MINUTE_MS = 60_000;
+    // NOW is no whole minute: the first due time comes after it.
+    const first = Math.ceil(NOW / MINUTE_MS) * MINUTE_MS;
+    const batch = (times: Partial<DesiredJob>): DesiredJob => ({
+      ...desiredJob("job-a"),
+      finite: true,
+      restarts: false,
+      since_ms: NOW,
+      ...times,
+    });
+    const end = (world: World, status: JobStatus) => {
+      for (const { handle } of world.engine.alive()) {
+        world.engine.set(handle.submission, status);
+        const { submission } = handle;
+        const report = {
+          submission,
+          at_ms: world.now_ms,
+          state: status.state,
+          error_code: null,
+          message: null,
+        };
+        world.heartbeats = { of: () => report, caughtUp: async () => true };
+      }
+    };
+
+    it("one by a schedule runs once for each due time, whatever the supervisor goes through", async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(fc.nat(12), { maxLength: 12 }), async (kills) => {
+          const world = new World();
+          world.desired = { "job-a": batch({ schedule: "* * * * *" }) };
+          for (let second = 0; second < 250; second++) {
+            if (second % 30 === 10) world.fuse = kills[Math.floor(second / 30)] ?? null;
+            if (second % 7 === 0) end(world, { state: "succeeded" });
+            await world.step();
+            world.now_ms += 1_000;
+          }
+          world.fuse = null;
+          for (let i = 0; i < 5; i++) {
+            end(world, { state: "succeeded" });
+            await world.step();
+            world.now_ms += 1;
+          }
+          expect(world.violations).toEqual([]);
+          const due = [...new Set(world.finished)];
+          const times = Array.from({ length: 9 }, (_, i) => first + i * MINUTE_MS).filter(
+            (t) => t <= world.now_ms,
+          );
+          expect(due).toEqual(times.map((time) => `job-a ${time}`));
+          expect(world.engine.submissions).toHaveLength(times.length);
+        }),
+        { numRuns: 20 },
+      );
+    });
+
+    it("one that is still at work when the next time comes is left alone, and one run makes up for the missed", async () => {
+      const world = new World();
+      world.desired = { "job-a": batch({ schedule: "* * * * *" }) };
+      world.now_ms = first;
+      for (let i = 0; i < 20; i++) {
+        await world.step();
+        world.now_ms += 10_000;
+      }
+      expect(world.engine.alive()).toHaveLength(1);
+      expect(world.engine.submissions).toHaveLength(1);
+      end(world, { state: "succeeded" });
+      for (let i = 0; i < 3; i++) await world.step();
+      expect(world.engine.submissions).toHaveLength(2);
+      expect(world.records?.["job-a"]?.submission?.due_ms).toBe(first + 3 * MINUTE_MS);
+    });
+
+    it("one that failed waits for its next time, with the reason kept", async () => {
+      const world = new World();
+      world.desired = { "job-a": batch({ schedule: "* * * * *" }) };
+      world.now_ms = first;
+      await world.step();
+      end(world, { state: "failed", reason: "exit code 1" });
+      for (let i = 0; i < 30; i++) {
+        await world.step();
+        world.now_ms += 1_000;
+      }
+      expect(world.engine.submissions).toHaveLength(1);
+      expect(world.records?.["job-a"]).toMatchObject({ last: { reason: "exit code 1" }, ran_ms: first });
+      world.now_ms = first + MINUTE_MS;
+      await world.step();
+      expect(world.engine.submissions).toHaveLength(2);
+    });
+
+    it("one that its engine has lost is started again for the same time", async () => {
+      const world = new World();
+      world.desired = { "job-a": batch({ asked_ms: NOW }) };
+      await world.step();
+      await world.step();
+      const { submission } = world.engine.alive()[0]!.handle;
+      world.engine.forget(submission);
+      for (let i = 0; i < 40; i++) {
+        await world.step();
+        world.now_ms += 1_000;
+      }
+      const again = world.engine.alive().map(({ handle }) => handle.submission);
+      expect(again).toHaveLength(1);
+      expect(again).not.toContain(submission);
+      expect(world.records?.["job-a"]?.submission?.due_ms).toBe(NOW);
+    });
+
+    it("nothing is left to do once what was asked for has ended, and something is while a schedule stands", async () => {
+      const world = new World();
+      world.desired = { "job-a": batch({ asked_ms: NOW }) };
+      const supervisor = world.start();
+      const idle = async () => {
+        const { idle } = await supervisor.tick();
+        await supervisor.settled();
+        return idle;
+      };
+      expect(await idle()).toBe(false);
+      expect(await idle()).toBe(false);
+      end(world, { state: "succeeded" });
+      await idle();
+      expect(await idle()).toBe(true);
+      expect(world.engine.submissions).toHaveLength(1);
+      world.desired = { "job-a": batch({ schedule: "0 0 1 1 *" }) };
+      expect(await idle()).toBe(false);
+    });
   });
 });

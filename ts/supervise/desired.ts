@@ -3,15 +3,36 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { PipelineError } from "../contract/index.ts";
 import { type NamespaceSettings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
-import { lockWithin } from "../ground/lock.ts";
 import type { Planned } from "../jobs/plan/type.ts";
+import { underLock } from "./namespace.ts";
+import type { Timetable } from "./schedule.ts";
 
-export interface DesiredJob extends Planned {
+export interface DesiredJob extends Planned, Timetable {
   /** Rises when somebody submits the job again although it had been given up. */
   readonly attempt: number;
+}
+
+/** A desired job and the due time a run of it now is for; null for a job that simply should run. */
+export interface DueJob extends DesiredJob {
+  readonly due_ms: number | null;
+}
+
+/** What a file may lack that was written before pipelines shared a namespace and batches were due. */
+const BEFORE = (name: string): Pick<DesiredJob, "pipeline" | "restarts" | keyof Timetable> => ({
+  pipeline: name.split("-")[0]!,
+  restarts: true,
+  ...ALWAYS,
+});
+type StoredJob = Omit<DesiredJob, keyof ReturnType<typeof BEFORE>> & Partial<DesiredJob>;
+
+/** The timetable of a job that simply should run. */
+const ALWAYS: Timetable = { schedule: null, since_ms: 0, asked_ms: null };
+
+/** A plan that simply should run, the given time over. */
+export function always(plan: Planned, attempt = 0): DesiredJob {
+  return { ...plan, ...ALWAYS, attempt };
 }
 
 export type Desired = Readonly<Record<string, DesiredJob>>;
@@ -19,37 +40,35 @@ export type Desired = Readonly<Record<string, DesiredJob>>;
 export const desiredPath = (settings: NamespaceSettings) => join(stateDir(settings), "desired.json");
 
 export function readDesired(settings: NamespaceSettings): Desired {
-  return readJson<Desired>(desiredPath(settings)) ?? {};
+  const stored = readJson<Record<string, StoredJob>>(desiredPath(settings)) ?? {};
+  return Object.fromEntries(Object.entries(stored).map(([name, job]) => [name, { ...BEFORE(name), ...job }]));
 }
 
-/** Writers are done within milliseconds; one that takes this long is stuck. */
-const TURN_MS = 10_000;
-
 /** Changes the desired state; `change` sees what is there now. Errors: `job_timed_out` when another writer does not finish. */
-export async function changeDesired(
+export function changeDesired(
   settings: NamespaceSettings,
   change: (before: Desired) => Desired,
 ): Promise<Desired> {
-  const lock = await lockWithin(join(stateDir(settings), "locks", "desired"), TURN_MS);
-  if (!lock)
-    throw new PipelineError(
-      "job_timed_out",
-      `Cannot change "${desiredPath(settings)}": expected its lock to be free within ${TURN_MS / 1000} s`,
-    );
-  try {
+  return underLock(settings, "desired", () => {
     const before = readDesired(settings);
     const after = change(before);
     if (JSON.stringify(after) !== JSON.stringify(before)) writeJson(desiredPath(settings), after);
     return after;
-  } finally {
-    lock.release();
-  }
+  });
 }
 
-/** Eight characters that tell two ways to run a job apart: launch, parameters, code, attempt. */
-export function hashOf(job: DesiredJob): string {
-  const { launch, params, code, attempt } = job;
-  return createHash("sha256").update(canonical({ launch, params, code, attempt })).digest("hex").slice(0, 8);
+/**
+ * Eight characters that tell two runs of a job apart that may not stand for each other: launch, parameters, code, attempt, and the
+ * time it is due for where there is one.
+ */
+export function hashOf(
+  job: Pick<DesiredJob, "launch" | "params" | "code" | "attempt"> & Partial<Pick<DueJob, "due_ms">>,
+): string {
+  const { launch, params, code, attempt, due_ms } = job;
+  return createHash("sha256")
+    .update(canonical({ launch, params, code, attempt, ...(due_ms == null ? {} : { due_ms }) }))
+    .digest("hex")
+    .slice(0, 8);
 }
 
 function canonical(value: unknown): string {

@@ -7,6 +7,7 @@ import { type Settings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Epoch } from "../jobs/plan/type.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
+import { underLock } from "./namespace.ts";
 
 /** Where a new checkpoint begins. */
 export type Cover = Pick<Epoch, "starting_offsets" | "publish_from_ms">;
@@ -31,8 +32,19 @@ export async function epochOf(
   const epoch: Epoch = before
     ? { plan_hash, plan_epoch: before.plan_epoch + 1, ...(await cover()) }
     : { plan_hash, plan_epoch: 1, starting_offsets: "earliest", publish_from_ms: null };
-  writeJson(path(settings), { ...readJson<Epochs>(path(settings)), [job]: epoch });
-  return epoch;
+  return writeEpoch(settings, job, epoch);
+}
+
+/** Two submits may write at once. Errors: `job_timed_out` when another writer does not finish. */
+function writeEpoch(settings: Settings, job: string, epoch: Epoch): Promise<Epoch> {
+  return underLock(settings, "epochs", () => {
+    const epochs = readJson<Epochs>(path(settings)) ?? {};
+    // Somebody else may have opened it while this one looked where it begins.
+    const other = epochs[job];
+    if (other?.plan_hash === epoch.plan_hash) return other;
+    writeJson(path(settings), { ...epochs, [job]: epoch });
+    return epoch;
+  });
 }
 
 /** The source's own clock, else the time the broker appended it; epoch ms. */

@@ -3,8 +3,10 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
 import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
+import { lockWithin } from "../ground/lock.ts";
 
 /** Writes down the settings of a namespace for its supervisor and its processes. */
 export function writeSettings(given: NamespaceSettings & { readonly pipeline?: string }): void {
@@ -27,4 +29,24 @@ export function namespacesOf(home: string): NamespaceSettings[] {
         settings && stateDir(settings) === join(home, folder) ? [settings] : [],
       )
   );
+}
+
+/** Writers are done within milliseconds; one that takes this long is stuck. */
+const TURN_MS = 10_000;
+
+/**
+ * One read and write of a file of the namespace at a time. Errors: `job_timed_out` when another writer does not finish.
+ */
+export async function underLock<T>(settings: NamespaceSettings, name: string, work: () => T): Promise<T> {
+  const lock = await lockWithin(join(stateDir(settings), "locks", name), TURN_MS);
+  if (!lock)
+    throw new PipelineError(
+      "job_timed_out",
+      `Cannot change "${name}" in "${stateDir(settings)}": expected its lock to be free within ${TURN_MS / 1000} s`,
+    );
+  try {
+    return work();
+  } finally {
+    lock.release();
+  }
 }

@@ -1,11 +1,9 @@
 // The supervisor of one namespace with its real effects: engines, Kafka, files, clock. One at a time, guarded by a lock that
 // survives kill -9. When it ends, the jobs go on; the next one adopts them.
 
-import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { stopMarker } from "../engines/job.ts";
 import { launch } from "../engines/local/process.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
@@ -17,11 +15,13 @@ import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { LIMITS, type Limits } from "./decide.ts";
-import { readDesired } from "./desired.ts";
+import { hashOf, readDesired } from "./desired.ts";
+import { paramsFiles } from "./launch.ts";
 import { logTo } from "./log.ts";
 import { writeSettings } from "./namespace.ts";
 import { followProgress } from "./progress.ts";
-import { type Effects, type Records, Supervisor } from "./supervisor.ts";
+import { unique } from "./submission.ts";
+import { type Records, Supervisor } from "./supervisor.ts";
 
 /** What the supervisor leaves for others to read. */
 export interface StatusFile {
@@ -53,34 +53,21 @@ export function supervisorOf(settings: NamespaceSettings): Identity | null {
   return existsSync(stateDir(settings)) ? holderOf(lockPath(settings)) : null;
 }
 
-/** Six base36 digits of time would wrap in 25 days; eight last until 2059. The rest keeps two of one millisecond apart. */
-export const unique = () => `${Date.now().toString(36)}${randomBytes(3).toString("hex")}`;
-
-/** Parameter files of submissions, below the state folder. */
-export function paramsIn(folder: string): Effects["params"] {
-  return {
-    path: (submission) => join(folder, `${submission}.json`),
-    write: (path, params) => writeJson(path, params),
-    remove(path) {
-      // Only what lies here: an adopted submission may have its parameters in another place, or none.
-      if (!path.startsWith(folder)) return;
-      rmSync(path, { force: true });
-      rmSync(stopMarker(path), { force: true });
-    },
-  };
-}
-
 const LOOK_BACK_MS = 600_000;
 /** Between two looks while something starts, ends or waits. */
 const LOOK_MS = 500;
 /** And while all is well: each look costs the engines' servers some milliseconds on the jobs' own cores. */
 const STEADY_MS = 1_500;
+/** A supervisor that was started for one batch stays a little for the next one. */
+const IDLE_MS = 10_000;
 /** Logs of ended processes that stay. */
 const PROCESS_LOGS = 20;
 
 export interface RunOptions {
   readonly signal: AbortSignal;
   readonly limits?: Limits;
+  /** Ends by itself once nothing runs and nothing that is desired will by itself. */
+  readonly until_idle?: boolean;
   /** Each line of the log as it is written. */
   readonly onLine?: (line: string) => void;
 }
@@ -88,7 +75,7 @@ export interface RunOptions {
 /** Supervises until the signal fires. Errors: `config_invalid` when somebody else does. */
 export async function supervise(
   settings: NamespaceSettings,
-  { signal, limits = LIMITS, onLine }: RunOptions,
+  { signal, limits = LIMITS, until_idle = false, onLine }: RunOptions,
 ): Promise<void> {
   const taken = tryLock(lockPath(settings));
   if ("holder" in taken)
@@ -127,7 +114,7 @@ export async function supervise(
           load: () => readJson<StatusFile>(statusPath(settings))?.records ?? null,
           save: (r) => writeRecords(settings, r),
         },
-        params: paramsIn(join(stateDir(settings), "jobs")),
+        params: paramsFiles(settings),
         log,
         prefix: names.prefix,
         unique,
@@ -135,17 +122,30 @@ export async function supervise(
       limits,
     );
     clearProcessLogs(join(stateDir(settings), "processes"));
-    while (!signal.aborted) {
-      const { steady } = await supervisor.tick();
+    let busy_ms = performance.now();
+    while (!signal.aborted && !(until_idle && performance.now() - busy_ms >= IDLE_MS)) {
+      const { steady, idle } = await supervisor.tick();
+      if (!idle) busy_ms = performance.now();
       await pause(steady ? STEADY_MS : LOOK_MS, signal);
     }
     await supervisor.settled();
-    log(`supervisor ${process.pid} ends; the jobs go on`);
+    log(`supervisor ${process.pid} ends; ${signal.aborted ? "the jobs go on" : "nothing is left to do"}`);
   } finally {
     await progress.close();
     await kafka.close();
     taken.lock.release();
+    // Who asked for a job while this one still held the lock has started nobody.
+    if (until_idle && !signal.aborted && unfinished(settings)) startSupervisor(settings, { until_idle });
   }
+}
+
+/** Whether the desired state holds what has not come to its end. */
+function unfinished(settings: NamespaceSettings): boolean {
+  const records = readRecords(settings);
+  return Object.values(readDesired(settings)).some((want) => {
+    const { done = null, gave_up = null } = records[want.name] ?? {};
+    return ![done, gave_up].includes(hashOf({ ...want, due_ms: want.asked_ms }));
+  });
 }
 
 function clearProcessLogs(folder: string): void {
@@ -156,13 +156,19 @@ function clearProcessLogs(folder: string): void {
   for (const file of logs.slice(PROCESS_LOGS * 2)) rmSync(join(folder, file), { force: true });
 }
 
-/** Starts `millrace run` as a process of its own, unless the namespace has a supervisor. Its output goes beside its log. */
-export function startSupervisor(settings: NamespaceSettings): void {
+/**
+ * Starts `millrace run` as a process of its own, unless the namespace has a supervisor. Its output goes beside its log.
+ * `until_idle`: it ends by itself when nothing is left to do.
+ */
+export function startSupervisor(
+  settings: NamespaceSettings,
+  { until_idle = false }: Pick<RunOptions, "until_idle"> = {},
+): void {
   if (supervisorOf(settings)) return;
   writeSettings(settings);
   launch({
     command: join(settings.root, "bin", "millrace"),
-    args: ["run", "--settings", settingsPath(settings)],
+    args: ["run", ...(until_idle ? ["--until-idle"] : []), "--settings", settingsPath(settings)],
     env: {},
     cwd: settings.root,
     log: join(stateDir(settings), "supervisor.out"),

@@ -7,7 +7,6 @@ import { runnersOf } from "../engines/runners.ts";
 import type { NamespaceSettings } from "../engines/settings.ts";
 import { alive, type Identity } from "../ground/identity.ts";
 import { until } from "../ground/until.ts";
-import { readBatches } from "./batch.ts";
 import { changeDesired } from "./desired.ts";
 import { namespacesOf } from "./namespace.ts";
 import { readRecords, supervisorOf, writeRecords } from "./run.ts";
@@ -45,15 +44,7 @@ export async function stopNamespace(
   const records = readRecords(settings);
   const jobs: string[] = [];
   const problems: string[] = [];
-  const left = [
-    ...Object.values(records).flatMap(({ submission }) => submission ?? []),
-    ...Object.values(readBatches(settings)).map(({ engine, handle }) => ({
-      submission: handle.submission,
-      engine,
-      handle,
-      stop_ms: 0,
-    })),
-  ];
+  const left = Object.values(records).flatMap(({ submission }) => submission ?? []);
   await Promise.all(
     left.map(async ({ submission, engine, handle: known, stop_ms }) => {
       try {

@@ -11,11 +11,12 @@ import type { Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
-import { changeDesired, type Desired, hashOf, readDesired } from "./desired.ts";
+import { changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
 import { covering, epochOf } from "./epoch.ts";
 import { requirePlace } from "./place.ts";
 
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
+import { nextDue, requireSchedule, type Timetable } from "./schedule.ts";
 import { said } from "./supervisor.ts";
 
 /** Digests of the code both engines run. */
@@ -41,6 +42,10 @@ export function settingOf(settings: Settings): Setting {
 export interface Choice {
   /** What stands behind the name of a process on the command line. */
   readonly words?: readonly string[];
+  /** For batches: another schedule than that of their type. */
+  readonly schedule?: string;
+  /** For batches: one run now, whatever the schedule. */
+  readonly now?: boolean;
 }
 
 /**
@@ -55,13 +60,55 @@ export async function planOf(
 ): Promise<Planned> {
   const { settings, pipeline, contract } = setting;
   const names = namesOf(pipeline, settings.namespace);
-  const { checkpoint, places, plan, words: taken } = typeOf(job);
+  const { checkpoint, places, plan, listens, words: taken } = typeOf(job);
   for (const place of places?.(settings) ?? []) await requirePlace(settings, place);
-  if (!checkpoint) return plan(setting, taken === undefined ? {} : { words });
+  if (!checkpoint)
+    return plan(setting, {
+      ...(taken === undefined ? {} : { words }),
+      ...(listens ? { port: freePort(readDesired(settings), pipeline.name, settings.ports.api) } : {}),
+    });
   const epoch = await epochOf(settings, names.job(job), checkpoint.plan_hash(setting), () =>
     covering(kafka, names.topics[checkpoint.topic].topic, checkpoint.span_ms(contract)),
   );
   return plan(setting, { epoch });
+}
+
+/** The wanted port, or the first one after it that no job of another pipeline in the namespace listens on. */
+export function freePort(desired: Desired, pipeline: string, wanted: number): number {
+  const others = Object.values(desired).flatMap((job) =>
+    job.pipeline === pipeline ? [] : (portOf(job) ?? []),
+  );
+  let port = wanted;
+  while (others.includes(port)) port += 1;
+  return port;
+}
+
+/** The port a planned process listens on; null for a job that does not. */
+export function portOf({ launch }: Pick<Planned, "launch">): number | null {
+  if (launch.engine !== "process") return null;
+  const at = launch.arguments.indexOf("--port");
+  return at < 0 ? null : Number(launch.arguments[at + 1]);
+}
+
+/** When a job should run: always, or for a batch by its schedule, or once now when it has none or somebody asks for it. */
+function timetable(
+  job: JobName,
+  { schedule, now = false }: Choice,
+  before: DesiredJob | undefined,
+  ran_ms: number | null,
+): Timetable {
+  const type = typeOf(job);
+  if (type.kind !== "batch") return { schedule: null, since_ms: 0, asked_ms: null };
+  const now_ms = Date.now();
+  const wanted = schedule ?? before?.schedule ?? type.schedule ?? null;
+  if (schedule !== undefined) requireSchedule(schedule);
+  // Later than any time that has had its run, whatever became of this machine's clock.
+  const asked_ms = now || wanted === null ? Math.max(now_ms, (ran_ms ?? 0) + 1) : (before?.asked_ms ?? null);
+  return {
+    schedule: wanted,
+    since_ms: before?.schedule === wanted ? before.since_ms : now_ms,
+    asked_ms,
+  };
 }
 
 /**
@@ -75,23 +122,24 @@ export async function submitJobs(
   choice: Choice = {},
 ): Promise<Desired> {
   const setting = settingOf(settings);
-  const planned: Planned[] = [];
-  for (const job of jobs) planned.push(await planOf(setting, kafka, job, choice));
+  const planned: { readonly job: JobName; readonly plan: Planned }[] = [];
+  for (const job of jobs) planned.push({ job, plan: await planOf(setting, kafka, job, choice) });
   const records = readRecords(settings);
   const desired = await changeDesired(settings, (before) => {
     const after: Record<string, Desired[string]> = { ...before };
-    for (const plan of planned) {
+    for (const { job, plan } of planned) {
+      const { gave_up = null, done = null, ran_ms = null } = records[plan.name] ?? {};
+      const times = timetable(job, choice, before[plan.name], ran_ms);
       const attempt = before[plan.name]?.attempt ?? 0;
-      const again = { ...plan, attempt };
+      const again = { ...plan, ...times, attempt };
       const hash = hashOf(again);
-      const { gave_up = null, done = null } = records[plan.name] ?? {};
       // Asking for it again is a new attempt of what was given up or is done; what runs is left alone.
-      after[plan.name] = gave_up === hash || done === hash ? { ...plan, attempt: attempt + 1 } : again;
+      after[plan.name] = gave_up === hash || done === hash ? { ...again, attempt: attempt + 1 } : again;
     }
     return after;
   });
   startSupervisor(settings);
-  return Object.fromEntries(planned.map(({ name }) => [name, desired[name]!]));
+  return Object.fromEntries(planned.map(({ plan: { name } }) => [name, desired[name]!]));
 }
 
 /** Takes jobs out of the desired state; the supervisor ends them. */
@@ -120,7 +168,10 @@ export async function untilRunning(settings: Settings, desired: Desired, watch: 
     const records = currentRecords(settings);
     if (!records) return { done: false, state: "waits for the supervisor" };
     const record = records[job];
-    const hash = hashOf(want);
+    const { asked_ms, schedule } = want;
+    if (asked_ms === null && schedule !== null)
+      return { done: true, state: `due ${new Date(nextDue(schedule, Date.now()) ?? 0).toISOString()}` };
+    const hash = hashOf({ ...want, due_ms: asked_ms });
     if (record?.done === hash) return { done: true, state: "done" };
     if (record?.gave_up === hash)
       throw new PipelineError("job_failed", `Cannot keep job "${job}" running: it was given up`, {

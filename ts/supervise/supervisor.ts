@@ -14,7 +14,10 @@ import {
   recent,
   type WantedView,
 } from "./decide.ts";
-import { type Desired, type DesiredJob, hashOf } from "./desired.ts";
+import { type Desired, type DueJob, hashOf } from "./desired.ts";
+import { launchJob, liveSubmissions, type ParamsFiles } from "./launch.ts";
+import { dueNow } from "./schedule.ts";
+import { submissionOf } from "./submission.ts";
 
 export interface Submission {
   readonly submission: string;
@@ -27,6 +30,8 @@ export interface Submission {
   readonly running_ms: number | null;
   readonly ending: EndReason | null;
   readonly stop_ms: number;
+  /** The time it was due for; absent or null for a job that simply should run. */
+  readonly due_ms?: number | null;
 }
 
 /** How an earlier submission ended. */
@@ -36,6 +41,8 @@ export interface Ending {
   readonly id: string;
   readonly at_ms: number;
   readonly reason: string;
+  /** The job's own code when it said that it failed. */
+  readonly error_code?: string | null;
 }
 
 export interface JobRecord {
@@ -50,6 +57,8 @@ export interface JobRecord {
   /** Submissions after the first one. */
   readonly restarts: number;
   readonly last: Ending | null;
+  /** The last due time that has had its run, whatever came of it. */
+  readonly ran_ms?: number | null;
 }
 
 export type Records = Readonly<Record<string, JobRecord>>;
@@ -75,12 +84,12 @@ export interface Effects {
   readonly clock: { nowMs(): number };
   readonly desired: () => Desired;
   readonly store: { load(): Records | null; save(records: Records): void };
-  /** Files of one submission: parameters are written before the engine is asked, and removed after the end. */
-  readonly params: {
-    path(submission: string): string;
-    write(path: string, params: object): void;
-    remove(path: string): void;
-  };
+  readonly params: ParamsFiles;
+  /**
+   * What is to be done once a job has succeeded, before it counts as done: repeated until it goes through, so that a kill in between
+   * loses nothing. Must be able to come twice.
+   */
+  readonly finish?: (job: DueJob, submission: string) => Promise<void>;
   readonly log: (line: string) => void;
   /** Start of every submission's name: the namespace's. */
   readonly prefix: string;
@@ -121,13 +130,18 @@ export class Supervisor {
     return Object.fromEntries(this.#records);
   }
 
-  /** One look and one decision; actions go on in the background. `steady`: all that runs is well and nothing is under way. Rejects only when the records cannot be kept, never for an engine that is down. */
-  async tick(): Promise<{ readonly steady: boolean }> {
+  /**
+   * One look and one decision; actions go on in the background. `steady`: all that runs is well and nothing is under way. `idle`:
+   * nothing runs, and nothing that is desired will by itself. Rejects only when the records cannot be kept, never for an engine
+   * that is down.
+   */
+  async tick(): Promise<{ readonly steady: boolean; readonly idle: boolean }> {
     if (this.#fatal !== null) throw this.#fatal;
     const desired = this.#effects.desired();
     await Promise.all([...this.#records.keys()].map((job) => this.#look(job)));
+    const due = this.#due(desired);
     const wanted = new Map<string, WantedView>();
-    for (const [job, want] of Object.entries(desired))
+    for (const [job, want] of due)
       wanted.set(job, { hash: hashOf(want), heartbeat_ms: want.heartbeat_ms, finite: want.finite });
     const judge = (): Action[] => {
       const actual = new Map([...this.#records.keys()].map((job) => [job, this.#view(job)] as const));
@@ -140,12 +154,34 @@ export class Supervisor {
       const heard = await this.#effects.heartbeats.caughtUp();
       actions = judge().filter((action) => heard || !silent(action));
     }
-    for (const action of actions) this.#start(action, desired[action.job] ?? null);
+    for (const action of actions) this.#start(action, due.get(action.job) ?? null);
     this.#save();
     const steady = [...this.#records.values()].every(
       ({ submission, status }) => submission === null || status?.state === "running",
     );
-    return { steady: steady && actions.length === 0 && this.#busy.size === 0 };
+    const quiet = actions.length === 0 && this.#busy.size === 0;
+    const rests = ([job, want]: [string, DueJob]) => {
+      const { done = null, gave_up = null } = this.#records.get(job) ?? {};
+      return [done, gave_up].includes(hashOf(want));
+    };
+    const idle =
+      [...this.#records.values()].every(({ submission }) => submission === null) &&
+      Object.values(desired).every(({ schedule }) => schedule === null) &&
+      [...due].every(rests);
+    return { steady: steady && quiet, idle: idle && quiet };
+  }
+
+  /** The jobs that should run now. A run that goes on keeps the time it was due for until it has ended. */
+  #due(desired: Desired): Map<string, DueJob> {
+    const now_ms = this.#effects.clock.nowMs();
+    const due = new Map<string, DueJob>();
+    for (const [job, want] of Object.entries(desired)) {
+      const { submission = null, ran_ms = null } = this.#records.get(job) ?? {};
+      const timed = want.schedule !== null || want.asked_ms !== null;
+      const due_ms = timed ? (submission?.due_ms ?? dueNow(want, ran_ms, now_ms)) : null;
+      if (!timed || due_ms !== null) due.set(job, { ...want, due_ms });
+    }
+    return due;
   }
 
   /** Resolves once no action is under way. */
@@ -214,7 +250,7 @@ export class Supervisor {
     };
   }
 
-  #start(action: Action, want: DesiredJob | null): void {
+  #start(action: Action, want: DueJob | null): void {
     const { job } = action;
     if (action.kind === "submit" && want && !this.#records.has(job))
       this.#records.set(job, EMPTY(want.launch.engine));
@@ -231,17 +267,18 @@ export class Supervisor {
     this.#busy.set(job, work);
   }
 
-  async #carryOut(action: Action, want: DesiredJob | null): Promise<void> {
+  async #carryOut(action: Action, want: DueJob | null): Promise<void> {
     switch (action.kind) {
       case "submit":
         if (want) await this.#submit(action.job, want);
         return;
       case "find":
-        return this.#find(action.job);
+        return this.#find(action.job, want);
       case "stop":
         return this.#stop(action.job, action.reason, action.kill);
       case "close":
-        return this.#close(action.job, action.failure, action.done);
+        if (action.done && want) await this.#finish(want);
+        return this.#close(action.job, want, action.failure, action.done);
       case "give_up":
         if (!want) return;
         this.#change(action.job, { gave_up: hashOf(want) });
@@ -250,14 +287,14 @@ export class Supervisor {
     }
   }
 
-  async #submit(job: string, want: DesiredJob): Promise<void> {
-    const { runners, params, clock, log, unique } = this.#effects;
+  async #submit(job: string, want: DueJob): Promise<void> {
+    const { runners, params, clock, log, unique, prefix } = this.#effects;
     const engine = want.launch.engine;
     const runner = runners[engine];
     const hash = hashOf(want);
-    let running: Awaited<ReturnType<typeof this.adoptable>>;
+    let running: Awaited<ReturnType<typeof liveSubmissions>>;
     try {
-      running = await this.adoptable(job, runner);
+      running = await liveSubmissions(runner, prefix, job);
     } catch (error) {
       // Who cannot be asked what runs is not asked to run more.
       this.#change(job, { engine, status: null });
@@ -284,13 +321,14 @@ export class Supervisor {
           running_ms: null,
           ending: null,
           stop_ms: want.stop_ms,
+          due_ms: want.due_ms,
         },
       });
       log(`${job}: adopts ${first.handle.submission}`);
       this.#save();
       return;
     }
-    const submission = `${this.#effects.prefix}${job}-${hash}-${unique()}`;
+    const submission = submissionOf(prefix, { job, hash, unique: unique() });
     const params_path = params.path(submission);
     const intended: Submission = {
       submission,
@@ -302,6 +340,7 @@ export class Supervisor {
       running_ms: null,
       ending: null,
       stop_ms: want.stop_ms,
+      due_ms: want.due_ms,
     };
     this.#change(job, {
       engine,
@@ -317,31 +356,17 @@ export class Supervisor {
     // Written down first: whoever comes after a kill between here and the answer looks before submitting again.
     this.#save();
     try {
-      params.write(params_path, { ...want.params, ...(want.params ? { submission } : {}) });
-      const handle = await runner.submit({ name: job, submission, params_path, launch: want.launch });
+      const handle = await launchJob({ runner, params }, want, { submission, due_ms: want.due_ms });
       this.#change(job, { submission: { ...intended, handle } });
       this.#save();
       log(`${job}: submitted as ${submission}`);
     } catch (error) {
       log(`${job}: ${(error as Error).message}`);
-      if (error instanceof PipelineError && REFUSED.has(error.code)) this.#close(job, error.message);
+      if (error instanceof PipelineError && REFUSED.has(error.code)) this.#close(job, want, error.message);
     }
   }
 
-  /** Live submissions of a job in this namespace, whoever made them. Their names carry their hash. */
-  async adoptable(
-    job: string,
-    runner: JobRunner,
-  ): Promise<{ readonly handle: JobHandle; readonly hash: string }[]> {
-    const start = `${this.#effects.prefix}${job}-`;
-    return (await runner.list()).flatMap(({ handle }) => {
-      if (!handle.submission.startsWith(start)) return [];
-      const found = /^([0-9a-f]{8})-[0-9a-z]+$/.exec(handle.submission.slice(start.length));
-      return found ? [{ handle, hash: found[1]! }] : [];
-    });
-  }
-
-  async #find(job: string): Promise<void> {
+  async #find(job: string, want: DueJob | null): Promise<void> {
     const { submission } = this.#record(job);
     if (!submission) return;
     const handle = await this.#effects.runners[submission.engine].find(submission.submission);
@@ -350,7 +375,17 @@ export class Supervisor {
         submission: { ...submission, handle: { ...handle, params_path: submission.params_path } },
       });
       this.#effects.log(`${job}: adopts ${submission.submission}`);
-    } else this.#close(job, "the engine has not taken it");
+      return;
+    }
+    // A batch may have come to its end before anybody looked: its own last report tells, once all reports are read.
+    if (want?.finite && want.params && !(await this.#effects.heartbeats.caughtUp())) return;
+    const report = this.#effects.heartbeats.of(job);
+    const state = report?.submission === submission.submission ? report.state : null;
+    if (want?.finite && state === "succeeded") {
+      await this.#finish(want);
+      this.#close(job, want, null, true);
+    } else if (state === "failed") this.#close(job, want, "it failed before it was seen");
+    else this.#close(job, null, "the engine has not taken it");
   }
 
   async #stop(job: string, reason: EndReason, kill: boolean): Promise<void> {
@@ -366,7 +401,13 @@ export class Supervisor {
     });
   }
 
-  #close(job: string, failure: string | null, done = false): void {
+  async #finish(want: DueJob): Promise<void> {
+    const { submission } = this.#record(want.name);
+    if (submission) await this.#effects.finish?.(want, submission.submission);
+  }
+
+  /** `want`: the job as it should run; null when a failure says nothing about it. */
+  #close(job: string, want: DueJob | null, failure: string | null, done = false): void {
     const record = this.#record(job);
     const { submission } = record;
     if (!submission) return;
@@ -383,12 +424,23 @@ export class Supervisor {
         : (own ?? (submission.ending ? `${submission.ending}: ${failure}` : failure));
     this.#effects.params.remove(submission.params_path);
     this.#unknown_ms.delete(job);
+    // A batch that failed is not tried again, unless its engine lost it.
+    const lost = record.status?.state === "unknown" || submission.ending === "never ran";
+    const final = failure !== null && want?.restarts === false && !lost;
     this.#change(job, {
       submission: null,
       status: record.status,
       done: done ? submission.hash : null,
+      ...(final ? { gave_up: submission.hash } : {}),
+      ...(done || final ? { ran_ms: submission.due_ms ?? null } : {}),
       failures: failure === null ? record.failures : [...recent(record.failures, at_ms, this.#limits), at_ms],
-      last: { submission: submission.submission, id: submission.handle?.id ?? "", at_ms, reason },
+      last: {
+        submission: submission.submission,
+        id: submission.handle?.id ?? "",
+        at_ms,
+        reason,
+        error_code: own === null ? null : (heartbeat?.error_code ?? null),
+      },
     });
     this.#effects.log(`${job}: ${submission.submission} has ended: ${reason}`);
   }

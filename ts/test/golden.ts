@@ -11,7 +11,14 @@ import { jumpingClock } from "../ground/clock.ts";
 import { type FakeKafka, fakeKafka } from "../kafka/fake.ts";
 import { type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf, SCHEMA_NAMES, type SchemaName, TOPICS } from "../pipelines/index.ts";
+import {
+  namesOf,
+  pipelineNames,
+  pipelineOf,
+  SCHEMA_NAMES,
+  type SchemaName,
+  TOPICS,
+} from "../pipelines/index.ts";
 import { type Place, type Reject, rejectId, resend } from "../source/rejects.ts";
 import { feed } from "../source/replay/feed.ts";
 import { fileInput } from "../source/replay/input.ts";
@@ -50,9 +57,14 @@ async function contract() {
   const { fingerprint, plan_hash, schemas } = weather.contract;
   const digest = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
   const avro = join(ROOT, "schemas", "avro");
+  const foreign = pipelineNames
+    .map((name) => pipelineOf(name).pipeline)
+    .flatMap(({ name, observation }) => (name === weather.pipeline.name ? [] : [`${observation}.avsc`]));
   const files = ["generated", "records"].flatMap((folder) =>
     readdirSync(join(avro, folder))
-      .filter((file) => folder === "records" || file.startsWith(`${weather.pipeline.name}_`))
+      .filter((file) =>
+        folder === "records" ? !foreign.includes(file) : file.startsWith(`${weather.pipeline.name}_`),
+      )
       .sort()
       .map((file) => [`${folder}/${file}`, digest(readFileSync(join(avro, folder, file)))]),
   );

@@ -42,6 +42,7 @@ export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   "@hono/node-server": ["serve"],
   "prom-client": ["serve"],
   commander: ["cli"],
+  croner: ["supervise"],
   listr2: ["cli"],
   axios: ["ground"],
   fflate: ["engines"],

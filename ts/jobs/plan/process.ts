@@ -30,5 +30,6 @@ export function asProcess(
     heartbeat_ms: null,
     stop_ms,
     finite,
+    restarts: true,
   };
 }

@@ -24,5 +24,6 @@ export function onRay(
     heartbeat_ms: kind === "stream" ? HEARTBEAT_MS : null,
     stop_ms: STOP_MS,
     finite: kind === "batch",
+    restarts: kind === "stream",
   };
 }

@@ -64,6 +64,7 @@ export function onSpark(
     heartbeat_ms: KINDS[kind].heartbeat_ms,
     stop_ms: STOP_MS,
     finite: kind === "batch",
+    restarts: kind === "stream",
   };
 }
 

@@ -88,6 +88,8 @@ export interface Planned {
   readonly stop_ms: number;
   /** Whether it may succeed and is done then: a batch, the replay of a file. Any other job that ends by itself has failed. */
   readonly finite: boolean;
+  /** Whether it is tried again after a failure of its own; a batch is not. */
+  readonly restarts: boolean;
 }
 
 /** One job type. */
@@ -116,6 +118,8 @@ export interface JobType {
   readonly places?: (settings: Settings) => readonly string[];
   /** What stands behind its name on a command line, for messages; absent for a job that takes no words. */
   readonly words?: string;
+  /** Whether it listens on a port of its own: two pipelines of a namespace get one each. */
+  readonly listens?: true;
   /** When a scheduled batch is due: five fields of cron in UTC. Absent for a job that runs only when it is asked for. */
   readonly schedule?: string;
   /** Errors: `config_invalid` for a batch that must be told more than this, naming its command. */

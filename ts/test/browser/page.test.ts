@@ -71,6 +71,10 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
       submission: "s",
       restarts: 0,
       gave_up: false,
+      pipeline: "weather",
+      schedule: null,
+      due_ms: null,
+      last: null,
     };
     serving = await startApi({
       contract: CONTRACT,

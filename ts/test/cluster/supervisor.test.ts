@@ -35,6 +35,10 @@ const common = {
   heartbeat_ms: null,
   stop_ms: 20_000,
   finite: false,
+  restarts: true,
+  schedule: null,
+  since_ms: 0,
+  asked_ms: null,
   attempt: 0,
 };
 const jobs: Record<EngineKind, DesiredJob> = {
