@@ -1,7 +1,6 @@
 // The generator as one call: everything rendered, then written or compared. Called by `millrace generate` and by main.ts.
 
 import { definitions } from "../pipelines/definitions.ts";
-import { FIXTURES, GOLDEN, goldenLayout } from "./fixtures/index.ts";
 import { type Difference, differences, write } from "./folder.ts";
 import { definition, ENGINES, type Files, LAYOUT, pipelineFiles, sharedFiles } from "./render.ts";
 
@@ -13,7 +12,6 @@ export const FOLDERS: readonly string[] = [
   "ts/jobs/generated",
   "docs/generated",
   ...ENGINES.map(LAYOUT.engine),
-  GOLDEN,
 ];
 
 /** Every generated file of the repository, in memory. Errors: `contract_rejected`. */
@@ -21,7 +19,6 @@ export function render(root: string): Files {
   return new Map([
     ...sharedFiles(root),
     ...definitions.flatMap((pipeline) => [...pipelineFiles(root, definition(pipeline), LAYOUT)]),
-    ...FIXTURES.flatMap((fixture) => [...pipelineFiles(root, fixture, goldenLayout(fixture))]),
   ]);
 }
 

@@ -103,8 +103,7 @@ export function pipelineModule(
   return text([
     ...header.map((line) => `// ${line}`),
     "",
-    // Two folders up and down again: right from ts/pipelines/generated and from where golden output lies.
-    'import type { Contract } from "../../pipelines/contract.ts";',
+    `import type { Contract } from ${JSON.stringify("../contract.ts")};`,
     ...interfaces(records),
     "",
     "export const CONTRACT = {",

@@ -82,6 +82,8 @@ export interface Pipeline {
     readonly datums: Readonly<Record<string, readonly [number, number]>>;
   };
   readonly topics: { readonly partitions: number };
+  /** Consumer group of the inference actors where its users have a name for it; else `ray-<pipeline>-inference`. */
+  readonly inference_group?: string;
   readonly resources: {
     readonly features: {
       readonly cores: number;

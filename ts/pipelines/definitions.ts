@@ -2,6 +2,7 @@
 // contracts too and therefore needs generated files to exist.
 
 import type { Pipeline } from "./define.ts";
+import { meters } from "./meters.ts";
 import { weather } from "./weather.ts";
 
-export const definitions: readonly Pipeline[] = [weather];
+export const definitions: readonly Pipeline[] = [meters, weather];

@@ -4,7 +4,9 @@
 import { PipelineError } from "../contract/index.ts";
 import type { Contract } from "./contract.ts";
 import type { Pipeline } from "./define.ts";
+import { CONTRACT as metersContract } from "./generated/meters.ts";
 import { CONTRACT as weatherContract } from "./generated/weather.ts";
+import { meters } from "./meters.ts";
 import { weather } from "./weather.ts";
 
 export { type Contract, SCHEMA_NAMES, type SchemaName } from "./contract.ts";
@@ -12,6 +14,7 @@ export type { FeatureKind, Pipeline, Station } from "./define.ts";
 export {
   type Names,
   namesOf,
+  prefixOf,
   subjectsOf,
   TOPICS,
   type Topic,
@@ -24,6 +27,7 @@ export interface Registered {
 }
 
 const PIPELINES: Readonly<Record<string, Registered>> = {
+  meters: { pipeline: meters, contract: metersContract },
   weather: { pipeline: weather, contract: weatherContract },
 };
 

@@ -67,16 +67,26 @@ const busy = {
 };
 
 /**
- * All names of a pipeline in a namespace. Hyphens only: Kafka's metrics confuse dots and underscores.
- * Errors: `config_invalid` for a namespace that breaks its rule.
+ * Start of every derived name: empty, or the namespace and a hyphen. Errors: `config_invalid` for a namespace that breaks its rule.
  */
-export function namesOf(pipeline: Pick<Pipeline, "name" | "topics">, namespace: string): Names {
+export function prefixOf(namespace: string): string {
   if (!NAMESPACE.holds(namespace))
     throw new PipelineError(
       "config_invalid",
       `Cannot use namespace "${namespace}": expected ${NAMESPACE.words}`,
     );
-  const prefix = namespace === "" ? "" : `${namespace}-`;
+  return namespace === "" ? "" : `${namespace}-`;
+}
+
+/**
+ * All names of a pipeline in a namespace. Hyphens only: Kafka's metrics confuse dots and underscores.
+ * Errors: `config_invalid` for a namespace that breaks its rule.
+ */
+export function namesOf(
+  pipeline: Pick<Pipeline, "name" | "topics" | "inference_group">,
+  namespace: string,
+): Names {
+  const prefix = prefixOf(namespace);
   const { partitions } = pipeline.topics;
   const topic = (
     name: string,
@@ -107,7 +117,7 @@ export function namesOf(pipeline: Pick<Pipeline, "name" | "topics">, namespace: 
     job: own,
     groups: {
       spark: `${prefix}spark-${pipeline.name}-processors`,
-      ray: `${prefix}ray-ml-inference`,
+      ray: `${prefix}${pipeline.inference_group ?? `ray-${pipeline.name}-inference`}`,
       dashboard: `${prefix}dashboard-consumers`,
     },
     model: `${prefix}${pipeline.name}`,

@@ -59,6 +59,7 @@ export const weather = definePipeline({
     // forgotten to.
     datums: { pressure: [870, 1085] },
   },
+  inference_group: "ray-ml-inference",
   topics: { partitions: 4 },
   resources: {
     features: {

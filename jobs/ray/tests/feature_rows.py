@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ray_jobs.generated.contract import Contract
 
 HOUR_MS = 3_600_000
-METERS = Path(__file__).resolve().parents[3] / "ts/codegen/golden/meters/ray/meters_contract.py"
+METERS = Path(__file__).resolve().parents[3] / "jobs/ray/ray_jobs/generated/meters_contract.py"
 Row = dict[str, Any]
 
 
