@@ -3,9 +3,9 @@
 
 import { type Clock, wallClock } from "../ground/clock.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { SPAN_OF_LATENESS } from "../source/replay/batches.ts";
 import { feed } from "../source/replay/feed.ts";
 import { syntheticInput, syntheticTime } from "../source/replay/synthetic.ts";
+import { SPAN_OF_LATENESS } from "../source/send/target.ts";
 import type { Line } from "./live.ts";
 
 export interface BacklogOptions {

@@ -6,9 +6,9 @@ import type { Decoder } from "../contract/index.ts";
 import { type Clock, wallClock } from "../ground/clock.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { SourceContract } from "../source/formats/cells.ts";
-import { SPAN_OF_LATENESS } from "../source/replay/batches.ts";
-import { feed, type Target } from "../source/replay/feed.ts";
+import { feed } from "../source/replay/feed.ts";
 import { syntheticInput, syntheticTime } from "../source/replay/synthetic.ts";
+import { SPAN_OF_LATENESS, type Target } from "../source/send/target.ts";
 import { Pairing, type Summary, summary } from "./latency.ts";
 
 /** What the bench reads of a prediction; times are epoch ms. */

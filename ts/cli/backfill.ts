@@ -1,6 +1,7 @@
 // `millrace backfill`: feature rows of the past into the feature table, from a file, from the folder of a data set, from the
 // archive, or from what the raw topic still holds. Stages what is no topic, submits the Spark batch job and shows how it goes; computes nothing.
 
+import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
@@ -81,7 +82,10 @@ export async function backfill(
         : kaggleInput({ folder: flags.data, contract, ...span, onBad });
     const folder = join(stateDir(settings), "staged");
     mkdirSync(folder, { recursive: true });
-    const path = join(folder, `${(await input.fingerprint()).slice(0, 16)}.avro`);
+    const digest = createHash("sha256")
+      .update(await input.fingerprint())
+      .digest("hex");
+    const path = join(folder, `${digest.slice(0, 16)}.avro`);
     const staged = await stage(input, path, contract.schemas.observation, onStaging);
     onStaged?.(staged.rows, bad, repeats);
     if (staged.rows === 0)

@@ -13,7 +13,8 @@ import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
 import { type Contract, type Names, namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
-import { readCursor } from "../source/replay/feed.ts";
+import { positionOf } from "../source/replay/position.ts";
+import { readCursor } from "../source/send/cursor.ts";
 import { targetOf } from "../source/send/target.ts";
 import { apply } from "../supervise/apply.ts";
 import { stopNamespace } from "../supervise/stop.ts";
@@ -131,8 +132,9 @@ export async function stopReplay(line: Line, source: string): Promise<number> {
   const { settings, kafka, registry, names, contract, signal } = line;
   await withdrawJobs(settings, [names.job("replay")]);
   await untilEnded(settings, [names.job("replay")], { deadline_ms: START_MS, signal });
-  const cursor = await readCursor(await targetOf({ kafka, registry, names, contract, source }));
-  return cursor?.position ?? 0;
+  const target = await targetOf({ kafka, registry, names, contract, source });
+  const cursor = await readCursor(target, target.source);
+  return cursor === null ? 0 : positionOf(cursor.token).position;
 }
 
 /** Ends jobs and supervisor and removes topics, subjects, model and state. What cannot be removed is said, not thrown. */

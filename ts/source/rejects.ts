@@ -5,12 +5,12 @@
 // opened, and so fences any other, before the cursors are read.
 
 import { createHash } from "node:crypto";
-import { Decoder, encoder, PipelineError, type SourceCursor } from "../contract/index.ts";
+import { Decoder, encoder, PipelineError } from "../contract/index.ts";
 import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import type { Contract, Names } from "../pipelines/index.ts";
 import { type BadCell, type Cells, isBad, mapperOf } from "./formats/cells.ts";
-import { readCursor } from "./replay/feed.ts";
+import { cursorCodecOf, readCursor } from "./send/cursor.ts";
 
 /** A record of `<pipeline>-rejects`, apart from its key field, whose name the contract knows. Times in epoch ms. */
 export interface Reject {
@@ -157,16 +157,8 @@ export async function resend(place: Place, ids: readonly string[], changes: Cell
   const raw_id = await registry.idOf(raw.subject, contract.schemas.observation);
   const cursors_id = await registry.idOf(cursors.subject, contract.schemas.cursors);
   const encode = encoder(contract.schemas.observation, raw_id);
-  const encodeCursor = encoder<SourceCursor>(contract.schemas.cursors, cursors_id);
-  const decoder = new Decoder<SourceCursor>(contract.schemas.cursors, (id) => registry.schemaById(id));
-  const decodeCursor = async (value: Buffer): Promise<SourceCursor> => {
-    const decoded = await decoder.decode(value);
-    if (decoded.ok) return decoded.record;
-    throw new PipelineError(
-      "contract_mismatch",
-      `Cannot read a cursor in "${cursors.topic}": expected a source_cursor, got ${decoded.reason}`,
-    );
-  };
+  const cursorCodec = cursorCodecOf(contract.schemas.cursors, cursors_id, (id) => registry.schemaById(id));
+  const sentBefore = { kafka, cursors_topic: cursors.topic, cursorCodec };
   const rejects = new Map((await readRejects(place)).map((reject) => [rejectId(reject), reject]));
   const producer = await kafka.producer({ transactional_id: names.transactionalId("rejects", 0) });
   try {
@@ -180,7 +172,7 @@ export async function resend(place: Place, ids: readonly string[], changes: Cell
           `Cannot send reject "${id}" again: expected one of topic "${raw.topic}", got "${reject.topic}"`,
         );
       const source = `${CURSOR}${id}`;
-      if ((await readCursor({ kafka, cursors_topic: cursors.topic, source, decodeCursor })) !== null)
+      if ((await readCursor(sentBefore, source)) !== null)
         throw new PipelineError(
           "config_invalid",
           `Cannot send reject "${id}" again: expected one that was not, got one that was; each goes once`,
@@ -189,12 +181,12 @@ export async function resend(place: Place, ids: readonly string[], changes: Cell
       const value = encode(record);
       const key = String(record[contract.key]);
       records.push({ topic: raw.topic, key, value, headers: { ...reject.headers, origin: id } });
-      const fingerprint = createHash("sha256").update(value).digest("hex");
+      const token = createHash("sha256").update(value).digest("hex");
       const event_time = Number(record[contract.event_time]);
       records.push({
         topic: cursors.topic,
         key: source,
-        value: encodeCursor({ source, position: 1, pass: 0, event_time, fingerprint }),
+        value: cursorCodec.encode({ source, kind: "reject", commits: 1, token, event_time }),
       });
       sent.push({ id, topic: raw.topic, key, record });
     }

@@ -28,10 +28,25 @@ export function placeOf(row: Pick<Row, "time" | "clock">): number {
 export interface Input {
   /** For messages: the path, or what was generated. */
   readonly name: string;
-  /** SHA-256 of all that decides which rows come in which order. */
+  /** All that decides which rows come in which order, as one short text. */
   fingerprint(): Promise<string>;
+  /**
+   * How many rows of this input a reader has behind it that stood somewhere in an earlier one; why that cannot be said, in
+   * words, where it cannot. Only for an earlier input with another fingerprint; without it no reader of another one goes on.
+   */
+  goOn?(earlier: Earlier): Promise<number | string>;
   /** Lists of rows, so that a row costs no promise; never an empty list. */
   rows(): AsyncIterable<readonly Row[]>;
+}
+
+/** Where a reader stood in an input of another fingerprint. */
+export interface Earlier {
+  readonly fingerprint: string;
+  readonly pass: number;
+  /** Rows of the pass it had behind it. */
+  readonly position: number;
+  /** Newest event time it had behind it, epoch ms. */
+  readonly event_time: number | null;
 }
 
 /** A row that cannot be an observation, or a cell of one that can, and why. Lines count from 1, in a container its records do. */

@@ -1,6 +1,7 @@
 // The range a certificate is made of, and the stream behind it: what the features job has committed of the raw topic, or an
 // input streamed in a namespace of its own for nothing else. Judges nothing; the Spark job does.
 
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { explain, PipelineError } from "../contract/index.ts";
@@ -230,7 +231,9 @@ export async function certifyInput(
       "config_invalid",
       `Cannot certify "${input.name}": expected observations in the range, found none; choose other --from and --to`,
     );
-  const sha256 = await pieces.input.fingerprint();
+  const sha256 = createHash("sha256")
+    .update(await pieces.input.fingerprint())
+    .digest("hex");
   const namespace = `certify-${sha256.slice(0, 12)}`;
   const taken = tryLock(join(stateDir(settings), "locks", namespace));
   if ("holder" in taken)

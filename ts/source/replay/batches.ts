@@ -16,9 +16,6 @@ export interface Limits {
 export const ROWS_MAX = 1_000;
 export const LINGER_MS = 20;
 
-/** The share of the lateness that one transaction may cover. */
-export const SPAN_OF_LATENESS = 1 / 4;
-
 /** A place in the input: so many rows of a pass are behind it. `frontier` is how far the source's clock has come. */
 export interface Place {
   readonly pass: number;

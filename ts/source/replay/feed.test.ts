@@ -1,43 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Decoder, encoder, PipelineError, type SourceCursor } from "../../contract/index.ts";
+import { Decoder, PipelineError } from "../../contract/index.ts";
 import { jumpingClock } from "../../ground/clock.ts";
-import { type Failure, type FakeKafka, fakeKafka } from "../../kafka/fake.ts";
+import type { Failure } from "../../kafka/fake.ts";
 import { type Kafka, readAll } from "../../kafka/kafka.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
+import { memoryKafka, memoryTarget, standOf } from "../../test/target.ts";
 import type { Input } from "../row.ts";
-import { type FeedOptions, feed, readCursor, type Target } from "./feed.ts";
+import { readCursor } from "../send/cursor.ts";
+import { Session } from "../send/session.ts";
+import type { Target } from "../send/target.ts";
+import { type FeedOptions, feed } from "./feed.ts";
 import { syntheticInput } from "./synthetic.ts";
 
 const { contract } = pipelineOf("weather");
-const decoder = new Decoder<SourceCursor>(contract.schemas.cursors, async () => contract.schemas.cursors);
 const observations = new Decoder(contract.schemas.observation, async () => contract.schemas.observation);
 
-const targetOf = (kafka: Kafka, source = "replay-0"): Target => ({
-  kafka,
-  raw_topic: "raw",
-  cursors_topic: "cursors",
-  transactional_id: `weather-${source}`,
-  source,
-  event_time: "timestamp",
-  encode: encoder(contract.schemas.observation, 7),
-  encodeCursor: encoder(contract.schemas.cursors, 8),
-  async decodeCursor(value) {
-    const decoded = await decoder.decode(value);
-    if (!decoded.ok) throw new Error(decoded.detail);
-    return decoded.record;
-  },
-});
-const opened = async (): Promise<FakeKafka> => {
-  const kafka = fakeKafka();
-  await kafka.admin.ensure([
-    { topic: "raw", partitions: 4, config: {} },
-    { topic: "cursors", partitions: 1, config: {} },
-  ]);
-  return kafka;
-};
-const inputOf = (count: number, rate = 2): Input =>
-  syntheticInput({ contract, stations: 3, rate, count, start_ms: Date.UTC(2017, 0, 1) });
+const inputOf = (count: number, rate = 2, prefix = "synthetic"): Input =>
+  syntheticInput({ contract, stations: 3, rate, count, start_ms: Date.UTC(2017, 0, 1), prefix });
 const options = (given: Partial<FeedOptions> = {}): FeedOptions => ({
   speed: "max",
   loop: false,
@@ -86,9 +66,9 @@ const dyingKafka = (kafka: Kafka, calls: number): Kafka => {
 
 describe("feed()", () => {
   it("sends framed records with clock and source, keyed by station, and a cursor of the whole", async () => {
-    const kafka = await opened();
+    const kafka = await memoryKafka();
     const input = inputOf(7);
-    const report = await feed(input, targetOf(kafka), options());
+    const report = await feed(input, memoryTarget(kafka), options());
     expect(report).toMatchObject({ sent: 7, resumed_at: 0, finished: true, place: { pass: 0, position: 7 } });
     for (const record of await readAll(kafka, "raw")) {
       expect(record.value![0]).toBe(0);
@@ -98,7 +78,7 @@ describe("feed()", () => {
       expect(decoded.ok && String(decoded.record["timestamp"])).toBe(String(record.headers["clock"]));
       expect(String(record.headers["source"])).toBe("replay-0");
     }
-    expect(await readCursor(targetOf(kafka))).toEqual({
+    expect(await standOf(kafka)).toMatchObject({
       source: "replay-0",
       position: 7,
       pass: 0,
@@ -110,14 +90,14 @@ describe("feed()", () => {
   it("sends every observation once across kills at any call, and leaves no transaction open", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(23), fc.array(fc.nat(12), { maxLength: 8 }), async (count, deaths) => {
-        const kafka = await opened();
+        const kafka = await memoryKafka();
         const input = inputOf(count);
         for (const calls of deaths)
-          await feed(input, targetOf(dyingKafka(kafka, calls)), options()).catch((error) => {
+          await feed(input, memoryTarget(dyingKafka(kafka, calls)), options()).catch((error) => {
             expect(error.message).toContain("got killed");
           });
-        await feed(input, targetOf(kafka), options());
-        expect(await committed(kafka)).toEqual(await wanted(input, targetOf(kafka)));
+        await feed(input, memoryTarget(kafka), options());
+        expect(await committed(kafka)).toEqual(await wanted(input, memoryTarget(kafka)));
         for (const { stable, end } of await kafka.admin.offsets("raw")) expect(stable).toBe(end);
       }),
     );
@@ -129,20 +109,20 @@ describe("feed()", () => {
     });
     await fc.assert(
       fc.asyncProperty(fc.nat(23), failures, async (count, list) => {
-        const kafka = await opened();
+        const kafka = await memoryKafka();
         const input = inputOf(count);
         for (const failure of list) kafka.failNext(failure);
-        await feed(input, targetOf(kafka), options());
-        expect(await committed(kafka)).toEqual(await wanted(input, targetOf(kafka)));
+        await feed(input, memoryTarget(kafka), options());
+        expect(await committed(kafka)).toEqual(await wanted(input, memoryTarget(kafka)));
       }),
     );
   });
 
   it("gives up on a Kafka that stays away, after bounded attempts", async () => {
-    const kafka = await opened();
+    const kafka = await memoryKafka();
     for (let i = 0; i < 100; i++) kafka.failNext("open");
     const clock = jumpingClock();
-    await expect(feed(inputOf(3), targetOf(kafka), options({ clock }))).rejects.toMatchObject({
+    await expect(feed(inputOf(3), memoryTarget(kafka), options({ clock }))).rejects.toMatchObject({
       code: "kafka_unreachable",
     });
     expect(clock.waits).toHaveLength(11);
@@ -150,8 +130,8 @@ describe("feed()", () => {
   });
 
   it("stops when a newer source of its name takes over", async () => {
-    const kafka = await opened();
-    const target = targetOf(kafka);
+    const kafka = await memoryKafka();
+    const target = memoryTarget(kafka);
     let twin = false;
     const onProgress = async (): Promise<void> => {
       if (!twin) await kafka.producer({ transactional_id: target.transactional_id });
@@ -163,39 +143,55 @@ describe("feed()", () => {
   });
 
   it("refuses the cursor of another input and says what to do", async () => {
-    const kafka = await opened();
-    await feed(inputOf(5), targetOf(kafka), options());
-    await expect(feed(inputOf(6), targetOf(kafka), options())).rejects.toThrow(/--source.*--namespace/);
-    await expect(feed(inputOf(6), targetOf(kafka, "other-0"), options())).resolves.toMatchObject({ sent: 6 });
-    await expect(feed(inputOf(5), targetOf(kafka), options())).resolves.toMatchObject({
+    const kafka = await memoryKafka();
+    await feed(inputOf(5), memoryTarget(kafka), options());
+    await expect(feed(inputOf(6), memoryTarget(kafka), options())).rejects.toThrow(/--source.*--namespace/);
+    await expect(
+      feed(inputOf(6, 2, "other"), memoryTarget(kafka, "other-0"), options()),
+    ).resolves.toMatchObject({ sent: 6 });
+    await expect(feed(inputOf(5), memoryTarget(kafka), options())).resolves.toMatchObject({
       sent: 0,
       resumed_at: 5,
     });
   });
 
+  it("refuses the cursor of another kind of source", async () => {
+    const kafka = await memoryKafka();
+    const target = memoryTarget(kafka);
+    const poll = new Session(target, { kind: "poll", clock: jumpingClock() });
+    expect(await poll.open()).toBeNull();
+    await poll.commit([], { token: "etag of yesterday", event_time: null });
+    await poll.commit([], { token: "etag of yesterday", event_time: null });
+    await poll.close();
+    expect(await readCursor(target, target.source)).toMatchObject({ kind: "poll", commits: 2 });
+    await expect(feed(inputOf(5), target, options())).rejects.toThrow(
+      /cursor of a replay, got one of a poll/,
+    );
+  });
+
   it("finds its cursor among many, near the end or far from it", async () => {
-    const kafka = await opened();
-    await feed(inputOf(3), targetOf(kafka), options());
-    await feed(inputOf(5_000), targetOf(kafka, "busy-0"), options({ rows_max: 1 }));
-    expect(await readCursor(targetOf(kafka))).toMatchObject({ position: 3 });
-    expect(await readCursor(targetOf(kafka, "busy-0"))).toMatchObject({ position: 5_000 });
-    expect(await readCursor(targetOf(kafka, "nobody-0"))).toBeNull();
+    const kafka = await memoryKafka();
+    await feed(inputOf(3), memoryTarget(kafka), options());
+    await feed(inputOf(5_000, 2, "busy"), memoryTarget(kafka, "busy-0"), options({ rows_max: 1 }));
+    expect(await standOf(kafka)).toMatchObject({ position: 3 });
+    expect(await standOf(kafka, "busy-0")).toMatchObject({ position: 5_000 });
+    expect(await standOf(kafka, "nobody-0")).toBeNull();
   });
 
   it("commits what is in hand when told to stop, and goes on from there in the next pass too", async () => {
-    const kafka = await opened();
+    const kafka = await memoryKafka();
     const input = inputOf(6);
     const run = (passes: number): Promise<unknown> => {
       const stop = new AbortController();
       const onProgress = (p: { pass: number }): void => {
         if (p.pass >= passes) stop.abort();
       };
-      return feed(input, targetOf(kafka), options({ loop: true, signal: stop.signal, onProgress }));
+      return feed(input, memoryTarget(kafka), options({ loop: true, signal: stop.signal, onProgress }));
     };
     await run(0);
     await run(2);
     const records = (await readAll(kafka, "raw")).map((r) => Number(r.headers["clock"]));
-    const cursor = (await readCursor(targetOf(kafka)))!;
+    const cursor = (await standOf(kafka))!;
     expect(cursor.pass).toBe(2);
     expect(records).toHaveLength(2 * 6 + cursor.position);
     expect(new Set(records).size).toBe(records.length);

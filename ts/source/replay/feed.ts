@@ -1,32 +1,16 @@
-// Sends an input to the raw topic, each observation once whatever happens: records and cursor in one transaction.
-// Between batches.ts and Kafka. Prose before code, because the order is what makes it true:
-//   1. Open a producer. That fences an older twin of the same id and settles whatever it left open.
-//   2. Read the cursor, committed, up to the end of the topic. It now says exactly what was sent, and nobody can add to it.
-//   3. Send from there: begin, records and cursor, commit, again.
-// When a transaction fails its outcome is unknown, so it starts again at 1: the cursor then says whether the batch in hand
-// was committed. A kill -9 at any point is the same case, seen by the next process.
+// Sends an input by its timetable, each observation once whatever happens. Between batches.ts, which says what goes together
+// and when, and send/session.ts, which commits it. Where it stands is a count of rows and the fingerprint of the input
+// they were counted in; an input that has only grown goes on, and what some source has sent before is refused.
 
-import { PipelineError, type SourceCursor } from "../../contract/index.ts";
+import { PipelineError } from "../../contract/index.ts";
 import type { Clock } from "../../ground/clock.ts";
-import { type Kafka, type KafkaRecord, type OutRecord, type Producer, readAll } from "../../kafka/kafka.ts";
 import type { Input, Row } from "../row.ts";
+import type { Cursor } from "../send/cursor.ts";
+import { Session, type Standing } from "../send/session.ts";
+import { type Outgoing, rawRecords, type Target } from "../send/target.ts";
 import { type Anchor, type Batch, batches, LINGER_MS, type Limits, type Place, ROWS_MAX } from "./batches.ts";
-
-export interface Target {
-  readonly kafka: Kafka;
-  readonly raw_topic: string;
-  readonly cursors_topic: string;
-  /** `<namespace>-<pipeline>-<source>-<slot>`. */
-  readonly transactional_id: string;
-  /** Name and slot of the source: key of its cursor, and the header `source` of its records. */
-  readonly source: string;
-  /** The contract's field that says when. */
-  readonly event_time: string;
-  /** Framed Avro of one observation. */
-  readonly encode: (record: Row["record"]) => Buffer;
-  readonly encodeCursor: (cursor: SourceCursor) => Buffer;
-  readonly decodeCursor: (value: Buffer) => Promise<SourceCursor>;
-}
+import { type Position, positionOf, tokenOf } from "./position.ts";
+import { hashOf, Sample } from "./sample.ts";
 
 export interface FeedOptions {
   /** Event time per wall time: 3600 is an hour a second. */
@@ -64,26 +48,31 @@ export interface FeedReport {
   readonly finished: boolean;
 }
 
-/** Attempts to open a session in a row before the feed gives up, and the pauses between them, wall time. */
-const ATTEMPTS = 12;
-const PAUSE_MS_MAX = 5_000;
-
-/** How many records from the end of the cursors topic are looked at first: it grows between two compactions. */
-const RECENT = 4_096;
+/** What the tokens of a replay are called in a cursor. */
+export const REPLAY = "replay";
 
 /**
  * Sends what is left of an input.
- * Errors: `config_invalid` when the cursor is of another input or a topic is missing; `job_failed` when a newer source of
- * the same name took over; `kafka_unreachable` after twelve attempts.
+ * Errors: those of a session; `config_invalid` when the cursor is of another input.
  */
 export async function feed(input: Input, target: Target, options: FeedOptions): Promise<FeedReport> {
   const { clock, signal } = options;
   const fingerprint = await input.fingerprint();
-  const session = new Session(target, fingerprint, input.name, clock, signal);
+  const session = new Session(target, { kind: REPLAY, clock, ...(signal === undefined ? {} : { signal }) });
   try {
-    const start = await session.open();
+    const cursor = await session.open();
+    const start = cursor === null ? BEGINNING : await goOn(input, fingerprint, cursor, target);
+    const sample = new Sample(start.sample);
+    let last = start.last;
+    const standing = ({ pass, position, frontier }: Place): Standing => ({
+      token: tokenOf({ pass, position, fingerprint, last, sample: sample.values() }),
+      event_time: frontier,
+    });
     let sent = 0;
-    let place: Place = { ...start, frontier: null };
+    let place: Place = { pass: start.pass, position: start.position, frontier: null };
+    // An input that has grown is known by what it is now, even when nothing new of it is sent.
+    if (cursor !== null && start.fingerprint !== fingerprint)
+      await session.commit([], standing({ ...place, frontier: cursor.event_time }));
     const limits: Limits = {
       rows_max: options.rows_max ?? ROWS_MAX,
       linger_ms: options.linger_ms ?? LINGER_MS,
@@ -91,7 +80,7 @@ export async function feed(input: Input, target: Target, options: FeedOptions): 
     };
     // The next batch is read and waited for while this one commits.
     let committing: Promise<void> = Promise.resolve();
-    for await (const batch of batches(input, {
+    for await (const batch of batches(checked(input, start, target), {
       from: start,
       speed: options.speed,
       loop: options.loop,
@@ -100,9 +89,12 @@ export async function feed(input: Input, target: Target, options: FeedOptions): 
       ...(options.anchor === undefined ? {} : { anchor: options.anchor }),
       ...(signal === undefined ? {} : { signal }),
     })) {
-      const records = recordsOf(batch, target, fingerprint);
+      const records = rawRecords(target, outgoing(batch, target.event_time));
+      for (const { row, time } of batch.rows) sample.add(row.key, time);
+      last = identityOf(batch.rows.at(-1)!.row);
+      const there = standing(batch.end);
       await committing;
-      committing = session.commit(batch, records).then(() => {
+      committing = session.commit(records, there).then(() => {
         sent += batch.rows.length;
         place = batch.end;
         options.onProgress?.({
@@ -122,132 +114,79 @@ export async function feed(input: Input, target: Target, options: FeedOptions): 
   }
 }
 
-function recordsOf(batch: Batch, target: Target, fingerprint: string): OutRecord[] {
-  const { raw_topic, cursors_topic, source, event_time, encode, encodeCursor } = target;
-  const records: OutRecord[] = [];
-  let clock_ms = Number.NaN;
-  let headers: Record<string, string> = {};
-  for (const { row, time, frontier } of batch.rows) {
-    // Stations report in step: most records share their headers with the one before.
-    if (frontier !== clock_ms) {
-      clock_ms = frontier;
-      headers = { clock: String(frontier), source };
-    }
-    const value = encode(time === row.time ? row.record : { ...row.record, [event_time]: time });
-    records.push({ topic: raw_topic, key: row.key, value, headers });
-  }
-  const { pass, position, frontier } = batch.end;
-  const cursor: SourceCursor = { source, pass, position, event_time: frontier, fingerprint };
-  records.push({ topic: cursors_topic, key: source, value: encodeCursor(cursor) });
-  return records;
+const BEGINNING: Position = { pass: 0, position: 0, fingerprint: "", last: null, sample: [] };
+
+function outgoing(batch: Batch, event_time: string): Outgoing[] {
+  return batch.rows.map(({ row, time, frontier }) => ({
+    key: row.key,
+    record: time === row.time ? row.record : { ...row.record, [event_time]: time },
+    clock_ms: frontier,
+  }));
 }
 
-class Session {
-  readonly #target: Target;
-  readonly #fingerprint: string;
-  readonly #input: string;
-  readonly #clock: Clock;
-  readonly #signal: AbortSignal | undefined;
-  #producer: Producer | null = null;
+function identityOf({ key, time }: Row): number {
+  return hashOf(key, time);
+}
 
-  constructor(
-    target: Target,
-    fingerprint: string,
-    input: string,
-    clock: Clock,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#target = target;
-    this.#fingerprint = fingerprint;
-    this.#input = input;
-    this.#clock = clock;
-    this.#signal = signal;
+/** How to take only what is newer than a cursor. */
+function newer({ event_time }: Cursor): string {
+  if (event_time === null) return "";
+  return `, for what is newer also "--from ${new Date(event_time + 1).toISOString()}"`;
+}
+
+/** Where a source goes on with an input. Errors: `config_invalid` for another input than that of its cursor. */
+async function goOn(input: Input, fingerprint: string, cursor: Cursor, target: Target): Promise<Position> {
+  const known = positionOf(cursor.token);
+  let { position } = known;
+  if (known.fingerprint !== fingerprint) {
+    const found = (await input.goOn?.({ ...known, event_time: cursor.event_time })) ?? "another one";
+    if (typeof found === "string") throw refused(input, cursor, target, found);
+    position = found;
   }
-
-  /** Becomes the only writer, then says where it stands. */
-  async open(): Promise<{ pass: number; position: number }> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#openOnce();
-      } catch (error) {
-        await this.close();
-        if (
-          !(error instanceof PipelineError) ||
-          !error.retryable ||
-          attempt === ATTEMPTS ||
-          this.#signal?.aborted
-        )
-          throw error;
-        const pause_ms = Math.min(100 * 2 ** attempt, PAUSE_MS_MAX);
-        await this.#clock.until(this.#clock.nowMs() + pause_ms, this.#signal);
-      }
-    }
+  const last = position === known.position ? known.last : null;
+  if (known.sample.length > 0 || position === 0) return { ...known, position, last };
+  // Written before there were samples: what was sent are the first rows, all of them after a pass.
+  const sample = new Sample();
+  let left = known.pass > 0 ? Number.POSITIVE_INFINITY : position;
+  for await (const rows of input.rows()) {
+    for (const { key, time } of rows.slice(0, left)) sample.add(key, time);
+    left -= rows.length;
+    if (left <= 0) break;
   }
+  return { ...known, position, last, sample: sample.values() };
+}
 
-  async #openOnce(): Promise<{ pass: number; position: number }> {
-    const { kafka, transactional_id, source, cursors_topic } = this.#target;
-    this.#producer = await kafka.producer({ transactional_id });
-    const cursor = await readCursor(this.#target);
-    if (cursor === null) return { pass: 0, position: 0 };
-    if (cursor.fingerprint === this.#fingerprint) return { pass: cursor.pass, position: cursor.position };
-    throw new PipelineError(
+/** The input, whose last row sent is still where it was: a count of rows means something only as long as it is. */
+function checked(input: Input, { last, position }: Position, target: Target): Input {
+  if (last === null || position === 0) return input;
+  const moved = (seen: string): PipelineError =>
+    new PipelineError(
       "config_invalid",
-      `Cannot go on as source "${source}" with "${this.#input}": expected the input of its cursor in "${cursors_topic}" ` +
-        `(fingerprint ${cursor.fingerprint.slice(0, 12)}), got another (${this.#fingerprint.slice(0, 12)}); ` +
-        'give the same file and options, another "--source" for a second feed, or another "--namespace" for another time line',
-      { context: { source, cursor: { ...cursor }, fingerprint: this.#fingerprint } },
+      `Cannot go on as source "${target.source}" with "${input.name}": expected row ${position} to be the one it sent last, ` +
+        `got ${seen}: the input is read in another way than it was; take what is newer than its cursor with "--from" and another "--source"`,
     );
-  }
-
-  /** Commits a batch once, whatever it takes. */
-  async commit(batch: Batch, records: readonly OutRecord[]): Promise<void> {
-    for (;;) {
-      try {
-        const transaction = await this.#producer!.begin();
-        await transaction.send(records);
-        await transaction.commit();
-        return;
-      } catch (error) {
-        if (!(error instanceof PipelineError) || !error.retryable) throw error;
-        await this.close();
+  return {
+    ...input,
+    async *rows() {
+      let count = 0;
+      for await (const rows of input.rows()) {
+        const row = rows[position - 1 - count];
+        if (row !== undefined && identityOf(row) !== last)
+          throw moved(`"${row.key}" at ${new Date(row.time).toISOString()}`);
+        count += rows.length;
+        yield rows;
       }
-      const { pass, position } = await this.open();
-      if (pass === batch.end.pass && position === batch.end.position) return;
-      const { start } = batch;
-      // A first batch of a pass follows on the last one of the pass before.
-      const before =
-        pass === start.pass ? position === start.position : pass < start.pass && start.position === 0;
-      if (!before)
-        throw new PipelineError(
-          "job_failed",
-          `Cannot go on as source "${this.#target.source}": expected its cursor at ${start.pass}/${start.position} ` +
-            `or ${batch.end.pass}/${batch.end.position}, got ${pass}/${position}; somebody else wrote it`,
-        );
-    }
-  }
-
-  async close(): Promise<void> {
-    const producer = this.#producer;
-    this.#producer = null;
-    // What a close cannot say any more is found out by the next open.
-    await producer?.close().catch(() => {});
-  }
+      if (count < position) throw moved(`${count} rows`);
+    },
+  };
 }
 
-/** The newest committed cursor of a source, null for one that never sent. Waits for undecided transactions. */
-export async function readCursor(
-  target: Pick<Target, "kafka" | "cursors_topic" | "source" | "decodeCursor">,
-): Promise<SourceCursor | null> {
-  const { kafka, cursors_topic, source, decodeCursor } = target;
-  const newest = async (records: readonly KafkaRecord[]): Promise<SourceCursor | null> => {
-    const ours = records.findLast(({ key, value }) => value !== null && key?.toString("utf8") === source);
-    return ours === undefined ? null : decodeCursor(ours.value!);
-  };
-  const [place] = await kafka.admin.offsets(cursors_topic);
-  if (place !== undefined && place.end - place.start > RECENT) {
-    const recent = await readAll(kafka, cursors_topic, { from: new Map([[0, place.end - RECENT]]) });
-    const found = await newest(recent);
-    if (found !== null) return found;
-  }
-  return newest(await readAll(kafka, cursors_topic));
+function refused(input: Input, cursor: Cursor, target: Target, found: string): PipelineError {
+  const { source, cursors_topic } = target;
+  return new PipelineError(
+    "config_invalid",
+    `Cannot go on as source "${source}" with "${input.name}": expected the input of its cursor in "${cursors_topic}", got ${found}; ` +
+      `for observations that were not sent yet another "--source"${newer(cursor)}, for another time line another "--namespace"`,
+    { context: { source, cursor: { ...cursor } } },
+  );
 }

@@ -4,11 +4,9 @@
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
 import { PipelineError, unitNamed } from "../../contract/index.ts";
 import { wallClock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/contract.ts";
@@ -17,6 +15,8 @@ import { avroCells } from "../formats/container.ts";
 import { csvCells, type Located } from "../formats/csv.ts";
 import { jsonCells } from "../formats/jsonl.ts";
 import { type BadRow, type Input, type Observation, placeOf, type Row } from "../row.ts";
+import { measure, opened, openedTo, unreadable } from "./content.ts";
+import { describeKnown, goOnIn, type KnownFile } from "./growth.ts";
 import { Repeats } from "./repeats.ts";
 import { Timeline } from "./timeline.ts";
 
@@ -29,6 +29,8 @@ export interface FileOptions {
   readonly units?: Readonly<Record<string, string>>;
   /** Words for no value, as `mapperOf` takes them. */
   readonly nulls?: readonly string[];
+  /** Reads the first so many bytes only, behind gzip. Default: all, as of `fingerprint()` once that was asked for. */
+  readonly bytes?: number;
   /** Default: by the name's ending, before `.gz`. */
   readonly format?: Format;
   /** Event time, epoch ms, inclusive. A row that leads the file's clock stands where the clock does. */
@@ -112,8 +114,34 @@ export function fileInput(options: FileOptions): Input {
     }
   }
 
+  let bytes = options.bytes ?? null;
+  const settings = {
+    ...{ format, order, from_ms, to_ms },
+    units: Object.entries(units).sort(([a], [b]) => (a < b ? -1 : 1)),
+  };
+  const words = nulls.length === 0 ? {} : { nulls: [...nulls].sort() };
+
+  async function known(): Promise<KnownFile> {
+    const extent = await measure(path, bytes ?? Number.POSITIVE_INFINITY);
+    // A file that grows meanwhile is read as far as it is known.
+    bytes = extent.bytes;
+    const digest = createHash("sha256").update(JSON.stringify({ ...settings, ...words }));
+    return { path, settings: digest.digest("hex").slice(0, 16), bytes, sha256: extent.sha256 };
+  }
+
+  /** What a fingerprint was before a file could grow. */
+  async function fingerprintOfWhole(): Promise<string> {
+    const hash = createHash("sha256").update(JSON.stringify({ ...settings, fields, ...words }));
+    try {
+      await pipeline(createReadStream(path), hash);
+    } catch (error) {
+      throw unreadable(path, error);
+    }
+    return hash.digest("hex");
+  }
+
   async function* rows(): AsyncGenerator<readonly Row[]> {
-    const stream = await opened(path);
+    const stream = bytes === null ? await opened(path) : await openedTo(path, bytes);
     const timeline = new Timeline<Reading>({
       // Where the order counts, any row that leads would make those after it bad.
       trust_ms: order === "time" ? 0 : contract.lateness_ms,
@@ -207,18 +235,15 @@ export function fileInput(options: FileOptions): Input {
   return {
     name: path,
     rows,
-    async fingerprint() {
-      const hash = createHash("sha256");
-      const sorted = Object.entries(units).sort(([a], [b]) => (a < b ? -1 : 1));
-      const words = nulls.length === 0 ? {} : { nulls: [...nulls].sort() };
-      hash.update(JSON.stringify({ format, order, from_ms, to_ms, units: sorted, fields, ...words }));
-      try {
-        await pipeline(createReadStream(path), hash);
-      } catch (error) {
-        throw unreadable(path, error);
-      }
-      return hash.digest("hex");
-    },
+    fingerprint: async () => describeKnown(await known()),
+    goOn: async (earlier) =>
+      goOnIn(await known(), earlier, {
+        lines: format !== "avro",
+        first: (bytes, onLeftOut = () => {}) =>
+          fileInput({ ...options, bytes, onBad: onLeftOut, onRepeat: onLeftOut }),
+        fingerprintOfWhole,
+        onBad,
+      }),
   };
 }
 
@@ -261,34 +286,5 @@ function formatOf(path: string): Format {
     `Cannot tell the format of "${path}": expected a name that ends in ${Object.keys(ENDINGS)
       .map((ending) => `.${ending}`)
       .join(", ")}, each also with .gz, got "${basename(path)}"; "--format" says it otherwise`,
-  );
-}
-
-/** gzip shows in the first two bytes, whatever the name says. Errors: `config_invalid` for a file that cannot be read. */
-export async function opened(path: string): Promise<Readable> {
-  const first = Buffer.alloc(2);
-  try {
-    const handle = await open(path);
-    try {
-      await handle.read(first, 0, 2, 0);
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-  const file = createReadStream(path, { highWaterMark: 1 << 18 });
-  if (first[0] !== 0x1f || first[1] !== 0x8b) return file;
-  const plain = createGunzip({ chunkSize: 1 << 18 });
-  file.once("error", (error) => plain.destroy(error));
-  plain.once("close", () => file.destroy());
-  return file.pipe(plain);
-}
-
-function unreadable(path: string, error: unknown): PipelineError {
-  return new PipelineError(
-    "config_invalid",
-    `Cannot read "${path}": expected a readable file, got ${(error as NodeJS.ErrnoException).code ?? "an error"}`,
-    { cause: error, context: { path } },
   );
 }

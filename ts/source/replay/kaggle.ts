@@ -12,7 +12,7 @@ import type { Contract } from "../../pipelines/contract.ts";
 import { numberOf, type SourceContract } from "../formats/cells.ts";
 import { type CsvRecord, csvCells, csvRecords } from "../formats/csv.ts";
 import type { BadRow, Input, Row } from "../row.ts";
-import { opened } from "./input.ts";
+import { opened } from "./content.ts";
 import { Timeline } from "./timeline.ts";
 
 /** What the set's variables come in. Source: the set's own page; a variable that is not here is not read. */

@@ -1,13 +1,24 @@
-// Where a source of a pipeline writes: names, ids and codecs put together for feed.ts.
+// Where a source of a pipeline writes: names, ids and codecs put together for session.ts.
 // Looks up the registry's ids, and registers nothing: that is `millrace apply`.
 
-import { Decoder, encoder, PipelineError, type SourceCursor } from "../../contract/index.ts";
-import type { Kafka } from "../../kafka/kafka.ts";
+import { encoder } from "../../contract/index.ts";
+import type { Kafka, OutRecord } from "../../kafka/kafka.ts";
 import type { Registry } from "../../kafka/registry.ts";
 import type { Contract, Names } from "../../pipelines/index.ts";
-import { SPAN_OF_LATENESS } from "../replay/batches.ts";
-import type { Target } from "../replay/feed.ts";
 import type { Row } from "../row.ts";
+import { type CursorPlace, cursorCodecOf } from "./cursor.ts";
+
+export interface Target extends CursorPlace {
+  readonly raw_topic: string;
+  /** `<namespace>-<pipeline>-<source>-<slot>`. */
+  readonly transactional_id: string;
+  /** Name and slot of the source: key of its cursor, and the header `source` of its records. */
+  readonly source: string;
+  /** The contract's field that says when. */
+  readonly event_time: string;
+  /** Framed Avro of one observation. */
+  readonly encode: (record: Row["record"]) => Buffer;
+}
 
 export interface TargetOptions {
   readonly kafka: Kafka;
@@ -18,6 +29,9 @@ export interface TargetOptions {
   readonly source: string;
   readonly slot?: number;
 }
+
+/** The share of the lateness that the event time of one transaction may cover. */
+export const SPAN_OF_LATENESS = 1 / 4;
 
 /** Most event time one transaction of a pipeline's source may cover. */
 export function spanOf(contract: Pick<Contract, "lateness_ms">): number {
@@ -36,7 +50,6 @@ export async function targetOf({
   const { raw, cursors } = names.topics;
   const raw_id = await registry.idOf(raw.subject, contract.schemas.observation);
   const cursors_id = await registry.idOf(cursors.subject, contract.schemas.cursors);
-  const decoder = new Decoder<SourceCursor>(contract.schemas.cursors, (id) => registry.schemaById(id));
   return {
     kafka,
     raw_topic: raw.topic,
@@ -45,14 +58,31 @@ export async function targetOf({
     source: `${source}-${slot}`,
     event_time: contract.event_time,
     encode: encoder<Row["record"]>(contract.schemas.observation, raw_id),
-    encodeCursor: encoder<SourceCursor>(contract.schemas.cursors, cursors_id),
-    async decodeCursor(value) {
-      const decoded = await decoder.decode(value);
-      if (decoded.ok) return decoded.record;
-      throw new PipelineError(
-        "contract_mismatch",
-        `Cannot read the cursor of source "${source}" in "${cursors.topic}": expected a source_cursor, got ${decoded.reason} (${decoded.detail})`,
-      );
-    },
+    cursorCodec: cursorCodecOf(contract.schemas.cursors, cursors_id, (id) => registry.schemaById(id)),
   };
+}
+
+/** An observation to send. */
+export interface Outgoing {
+  readonly key: string;
+  readonly record: Row["record"];
+  /** The source's own clock, epoch ms. */
+  readonly clock_ms: number;
+}
+
+/** Records of the raw topic, in the order given. */
+export function rawRecords(
+  { raw_topic, source, encode }: Pick<Target, "raw_topic" | "source" | "encode">,
+  observations: readonly Outgoing[],
+): OutRecord[] {
+  let last_ms = Number.NaN;
+  let headers: Record<string, string> = {};
+  return observations.map(({ key, record, clock_ms }) => {
+    // Stations report in step: most records share their headers with the one before.
+    if (clock_ms !== last_ms) {
+      last_ms = clock_ms;
+      headers = { clock: String(clock_ms), source };
+    }
+    return { topic: raw_topic, key, value: encode(record), headers };
+  });
 }

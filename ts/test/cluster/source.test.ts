@@ -1,15 +1,21 @@
 // `millrace replay` as a process of its own on a real broker: killed, started twice, interrupted. Every observation once.
 
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { Decoder } from "../../contract/index.ts";
+import type { Settings } from "../../engines/settings.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { type KafkaRecord, readAll } from "../../kafka/kafka.ts";
-import { feed, readCursor } from "../../source/replay/feed.ts";
+import { namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../../pipelines/index.ts";
+import { feed } from "../../source/replay/feed.ts";
+import { positionOf } from "../../source/replay/position.ts";
 import { syntheticInput } from "../../source/replay/synthetic.ts";
+import { readCursor } from "../../source/send/cursor.ts";
 import { spanOf, targetOf } from "../../source/send/target.ts";
+import { apply } from "../../supervise/apply.ts";
 import { type Ground, namespace } from "./namespace.ts";
 
 const engines = inject("engines");
@@ -169,6 +175,62 @@ describe("millrace replay", () => {
     expect(String(unreachable.stderr)).not.toContain("    at ");
   });
 
+  it("applies over a namespace of before, and goes on from the cursor it finds there", async () => {
+    const before = join(ground.settings.root, "schemas", "golden", "before");
+    const json = (path: string) => JSON.parse(readFileSync(join(before, path), "utf8"));
+    const tables: Record<TopicName, Record<string, string>> = json(
+      "state/default/applied-weather.json",
+    ).tables;
+    const old: Settings = { ...ground.settings, namespace: `before-${randomUUID().slice(0, 8)}` };
+    const { pipeline, contract } = pipelineOf(old.pipeline);
+    const names = namesOf(pipeline, old.namespace);
+    const { kafka, registry } = ground;
+    const topics = TOPICS.map((what) => names.topics[what]);
+    try {
+      await kafka.admin.ensure(topics);
+      let cursor_id = 0;
+      for (const { what, subject } of subjectsOf(names, contract))
+        for (const schema of Object.values(tables[what])) {
+          const id = await registry.register(subject, schema, "BACKWARD_TRANSITIVE");
+          if (what === "cursors") cursor_id = id;
+        }
+      const [, second]: { key: string; value: string }[] = json("topics/cursors.json");
+      const value = Buffer.from(second!.value, "hex");
+      value.writeUInt32BE(cursor_id, 1);
+      const producer = await kafka.producer({ transactional_id: names.transactionalId("before", 0) });
+      const transaction = await producer.begin();
+      await transaction.send([{ topic: names.topics.cursors.topic, key: second!.key, value }]);
+      await transaction.commit();
+      await producer.close();
+
+      const path = join(ground.settings.root, "schemas", "golden", "weather", "observations.csv");
+      const unapplied = await replay(path, "replay", "--namespace", old.namespace, "--speed", "max");
+      expect(unapplied.exitCode).toBe(2);
+      expect(String(unapplied.stderr)).toContain("millrace apply");
+      const report = await apply({ settings: old, kafka, registry });
+      expect(report.subjects.find(({ subject }) => subject === names.topics.cursors.subject)).toMatchObject({
+        change: "evolved",
+      });
+      const done = await replay(path, "replay", "--namespace", old.namespace, "--speed", "max");
+      expect(done.exitCode, String(done.stderr)).toBe(0);
+      expect(JSON.parse(String(done.stdout))).toMatchObject({ resumed_at: 6, sent: 20, position: 26 });
+    } finally {
+      await kafka.admin.remove(topics.map(({ topic }) => topic));
+      for (const { subject } of topics) await registry.remove(subject);
+    }
+  });
+
+  it("goes on with a log that has grown", async () => {
+    const path = written("grown", 40);
+    expect(JSON.parse(String((await replay(path, "grown", "--speed", "max")).stdout))).toMatchObject({
+      sent: 40,
+    });
+    written("grown", 50);
+    const more = await replay(path, "grown", "--speed", "max");
+    expect(JSON.parse(String(more.stdout))).toMatchObject({ sent: 10, resumed_at: 40 });
+    await proveOnce("grown", 50);
+  });
+
   it("fills its transactions when times are dense", async () => {
     const { kafka, registry, names, contract } = ground;
     const target = await targetOf({ kafka, registry, names, contract, source: "dense" });
@@ -192,6 +254,8 @@ describe("millrace replay", () => {
     // The rate is for the eye: this machine runs a whole test suite. `make bench` judges it.
     console.log(`feed() ${Math.round(count / ((wallClock.nowMs() - start_ms) / 1000))} observations/s`);
     expect({ sent, commits }).toEqual({ sent: count, commits: count / 1_000 });
-    expect(await readCursor(target)).toMatchObject({ position: count });
+    const cursor = await readCursor(target, target.source);
+    expect(cursor).toMatchObject({ kind: "replay", commits });
+    expect(positionOf(cursor!.token)).toMatchObject({ pass: 0, position: count });
   });
 });
