@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { settingsOf, stateDir } from "../engines/settings.ts";
 import { writeJson } from "../ground/json.ts";
-import { committedOffsets } from "./certify.ts";
+import { committedOffsets, readCertificate } from "./certify.ts";
 
 it("committedOffsets() reads the newest batch that was written, not one that has only begun", () => {
   const settings = settingsOf(join(import.meta.dirname, "..", ".."), {
@@ -30,4 +30,23 @@ it("committedOffsets() reads the newest batch that was written, not one that has
   expect(committedOffsets(settings)).toBeNull();
   for (const name of ["9", "10", ".10.crc"]) writeFileSync(join(checkpoint, "commits", name), "v1\n{}");
   expect(committedOffsets(settings)).toEqual({ "0": 100, "1": 101 });
+});
+
+it("readCertificate() takes the one that the run itself names, whatever else lies there", () => {
+  const folder = mkdtempSync(join(tmpdir(), "certificates-"));
+  mkdirSync(join(folder, "runs"));
+  for (const [name, verdict] of [
+    ["a".repeat(64), "failed"],
+    ["b".repeat(64), "passed"],
+  ] as const)
+    writeFileSync(join(folder, `${name}.json`), JSON.stringify({ verdict }));
+  expect(() => readCertificate(folder, "weather-certify-1", "weather-certify")).toThrow(
+    /weather-certify-1.*there is none/,
+  );
+  writeFileSync(join(folder, "runs", "weather-certify-1"), "b".repeat(64));
+  expect(readCertificate(folder, "weather-certify-1", "weather-certify")).toEqual({
+    sha256: "b".repeat(64),
+    path: join(folder, `${"b".repeat(64)}.json`),
+    certificate: { verdict: "passed" },
+  });
 });

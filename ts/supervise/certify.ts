@@ -143,15 +143,38 @@ export async function certify(
     deadline_ms: DEADLINE_MS,
     ...effects,
   });
-  const sha256 = /\b[0-9a-f]{64}\b/.exec(finished.message ?? "")?.[0];
-  if (sha256 === undefined)
+  return {
+    ...finished,
+    ...readCertificate(
+      certificates_path ?? tables(settings).certificates,
+      finished.submission,
+      names.job("certify"),
+    ),
+  };
+}
+
+/**
+ * The certificate a run has left in a folder: `runs/<submission>` holds its name (spark_jobs/certify/certificate.py).
+ * Errors: `job_failed` where the run left none.
+ */
+export function readCertificate(
+  folder: string,
+  submission: string,
+  job: string,
+): Pick<Certified, "sha256" | "path" | "certificate"> {
+  const note = join(folder, "runs", submission);
+  let sha256: string;
+  try {
+    sha256 = readFileSync(note, "utf8");
+  } catch (cause) {
     throw new PipelineError(
       "job_failed",
-      `Cannot find the certificate of "${finished.submission}": expected the job to name it, got "${finished.message}"`,
+      `Cannot find the certificate of "${submission}": expected its name in "${note}", there is none; see "millrace logs ${job}"`,
+      { cause },
     );
-  const path = join(certificates_path ?? tables(settings).certificates, `${sha256}.json`);
-  const certificate = JSON.parse(readFileSync(path, "utf8")) as Certificate;
-  return { ...finished, sha256, path, certificate };
+  }
+  const path = join(folder, `${sha256}.json`);
+  return { sha256, path, certificate: JSON.parse(readFileSync(path, "utf8")) as Certificate };
 }
 
 interface StreamEffects {

@@ -300,6 +300,9 @@ def test_the_stream_passes_and_its_certificate_is_the_same_each_time(
     assert hashlib.sha256(stored).hexdigest() == name
     assert certificate.store(str(tmp_path / "c"), certify.certify(spark, WEATHER, run)) == name
     assert [p.name for p in (tmp_path / "c").iterdir()] == [f"{name}.json"]
+    certificate.note(str(tmp_path / "c"), "weather-certify-1", name)
+    assert (tmp_path / "c" / "runs" / "weather-certify-1").read_text() == name
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == [f"{name}.json", "runs"]
 
 
 def test_windows_that_the_range_cannot_show_whole_are_left_out(

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 PASSED, FAILED = "passed", "failed"
+# Beside the certificates; what lies there names one, by the submission that made it.
+RUNS = "runs"
 
 
 def text_of(certificate: dict[str, Any]) -> str:
@@ -26,8 +28,17 @@ def store(folder: str, certificate: dict[str, Any]) -> str:
     body = text_of(certificate).encode()
     name = hashlib.sha256(body).hexdigest()
     path = Path(folder.removeprefix("file://"))
-    path.mkdir(parents=True, exist_ok=True)
-    beside = path / f"{name}.{os.getpid()}.new"
-    beside.write_bytes(body)
-    beside.replace(path / f"{name}.json")
+    put(path / f"{name}.json", body)
     return name
+
+
+def note(folder: str, submission: str, name: str) -> None:
+    """Leaves the name of a run's certificate where the submitter looks for it: `runs/<submission>`."""
+    put(Path(folder.removeprefix("file://")) / RUNS / submission, name.encode())
+
+
+def put(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    beside.write_bytes(body)
+    beside.replace(path)

@@ -35,7 +35,8 @@ NOT_COMPARED = ("plan_epoch", "processing_time")
 
 
 def run(contract: Contract, params: CertifyParams, reporter: Reporter) -> dict[str, float]:
-    """Writes the certificate and returns the counters; `passed` is 1 or 0, and the message names the certificate.
+    """Writes the certificate and returns the counters; `passed` is 1 or 0. What it is called lies in
+    `runs/<submission>`, see certificate.note.
 
     Raises JobError config_invalid for a range in which nothing can be compared.
     """
@@ -47,6 +48,7 @@ def run(contract: Contract, params: CertifyParams, reporter: Reporter) -> dict[s
     finally:
         spark.stop()
     name = certificate_of.store(params.certificates_path, made)
+    certificate_of.note(params.certificates_path, params.submission, name)
     counts = made["counts"]
     counters = {key: float(value) for key, value in counts.items() if isinstance(value, int)}
     reporter.progress(counters, message=f"{made['verdict']}: certificate {name}")
