@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ray_jobs.generated.job import JobError
-from ray_jobs.kit import registry
+from ray_jobs.kit import http, registry
 from ray_jobs.model import heads as model
 
 MANIFEST: dict[str, Any] = {
@@ -150,10 +150,47 @@ def test_champion_and_find_without_a_model(server: Server, tmp_path: Path) -> No
         registry.champion(server.url, "vehicles", str(tmp_path))
 
 
-def test_find_says_when_nobody_answers() -> None:
+def test_find_says_when_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "RETRIES", http.RETRIES.new(total=0))
     with pytest.raises(JobError, match="Cannot reach MLflow") as refused:
         registry.find("http://127.0.0.1:9", "weather")
     assert refused.value.code == "store_unreachable"
+
+
+@pytest.mark.parametrize("no_proxy", [None, "localhost", "localhost,127.0.0.1"])
+def test_find_takes_no_proxy_from_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch, no_proxy: str | None
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    if no_proxy is not None:
+        monkeypatch.setenv("no_proxy", no_proxy)
+    assert registry.find(server.url, "weather") == "3"
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_set_alias_looks_whether_a_lost_answer_was_carried_out(
+    carried_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def post(url: str, body: dict[str, str]) -> http.Reply:
+        asked.append(body["version"])
+        raise http.UnansweredError("lost")
+
+    held = "4" if carried_out else "3"
+    monkeypatch.setattr(http, "post", post)
+    monkeypatch.setattr(
+        http, "get", lambda *_: http.Reply(200, json.dumps({"model_version": {"version": held}}).encode())
+    )
+    if carried_out:
+        registry.set_alias("http://mlflow", "weather", "champion", "4")
+    else:
+        with pytest.raises(JobError, match="Cannot reach MLflow"):
+            registry.set_alias("http://mlflow", "weather", "champion", "4")
+    assert asked == ["4"]
 
 
 @pytest.mark.cluster

@@ -12,16 +12,16 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import requests
 from ray_jobs.generated.job import JobError
+from ray_jobs.kit import http
 from ray_jobs.kit.manifest import MANIFEST, read_manifest
 
 CHAMPION = "champion"
 CARD = "card.html"
-TIMEOUT_S = 20.0
 # MLflow takes no more at once: https://mlflow.org/docs/latest/rest-api.html#log-batch
 METRICS_MAX = 1_000
 _PROXIED = "mlflow-artifacts:/"
@@ -72,10 +72,9 @@ def publish(
     """
     from mlflow.entities import Metric, Param
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
 
     manifest = read_manifest(folder)
-    client = MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri)
+    client = _client(mlflow_uri)
     tags = {name: manifest[name] for name in ("digest", "fingerprint", "contract_fingerprint")}
     tags |= {"parent": manifest["parent"] or "none", "seed": str(manifest["training"]["seed"]), "card": CARD}
     experiment = client.get_experiment_by_name(model_name)
@@ -128,9 +127,8 @@ def cost_of(mlflow_uri: str, run_id: str) -> dict[str, float]:
 def log_files(mlflow_uri: str, run_id: str, folder: str, files: dict[str, str], metrics: dict[str, float]) -> None:
     """Adds texts below `folder` of a run's artifacts, and metrics; a later call replaces texts of the same name."""
     from mlflow.entities import Metric
-    from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri)
+    client = _client(mlflow_uri)
     now_ms = int(time.time() * 1000)
     sent = [Metric(name, value, now_ms, 0) for name, value in sorted(metrics.items())]
     for start in range(0, len(sent), METRICS_MAX):
@@ -140,9 +138,23 @@ def log_files(mlflow_uri: str, run_id: str, folder: str, files: dict[str, str], 
 
 
 def set_alias(mlflow_uri: str, model_name: str, alias: str, version: str) -> None:
-    """Moves an alias. Errors: `job_failed` when the server refuses."""
-    body = {"name": model_name, "alias": alias, "version": version}
-    _answer(mlflow_uri, requests.post, "registered-models/alias", json=body)
+    """Moves an alias. An answer that was lost is no failure when the alias has moved. Errors: `job_failed` when the
+    server refuses, `store_unreachable`.
+    """
+    url = f"{mlflow_uri}/api/2.0/mlflow/registered-models/alias"
+    try:
+        _answer(mlflow_uri, url, lambda: http.post(url, {"name": model_name, "alias": alias, "version": version}))
+    except JobError as error:
+        if error.code != "store_unreachable" or find(mlflow_uri, model_name, alias) != version:
+            raise
+
+
+def _client(mlflow_uri: str) -> Any:
+    """MLflow's own client. It asks again by itself, up to seven times, and would take the proxy of the environment."""
+    from mlflow.tracking import MlflowClient
+
+    http.reach_directly(mlflow_uri)
+    return MlflowClient(tracking_uri=mlflow_uri, registry_uri=mlflow_uri)
 
 
 def _fetch(mlflow_uri: str, model_name: str, version: dict[str, Any], cache: Path) -> tuple[str, str]:
@@ -189,6 +201,7 @@ def _download(mlflow_uri: str, version: dict[str, Any], folder: Path) -> None:
     if not source.startswith(_PROXIED):
         from mlflow.artifacts import download_artifacts
 
+        http.reach_directly(mlflow_uri)
         download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=mlflow_uri)
         return
     root = source[len(_PROXIED) :].lstrip("/")
@@ -211,35 +224,33 @@ def _download(mlflow_uri: str, version: dict[str, Any], folder: Path) -> None:
 def _bytes(mlflow_uri: str, path: str) -> bytes:
     url = f"{mlflow_uri}/api/2.0/mlflow-artifacts/artifacts/{path}"
     try:
-        response = requests.get(url, timeout=TIMEOUT_S)
-    except requests.RequestException as error:
+        reply = http.get(url)
+    except http.UnansweredError as error:
         raise JobError("store_unreachable", f'Cannot reach MLflow at "{mlflow_uri}"') from error
-    if response.status_code == 404:
+    if reply.status == 404:
         raise JobError("model_refused", f'Cannot load model from "{url}": expected an artifact, got HTTP 404')
-    if not response.ok:
-        raise JobError("job_failed", f'Cannot read "{url}": expected an artifact, got HTTP {response.status_code}')
-    return response.content
+    if not reply.ok:
+        raise JobError("job_failed", f'Cannot read "{url}": expected an artifact, got HTTP {reply.status}')
+    return reply.body
 
 
 def _get(mlflow_uri: str, path: str, query: dict[str, str]) -> dict[str, Any] | None:
-    return _answer(mlflow_uri, requests.get, path, params=query)
-
-
-def _answer(mlflow_uri: str, call: Any, path: str, **request: Any) -> dict[str, Any] | None:
-    """The JSON body; None when the server says that there is no such thing."""
     url = f"{mlflow_uri}/api/2.0/mlflow/{path}"
+    return _answer(mlflow_uri, url, lambda: http.get(url, query))
+
+
+def _answer(mlflow_uri: str, url: str, ask: Callable[[], http.Reply]) -> dict[str, Any] | None:
+    """The JSON body; None when the server says that there is no such thing."""
     try:
-        response = call(url, timeout=TIMEOUT_S, **request)
-        body: dict[str, Any] = response.json()
-    except (requests.RequestException, ValueError) as error:
+        reply = ask()
+        body: dict[str, Any] = json.loads(reply.body)
+    except (http.UnansweredError, ValueError) as error:
         raise JobError("store_unreachable", f'Cannot reach MLflow at "{mlflow_uri}"') from error
-    if response.ok:
+    if reply.ok:
         return body
     missing = f"{body.get('message', '')}".lower()
     # An alias that is not set is INVALID_PARAMETER_VALUE with this text in 3.x, a missing model
     # RESOURCE_DOES_NOT_EXIST.
     if body.get("error_code") == "RESOURCE_DOES_NOT_EXIST" or ("alias" in missing and "not found" in missing):
         return None
-    raise JobError(
-        "job_failed", f'Cannot ask MLflow "{url}": got HTTP {response.status_code}, {body.get("error_code")}'
-    )
+    raise JobError("job_failed", f'Cannot ask MLflow "{url}": got HTTP {reply.status}, {body.get("error_code")}')
