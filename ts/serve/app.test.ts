@@ -473,6 +473,41 @@ describe("GET /health", () => {
     ]);
   });
 
+  it("says of a job that only waits since when and for what, and is not ok for ever", async () => {
+    const report = {
+      job: "weather-infer",
+      submission: "weather-infer-1",
+      state: "starting",
+      error_code: null,
+      message: 'actor 0: waiting for a champion of model "weather"',
+      counters: {},
+    };
+    const infer = async (since_s: number, last: object = {}) => {
+      const { app: api, progress } = app();
+      progress.report({ ...report, timestamp: NOW_MS - since_s * 1000 });
+      progress.report({ ...report, timestamp: NOW_MS - 1_000, ...last });
+      const body = await json(await api.request("/health"));
+      expectSchema("Health", body);
+      return { ...body, job: (body["jobs"] as Json[]).find(({ name }) => name === "weather-infer") };
+    };
+    expect(await infer(120)).toMatchObject({ status: "ok", job: { status: "up" } });
+    expect(await infer(121)).toMatchObject({
+      status: "degraded",
+      job: {
+        status: "waiting",
+        state: "running",
+        detail: `waiting since ${new Date(NOW_MS - 121_000).toISOString()}: ${report.message}`,
+        next: "Run: millrace logs weather-infer",
+      },
+    });
+    // Another state, or another submission, begins anew.
+    expect(await infer(121, { state: "running" })).toMatchObject({
+      status: "ok",
+      job: { detail: "running" },
+    });
+    expect(await infer(121, { submission: "weather-infer-2" })).toMatchObject({ status: "ok" });
+  });
+
   it("live answers while everything else is down; ready follows the feed alone", async () => {
     const { app: api } = app({
       engines: async () => [{ ...down, needed: true }],

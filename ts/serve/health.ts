@@ -1,6 +1,7 @@
 // Judges whether a forecast can be made and served: engines, jobs and the feed, each with what to do when it is down.
 // Pure: probes and job states are passed in. `ready` asks only whether this process can answer from memory.
 
+import { iso } from "./forecast.ts";
 import { HEARTBEAT_SILENT_S, type JobRow } from "./jobs.ts";
 
 /** One engine as a probe found it. */
@@ -33,7 +34,7 @@ export interface FeedState {
 }
 
 export interface Health {
-  /** `down` when something needed is down, `degraded` when only something else is. */
+  /** `down` when something needed is down, `degraded` when only something else is, or waits. */
   readonly status: "ok" | "degraded" | "down";
   readonly ready: boolean;
   readonly at: string;
@@ -49,7 +50,7 @@ export interface Health {
     readonly name: string;
     readonly engine: string;
     readonly needed: boolean;
-    readonly status: "up" | "down";
+    readonly status: "up" | "waiting" | "down";
     readonly state: string;
     readonly heartbeat_age_s: number | null;
     readonly detail: string;
@@ -58,8 +59,14 @@ export interface Health {
   readonly feed: FeedState;
 }
 
+/**
+ * A job that still says "starting" after this long waits for something that may never come: its own start, with a restore of
+ * all history, takes less than half of it on a slow machine.
+ */
+export const WAITING_S = 120;
+
 interface JobVerdict {
-  readonly up: boolean;
+  readonly status: Health["jobs"][number]["status"];
   readonly detail: string;
   readonly next: string | null;
 }
@@ -67,11 +74,18 @@ interface JobVerdict {
 function judgeJob(row: JobRow): JobVerdict {
   const logs = `Run: millrace logs ${row.name}`;
   const reason = row.reason ? `: ${row.reason}` : "";
-  if (row.gave_up) return { up: false, detail: `the supervisor gave up${reason}`, next: logs };
-  if (row.state !== "running") return { up: false, detail: `${row.state}${reason}`, next: logs };
+  if (row.gave_up) return { status: "down", detail: `the supervisor gave up${reason}`, next: logs };
+  if (row.state !== "running") return { status: "down", detail: `${row.state}${reason}`, next: logs };
   if (row.heartbeat && row.heartbeat.age_s > HEARTBEAT_SILENT_S)
-    return { up: false, detail: `no heartbeat for ${row.heartbeat.age_s.toFixed(0)} s`, next: logs };
-  return { up: true, detail: "running", next: null };
+    return { status: "down", detail: `no heartbeat for ${row.heartbeat.age_s.toFixed(0)} s`, next: logs };
+  if (row.heartbeat?.state === "starting") {
+    const { state_age_s, at, age_s, message } = row.heartbeat;
+    const since = iso(Date.parse(at) + (age_s - state_age_s) * 1000);
+    const detail = `waiting since ${since}${message === null ? "" : `: ${message}`}`;
+    if (state_age_s > WAITING_S) return { status: "waiting", detail, next: logs };
+    return { status: "up", detail, next: null };
+  }
+  return { status: "up", detail: "running", next: null };
 }
 
 /**
@@ -96,7 +110,7 @@ export function judge(
       name: row.name,
       engine: row.engine,
       needed: needed_jobs.includes(row.name),
-      status: verdict.up ? "up" : "down",
+      status: verdict.status,
       state: row.state,
       heartbeat_age_s: row.heartbeat?.age_s ?? null,
       detail: verdict.detail,
@@ -124,7 +138,7 @@ export function judge(
   const otherDown =
     !ready ||
     engines.some((e) => !e.up && !e.off) ||
-    rows.some((row) => row.status === "down" && desired.has(row.name));
+    rows.some((row) => row.status !== "up" && (row.needed || desired.has(row.name)));
   return {
     status: neededDown ? "down" : otherDown ? "degraded" : "ok",
     ready,

@@ -17,6 +17,8 @@ export interface JobRow extends Omit<SupervisedJob, "due_ms" | "last"> {
     readonly at: string;
     readonly age_s: number;
     readonly state: string;
+    /** How long this submission has been saying that state, as far as its reports were read. */
+    readonly state_age_s: number;
     readonly error_code: string | null;
     readonly message: string | null;
     readonly counters: Readonly<Record<string, number>>;
@@ -26,15 +28,23 @@ export interface JobRow extends Omit<SupervisedJob, "due_ms" | "last"> {
 /** Jobs in one namespace are few; more names than this in the topic are not ours. */
 const JOBS_MAX = 100;
 
+/** The newest report of a job, and when its submission first said that state without another one between. */
+interface Newest {
+  readonly record: ProgressRecord;
+  readonly since_ms: number;
+}
+
 export class Progress {
-  readonly #byJob = new Map<string, ProgressRecord>();
+  readonly #byJob = new Map<string, Newest>();
 
   /** Keeps the report when it is not older than the one held: the topic has one partition, so later is newer. */
   report(record: ProgressRecord): void {
     const held = this.#byJob.get(record.job);
-    if (held && held.timestamp > record.timestamp) return;
+    if (held && held.record.timestamp > record.timestamp) return;
     if (!held && this.#byJob.size >= JOBS_MAX) return;
-    this.#byJob.set(record.job, record);
+    const goes_on =
+      held && held.record.submission === record.submission && held.record.state === record.state;
+    this.#byJob.set(record.job, { record, since_ms: goes_on ? held.since_ms : record.timestamp });
   }
 
   /** A job whose record was deleted from the topic. */
@@ -42,12 +52,12 @@ export class Progress {
     this.#byJob.delete(job);
   }
 
-  get(job: string): ProgressRecord | undefined {
+  get(job: string): Newest | undefined {
     return this.#byJob.get(job);
   }
 
   all(): ProgressRecord[] {
-    return [...this.#byJob.values()].sort((a, b) => (a.job < b.job ? -1 : 1));
+    return [...this.#byJob.values()].map(({ record }) => record).sort((a, b) => (a.job < b.job ? -1 : 1));
   }
 }
 
@@ -83,12 +93,14 @@ function row({ due_ms, last, ...view }: SupervisedJob): Omit<JobRow, "heartbeat"
 export function jobRows(views: readonly SupervisedJob[], progress: Progress, now_ms: number): JobRow[] {
   const rows = new Map<string, JobRow>();
   const heartbeat = (name: string): JobRow["heartbeat"] => {
-    const report = progress.get(name);
-    if (!report) return null;
+    const newest = progress.get(name);
+    if (!newest) return null;
+    const { record: report, since_ms } = newest;
     return {
       at: iso(report.timestamp),
       age_s: Math.max(0, now_ms - report.timestamp) / 1000,
       state: report.state,
+      state_age_s: Math.max(0, now_ms - since_ms) / 1000,
       error_code: report.error_code,
       message: report.message,
       counters: report.counters,

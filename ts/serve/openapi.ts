@@ -473,6 +473,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
               at: time("When the job last spoke, wall time."),
               age_s: number("Since then.", { unit: "s" }),
               state: string("The job's own view of itself."),
+              state_age_s: number("Since it first said so, without another state between.", { unit: "s" }),
               error_code: nullable(string("A symbol of error_code.")),
               message: nullable(string("One sentence.")),
               counters: map({ type: "number" }, "Counts and gauges; the unit is last in the name."),
@@ -483,7 +484,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       ),
     }),
     Health: object({
-      status: string("down: something needed is down. degraded: something else is.", {
+      status: string("down: something needed is down. degraded: something else is, or only waits.", {
         enum: ["ok", "degraded", "down"],
       }),
       ready: boolean("As /health/ready."),
@@ -504,7 +505,12 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
           name: string("Name of the job."),
           engine: string("Where it runs."),
           needed: boolean("Whether a live forecast needs it."),
-          status: string("up or down.", { enum: ["up", "down"] }),
+          status: string(
+            "up, down, or waiting: it runs and is well, but has not begun its work for minutes.",
+            {
+              enum: ["up", "waiting", "down"],
+            },
+          ),
           state: string("As the engine says."),
           heartbeat_age_s: nullable(number("Since the job last spoke.", { unit: "s" })),
           detail: string("Why."),
