@@ -11,16 +11,15 @@ import { type BackfillFrom, decided, planBackfill } from "../jobs/backfill.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { epochMs } from "../source/formats/cells.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { kaggleInput } from "../source/replay/kaggle.ts";
 import { stage } from "../source/replay/stage.ts";
-import { type BadRow, describeBad, describeLeftOut } from "../source/row.ts";
+import { LeftOut } from "../source/row.ts";
 import { firstArchived, reachOf } from "../supervise/archive.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
-import { unitsOf } from "./replay.ts";
+import { collected, NULL_FLAG, timeOf, unitsOf } from "./flags.ts";
 
 export interface BackfillFlags {
   /** A file of observations. At most one of this and `data`; neither: the raw topic or its archive, see `records`. */
@@ -30,6 +29,8 @@ export interface BackfillFlags {
   /** Whose records, without a file: null takes the topic, or the archive where that reaches further back. */
   readonly records?: "archive" | "topic" | null;
   readonly units: Readonly<Record<string, string>>;
+  /** Words for no value in the file. */
+  readonly nulls?: readonly string[];
   /** Only windows that end at or after, and before; epoch ms of event time. */
   readonly from_ms: number | null;
   readonly to_ms: number | null;
@@ -45,12 +46,11 @@ export interface BackfillEffects extends Pick<BatchOptions, "signal" | "onReport
   /** So many rows are staged, now and then. */
   readonly onStaging?: (rows: number) => void;
   /** All are: so many rows; so many that were bad, or there before, and left out. */
-  readonly onStaged?: (rows: number, bad: number, repeats: number) => void;
+  readonly onStaged?: (rows: number, left: LeftOut) => void;
 }
 
 /** Staging is minutes of disk work at most; a batch over years of one-minute data is an hour's. */
 const DEADLINE_MS = 2 * 3_600_000;
-const BAD_SHOWN_MAX = 20;
 
 /** Errors: those of the file and of the job; `contract_mismatch` before `apply`. */
 export async function backfill(
@@ -69,16 +69,21 @@ export async function backfill(
   let from: BackfillFrom;
   if (flags.file === null && flags.data === null) from = await rangeOf(settings, flags, onSource, warn);
   else {
-    let [bad, repeats] = [0, 0];
-    const onRepeat = () => repeats++;
-    const onBad = (row: BadRow) => {
-      if (bad++ < BAD_SHOWN_MAX) warn(describeBad(row));
-    };
+    const left = new LeftOut(warn);
+    const { onBad, onRepeat } = left;
     // A window that ends at from_ms holds rows of one window's length before it; one that ends before to_ms none after.
     const span = { from_ms: from_ms === null ? null : from_ms - contract.window_ms, to_ms };
     const input =
       flags.data === null
-        ? fileInput({ path: flags.file!, contract, units: flags.units, ...span, onBad, onRepeat })
+        ? fileInput({
+            path: flags.file!,
+            contract,
+            units: flags.units,
+            nulls: flags.nulls ?? [],
+            ...span,
+            onBad,
+            onRepeat,
+          })
         : kaggleInput({ folder: flags.data, contract, ...span, onBad });
     const folder = join(stateDir(settings), "staged");
     mkdirSync(folder, { recursive: true });
@@ -87,7 +92,7 @@ export async function backfill(
       .digest("hex");
     const path = join(folder, `${digest.slice(0, 16)}.avro`);
     const staged = await stage(input, path, contract.schemas.observation, onStaging);
-    onStaged?.(staged.rows, bad, repeats);
+    onStaged?.(staged.rows, left);
     if (staged.rows === 0)
       throw new PipelineError(
         "config_invalid",
@@ -193,20 +198,13 @@ function spansOf(
   );
 }
 
-/** A time as a flag gives it: RFC 3339, epoch ms, or a date for its first moment in UTC. */
-export function timeOf(flag: string, word: string | undefined): number | null {
-  if (word === undefined) return null;
-  const time = epochMs(/^\d{4}-\d\d-\d\d$/.test(word) ? `${word}T00:00:00Z` : word);
-  if (typeof time === "number") return time;
-  throw new PipelineError("config_invalid", `Cannot use ${flag} "${word}": ${time}`);
-}
-
 interface Options {
   readonly file?: string;
   readonly data?: string;
   readonly fromArchive?: true;
   readonly fromTopic?: true;
   readonly unit: string[];
+  readonly null: string[];
   readonly from?: string;
   readonly to?: string;
   readonly startOffsets?: string;
@@ -239,9 +237,10 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
     .option(
       "--unit <field=unit>",
       "unit a column comes in, where it is not the contract's; repeatable",
-      (word: string, words: string[]) => [...words, word],
+      collected,
       [],
     )
+    .option(...NULL_FLAG, collected, [])
     .option("--from <time>", "first window end, inclusive")
     .option("--to <time>", "last window end, exclusive")
     .option("--start-offsets <json>", 'of the raw topic, inclusive: {"weather-raw":{"0":12}}')
@@ -260,6 +259,7 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
         data: options.data ?? null,
         records: options.fromArchive ? "archive" : options.fromTopic ? "topic" : null,
         units: unitsOf(options.unit),
+        nulls: options.null,
         from_ms: timeOf("--from", options.from),
         to_ms: timeOf("--to", options.to),
         starting_offsets: options.startOffsets ?? null,
@@ -277,8 +277,8 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
           warn: (text) => console.error(text),
           onSource: say,
           onStaging: (rows) => say(`staged ${rows.toLocaleString("en-US")} observations`),
-          onStaged: (rows, bad, repeats) =>
-            say(`staged ${rows.toLocaleString("en-US")} observations, ${describeLeftOut(bad, repeats)}`),
+          onStaged: (rows, left) =>
+            say(`staged ${rows.toLocaleString("en-US")} observations, ${left.describe()}`),
         }),
       );
     });

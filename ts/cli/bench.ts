@@ -18,8 +18,8 @@ import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from
 import { decided } from "../jobs/backfill.ts";
 import { stopEverything } from "../supervise/stop.ts";
 import { stopAll } from "./down.ts";
+import { whole } from "./flags.ts";
 import { interruptible } from "./interrupt.ts";
-import { whole } from "./whole.ts";
 
 /** Floor and goal of each figure, in its unit. */
 const WANTED = {

@@ -7,12 +7,10 @@ import type { Settings } from "../engines/settings.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { kaggleInput } from "../source/replay/kaggle.ts";
-import { type BadRow, describeBad, describeLeftOut } from "../source/row.ts";
+import { LeftOut } from "../source/row.ts";
 import { type Certified, certify, certifyInput } from "../supervise/certify.ts";
-import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
-import { unitsOf } from "./replay.ts";
-import { whole } from "./whole.ts";
+import { collected, NULL_FLAG, timeOf, unitsOf, whole } from "./flags.ts";
 
 interface Options {
   readonly sample: string;
@@ -20,6 +18,7 @@ interface Options {
   readonly file?: string;
   readonly data?: string;
   readonly unit: string[];
+  readonly null: string[];
   readonly from?: string;
   readonly to?: string;
   readonly json: boolean;
@@ -44,9 +43,10 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
     .option(
       "--unit <field=unit>",
       "unit a column of the file comes in, where it is not the contract's; repeatable",
-      (word: string, words: string[]) => [...words, word],
+      collected,
       [],
     )
+    .option(...NULL_FLAG, collected, [])
     .option("--from <time>", "first window end (of a file: observation), inclusive")
     .option("--to <time>", "last window end (of a file: observation), exclusive")
     .option("--json", "print the result as JSON", false)
@@ -63,11 +63,8 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
         throw new PipelineError("config_invalid", 'Cannot use --sample "0": expected at least one window');
       const seed = whole("--seed", options.seed);
       const job = namesOf(pipeline, settings.namespace).job("certify");
-      let [bad, repeats] = [0, 0];
-      const onRepeat = () => repeats++;
-      const onBad = (row: BadRow) => {
-        if (bad++ < BAD_SHOWN_MAX) console.error(describeBad(row));
-      };
+      const left = new LeftOut((line) => console.error(line));
+      const { onBad, onRepeat } = left;
       const units = unitsOf(options.unit);
       const input =
         options.file !== undefined
@@ -76,6 +73,7 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
               path: options.file,
               contract,
               units,
+              nulls: options.null,
               from_ms,
               to_ms,
               order: "file",
@@ -99,16 +97,13 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
       });
       const { certificate, path } = done as unknown as Certified;
       if (!options.json) {
-        if (bad + repeats > 0) console.log(`  noted: ${describeLeftOut(bad, repeats)}`);
+        if (left.rows + left.cells + left.repeats > 0) console.log(`  noted: ${left.describe()}`);
         for (const note of certificate.notes) console.log(`  noted: ${note}`);
         console.log(`  ${path}`);
       }
       if (certificate.verdict !== "passed") throw refused(settings, certificate, path);
     });
 }
-
-/** Bad rows that are printed; the rest is counted. */
-const BAD_SHOWN_MAX = 20;
 
 function refused(
   { pipeline }: Settings,

@@ -12,11 +12,10 @@ import { namesOf } from "../pipelines/index.ts";
 import { knownAnomalies } from "../source/replay/kaggle.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { settingOf } from "../supervise/submit.ts";
-import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
+import { timeOf, whole } from "./flags.ts";
 import { find } from "./models.ts";
 import { type Evaluation, scoreLines } from "./scores.ts";
-import { whole } from "./whole.ts";
 
 export const SPLITS = ["calibrate", "test"] as const;
 

@@ -1,12 +1,12 @@
 // `millrace logs JOB`: what a job printed, from wherever its engine keeps it. Of a restarted job the newest submission.
 
 import { Command } from "commander";
-import { PipelineError } from "../contract/index.ts";
 import type { EngineKind, JobHandle } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import type { Settings } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
 import { readRecords } from "../supervise/run.ts";
+import { whole } from "./flags.ts";
 import { jobNamed } from "./submit.ts";
 
 interface Options {
@@ -27,12 +27,7 @@ export function logsCommand(settingsOf: (command: Command) => Settings): Command
     .addHelpText("after", "\nExample:\n  millrace logs weather-features --tail 50 -f")
     .action(async (word: string, { follow, tail }: Options, command: Command) => {
       const settings = settingsOf(command);
-      const lines = Number(tail);
-      if (!Number.isInteger(lines) || lines < 1)
-        throw new PipelineError(
-          "config_invalid",
-          `Cannot use --tail "${tail}": expected a whole number above 0`,
-        );
+      const lines = whole("--tail", tail, 1);
       const { name } = jobNamed(settings, word);
       const runners = runnersOf(settings);
       const read = async (count: number) => {

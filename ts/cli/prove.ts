@@ -23,8 +23,8 @@ import {
   windowsWrong,
 } from "../prove/summary.ts";
 import { proveWindows, type WindowsRound } from "../prove/windows.ts";
+import { whole } from "./flags.ts";
 import { interruptible } from "./interrupt.ts";
-import { whole } from "./whole.ts";
 
 interface Options {
   readonly count: string;

@@ -17,6 +17,7 @@ import {
   rejectId,
   resend,
 } from "../source/rejects.ts";
+import { collected, whole } from "./flags.ts";
 
 type Print = (line: string) => void;
 
@@ -112,7 +113,6 @@ export function rejectsCommand(settingsOf: (command: Command) => Settings): Comm
       await kafka.close();
     }
   };
-  const collect = (word: string, words: string[]): string[] => [...words, word];
   const rejects = new Command("rejects")
     .exitOverride()
     .description("Records that could not be used: list them, show one, send mended ones again")
@@ -125,12 +125,7 @@ export function rejectsCommand(settingsOf: (command: Command) => Settings): Comm
     .option("--json", "one JSON object a line", false)
     .addHelpText("after", "\nExample:\n  millrace rejects list --limit 10 --json\n")
     .action(async (options: { reason?: string; limit: string; json: boolean }, command: Command) => {
-      const limit = Number(options.limit);
-      if (!Number.isInteger(limit) || limit < 0)
-        throw new PipelineError(
-          "config_invalid",
-          `Cannot use --limit "${options.limit}": expected a whole number`,
-        );
+      const limit = whole("--limit", options.limit);
       await at(command, (place) =>
         list(place, { reason: options.reason ?? null, limit, json: options.json }, print),
       );
@@ -147,7 +142,12 @@ export function rejectsCommand(settingsOf: (command: Command) => Settings): Comm
     .command("replay")
     .description("Send rejects to the raw topic again, once, mended; all of them or none")
     .argument("<id...>", "as `rejects list` prints them")
-    .option("--set <field=value>", "value in the contract's unit, nothing for none; repeatable", collect, [])
+    .option(
+      "--set <field=value>",
+      "value in the contract's unit, nothing for none; repeatable",
+      collected,
+      [],
+    )
     .option("--value <file>", "JSON file with the corrected observation, or the fields that change")
     .option("--json", "one JSON object a line", false)
     .addHelpText(

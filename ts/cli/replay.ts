@@ -8,16 +8,18 @@ import { type Clock, wallClock } from "../ground/clock.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { epochMs } from "../source/formats/cells.ts";
 import { type FeedReport, feed, type Progress } from "../source/replay/feed.ts";
 import { type Format, fileInput } from "../source/replay/input.ts";
-import { describeBad, describeLeftOut } from "../source/row.ts";
+import { LeftOut } from "../source/row.ts";
 import { spanOf, targetOf } from "../source/send/target.ts";
 import { untilReadable } from "../supervise/applied.ts";
+import { collected, NULL_FLAG, positive, timeOf, unitsOf, whole } from "./flags.ts";
 
 export interface ReplayFlags {
   readonly path: string;
   readonly units: Readonly<Record<string, string>>;
+  /** Words for no value. */
+  readonly nulls: readonly string[];
   readonly speed: number | "max";
   readonly loop: boolean;
   readonly from_ms: number | null;
@@ -32,17 +34,18 @@ export interface ReplayEffects {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly warn: (line: string) => void;
-  readonly progress: (progress: Progress, bad: number) => void;
+  readonly progress: (progress: Progress, left: LeftOut) => void;
 }
-
-/** Bad rows that are printed; the rest is counted. */
-const BAD_SHOWN_MAX = 20;
 
 export interface ReplayReport extends FeedReport {
   /** Rows that could not be observations, a station's second row of one time with other values among them. */
   readonly bad: number;
+  /** Cells that were no numbers and are null. */
+  readonly bad_cells: number;
   /** Rows that were there before, value for value. */
   readonly repeats: number;
+  /** All of it in words. */
+  readonly left_out: string;
 }
 
 /** Errors: those of `feed`, and `config_invalid` for a file or a flag that makes no sense. */
@@ -52,21 +55,18 @@ export async function replay(
   effects: ReplayEffects,
 ): Promise<ReplayReport> {
   const { pipeline, contract } = pipelineOf(settings.pipeline);
-  let [bad, repeats] = [0, 0];
+  const left = new LeftOut(effects.warn);
   const input = fileInput({
     path: flags.path,
     contract,
     units: flags.units,
+    nulls: flags.nulls,
     from_ms: flags.from_ms,
     to_ms: flags.to_ms,
     order: flags.order,
     ...(flags.format === null ? {} : { format: flags.format }),
-    onBad(row) {
-      if (bad < BAD_SHOWN_MAX) effects.warn(describeBad(row));
-      if (bad === BAD_SHOWN_MAX) effects.warn("… more bad rows follow; they are counted");
-      bad++;
-    },
-    onRepeat: () => repeats++,
+    onBad: left.onBad,
+    onRepeat: left.onRepeat,
   });
   const kafka = connectKafka(settings.kafka, { client_id: `${pipeline.name}-${flags.source}` });
   const registry = connectRegistry(settings.registryUrl);
@@ -89,43 +89,23 @@ export async function replay(
       span_ms: spanOf(contract),
       clock: effects.clock,
       signal: effects.signal,
-      onProgress: (progress) => effects.progress(progress, bad),
+      onProgress: (progress) => effects.progress(progress, left),
     });
-    return { ...report, bad, repeats };
+    return {
+      ...report,
+      bad: left.rows,
+      bad_cells: left.cells,
+      repeats: left.repeats,
+      left_out: left.describe(),
+    };
   } finally {
     await kafka.close();
   }
 }
 
-/** `temperature=K` and so on, as a table. */
-export function unitsOf(words: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    words.map((word) => {
-      const at = word.indexOf("=");
-      if (at > 0 && at < word.length - 1) return [word.slice(0, at), word.slice(at + 1)];
-      throw new PipelineError(
-        "config_invalid",
-        `Cannot use --unit "${word}": expected FIELD=UNIT, temperature=K`,
-      );
-    }),
-  );
-}
-
 /** `max`, or event time per wall time above 0. */
 export function speedOf(word: string): number | "max" {
-  const speed = word === "max" ? "max" : Number(word);
-  if (speed === "max" || (word.trim() !== "" && Number.isFinite(speed) && speed > 0)) return speed;
-  throw new PipelineError(
-    "config_invalid",
-    `Cannot use --speed "${word}": expected "max" or a number above 0`,
-  );
-}
-
-function timeOf(flag: string, word: string | undefined): number | null {
-  if (word === undefined) return null;
-  const time = epochMs(word);
-  if (typeof time === "number") return time;
-  throw new PipelineError("config_invalid", `Cannot use ${flag}: ${time}`);
+  return word === "max" ? "max" : positive("--speed", word);
 }
 
 function oneOf<T extends string>(flag: string, word: string, known: readonly T[]): T {
@@ -140,7 +120,6 @@ function oneOf<T extends string>(flag: string, word: string, known: readonly T[]
 const SOURCE = /^[a-z][a-z0-9-]{0,39}$/;
 
 export function replayCommand(settingsOf: (command: Command) => Settings): Command {
-  const collect = (word: string, words: string[]): string[] => [...words, word];
   return new Command("replay")
     .description(
       "Send a file of observations (CSV, JSON Lines, Avro; also .gz), each once, from where it stopped",
@@ -149,9 +128,10 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
     .option(
       "--unit <field=unit>",
       "unit a column comes in, where it is not the contract's; repeatable",
-      collect,
+      collected,
       [],
     )
+    .option(...NULL_FLAG, collected, [])
     .option("--speed <factor>", "event time per wall time (3600: an hour a second), or max", "1")
     .option("--loop", "begin again at the end, shifted by whole days", false)
     .option("--from <time>", "first event time, inclusive")
@@ -170,12 +150,6 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
       "\nExample:\n  millrace replay samples/us-cities-hourly.csv.gz --from 2016-12-01T00:00:00Z --speed 3600\n",
     )
     .action(async (path: string, options: Record<string, string>, command: Command) => {
-      const slot = Number(options["slot"]);
-      if (!Number.isInteger(slot) || slot < 0)
-        throw new PipelineError(
-          "config_invalid",
-          `Cannot use --slot "${options["slot"]}": expected 0, 1, 2, …`,
-        );
       const source = options["source"]!;
       if (!SOURCE.test(source))
         throw new PipelineError(
@@ -186,6 +160,7 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
       const flags: ReplayFlags = {
         path,
         units: unitsOf(options["unit"] as unknown as string[]),
+        nulls: options["null"] as unknown as string[],
         speed: speedOf(options["speed"]!),
         loop: Boolean(options["loop"]),
         from_ms: timeOf("--from", options["from"]),
@@ -193,7 +168,7 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
         order: oneOf("--order", options["order"]!, ["time", "file"]),
         format: format === undefined ? null : oneOf<Format>("--format", format, ["csv", "jsonl", "avro"]),
         source,
-        slot,
+        slot: whole("--slot", options["slot"]!),
       };
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
@@ -207,18 +182,18 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
         progress: json ? () => {} : line.update,
       });
       line.end();
-      const { sent, resumed_at, bad, repeats, place, finished } = report;
+      const { sent, resumed_at, bad, bad_cells, repeats, left_out, place, finished } = report;
       if (json)
         console.log(
           JSON.stringify({
-            ...{ sent, resumed_at, bad, repeats, finished },
+            ...{ sent, resumed_at, bad, bad_cells, repeats, finished },
             ...{ pass: place.pass, position: place.position },
           }),
         );
       else
         console.log(
           `${finished ? "Sent" : "Stopped after sending"} ${count(sent)} observations` +
-            `${resumed_at > 0 ? `, going on after ${count(resumed_at)} of an earlier run` : ""}; ${describeLeftOut(bad, repeats)}`,
+            `${resumed_at > 0 ? `, going on after ${count(resumed_at)} of an earlier run` : ""}; ${left_out}`,
         );
     });
 }
@@ -230,7 +205,7 @@ const DRAW_MS = 200;
 const LOG_MS = 10_000;
 
 function progressLine(out: NodeJS.WriteStream): {
-  update: (progress: Progress, bad: number) => void;
+  update: (progress: Progress, left: LeftOut) => void;
   above: (text: string) => void;
   end: () => void;
 } {
@@ -241,7 +216,7 @@ function progressLine(out: NodeJS.WriteStream): {
     open = false;
   };
   return {
-    update({ sent, pass, event_time, behind_ms }, bad) {
+    update({ sent, pass, event_time, behind_ms }, { rows, cells }) {
       const now_ms = performance.now();
       if (now_ms - drawn_ms < (out.isTTY ? DRAW_MS : LOG_MS)) return;
       drawn_ms = now_ms;
@@ -250,7 +225,7 @@ function progressLine(out: NodeJS.WriteStream): {
         event_time === null ? "" : new Date(event_time).toISOString(),
         pass > 0 ? `pass ${pass + 1}` : "",
         behind_ms > 1000 ? `behind ${(behind_ms / 1000).toFixed(1)} s` : "",
-        bad > 0 ? `${count(bad)} bad rows` : "",
+        rows + cells > 0 ? `${count(rows)} bad rows, ${count(cells)} bad cells` : "",
       ]
         .filter((part) => part !== "")
         .join(" · ");

@@ -7,8 +7,8 @@ import { planSeed } from "../jobs/seed.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { settingOf } from "../supervise/submit.ts";
-import { timeOf } from "./backfill.ts";
 import { batchLine } from "./batch.ts";
+import { timeOf } from "./flags.ts";
 
 const DEADLINE_MS = 30 * 60_000;
 

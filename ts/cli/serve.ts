@@ -14,8 +14,8 @@ import { isLoopback } from "../serve/listen.ts";
 import { liveOptions, ruleOf } from "../serve/live.ts";
 import { startApi } from "../serve/start.ts";
 import { jobRows, type SupervisedJob } from "../supervise/views.ts";
+import { whole } from "./flags.ts";
 import { interruptible } from "./interrupt.ts";
-import { whole } from "./whole.ts";
 
 export interface ServeFlags {
   readonly port: number;

@@ -16,6 +16,7 @@ import { submissionOf, unique } from "../supervise/submission.ts";
 import { planOf, portOf, settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
 import { said } from "../supervise/supervisor.ts";
 import { forPipeline } from "./batch.ts";
+import { positive } from "./flags.ts";
 import { printJobs } from "./jobs.ts";
 
 interface Options {
@@ -89,12 +90,7 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
     .action(async (words: string[], options: Options, command: Command) => {
       const given = settingsOf(command);
       if (options.list) return printJobs(given, options.json);
-      const wait_s = Number(options.wait);
-      if (!(wait_s > 0))
-        throw new PipelineError(
-          "config_invalid",
-          `Cannot use --wait "${options.wait}": expected seconds above 0`,
-        );
+      const wait_s = positive("--wait", options.wait);
       const { pipeline, rest, ...named } = jobsAndRest(given, words);
       const jobs = words.length === 0 ? STANDARD : named.jobs;
       const settings = forPipeline(given, pipeline);

@@ -1,12 +1,13 @@
 // `millrace tail`: decoded records of a topic, committed ones only, as lines for a person or as JSON for a pipe.
 
 import { Command } from "commander";
-import { Decoder, PipelineError, toJson } from "../contract/index.ts";
+import { Decoder, toJson } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
 import { type Names, namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
+import { whole } from "./flags.ts";
 
 export interface TailFlags {
   readonly topic: string;
@@ -102,12 +103,10 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
       const settings = settingsOf(command);
       const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
       const from_beginning = options["fromBeginning"] === true;
-      const limit = options["limit"] === undefined ? Number.POSITIVE_INFINITY : Number(options["limit"]);
-      if (!(limit >= 0) || (Number.isFinite(limit) && !Number.isInteger(limit)))
-        throw new PipelineError(
-          "config_invalid",
-          `Cannot use --limit "${options["limit"]}": expected a whole number from 0 on`,
-        );
+      const limit =
+        options["limit"] === undefined
+          ? Number.POSITIVE_INFINITY
+          : whole("--limit", String(options["limit"]));
       const kafka = connectKafka(settings.kafka, { client_id: "millrace-tail" });
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());

@@ -11,9 +11,8 @@ import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { settingOf } from "../supervise/submit.ts";
-import { timeOf } from "./backfill.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
-import { whole } from "./whole.ts";
+import { positive, timeOf, whole } from "./flags.ts";
 
 const DEADLINE_MS = 6 * 3_600_000;
 
@@ -102,12 +101,7 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
       const cut_ms = timeOf("--cut", options["cut"]);
       if (cut_ms === null)
         throw new PipelineError("config_invalid", "Cannot train: expected --cut, got nothing");
-      const learning_rate = Number(options["learningRate"]);
-      if (!(learning_rate > 0 && learning_rate <= 1))
-        throw new PipelineError(
-          "config_invalid",
-          `Cannot use --learning-rate "${options["learningRate"]}": expected a number above 0, at most 1`,
-        );
+      const learning_rate = positive("--learning-rate", options["learningRate"]!, 1);
       const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job("train");
       await batchLine(job, options.json).run(async ({ signal, onReport, onState, say }) => {
         const trained = await train(

@@ -73,6 +73,12 @@ describe("mended()", () => {
     expect(of(rejectOf({ field: "temperature" }), { ...sound, temperature: null })).toThrow(
       /--set temperature=VALUE/,
     );
+    // An emptied time is nothing, as the first cell that the process reads as well.
+    for (const timestamp of ["", " ", null])
+      expect(of(rejectOf(), sound, { timestamp })).toThrow(/"timestamp" expected a time, got nothing/);
+    expect(of(rejectOf(), sound, { station_id: "" })).toThrow(/"station_id" expected a name/);
+    expect(of(rejectOf(), sound, { temperature: "warm" })).toThrow(/"temperature" expected a number/);
+    expect(of(rejectOf({ field: "temperature" }), { ...sound, humidity: Number.NaN })).not.toThrow();
     const late = CLOCK + contract.lead_ms;
     expect(of(rejectOf(), { ...sound, timestamp: late })).not.toThrow();
     expect(of(rejectOf(), { ...sound, timestamp: late + 1 })).toThrow(/ahead of its clock/);

@@ -64,9 +64,40 @@ export function describeBad({ file, line, column, reason }: BadRow): string {
   return `${file}:${line}${column === null ? "" : ` column "${column}"`}: ${reason}`;
 }
 
-/** What a reader did not hand on, in words: `3 bad rows and 1 repeat left out`. */
-export function describeLeftOut(bad: number, repeats: number): string {
-  const words = (n: number, word: string): string =>
-    `${n.toLocaleString("en-US")} ${word}${n === 1 ? "" : "s"}`;
-  return `${words(bad, "bad row")} and ${words(repeats, "repeat")} left out`;
+/** Bad rows and cells that are told one by one; the others are counted. */
+const TOLD_MAX = 20;
+
+/** Counts what a reader of a file does not hand on, and tells the first of it. */
+export class LeftOut {
+  /** Rows that could not be observations. */
+  rows = 0;
+  /** Cells that were no numbers: null, the rest of their row is used. */
+  cells = 0;
+  /** Rows that were there before. */
+  repeats = 0;
+
+  readonly #tell: (line: string) => void;
+  constructor(tell: (line: string) => void) {
+    this.#tell = tell;
+  }
+
+  readonly onBad = (bad: BadRow): void => {
+    const told = this.rows + this.cells;
+    if (told < TOLD_MAX) this.#tell(describeBad(bad));
+    if (told === TOLD_MAX) this.#tell("… more bad rows and cells follow; they are counted");
+    if (bad.lost === "row") this.rows++;
+    else this.cells++;
+  };
+
+  readonly onRepeat = (): void => {
+    this.repeats++;
+  };
+
+  /** `3 bad rows and 1 repeat left out, 2 bad cells empty`. */
+  describe(): string {
+    const words = (n: number, word: string): string =>
+      `${n.toLocaleString("en-US")} ${word}${n === 1 ? "" : "s"}`;
+    const cells = this.cells === 0 ? "" : `, ${words(this.cells, "bad cell")} empty`;
+    return `${words(this.rows, "bad row")} and ${words(this.repeats, "repeat")} left out${cells}`;
+  }
 }

@@ -1,0 +1,55 @@
+// What flags say, as values: numbers, times, units. One reading of each for all commands.
+
+import { PipelineError } from "../contract/index.ts";
+import { epochMs } from "../source/formats/cells.ts";
+
+const refused = (flag: string, word: string, wanted: string): PipelineError =>
+  new PipelineError("config_invalid", `Cannot use ${flag} "${word}": ${wanted}`);
+
+/** A flag's whole number, both bounds inclusive. Errors: `config_invalid`. */
+export function whole(flag: string, word: string, min = 0, max = Number.MAX_SAFE_INTEGER): number {
+  const value = numberIn(word);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
+  throw refused(flag, word, `expected a whole number ${range}`);
+}
+
+/** A flag's number above 0, `max` inclusive. Errors: `config_invalid`. */
+export function positive(flag: string, word: string, max = Number.MAX_VALUE): number {
+  const value = numberIn(word);
+  if (value > 0 && value <= max) return value;
+  throw refused(flag, word, `expected a number above 0${max === Number.MAX_VALUE ? "" : `, at most ${max}`}`);
+}
+
+/** NaN for what is no number; `Number` takes nothing for 0. */
+function numberIn(word: string): number {
+  return word.trim() === "" ? Number.NaN : Number(word);
+}
+
+/** A flag's time, epoch ms: RFC 3339, epoch ms, or a date for its first moment in UTC. Errors: `config_invalid`. */
+export function timeOf(flag: string, word: string | undefined): number | null {
+  if (word === undefined) return null;
+  const time = epochMs(/^\d{4}-\d\d-\d\d$/.test(word) ? `${word}T00:00:00Z` : word);
+  if (typeof time === "number") return time;
+  throw refused(flag, word, time);
+}
+
+/** `temperature=K` and so on, as a table. Errors: `config_invalid`. */
+export function unitsOf(words: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    words.map((word) => {
+      const at = word.indexOf("=");
+      if (at > 0 && at < word.length - 1) return [word.slice(0, at), word.slice(at + 1)];
+      throw refused("--unit", word, "expected FIELD=UNIT, temperature=K");
+    }),
+  );
+}
+
+/** Commander's parser of a flag that may be given several times. */
+export const collected = (word: string, words: readonly string[]): string[] => [...words, word];
+
+/** Words of `--null`, in help. */
+export const NULL_FLAG = [
+  "--null <word>",
+  "what means no value: NA, -9999, or of one column temperature=999.9; repeatable",
+] as const;
