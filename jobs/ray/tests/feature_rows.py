@@ -6,16 +6,14 @@ fold.py.
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.meters_contract import CONTRACT as METERS
 
 HOUR_MS = 3_600_000
-METERS = Path(__file__).resolve().parents[3] / "jobs/ray/ray_jobs/generated/meters_contract.py"
 Row = dict[str, Any]
 
 
@@ -124,10 +122,5 @@ def same(a: list[float], b: list[float]) -> bool:
 
 
 def meters() -> Contract:
-    """The generator's second domain: electricity meters, with another key, another slide and nothing of the weather."""
-    spec = importlib.util.spec_from_file_location("meters_contract", METERS)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    contract: Contract = module.CONTRACT
-    return contract
+    """The second domain: electricity meters, with another key, another slide and nothing of the weather."""
+    return METERS
