@@ -169,6 +169,29 @@ describe("feed()", () => {
     );
   });
 
+  it("refuses what another source has sent, and takes what is newer", async () => {
+    const kafka = await memoryKafka();
+    await feed(inputOf(100), memoryTarget(kafka), options());
+    const other = memoryTarget(kafka, "other-0");
+    await expect(feed(inputOf(200), other, options())).rejects.toThrow(
+      /which source "replay-0" has; .*"--source replay", .*"--from 2017-01-01T00:00:49\.501Z"/,
+    );
+    expect(await standOf(kafka, "other-0")).toBeNull();
+    const from = (n: number): Input => ({
+      ...inputOf(5_000),
+      async *rows() {
+        let count = 0;
+        for await (const rows of inputOf(5_000).rows()) {
+          const kept = rows.filter(() => count++ >= n);
+          if (kept.length > 0) yield kept;
+        }
+      },
+    });
+    // One row in common: the last of the one, the first of the other.
+    await expect(feed(from(99), other, options())).rejects.toThrow(/count twice/);
+    expect(await feed(from(100), other, options())).toMatchObject({ sent: 4_900 });
+  });
+
   it("finds its cursor among many, near the end or far from it", async () => {
     const kafka = await memoryKafka();
     await feed(inputOf(3), memoryTarget(kafka), options());

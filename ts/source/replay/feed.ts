@@ -5,7 +5,7 @@
 import { PipelineError } from "../../contract/index.ts";
 import type { Clock } from "../../ground/clock.ts";
 import type { Input, Row } from "../row.ts";
-import type { Cursor } from "../send/cursor.ts";
+import { type Cursor, readCursors } from "../send/cursor.ts";
 import { Session, type Standing } from "../send/session.ts";
 import { type Outgoing, rawRecords, type Target } from "../send/target.ts";
 import { type Anchor, type Batch, batches, LINGER_MS, type Limits, type Place, ROWS_MAX } from "./batches.ts";
@@ -61,6 +61,7 @@ export async function feed(input: Input, target: Target, options: FeedOptions): 
   const session = new Session(target, { kind: REPLAY, clock, ...(signal === undefined ? {} : { signal }) });
   try {
     const cursor = await session.open();
+    if (cursor === null) await assertUnsent(input, target);
     const start = cursor === null ? BEGINNING : await goOn(input, fingerprint, cursor, target);
     const sample = new Sample(start.sample);
     let last = start.last;
@@ -126,6 +127,35 @@ function outgoing(batch: Batch, event_time: string): Outgoing[] {
 
 function identityOf({ key, time }: Row): number {
   return hashOf(key, time);
+}
+
+/**
+ * A source that begins must not send what another one has sent. Reads the input once, and only where others have sent at all.
+ * Errors: `config_invalid`, naming the other source. A few rows in common amid many others may stay unseen (sample.ts).
+ */
+async function assertUnsent(input: Input, target: Target): Promise<void> {
+  const sent = new Map<number, Cursor>();
+  for (const cursor of await readCursors(target)) {
+    if (cursor.kind !== REPLAY || cursor.source === target.source) continue;
+    const { sample, last } = positionOf(cursor.token);
+    for (const hash of sample) sent.set(hash, cursor);
+    // A file that begins with the rows another ended with has few in common with it, and this one among them.
+    if (last !== null) sent.set(last, cursor);
+  }
+  if (sent.size === 0) return;
+  for await (const rows of input.rows())
+    for (const { key, time } of rows) {
+      const cursor = sent.get(hashOf(key, time));
+      if (cursor === undefined) continue;
+      const other = cursor.source.replace(/-\d+$/, "");
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot send "${input.name}" as source "${target.source}": expected observations that no source has sent, ` +
+          `got that of "${key}" at ${new Date(time).toISOString()}, which source "${cursor.source}" has; it would count twice; ` +
+          `for what a file holds behind what was sent "--source ${other}"${newer(cursor)}, for another time line another "--namespace"`,
+        { context: { source: target.source, cursor: { ...cursor } } },
+      );
+    }
 }
 
 /** How to take only what is newer than a cursor. */

@@ -164,12 +164,21 @@ describe("a file that is another one", () => {
     ],
     ["was cut", HEADER + lines(0, 3), /was cut, rotated or replaced/],
     ["was rotated away", HEADER + lines(5, 6), /was cut, rotated or replaced/],
-  ])("is refused when it %s", async (_, content, reason) => {
+  ])("is refused when it %s, and says how to take what is newer", async (_, content, reason) => {
     const { kafka, send } = await log();
     await send(HEADER + lines(0, 5));
     await expect(send(content)).rejects.toThrow(reason);
     await expect(send(content)).rejects.toThrow(/"--source", .*"--from 2024-03-01T00:04:00.001Z"/);
     expect(await sent(kafka)).toEqual(minutes(0, 5));
+    // The advice holds: nothing is sent twice by another source, and what is newer is.
+    const from_ms = Date.parse("2024-03-01T00:04:00.001Z");
+    if (content.includes(at(2)))
+      await expect(send(content, { source: "other-0" })).rejects.toThrow(/count twice/);
+    const newer = content.includes(at(5));
+    if (newer) await send(content, { source: "other-0", from_ms });
+    expect((await sent(kafka)).slice(0, 5)).toEqual(minutes(0, 5));
+    expect(new Set(await sent(kafka)).size).toBe((await sent(kafka)).length);
+    expect((await sent(kafka)).length > 5).toBe(newer);
   });
 
   it("is refused with other options, and when it has grown under a loop", async () => {

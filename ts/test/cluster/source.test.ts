@@ -220,12 +220,15 @@ describe("millrace replay", () => {
     }
   });
 
-  it("goes on with a log that has grown", async () => {
+  it("goes on with a log that has grown, and sends nothing twice under another name", async () => {
     const path = written("grown", 40);
     expect(JSON.parse(String((await replay(path, "grown", "--speed", "max")).stdout))).toMatchObject({
       sent: 40,
     });
     written("grown", 50);
+    const other = await replay(path, "grown-more", "--speed", "max");
+    expect(other.exitCode).toBe(2);
+    expect(String(other.stderr)).toMatch(/which source "grown-0" has; .*--source grown/);
     const more = await replay(path, "grown", "--speed", "max");
     expect(JSON.parse(String(more.stdout))).toMatchObject({ sent: 10, resumed_at: 40 });
     await proveOnce("grown", 50);
