@@ -8,13 +8,13 @@ import { PipelineError, unitWord } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { EVALUATE, planEvaluate } from "../jobs/evaluate.ts";
+import { find } from "../models/promote.ts";
 import { namesOf } from "../pipelines/index.ts";
 import { knownAnomalies } from "../source/replay/kaggle.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { settingOf } from "../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "./batch.ts";
 import { timeOf, whole } from "./flags.ts";
-import { find } from "./models.ts";
 import { type Evaluation, scoreLines } from "./scores.ts";
 
 export const SPLITS = ["calibrate", "test"] as const;

@@ -2,15 +2,15 @@
 // Promoting moves the alias and says so on model-events; actors swap between two batches. Trains nothing.
 
 import { Command } from "commander";
-import { PipelineError } from "../contract/index.ts";
-import { type Mlflow, type ModelVersion, mlflowOf } from "../engines/mlflow.ts";
+import { type ModelVersion, mlflowOf } from "../engines/mlflow.ts";
 import type { Settings } from "../engines/settings.ts";
-import { announce } from "../kafka/announce.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
+import { announce } from "../models/announce.ts";
+import { ALIASES, find, promote } from "../models/promote.ts";
+import { inTurn } from "../models/turn.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 
-const ALIASES = ["champion", "challenger"];
 const print = (line: string) => console.log(line);
 
 /** One line a version, in the order given, below a heading. */
@@ -31,51 +31,6 @@ export function table(versions: readonly ModelVersion[]): string[] {
       .join("  ")
       .trimEnd(),
   );
-}
-
-/** The version a person names: an alias or a number. Errors: `config_invalid` when there is none. */
-export async function find(mlflow: Mlflow, model: string, which: string): Promise<ModelVersion> {
-  const found = /^\d+$/.test(which) ? await mlflow.version(model, which) : await mlflow.byAlias(model, which);
-  if (found !== null) return found;
-  const held = (await mlflow.versions(model)).map((v) => v.version);
-  throw new PipelineError(
-    "config_invalid",
-    `Cannot find "${which}" of model "${model}" at "${mlflow.url}": expected ${
-      held.length === 0 ? "a trained model (millrace train)" : `an alias or one of ${held.join(", ")}`
-    }`,
-  );
-}
-
-/**
- * Moves an alias and announces it. The registry is moved first: an announcement of a move that did not happen would make
- * actors look in vain, a move that nobody heard of is found at their next start and can be announced by promoting again.
- * Errors: `model_refused` for a version without a digest, since an actor would refuse it, or without a model card.
- */
-export async function promote(
-  mlflow: Mlflow,
-  model: string,
-  { which, alias }: { readonly which: string; readonly alias: string },
-  say: (moved: { alias: string; version: string }) => Promise<void>,
-): Promise<ModelVersion> {
-  if (!ALIASES.includes(alias))
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot promote to "${alias}": expected one of ${ALIASES.join(", ")}`,
-    );
-  const version = await find(mlflow, model, which);
-  if (version.digest === null)
-    throw new PipelineError(
-      "model_refused",
-      `Cannot promote version ${version.version} of model "${model}": expected a digest to check it by, got none`,
-    );
-  if (version.card === null)
-    throw new PipelineError(
-      "model_refused",
-      `Cannot promote version ${version.version} of model "${model}": expected a model card that says what it is worth, got none`,
-    );
-  await mlflow.setAlias(model, alias, version.version);
-  await say({ alias, version: version.version });
-  return { ...version, aliases: [...new Set([...version.aliases, alias])].sort() };
 }
 
 export function modelsCommand(settingsOf: (command: Command) => Settings): Command {
@@ -127,9 +82,11 @@ export function modelsCommand(settingsOf: (command: Command) => Settings): Comma
       const kafka = connectKafka(settings.kafka, { client_id: `${settings.pipeline}-models` });
       try {
         const registry = connectRegistry(settings.registryUrl);
-        const version = await promote(mlflow, names.model, { which, alias }, async (moved) => {
-          await announce({ kafka, registry }, names, contract, { ...moved, now_ms: Date.now() });
-        });
+        const version = await inTurn(settings, names.model, () =>
+          promote(mlflow, names.model, { which, alias }, (moved) =>
+            announce({ kafka, registry, names, contract }, { ...moved, now_ms: Date.now() }),
+          ),
+        );
         print(json ? JSON.stringify(version) : `${alias} of ${names.model} is version ${version.version}`);
       } finally {
         await kafka.close();

@@ -1,13 +1,11 @@
-// `millrace train`: trains a model on the feature table, and says so on model-events when it became the champion.
+// `millrace train`: trains a model on the feature table. Whether it serves is decided and announced by the supervisor, also when
+// this command has been killed by then.
 
 import { Command } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import type { Settings } from "../engines/settings.ts";
 import { planTrain, TRAIN, type TrainChoice } from "../jobs/train.ts";
-import { announce } from "../kafka/announce.ts";
-import { connectKafka } from "../kafka/client.ts";
-import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.ts";
 import { settingOf } from "../supervise/submit.ts";
@@ -32,26 +30,17 @@ export async function train(
   const setting = settingOf(settings);
   const names = namesOf(setting.pipeline, settings.namespace);
   const mlflow = mlflowOf(settings);
-  const before = await mlflow.byAlias(names.model, "champion");
   const finished = await runBatch(settings, planTrain(setting, choice), {
     deadline_ms: DEADLINE_MS,
     ...effects,
   });
-  const after = await mlflow.byAlias(names.model, "champion");
-  const promoted = after !== null && after.version !== before?.version;
-  if (promoted) {
-    const kafka = connectKafka(settings.kafka);
-    try {
-      await announce({ kafka, registry: connectRegistry(settings.registryUrl) }, names, setting.contract, {
-        alias: "champion",
-        version: after.version,
-        now_ms: Date.now(),
-      });
-    } finally {
-      await kafka.close();
-    }
-  }
-  return { ...finished, champion: after?.version ?? null, promoted };
+  // Whether it serves was decided before it counted as done.
+  const champion = await mlflow.byAlias(names.model, "champion");
+  return {
+    ...finished,
+    champion: champion?.version ?? null,
+    promoted: champion?.submission === finished.submission,
+  };
 }
 
 type TrainOptions = Record<string, string> & { json: boolean; allowUncertified: boolean };

@@ -63,6 +63,8 @@ describe("mlflowOf()", () => {
       fingerprint: "f",
       contract_fingerprint: null,
       parent: "2",
+      submission: null,
+      rival: null,
     });
   });
 

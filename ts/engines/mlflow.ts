@@ -1,5 +1,5 @@
 // MLflow's registry over REST: which versions a model has, which one an alias names, and moving that alias.
-// Sits between cli/ and one tracking server. Trains, loads and announces nothing; a model's files are Python's business.
+// Sits between models/ and one tracking server. Trains, loads and announces nothing; a model's files are Python's business.
 // REST: https://mlflow.org/docs/latest/rest-api.html
 
 import { PipelineError } from "../contract/errors.ts";
@@ -23,6 +23,10 @@ export interface ModelVersion {
   readonly contract_fingerprint: string | null;
   /** Version that was champion when this one was trained; null when there was none. */
   readonly parent: string | null;
+  /** The submission that trained it; null on a version from before submissions were noted. */
+  readonly submission: string | null;
+  /** The champion it was compared with, and the mean ratio of its errors over that one's; null without a comparison. */
+  readonly rival: { readonly version: string; readonly ratio: number } | null;
 }
 
 export interface Mlflow {
@@ -244,7 +248,14 @@ function versionOf(sent: Sent, aliases: ReadonlyMap<string, readonly string[]>):
     fingerprint: tags.get("fingerprint") ?? null,
     contract_fingerprint: tags.get("contract_fingerprint") ?? null,
     parent: parent === "none" ? null : parent,
+    submission: tags.get("submission") ?? null,
+    rival: rivalOf(tags.get("rival"), tags.get("rival_ratio")),
   };
+}
+
+function rivalOf(version = "none", ratio = "none"): ModelVersion["rival"] {
+  const number = Number(ratio);
+  return version === "none" || !Number.isFinite(number) ? null : { version, ratio: number };
 }
 
 function parse(reply: Reply): unknown {

@@ -61,6 +61,7 @@ export const train: JobType = {
   reads: ["feature_table", "certificates"],
   writes: ["models"],
   standard: false,
+  trains: true,
   plan(setting) {
     throw needsCommand(setting, "train");
   },

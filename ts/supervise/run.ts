@@ -16,6 +16,7 @@ import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { LIMITS, type Limits } from "./decide.ts";
 import { hashOf, readDesired } from "./desired.ts";
+import { announceMoved, finishJob } from "./finish.ts";
 import { paramsFiles } from "./launch.ts";
 import { logTo } from "./log.ts";
 import { writeSettings } from "./namespace.ts";
@@ -58,6 +59,8 @@ const LOOK_BACK_MS = 600_000;
 const LOOK_MS = 500;
 /** And while all is well: each look costs the engines' servers some milliseconds on the jobs' own cores. */
 const STEADY_MS = 1_500;
+/** An alias whose move nobody announced is found this long after it at the latest: a look is two requests and a small topic. */
+const ANNOUNCE_MS = 60_000;
 /** A supervisor that was started for one batch stays a little for the next one. */
 const IDLE_MS = 10_000;
 /** Logs of ended processes that stay. */
@@ -88,9 +91,10 @@ export async function supervise(
   const { pipeline, contract } = pipelineOf(pipelineNames[0]!);
   const names = namesOf(pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}supervisor` });
+  const registry = connectRegistry(settings.registryUrl);
   const progress = followProgress({
     kafka,
-    registry: connectRegistry(settings.registryUrl),
+    registry,
     topic: names.topics.progress.topic,
     schema: contract.schemas.progress,
     // What was said before is no sign of life; the topic may hold days of it.
@@ -102,6 +106,8 @@ export async function supervise(
     write(line);
     onLine?.(line);
   };
+  const finishing = { settings, kafka, registry, clock, log };
+  const announcer = everyNow(ANNOUNCE_MS, () => announceMoved(finishing, readDesired(settings)), log);
   try {
     log(`supervisor ${process.pid} starts`);
     const supervisor = new Supervisor(
@@ -115,6 +121,7 @@ export async function supervise(
           save: (r) => writeRecords(settings, r),
         },
         params: paramsFiles(settings),
+        finish: (job, submission) => finishJob(finishing, job, submission),
         log,
         prefix: names.prefix,
         unique,
@@ -126,17 +133,47 @@ export async function supervise(
     while (!signal.aborted && !(until_idle && performance.now() - busy_ms >= IDLE_MS)) {
       const { steady, idle } = await supervisor.tick();
       if (!idle) busy_ms = performance.now();
+      announcer.tick();
       await pause(steady ? STEADY_MS : LOOK_MS, signal);
     }
     await supervisor.settled();
     log(`supervisor ${process.pid} ends; ${signal.aborted ? "the jobs go on" : "nothing is left to do"}`);
   } finally {
+    await announcer.settled();
     await progress.close();
     await kafka.close();
     taken.lock.release();
     // Who asked for a job while this one still held the lock has started nobody.
     if (until_idle && !signal.aborted && unfinished(settings)) startSupervisor(settings, { until_idle });
   }
+}
+
+/** Work beside the loop, at most one at a time, begun again that long after its last end. A reason is logged when it is a new one. */
+function everyNow(interval_ms: number, work: () => Promise<void>, log: (line: string) => void) {
+  let running: Promise<void> = Promise.resolve();
+  let next_ms = performance.now() + interval_ms;
+  let busy = false;
+  let reason = "";
+  return {
+    tick(): void {
+      if (busy || performance.now() < next_ms) return;
+      busy = true;
+      running = work()
+        .then(() => {
+          reason = "";
+        })
+        .catch((error: unknown) => {
+          const now = error instanceof Error ? error.message : String(error);
+          if (now !== reason) log(`cannot look after announcements: ${now}`);
+          reason = now;
+        })
+        .finally(() => {
+          busy = false;
+          next_ms = performance.now() + interval_ms;
+        });
+    },
+    settled: () => running,
+  };
 }
 
 /** Whether the desired state holds what has not come to its end. */

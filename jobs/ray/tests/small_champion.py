@@ -22,6 +22,7 @@ from ray_jobs.kit import registry
 from ray_jobs.kit.cluster import Inline
 from ray_jobs.model import heads as model
 from ray_jobs.train.train import train
+from tests.aliases import set_alias
 from tests.tables import train_params, write_sample
 
 FROM, CUT = "2016-01-01", "2016-08-01"
@@ -47,8 +48,8 @@ def main() -> None:
         make(folder)
     if arguments.get("table"):
         write_sample(Path(arguments["table"]), CONTRACT, FROM, CUT, STATIONS)
-    version = registry.publish(arguments["mlflow"], arguments["model"], folder, {}, {}, "")
-    registry.set_alias(arguments["mlflow"], arguments["model"], registry.CHAMPION, version)
+    version = registry.publish(arguments["mlflow"], arguments["model"], folder, {}, {}, "", {})
+    set_alias(arguments["mlflow"], arguments["model"], registry.CHAMPION, version)
     print(json.dumps({"model": arguments["model"], "version": version}))
 
 

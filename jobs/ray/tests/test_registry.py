@@ -15,6 +15,7 @@ import pytest
 from ray_jobs.generated.job import JobError
 from ray_jobs.kit import http, registry
 from ray_jobs.model import heads as model
+from tests.aliases import set_alias
 
 MANIFEST: dict[str, Any] = {
     "fingerprint": "f",
@@ -202,12 +203,18 @@ def test_publish_and_fetch_over_a_real_server(addresses: dict[str, Any], tmp_pat
     manifest = model.write(tmp_path / "model", MANIFEST, HEADS)
     assert registry.find(uri, name) is None
     first = registry.publish(
-        uri, name, tmp_path / "model", {"trees": "2"}, {"temperature_6h_mae_degC": 1.5}, "<p>card</p>"
+        uri,
+        name,
+        tmp_path / "model",
+        {"trees": "2"},
+        {"temperature_6h_mae_degC": 1.5},
+        "<p>card</p>",
+        {"submission": "s-1"},
     )
     assert registry.find(uri, name) is None
-    registry.set_alias(uri, name, "champion", first)
+    set_alias(uri, name, "champion", first)
     assert registry.find(uri, name) == first
-    second = registry.publish(uri, name, tmp_path / "model", {"trees": "2"}, {"temperature_6h_mae_degC": 1.4}, "")
+    second = registry.publish(uri, name, tmp_path / "model", {"trees": "2"}, {"temperature_6h_mae_degC": 1.4}, "", {})
     assert (first, second) == ("1", "2")
     version, path = registry.champion(uri, name, str(tmp_path / "cache"))
     assert version == first

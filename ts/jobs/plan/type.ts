@@ -118,6 +118,8 @@ export interface JobType {
   readonly places?: (settings: Settings) => readonly string[];
   /** What stands behind its name on a command line, for messages; absent for a job that takes no words. */
   readonly words?: string;
+  /** Whether it registers a version of the pipeline's model, which is judged and promoted when it has succeeded. */
+  readonly trains?: true;
   /** Whether it listens on a port of its own: two pipelines of a namespace get one each. */
   readonly listens?: true;
   /** When a scheduled batch is due: five fields of cron in UTC. Absent for a job that runs only when it is asked for. */

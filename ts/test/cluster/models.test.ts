@@ -5,14 +5,14 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect, inject, it } from "vitest";
-import { promote } from "../../cli/models.ts";
 import { Decoder, type ModelEvent } from "../../contract/index.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
 import { httpOf } from "../../ground/http.ts";
-import { announce } from "../../kafka/announce.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { latestByKey, readAll } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
+import { announce, lastEvent } from "../../models/announce.ts";
+import { promote } from "../../models/promote.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 
 const settings = inject("engines");
@@ -61,8 +61,10 @@ it("promote() moves the alias on the real server and announces it on model-event
     const { topic, partitions, config, subject } = names.topics.model_events;
     await kafka.admin.ensure([{ topic, partitions, config }]);
     await registry.register(subject, contract.schemas.model_events, "BACKWARD");
+    const audience = { kafka, registry, names, contract };
+    expect(await lastEvent(audience)).toBeNull();
     const say = async (moved: { alias: string; version: string }) => {
-      await announce({ kafka, registry }, names, contract, { ...moved, now_ms: 1_480_000_000_000 });
+      await announce(audience, { ...moved, now_ms: 1_480_000_000_000 });
     };
     await promote(mlflow, names.model, { which: "1", alias: "champion" }, say);
     await promote(mlflow, names.model, { which: "1", alias: "challenger" }, say);

@@ -62,13 +62,19 @@ def fetch(mlflow_uri: str, model_name: str, version: str, cache_dir: str) -> tup
 
 
 def publish(
-    mlflow_uri: str, model_name: str, folder: Path, params: dict[str, str], metrics: dict[str, float], card: str
+    mlflow_uri: str,
+    model_name: str,
+    folder: Path,
+    params: dict[str, str],
+    metrics: dict[str, float],
+    card: str,
+    more_tags: dict[str, str],
 ) -> str:
     """One run with its parameters, metrics, artifacts and `card`, an HTML page, registered as a new version; the
     version's number.
 
     The version carries the tags `digest`, `fingerprint`, `contract_fingerprint`, and `card`, which names its model card
-    among the run's artifacts: a version without one gets no alias.
+    among the run's artifacts: a version without one gets no alias. `more_tags` stand beside them.
     """
     from mlflow.entities import Metric, Param
     from mlflow.exceptions import MlflowException
@@ -77,6 +83,7 @@ def publish(
     client = _client(mlflow_uri)
     tags = {name: manifest[name] for name in ("digest", "fingerprint", "contract_fingerprint")}
     tags |= {"parent": manifest["parent"] or "none", "seed": str(manifest["training"]["seed"]), "card": CARD}
+    tags |= more_tags
     experiment = client.get_experiment_by_name(model_name)
     experiment_id = experiment.experiment_id if experiment else client.create_experiment(model_name)
     run = client.create_run(experiment_id, tags=tags)
@@ -135,18 +142,6 @@ def log_files(mlflow_uri: str, run_id: str, folder: str, files: dict[str, str], 
         client.log_batch(run_id, metrics=sent[start : start + METRICS_MAX])
     for name, text in files.items():
         client.log_text(run_id, text, f"{folder}/{name}")
-
-
-def set_alias(mlflow_uri: str, model_name: str, alias: str, version: str) -> None:
-    """Moves an alias. An answer that was lost is no failure when the alias has moved. Errors: `job_failed` when the
-    server refuses, `store_unreachable`.
-    """
-    url = f"{mlflow_uri}/api/2.0/mlflow/registered-models/alias"
-    try:
-        _answer(mlflow_uri, url, lambda: http.post(url, {"name": model_name, "alias": alias, "version": version}))
-    except JobError as error:
-        if error.code != "store_unreachable" or find(mlflow_uri, model_name, alias) != version:
-            raise
 
 
 def _client(mlflow_uri: str) -> Any:

@@ -46,8 +46,6 @@ from ray_jobs.train import samples, tuning
 from ray_jobs.train.samples import FIT, WATCH, Samples
 from ray_jobs.train.tuning import PATIENCE, Rows, Settings, Trials
 
-# Not more than this worse than the champion on the same test month, or the alias stays.
-TOLERATED_LOSS = 1.01
 # Stations a fold task takes at once: small enough that a killed worker costs seconds.
 STATIONS_PER_TASK = 3
 PREDICT_CHUNK = 4_000
@@ -63,6 +61,13 @@ class Head(NamedTuple):
     calibrated: NDArray[np.float32]
 
 
+class Rival(NamedTuple):
+    """The champion a new model was compared with on the same test rows; the mean of the new errors over its."""
+
+    version: str
+    ratio: float
+
+
 class Trained(NamedTuple):
     """A model folder, its manifest, its metrics by name, and the test rows for a comparison on equal terms."""
 
@@ -73,9 +78,10 @@ class Trained(NamedTuple):
 
 
 def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str, float]:
-    """Trains, measures, registers, and moves the alias `champion` when there is none or this one is not worse.
+    """Trains, measures, compares with the champion and registers; whether the version serves is not decided here.
 
-    Returns the job's last counters; `promoted` is 1 when the alias moved and 0 when it stayed.
+    The version says in its tags which submission made it, which champion it was compared with and how that went.
+    Returns the job's last counters.
     Errors: `job_failed` for a table that is missing or too short; whatever the registry raises.
     """
     started = time.monotonic()
@@ -94,20 +100,20 @@ def run(contract: Contract, params: TrainParams, reporter: Reporter) -> dict[str
             _settings(params, trained.manifest["training"]["settings"]),
             metrics,
             card.of_training(trained.manifest, metrics, params.model_name),
+            {
+                "submission": params.submission,
+                "rival": "none" if rival is None else rival.version,
+                "rival_ratio": "none" if rival is None else repr(rival.ratio),
+            },
         )
-        promoted = rival is None or rival <= TOLERATED_LOSS
-        if promoted:
-            registry.set_alias(params.mlflow_uri, params.model_name, registry.CHAMPION, version)
-        against = "" if rival is None else f", {rival:.3f} times the champion's error"
+        against = "" if rival is None else f", {rival.ratio:.3f} times the error of champion {rival.version}"
         message = (
             f"version {version} of {params.model_name} in {seconds:.0f} s: "
-            f"{1 - trained.metrics['mae_over_dap']:.1%} better than DAP{against}; "
-            f"{'champion' if promoted else 'not promoted'}"
+            f"{1 - trained.metrics['mae_over_dap']:.1%} better than DAP{against}"
         )
         print(message, flush=True)
         counters = {
             "version": float(version),
-            "promoted": float(promoted),
             "seconds": seconds,
             "mae_over_dap": trained.metrics["mae_over_dap"],
             "predict_ms_per_100_rows": metrics["predict_ms_per_100_rows"],
@@ -512,8 +518,10 @@ def _alone(
 
 def _rival(
     contract: Contract, params: TrainParams, scratch: Path, trained: Trained, version: str | None
-) -> float | None:
-    """Mean of this model's MAE over the champion's on the same test rows; None without a champion that could serve."""
+) -> Rival | None:
+    """The champion of now and the mean of this model's MAE over its on the same test rows; None without one that could
+    serve.
+    """
     if version is None:
         return None
     fold = Fold(contract)
@@ -530,7 +538,7 @@ def _rival(
     ratios = [
         trained.metrics[n] / theirs[n] for n in theirs if "_mae_" in n and "_dap_" not in n and "_persistence_" not in n
     ]
-    return float(np.mean(ratios))
+    return Rival(version, float(np.mean(ratios)))
 
 
 def _predict_ms(contract: Contract, trained: Trained) -> float:
