@@ -41,7 +41,11 @@ const found: Evaluation = {
     stations: ["boston", "miami"],
     strangers: [],
   },
-  masks: { by: "known-anomalies.csv", left_out: { no_truth: 1_200, known_anomaly: 31, fault: 0 } },
+  masks: {
+    by: "known-anomalies.csv",
+    left_out: { no_truth: 1_200, known_anomaly: 31, fault: 0 },
+    beyond_support: 0,
+  },
   units: { humidity: "%" },
   references: ["persistence", "dap"],
   mae_over_dap: 0.87,
@@ -137,7 +141,7 @@ describe("scoreLines()", () => {
     const text = scoreLines({
       ...found,
       in_sample: true,
-      masks: { ...found.masks, by: null },
+      masks: { ...found.masks, by: null, beyond_support: 1_234 },
       data: { ...found.data, strangers: ["chicago"] },
       cells: [
         { ...at, station: null, metrics: { ...metrics, mape_kelvin_pct: 0.5 } },
@@ -146,6 +150,8 @@ describe("scoreLines()", () => {
       ],
     }).join("\n");
     expect(text).toContain("has learnt from this span");
+    expect(text).toContain("judged at the edge of their support: 1,234");
+    expect(scoreLines(found).join("\n")).not.toContain("judged at the edge");
     expect(text).toContain("no list; faults by climatology instead");
     expect(text).toContain("asked for and not for decisions: humidity 6 h 0.500%");
     expect(text).toContain("never seen in training: chicago");

@@ -21,7 +21,12 @@ export interface Evaluation {
     readonly stations: readonly string[];
     readonly strangers: readonly string[];
   };
-  readonly masks: { readonly by: string | null; readonly left_out: Readonly<Record<string, number>> };
+  readonly masks: {
+    readonly by: string | null;
+    readonly left_out: Readonly<Record<string, number>>;
+    /** Pairs whose truth a sensor read beyond what the target can be. */
+    readonly beyond_support: number;
+  };
   readonly units: Readonly<Record<string, string | null>>;
   readonly references: readonly string[];
   readonly mae_over_dap: number | null;
@@ -187,6 +192,9 @@ export function scoreLines(found: Evaluation): string[] {
     "",
     ...(found.track === null ? [] : [...trackLines(found.track), ""]),
     `pairs left out: ${left_out.join(" · ") || "none"} (known anomalies: ${found.masks.by ?? "no list; faults by climatology instead"})`,
+    ...(found.masks.beyond_support > 0
+      ? [`judged at the edge of their support: ${found.masks.beyond_support.toLocaleString("en-US")}`]
+      : []),
     ...(kelvin.length > 0 ? [`MAPE in kelvin, asked for and not for decisions: ${kelvin.join(" · ")}`] : []),
     ...(found.data.strangers.length > 0
       ? [`never seen in training: ${found.data.strangers.join(", ")}`, ...groupLines(found, "never_seen")]

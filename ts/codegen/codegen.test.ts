@@ -263,6 +263,7 @@ describe("the hashes", () => {
     ["unit", '"unit": "V"', '"unit": "A"'],
     ["quantity", '"voltage", "unit"', '"line_voltage", "unit"'],
     ["range", "[0, 500]", "[0, 600]"],
+    ["support", "[-40, null]", "[-40, 90]"],
   ])("the fingerprint changes with a %s, the plan's does not", (_, from, to) => {
     const changed = of((c) => c.replace(from, to));
     expect(changed.fingerprint).not.toBe(fingerprint);

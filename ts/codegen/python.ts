@@ -124,7 +124,7 @@ type Row = Readonly<Record<string, unknown>>;
 /** How the rows of a list are written. A list that is not here is a tuple of plain values. */
 const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
   fields: (f) =>
-    `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])})`,
+    `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])}, ${range(f["support"])})`,
   features: (f) => `Feature(${[f["column"], f["field"], f["kind"], f["unit"]].map(literal).join(", ")})`,
   derived: (d) =>
     `Derived(${[d["column"], d["function"]].map(literal).join(", ")}, ${tuple((d["inputs"] as readonly string[]).map(literal))})`,
@@ -160,6 +160,7 @@ function tuple(items: readonly string[]): string {
   return items.length === 1 ? `(${items[0]},)` : `(${items.join(", ")})`;
 }
 
+/** Two ends, of which one may be open. */
 function range(value: unknown): string {
   return Array.isArray(value) ? tuple(value.map(float)) : "None";
 }

@@ -290,7 +290,11 @@ export function derivedSchemas(outline: Outline) {
           enumeration("verification_status", ["verified", "unverifiable"]),
           "Unverifiable: no row within ten minutes of the valid time by two hours after it, or a row without the value.",
         ),
-        nullable("truth", "double", "What was measured; null when unverifiable."),
+        nullable(
+          "truth",
+          "double",
+          "What was measured, at the edge of the target's support where it lay beyond it; null when unverifiable.",
+        ),
         nullableTime("truth_window_end", "The row it was taken from."),
         field(
           "model",

@@ -21,6 +21,7 @@ describe("breaches()", () => {
     ["nothing", before],
     ["a doc", schema(id, field("temperature", { doc: "Better words." }))],
     ["a nullable field more", schema(id, field("temperature"), field("dew_point"))],
+    ["a support that comes", schema(id, field("temperature", { support: [0, null] }))],
     ["the order", schema(field("temperature"), id)],
   ])("lets %s change", (_, after) => expect(breaches(before, after)).toEqual([]));
 

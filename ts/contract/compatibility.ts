@@ -1,5 +1,6 @@
 // The change check: whether a schema may follow another under the same name. Stricter than the registry, which sees Avro's types
 // but not what a number means: a unit, quantity, range or role that changes would turn every stored number into a lie.
+// A support may come, go and change: it bounds forecasts to come and says nothing of a number that is stored.
 // Pure; says what is wrong by field, and leaves asking the registry to whoever applies.
 
 import { PipelineError } from "./errors.ts";

@@ -24,5 +24,6 @@ export {
   type RecordShape,
   type Role,
   type Shape,
+  type Support,
 } from "./schema.ts";
 export { converter, UNITS, type Unit, unitNamed, unitRule, unitWord } from "./units.ts";

@@ -2,7 +2,7 @@
 // Stands between the hand-written schema and all that is derived from it. Does not look at single observations.
 
 import { PipelineError } from "./errors.ts";
-import { type FieldShape, parseRecord, type Role, type Shape } from "./schema.ts";
+import { type FieldShape, parseRecord, type Role, type Shape, type Support } from "./schema.ts";
 import { unitRule } from "./units.ts";
 
 export interface ObservationField {
@@ -10,8 +10,10 @@ export interface ObservationField {
   readonly role: Role;
   readonly quantity: string | null;
   readonly unit: string | null;
-  /** Inclusive on both ends, in `unit`. */
+  /** What a sensor may say: inclusive on both ends, in `unit`. A value beyond it is refused. */
   readonly range: readonly [number, number] | null;
+  /** What the quantity can be, within the range: forecasts stay inside, a truth beyond it is judged at its edge. */
+  readonly support: Support | null;
 }
 
 export interface Observation {
@@ -55,7 +57,8 @@ const SHAPE_OF_ROLE: Readonly<Record<Role, string>> = {
   circular: "nullable double",
 };
 
-function checked({ name, shape, role, quantity, unit, range }: FieldShape, action: string): ObservationField {
+function checked(field: FieldShape, action: string): ObservationField {
+  const { name, shape, role, quantity, unit, range, support } = field;
   if (role === null) throw rejected(action, "a role", "none");
   if (word(shape) !== SHAPE_OF_ROLE[role])
     throw rejected(action, `${SHAPE_OF_ROLE[role]} for role ${role}`, word(shape));
@@ -68,7 +71,15 @@ function checked({ name, shape, role, quantity, unit, range }: FieldShape, actio
   // A circle is judged in degrees everywhere: a range of less would tear it open at an arbitrary place.
   if (role === "circular" && !(unit === "deg" && range?.[0] === 0 && range[1] === 360))
     throw rejected(action, "degrees in [0, 360]", `${unit} in ${JSON.stringify(range)}`);
-  return { name, role, quantity, unit, range };
+  if (support !== null) {
+    if (role !== "measurement" || range === null)
+      throw rejected(action, "a support on a measurement only", `one on role ${role}`);
+    const [low, high] = [support[0] ?? range[0], support[1] ?? range[1]];
+    // An end beyond what a sensor may say bounds nothing that could be measured: null says that no end is known.
+    if (!(range[0] <= low && low < high && high <= range[1]))
+      throw rejected(action, `a support within the range ${JSON.stringify(range)}`, JSON.stringify(support));
+  }
+  return { name, role, quantity, unit, range, support };
 }
 
 function word(shape: Shape): string {

@@ -13,7 +13,7 @@ describe("parseRecord()", () => {
     expect(PRIMITIVES).toEqual(["boolean", "int", "long", "double", "string", "bytes"]);
     expect(KEYS).toEqual({
       record: ["type", "name", "namespace", "doc", "fields"],
-      field: ["name", "type", "default", "doc", "quantity", "unit", "range", "role"],
+      field: ["name", "type", "default", "doc", "quantity", "unit", "range", "support", "role"],
       enum: ["type", "name", "namespace", "doc", "symbols"],
       array: ["type", "items"],
       map: ["type", "values"],
@@ -59,6 +59,24 @@ describe("parseRecord()", () => {
   });
 
   it.each([
+    [
+      [0, 1],
+      [0, 1],
+    ],
+    [
+      [0, null],
+      [0, null],
+    ],
+    [
+      [null, 1],
+      [null, 1],
+    ],
+    [undefined, null],
+  ])("reads support %j as %j", (support, wanted) =>
+    expect(parse(typed("double", { support })).fields[0]!.support).toEqual(wanted),
+  );
+
+  it.each([
     ["float", typed("float")],
     ["fixed", typed({ type: "fixed", name: "f", size: 4 })],
     ["a union of two types", typed(["string", "int"])],
@@ -83,6 +101,14 @@ describe("parseRecord()", () => {
     ["a role without a rule", typed("double", { role: "target" })],
     ["a quantity that is no word", typed("double", { quantity: "Air Temperature" })],
     ["a range upside down", typed("double", { range: [1, 0] })],
+    ["a support upside down", typed("double", { support: [1, 0] })],
+    ["a support of one point", typed("double", { support: [1, 1] })],
+    ["a support that bounds nothing", typed("double", { support: [null, null] })],
+    ["a support of one end", typed("double", { support: [0] })],
+    ["a support of three ends", typed("double", { support: [0, 1, 2] })],
+    ["a support in words", typed("double", { support: ["0", "1"] })],
+    ["a support of a number", typed("double", { support: 100 })],
+    ["a support that is null", typed("double", { support: null })],
     ["a misspelt key", typed("double", { units: "degC" })],
     ["a list at the top", "[]"],
     ["no JSON", "{"],
@@ -113,6 +139,24 @@ describe("parseObservation()", () => {
     expect(observe(key, time, value())).toMatchObject({ name: "r", key: "id", event_time: "at" }));
 
   it.each([
+    [
+      [0, 1],
+      [0, 1],
+    ],
+    [
+      [0.5, null],
+      [0.5, null],
+    ],
+    [
+      [null, 0.5],
+      [null, 0.5],
+    ],
+    [undefined, null],
+  ])("takes support %j within the range [0, 1]", (support, wanted) =>
+    expect(observe(key, time, value({ support })).fields[2]).toMatchObject({ support: wanted }),
+  );
+
+  it.each([
     ["no key", [time, value()], "one field of role key"],
     ["two keys", [key, { ...key, name: "other" }, time, value()], "got 2"],
     ["no time", [key, value()], "role event_time"],
@@ -133,5 +177,28 @@ describe("parseObservation()", () => {
       [key, time, value({ role: "circular", unit: "deg", range: [0, 180] })],
       "[0, 360]",
     ],
+    [
+      "a support on the key",
+      [{ ...key, support: [0, 1] }, time, value()],
+      "a support on a measurement only, got one on role key",
+    ],
+    [
+      "a support on the time",
+      [key, { ...time, support: [0, null] }, value()],
+      "a support on a measurement only, got one on role event_time",
+    ],
+    [
+      "a support on a direction",
+      [key, time, value({ role: "circular", unit: "deg", range: [0, 360], support: [0, 360] })],
+      "a support on a measurement only, got one on role circular",
+    ],
+    [
+      "a support above the range",
+      [key, time, value({ support: [0, 2] })],
+      "within the range [0,1], got [0,2]",
+    ],
+    ["a support below the range", [key, time, value({ support: [-1, 1] })], "within the range [0,1]"],
+    ["a support beside the range", [key, time, value({ support: [2, null] })], "within the range [0,1]"],
+    ["a support at an edge only", [key, time, value({ support: [1, null] })], "within the range [0,1]"],
   ])("refuses %s", (_, fields, words) => expect(() => observe(...fields)).toThrow(words));
 });

@@ -27,14 +27,18 @@ export interface RecordShape {
 export const ROLES = ["key", "event_time", "measurement", "circular"] as const;
 export type Role = (typeof ROLES)[number];
 
+/** What a quantity can be, in the field's unit: inclusive ends, null where it has none. */
+export type Support = readonly [number | null, number | null];
+
 export interface FieldShape {
   readonly name: string;
   readonly shape: Shape;
   readonly doc: string;
   readonly quantity: string | null;
   readonly unit: string | null;
-  /** Inclusive on both ends, in the field's unit. */
+  /** What a sensor may say: inclusive on both ends, in the field's unit. */
   readonly range: readonly [number, number] | null;
+  readonly support: Support | null;
   readonly role: Role | null;
 }
 
@@ -43,7 +47,7 @@ type Json = Readonly<Record<string, unknown>>;
 /** Which keys each construct may carry. A key that is not here is refused by name. */
 export const KEYS = {
   record: ["type", "name", "namespace", "doc", "fields"],
-  field: ["name", "type", "default", "doc", "quantity", "unit", "range", "role"],
+  field: ["name", "type", "default", "doc", "quantity", "unit", "range", "support", "role"],
   enum: ["type", "name", "namespace", "doc", "symbols"],
   array: ["type", "items"],
   map: ["type", "values"],
@@ -178,6 +182,7 @@ class Parser {
       quantity: quantity ?? null,
       unit: unit ?? null,
       range: this.#range(schema["range"], at),
+      support: this.#support(schema["support"], at),
       role: known,
     };
   }
@@ -189,6 +194,22 @@ class Parser {
       if (typeof low === "number" && typeof high === "number" && low < high) return [low, high];
     }
     throw refused(this.#source, at, "a range of two rising numbers", JSON.stringify(json));
+  }
+
+  #support(json: unknown, at: string): Support | null {
+    if (json === undefined) return null;
+    if (Array.isArray(json) && json.length === 2) {
+      const [low, high]: unknown[] = json;
+      if (typeof low === "number" && (high === null || (typeof high === "number" && low < high)))
+        return [low, high];
+      if (low === null && typeof high === "number") return [low, high];
+    }
+    throw refused(
+      this.#source,
+      at,
+      "a support of two rising numbers, or of one and null",
+      JSON.stringify(json),
+    );
   }
 
   #define<S extends Shape>(name: string, shape: S, at: string): S {

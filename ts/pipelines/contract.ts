@@ -1,7 +1,7 @@
 // The shape of a generated contract in TypeScript, word for word the one of ts/codegen/static/contract.py.
 // Filled in by ts/pipelines/generated/<pipeline>.ts; read by everyone who must know what a pipeline's records mean.
 
-import type { Role } from "../contract/index.ts";
+import type { Role, Support } from "../contract/index.ts";
 import type { Derived, FeatureKind, Station } from "./define.ts";
 
 /** Every schema of a pipeline, by what it is for. */
@@ -40,7 +40,10 @@ export interface Contract {
     readonly role: Role;
     readonly quantity: string | null;
     readonly unit: string | null;
+    /** What a sensor may say, inclusive. */
     readonly range: readonly [number, number] | null;
+    /** What the quantity can be, inclusive, null at an open end: forecasts stay inside. */
+    readonly support: Support | null;
   }[];
   readonly duplicates: "source" | "engine";
   readonly window_ms: number;

@@ -261,7 +261,7 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         yield "predictions: none depends on a neighbour, so this run shows nothing about them"
     scorer.fold = HeardFold(contract, got)
     outcome = scorer.score(batch, champion, [])
-    for count in ("rows", "predicted", "skipped", "expired", "rejected", "verified", "unverifiable"):
+    for count in ("rows", "predicted", "skipped", "expired", "rejected", "verified", "unverifiable", "beyond_support"):
         summary[count] = getattr(outcome, count)
     decode = line.decoders["predictions"]
     yield from wrong_predictions(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
-from ray_jobs.ledger.conformal import Forecast, bounds
+from ray_jobs.ledger.conformal import Forecast
 
 
 class FakeModel:
@@ -24,8 +24,7 @@ class FakeModel:
 
     def __init__(self, contract: Contract, version: str, train_to_ms: int = 0) -> None:
         self._shape = (len(contract.targets), len(contract.horizons_h))
-        low, high = bounds(contract)
-        self.middle = (low + high) / 2
+        self.middle = np.array([sum(contract.field(t).range or (0.0, 0.0)) / 2 for t in contract.targets])
         # The widest band is the heads' own.
         self.scales = np.broadcast_to(
             np.array(contract.bands) / contract.bands[-1], (*self._shape, len(contract.bands))

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.params import EvaluateParams, Mask
 from ray_jobs.generated.weather_contract import CONTRACT
@@ -154,6 +155,28 @@ def test_evaluate_masks_the_truth_and_leaves_the_inputs(made: Made) -> None:
     assert (faults > 0) == bool(apart)
     assert cell(result, "humidity", 6, "miami") == cell(made.result, "humidity", 6, "miami")
     assert cell(result, "temperature", 6, "miami")["pairs"] < cell(made.result, "temperature", 6, "miami")["pairs"]
+
+
+def test_evaluate_judges_a_truth_beyond_its_support_at_the_edge_and_counts_it(made: Made, tmp_path: Path) -> None:
+    """The same rows with 103 % where the sample has 100: a truth and a baseline of one are those of the other."""
+    assert made.result["masks"]["beyond_support"] == 0
+    rows = DeltaTable(str(made.table)).to_pyarrow_table()
+    humidity = rows["humidity_mean"]
+    at_the_edge = pc.fill_null(pc.greater_equal(humidity, 100.0), False)
+    assert pc.sum(at_the_edge).as_py() > 100
+    column = rows.schema.get_field_index("humidity_mean")
+    wet = rows.set_column(column, "humidity_mean", pc.if_else(at_the_edge, 103.0, humidity))
+    write_deltalake(str(tmp_path / "table"), wet)
+    found = made.again(table_path=str(tmp_path / "table"))
+    assert found["masks"]["beyond_support"] > 100
+    assert "judged at the edge" in card.of_evaluation(found)
+    for horizon in SMALL.horizons_h:
+        dry, foggy = (cell(r, "humidity", horizon) for r in (made.result, found))
+        # Heads and masks have seen other inputs, but what a truth beyond the edge costs is not among their errors.
+        for name in ("persistence_mae_pct", "yesterday_mae_pct"):
+            assert foggy[name] == pytest.approx(dry[name], rel=0.01)
+        assert foggy["mae_pct"] == pytest.approx(dry["mae_pct"], rel=0.05)
+        assert cell(found, "temperature", horizon)["pairs"] == cell(made.result, "temperature", horizon)["pairs"]
 
 
 def test_evaluate_marks_a_span_the_model_has_learnt_from_and_a_station_it_has_not(made: Made, tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
+from ray_jobs.ledger.conformal import Forecast
 from ray_jobs.ledger.records import LedgerRecords
 from ray_jobs.ledger.verify import LEDGER
 from ray_jobs.model.confidence import confidence
@@ -132,6 +134,43 @@ def test_prediction_says_what_it_is_and_where_it_came_from() -> None:
         "evidence": [],
         "method": "rules",
     }
+
+
+class Foggy(FakeModel):
+    """Heads of 59.6, 104.6 and 1000 with one unit either way, whatever the inputs: trees leave what can be."""
+
+    def forecast(self, stations: list[str], t_ms: NDArray[np.int64], inputs: NDArray[np.float64]) -> Forecast:
+        middle = np.broadcast_to(np.array([59.6, 104.6, 1000.0])[:, None], (len(stations), *self.scales.shape[:2]))
+        return Forecast(np.stack([middle - 1, middle, middle + 1], axis=3), middle)
+
+
+def test_a_forecast_stays_where_its_quantity_can_be_and_so_does_what_it_is_judged_by() -> None:
+    """Heads up to 105.6 %, sensors in fog at 103 %: the record has nothing beyond 100 %, the verification neither."""
+    wet: dict[str, float | None] = {T: 55.0, "humidity_mean": 103.0, "pressure_mean": 1000.0}
+    batch = [incoming(i, FEATURES(row(CONTRACT, "seattle", T0 + i * HOUR_MS, 1, i, wet))) for i in range(8)]
+    out = scorer().score(batch, Foggy(CONTRACT, "3"), [0])
+    for record in decode(out):
+        for horizon in CONTRACT.horizons_h:
+            assert set(record["quantiles"][f"humidity_{horizon}h"].values()) == {100.0}, "all of it lies beyond"
+            assert record["predictions"][f"humidity_{horizon}h"] == 100.0
+            # What has no support goes on to its range, as it always did.
+            assert record["quantiles"][f"temperature_{horizon}h"]["q95"] == 60.0
+            assert record["predictions"][f"temperature_{horizon}h"] == 59.6
+            assert record["quantiles"][f"pressure_{horizon}h"]["q95"] == pytest.approx(1001.0, abs=0.1)
+        assert record["confidence"]["humidity_confidence"] > record["confidence"]["temperature_confidence"]
+    decoder = Decoder({"11": CONTRACT.schemas["verifications"]}, CONTRACT.schemas["verifications"])
+    judged = [r for r in (decoder(value) for _, value in out.verifications) if r["target"] == "humidity"]
+    assert len(judged) == out.beyond_support == 1, "the first hour's six hours ahead"
+    assert judged[0]["truth"] == judged[0]["persistence"]["value"] == judged[0]["dap"]["value"] == 100.0
+    said = judged[0]["model"]
+    assert (said["value"], said["error"], said["width"], said["winkler"], said["pinball"]) == (
+        100.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+    )
+    assert said["covered_50"] and said["covered_80"] and said["covered_90"]
 
 
 def test_another_domain_goes_through_with_its_own_names() -> None:

@@ -59,8 +59,9 @@ def test_a_month_is_calibrated_by_what_was_known_before_it() -> None:
     assert not np.array_equal(changed.scales[2], static.scales[2])
     # By the definition, for one of them.
     known = [s.ends + 6 * HOUR_MS + SMALL.lateness_ms < MONTHS[1].from_ms for s in STATIONS]
+    bounds = conformal.bounds_of(SMALL)
     score = np.concatenate(
-        [conformal.score(s.heads[u, 0, 0], s.truth[u, 0, 0]) for s, u in zip(STATIONS, known, strict=True)]
+        [conformal.score(s.heads[u], s.truth[u], bounds)[:, 0, 0] for s, u in zip(STATIONS, known, strict=True)]
     )
     score = score[~np.isnan(score)]
     assert static.scales[1, 0, 0, -1] == pytest.approx(np.quantile(score, 0.9 * (1 + 1 / len(score))))
@@ -71,7 +72,7 @@ def test_a_month_is_calibrated_by_what_was_known_before_it() -> None:
 
 def test_adapt_goes_on_where_it_was_left() -> None:
     one = STATIONS[2]
-    score = conformal.score(one.heads, one.truth)
+    score = conformal.score(one.heads, one.truth, conformal.bounds_of(SMALL))
     base = np.broadcast_to(np.array([0.4, 0.8, 1.0]), (len(one.ends), 2, 2, 3))
     whole = track.adapt(SMALL, base, score, one.ends)
     for begin in (1, 30, 700):
@@ -81,6 +82,24 @@ def test_adapt_goes_on_where_it_was_left() -> None:
     other = np.where((np.arange(len(score)) >= 500)[:, None, None], 9.0, score)
     moved = track.adapt(SMALL, base, other, one.ends, whole, 500, 700)
     assert np.array_equal(moved.scales[:700], track.adapt(SMALL, base, other, one.ends).scales[:700])
+
+
+def test_the_margin_of_static_bands_is_what_holds_a_truth_at_an_edge() -> None:
+    """Additive bands by their definition: for any margin, a served band holds the truth exactly when the margin is at
+    least what this says.
+    """
+    rng = np.random.default_rng(8)
+    bounds = conformal.bounds_of(SMALL)
+    middle = np.stack([rng.normal(55, 4, 900), rng.normal(97, 6, 900)], axis=1)[:, :, None]
+    heads = np.stack([middle - 3, middle, middle + 2], axis=-1)
+    measured = middle + rng.normal(0, 5, middle.shape)
+    truth = bounds.clamp(measured)
+    assert bounds.beyond(measured).sum() > 200
+    needed = track._beyond(heads, truth, bounds)
+    for margin in (-4.0, -1.0, 0.5, 3.0):
+        low, high = bounds.clamp(heads[..., 0] - margin), bounds.clamp(heads[..., 2] + margin)
+        # Ends that have crossed hold nothing, but at an edge, where both are cut off.
+        assert np.array_equal((low <= truth) & (truth <= high), needed <= margin)
 
 
 def test_stations_keep_their_share_and_the_bands_follow() -> None:

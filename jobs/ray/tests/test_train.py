@@ -18,6 +18,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray_jobs.fold.fold import Fold
+from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.judge.splits import splits_of
@@ -97,6 +98,25 @@ def test_measure_agrees_with_the_definitions(made: Made) -> None:
     assert found["temperature_6h_mae_degC"] == pytest.approx(np.mean(np.abs(predicted[use, 0, 0, MEDIAN] - y[use])))
     assert found["temperature_6h_persistence_mae_degC"] == pytest.approx(np.mean(np.abs(now[use] - y[use])))
     assert found["temperature_6h_pairs"] == use.sum()
+
+
+def test_measure_judges_at_the_edge_of_the_support(made: Made) -> None:
+    """Fog in which one sensor says 100 and another 103 gives the same errors, of the model and of all it is held
+    against.
+    """
+    test, names = made.trained.test, FOLD.input_names
+    predicted = train.predict_test(load(made.folder), test, Baseline.from_json(made.trained.manifest["baseline"]))
+    humidity = SMALL.targets.index("humidity")
+
+    def saturated(value: float) -> dict[str, float]:
+        wet = test._replace(truth=test.truth.copy(), base=test.base.copy(), test_inputs=test.test_inputs.copy())
+        for part in (wet.truth, wet.base):
+            part[:, humidity] = np.where(part[:, humidity] >= 80, value, part[:, humidity])
+        now = wet.test_inputs[:, names.index("humidity_mean")]
+        wet.test_inputs[:, names.index("humidity_mean")] = np.where(now >= 80, value, now)
+        return train.measure(SMALL, wet, predicted, names)
+
+    assert saturated(103.0) == saturated(100.0) != saturated(99.0)
 
 
 # What it has seen
@@ -246,6 +266,26 @@ def test_load_refuses_inputs_the_model_does_not_know(made: Made) -> None:
         model_of.load(made.folder, SMALL, (*FOLD.input_names, "neighbour_1"), (*FOLD.input_units, "degC"))
 
 
+def test_a_model_from_before_a_support_serves_within_it(made: Made) -> None:
+    """What a quantity can be is no part of what a model was trained for: it is cut off where levels leave."""
+
+    def supported(support: tuple[float | None, float | None] | None) -> Contract:
+        fields = [replace(f, support=support) if f.name == "humidity" else f for f in SMALL.fields]
+        return replace(SMALL, fingerprint="another", fields=tuple(fields))
+
+    test = made.trained.test
+    names = [made.trained.manifest["baseline"]["stations"][i] for i in test.station[:400]]
+    free, inside = (
+        load(made.folder, supported(s)).predict(names, test.t_ms[:400], test.test_inputs[:400])
+        for s in (None, (30.0, 70.0))
+    )
+    humidity = SMALL.targets.index("humidity")
+    assert free[:, humidity].min() < 30 and free[:, humidity].max() > 70
+    assert np.array_equal(inside[:, humidity], np.clip(free[:, humidity], 30, 70))
+    others = [k for k in range(len(SMALL.targets)) if k != humidity]
+    assert np.array_equal(inside[:, others], free[:, others], equal_nan=True)
+
+
 def test_load_takes_a_contract_that_grew_a_field_the_model_never_sees(made: Made) -> None:
     grown = replace(SMALL, fingerprint="another", fields=(*SMALL.fields, replace(SMALL.fields[2], name="snow_depth")))
     assert load(made.folder, grown).version == "1"
@@ -309,10 +349,12 @@ def test_predict_of_a_batch_equals_one_by_one(made: Made) -> None:
         max_size=len(FOLD.input_names),
     ),
 )
-def test_predict_never_crosses_and_stays_in_range(made: Made, station: str, t_s: int, inputs: list[float]) -> None:
+def test_predict_never_crosses_and_stays_where_it_can_be(
+    made: Made, station: str, t_s: int, inputs: list[float]
+) -> None:
     out = load_once(made).predict([station], np.array([t_s * 1000]), np.array([inputs]))[0]
     for k, target in enumerate(SMALL.targets):
-        low, high = SMALL.field(target).range or (-math.inf, math.inf)
+        low, high = SMALL.field(target).bounds
         said = out[k][~np.isnan(out[k])]
         assert np.all((said >= low) & (said <= high))
         for row in out[k]:

@@ -133,8 +133,10 @@ LEVELS = (0.0, 1.0, 2.0, 3.0, 5.0, 7.0, 8.0)
 
 
 def test_judge_says_error_coverage_and_scores_for_the_model_and_its_baselines() -> None:
-    truth = Truth(T0 // HOUR_MS, 1, (5.0, math.nan, 9.0), T0 + 12 * HOUR_MS, T0 + 13 * HOUR_MS)
-    records, verified, held = BOOK.judge("boston", pending(LEVELS), truth, "champion")
+    truth = Truth(T0 // HOUR_MS, 1, (5.0, math.nan, 1009.0), T0 + 12 * HOUR_MS, T0 + 13 * HOUR_MS)
+    cells = len(CONTRACT.horizons_h)
+    levels = LEVELS * 2 * cells + tuple(x + 1000.0 for x in LEVELS) * cells
+    records, verified, beyond, held = BOOK.judge("boston", pending(LEVELS)._replace(levels=levels), truth, "champion")
     temperature, humidity, pressure = records
     assert (temperature["target"], temperature["unit"], temperature["horizon_h"]) == ("temperature", "degC", 12)
     assert temperature["status"] == "verified" and temperature["truth"] == 5.0
@@ -149,8 +151,42 @@ def test_judge_says_error_coverage_and_scores_for_the_model_and_its_baselines() 
     assert humidity["status"] == "unverifiable" and humidity["truth"] is None
     assert humidity["model"]["covered_90"] is None and humidity["dap"] == {"value": 4.0, "error": None}
     assert pressure["model"]["covered_90"] is False and pressure["model"]["winkler"] == pytest.approx(8.0 + 20.0)
-    assert verified == 2 and held == [(1, (True, True, True)), (7, (False, False, False))]
+    assert verified == 2 and beyond == 0 and held == [(1, (True, True, True)), (7, (False, False, False))]
     assert len({r["id"] for r in records}) == 3
+
+
+@pytest.mark.parametrize(
+    ("measured", "judged", "beyond"),
+    [(100.0, 100.0, 0), (103.0, 100.0, 1), (99.5, 99.5, 0), (0.0, 0.0, 0), (-1.0, 0.0, 1)],
+)
+def test_a_truth_beyond_the_support_is_judged_at_its_edge_and_counted(
+    measured: float, judged: float, beyond: int
+) -> None:
+    """As the arrays that training and evaluate use judge it, for bands inside, at and beyond the edge."""
+    bounds = conformal.bounds_of(CONTRACT)
+    scales = np.array(CONTRACT.bands) / CONTRACT.bands[-1]
+    for middle in (-4.0, 0.5, 50.0, 99.0, 104.0):
+        heads = np.array([[280.0, 290.0, 300.0], [middle - 3.0, middle, middle + 2.0], [990.0, 1000.0, 1010.0]])
+        heads = heads.reshape(1, 3, 1, 3)
+        levels = conformal.levels(heads, scales[None, None, None], bounds)
+        whole = tuple(x for k in range(3) for _ in CONTRACT.horizons_h for x in levels[0, k, 0].tolist())
+        truth = Truth(T0 // HOUR_MS, 0, (10.0, measured, 1000.0), T0, T0)
+        one = pending(LEVELS)._replace(levels=whole, persistence=(10.0, 102.0, 1000.0))
+        found = BOOK.judge("seattle", one, truth, "champion")
+        humidity = found.records[1]
+        assert humidity["truth"] == judged and (found.verified, found.beyond) == (3, beyond)
+        assert 0.0 <= humidity["model"]["value"] <= 100.0
+        assert humidity["model"]["error"] == humidity["model"]["value"] - judged
+        assert humidity["persistence"] == {"value": 100.0, "error": 100.0 - judged}, "a baseline stays inside too"
+        score = conformal.score(heads, np.array([10.0, measured, 1000.0]).reshape(1, 3, 1), bounds)
+        held = [humidity["model"][f"covered_{round(100 * band)}"] for band in CONTRACT.bands]
+        assert held == [bool(score[0, 1, 0] <= scale) for scale in scales]
+        ends = levels[0, 1, 0]
+        assert humidity["model"]["width"] == ends[-1] - ends[0]
+        outside = max(ends[0] - judged, judged - ends[-1], 0.0)
+        assert humidity["model"]["winkler"] == pytest.approx(ends[-1] - ends[0] + 20.0 * outside)
+        if middle == 104.0 and judged == 100.0:
+            assert humidity["model"]["width"] == humidity["model"]["winkler"] == 0.0 and held == [True] * 3
 
 
 def test_judge_is_silent_where_nothing_was_said() -> None:

@@ -11,13 +11,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Field:
-    """One field of the observation. `role`: key, event_time, measurement or circular; `range`: inclusive both ends."""
+    """One field of the observation. `role`: key, event_time, measurement or circular; `range`: what a sensor may say,
+    inclusive both ends; `support`: what the quantity can be, inclusive, None at an end that is open.
+    """
 
     name: str
     role: str
     quantity: str | None
     unit: str | None
     range: tuple[float, float] | None
+    support: tuple[float | None, float | None] | None
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Where forecasts stay and truths are judged, inclusive: the ends of the support, those of the range where it
+        is open; infinite without either.
+        """
+        (low, high), (least, most) = self.support or (None, None), self.range or (-math.inf, math.inf)
+        return least if low is None else low, most if high is None else high
 
 
 @dataclass(frozen=True)

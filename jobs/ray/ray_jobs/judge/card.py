@@ -72,6 +72,7 @@ def of_evaluation(result: Mapping[str, Any]) -> str:
                     _text(masks["by"] or "no list: the station's own climatology says what is a fault"),
                 ),
                 *((f"pairs left out: {name.replace('_', ' ')}", _count(n)) for name, n in masks["left_out"].items()),
+                ("pairs judged at the edge of what the target can be", _count(masks["beyond_support"])),
             ],
         ),
         "<h2>Model</h2>",

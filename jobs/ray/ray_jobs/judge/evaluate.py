@@ -65,7 +65,8 @@ class Judged(NamedTuple):
     horizon, level], with the bands as a station adapts them and as the model brings them; `references` name -> [n,
     target, horizon]; `alone` and `stranger` [n, target, horizon], the median when nobody stands around, and when the
     model does not know the station; `odd` [n, target, horizon], whether the truth counts though the station's
-    climatology calls it a fault; `left_out` [reason, target, horizon] counts of pairs.
+    climatology calls it a fault; `beyond`, how many of the truths lay beyond what their target can be; `left_out`
+    [reason, target, horizon] counts of pairs. Truths and all forecasts are within the targets' bounds.
     """
 
     station: str
@@ -77,6 +78,7 @@ class Judged(NamedTuple):
     alone: Floats | None
     stranger: Floats
     odd: NDArray[np.bool_]
+    beyond: int
     left_out: NDArray[np.int64]
     rows: int
     sha256: str
@@ -221,6 +223,7 @@ def evaluate(
             "by": params.masked_by,
             "tolerance_ms": TOLERANCE_MS,
             "left_out": {reason: int(sum(j.left_out[i].sum() for j in judged)) for i, reason in enumerate(REASONS)},
+            "beyond_support": sum(j.beyond for j in judged),
         },
         "units": {t: contract.field(t).unit for t in contract.targets},
         "levels": list(contract.levels),
@@ -372,6 +375,7 @@ def _of_station(
     around: Near,
 ) -> Judged:
     horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    bounds = conformal.bounds_of(contract)
     ends, inputs = replay(contract, fold, rows, span, around)
     # The series has one row for each of these ends; of two versions of a window the later one counts, as in the fold.
     issued = np.searchsorted(series.t_ms, ends, side="right") - 1
@@ -384,26 +388,25 @@ def _of_station(
     heard: track.Heard | None = None
     if span.track_from is not None:
         since = ends >= span.track_from
-        truth = _truths(horizons_ms, series, ends[since])
+        truth = bounds.clamp(_truths(horizons_ms, series, ends[since]))
         counted, _ = _counted(horizons_ms, series, ends[since], wrong, heads[since])
         clean = ~_at(horizons_ms, series, ends[since], faulty)
         heard = track.Heard(station, ends[since], heads[since], truth, clean, counted)
     warm = ends >= span.warm_from
     ends, issued, heads, inputs, shown = ends[warm], issued[warm], heads[warm], inputs[warm], shown[warm]
-    low, high = conformal.bounds(contract)
-    fixed = conformal.levels(heads, model.scales[None], low, high)
-    said = conformal.levels(heads, adapted(contract, model.scales, heads, series, ends), low, high)
+    fixed = conformal.levels(heads, model.scales[None], bounds)
+    said = conformal.levels(heads, adapted(contract, model.scales, heads, series, ends), bounds)
     ends, issued, said, fixed = ends[shown], issued[shown], said[shown], fixed[shown]
     heads, inputs = heads[shown], inputs[shown]
     alone: Floats | None = None
     if fold.own_inputs < len(fold.input_names):
         by_itself = inputs.copy()
         by_itself[:, fold.own_inputs :] = np.nan
-        alone = _heads(model, station, ends, by_itself)[..., 1]
-    stranger = _heads(_forgetting(model, station), station, ends, inputs)[..., 1]
+        alone = bounds.clamp(_heads(model, station, ends, by_itself)[..., 1])
+    stranger = bounds.clamp(_heads(_forgetting(model, station), station, ends, inputs)[..., 1])
 
     counts, left_out = _counted(horizons_ms, series, ends, wrong, heads)
-    truth = np.where(counts, _truths(horizons_ms, series, ends), np.nan)
+    measured = np.where(counts, _truths(horizons_ms, series, ends), np.nan)
     odd = counts & _at(horizons_ms, series, ends, faulty)
     others = references.forecasts(baseline, series, issued, span.fit_to, horizons_ms, TOLERANCE_MS)
     inside = (series.t_ms >= span.from_ms) & (series.t_ms < span.to_ms)
@@ -413,13 +416,14 @@ def _of_station(
     return Judged(
         station,
         ends.astype(np.int64),
-        truth,
+        bounds.clamp(measured),
         said,
         fixed,
-        others,
+        {name: bounds.clamp(other) for name, other in others.items()},
         alone,
         stranger,
         odd,
+        int(bounds.beyond(measured).sum()),
         left_out,
         int(inside.sum()),
         digest.hexdigest(),
@@ -494,7 +498,7 @@ def adapted(contract: Contract, scales: Floats, heads: Floats, series: Series, e
     """
     truth = _truths([h * HOUR_MS for h in contract.horizons_h], series, ends)
     base = np.broadcast_to(scales, (len(ends), *scales.shape))
-    score = conformal.score(heads, conformal.taught(contract, heads, truth))
+    score = conformal.score(heads, conformal.taught(contract, heads, truth), conformal.bounds_of(contract))
     return track.adapt(contract, base, score, ends).scales
 
 

@@ -46,8 +46,8 @@ class Month(NamedTuple):
 class Heard(NamedTuple):
     """One station's forecasts since heads stopped learning, hour by hour.
 
-    Shapes: `ends` [n] issue times; `heads` [n, target, horizon, 3]; [n, target, horizon] each: `truth` as it came, NaN
-    where none, `clean`, whether it is no fault, and `judged`, whether the pair counts.
+    Shapes: `ends` [n] issue times; `heads` [n, target, horizon, 3]; [n, target, horizon] each: `truth` within the
+    target's bounds, NaN where none, `clean`, whether it is no fault, and `judged`, whether the pair counts.
     """
 
     station: str
@@ -105,13 +105,15 @@ def static_of(contract: Contract, months: list[Month], stations: list[Heard]) ->
     """What one calibration for the whole network would have been at the beginning of each month."""
     shape = (len(months), len(contract.targets), len(contract.horizons_h))
     scales, margins = np.ones((*shape, len(contract.bands))), np.zeros(shape)
+    bounds = conformal.bounds_of(contract)
+    ends = np.concatenate([s.ends for s in stations])
+    cleaned = [np.where(s.clean, s.truth, np.nan) for s in stations]
+    scored = [conformal.score(s.heads, truth, bounds) for s, truth in zip(stations, cleaned, strict=True)]
+    missed = [_beyond(s.heads, truth, bounds) for s, truth in zip(stations, cleaned, strict=True)]
     for j, horizon in enumerate(contract.horizons_h):
-        known = np.concatenate([s.ends for s in stations]) + horizon * HOUR_MS + contract.lateness_ms
+        known = ends + horizon * HOUR_MS + contract.lateness_ms
         for k in range(shape[1]):
-            heads = np.concatenate([s.heads[:, k, j] for s in stations])
-            truth = np.concatenate([np.where(s.clean[:, k, j], s.truth[:, k, j], np.nan) for s in stations])
-            score = conformal.score(heads, truth)
-            beyond = np.maximum(heads[:, 0] - truth, truth - heads[:, 2])
+            score, beyond = (np.concatenate([one[:, k, j] for one in many]) for many in (scored, missed))
             for m, month in enumerate(months):
                 past = (known < month.from_ms) & (known >= month.from_ms - MOST_PAST_MS) & ~np.isnan(score)
                 count = int(past.sum())
@@ -120,6 +122,16 @@ def static_of(contract: Contract, months: list[Month], stations: list[Heard]) ->
                     scales[m, k, j] = np.quantile(score[past], shares)
                     margins[m, k, j] = np.quantile(beyond[past], shares[-1])
     return Static(scales, margins)
+
+
+def _beyond(heads: Floats, truth: Floats, bounds: conformal.Bounds) -> Floats:
+    """The margin by which the outer heads have to move apart to hold the truth, below 0 where they may move together.
+    [n, target, horizon]. At an edge only the head towards it can miss: the other one is cut off there.
+    """
+    low, high = (np.broadcast_to(end[:, None], truth.shape[1:]) for end in bounds)
+    under = np.where(truth >= high, -np.inf, heads[..., 0] - truth)
+    over = np.where(truth <= low, -np.inf, truth - heads[..., 2])
+    return np.maximum(under, over)
 
 
 def adapt(
@@ -174,14 +186,13 @@ def _of_station(contract: Contract, months: list[Month], static: Static, heard: 
     month = np.searchsorted([m.from_ms for m in months], heard.ends, side="right") - 1
     base = static.scales[month]
     # A truth that teaches nothing is in no band, whatever its scale: NaN.
-    score = conformal.score(heard.heads, conformal.taught(contract, heard.heads, heard.truth))
+    bounds = conformal.bounds_of(contract)
+    score = conformal.score(heard.heads, conformal.taught(contract, heard.heads, heard.truth), bounds)
     found = adapt(contract, base, score, heard.ends)
-    low, high = conformal.bounds(contract)
-    said = conformal.levels(heard.heads, found.scales, low, high)
+    said = conformal.levels(heard.heads, found.scales, bounds)
     margin = static.margins[month]
-    lows, highs = low[None, :, None], high[None, :, None]
-    flat_low = np.clip(heard.heads[..., 0] - margin, lows, highs)
-    flat_high = np.clip(heard.heads[..., 2] + margin, lows, highs)
+    flat_low = bounds.clamp(heard.heads[..., 0] - margin)
+    flat_high = bounds.clamp(heard.heads[..., 2] + margin)
     band = contract.bands[-1]
     held = score[..., None] <= found.scales
     shape = (len(months), *heard.truth.shape[1:])

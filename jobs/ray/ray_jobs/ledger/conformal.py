@@ -9,6 +9,10 @@ With the heads l < m < u of one forecast, the score of a truth y is how many hal
   r = (m - y) / (m - l) below the median, (y - m) / (u - m) above it.
 A band with scale s is [m - s (m - l), m + s (u - m)]: it holds y exactly when r <= s. So one number makes a band, bands
 with rising scales nest, and no quantile can cross another. s = 1 is the heads' own outer band.
+
+What the quantity cannot be is cut off where levels leave this module and nowhere before: quantiles commute with a
+clamp, so the heads may learn from what sensors said and their levels are still those of the clamped truth. A truth is
+judged at the edge too, and there a band holds it as soon as it reaches the edge.
 """
 
 from __future__ import annotations
@@ -47,6 +51,29 @@ class Forecast(NamedTuple):
     dap: Floats
 
 
+class Bounds(NamedTuple):
+    """Lowest and highest value that each target can have, inclusive; infinite where nothing bounds it. Shape [target]
+    each.
+    """
+
+    low: Floats
+    high: Floats
+
+    def clamp(self, values: Floats) -> Floats:
+        """Values beyond an edge at that edge. Shape [n, target, ...] kept; NaN stays NaN."""
+        low, high = self._beside(values)
+        return np.asarray(np.clip(values, low, high))
+
+    def beyond(self, values: Floats) -> NDArray[np.bool_]:
+        """Which values `clamp` moves. Shape [n, target, ...] kept; NaN is none."""
+        low, high = self._beside(values)
+        return np.asarray((values < low) | (values > high))
+
+    def _beside(self, values: Floats) -> tuple[Floats, Floats]:
+        shape = (-1,) + (1,) * (values.ndim - 2)
+        return self.low.reshape(shape), self.high.reshape(shape)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Quantiles of the scores on the calibration split, at each share of GRID. Shape [target, horizon, share]."""
@@ -69,7 +96,7 @@ class Calibration:
         return Calibration(np.array(value["scores"], dtype=np.float64))
 
 
-def fit(heads: Floats, truth: Floats, spread: Floats) -> Calibration:
+def fit(heads: Floats, truth: Floats, spread: Floats, bounds: Bounds) -> Calibration:
     """The quantiles of the scores, with the finite-sample correction (n + 1) / n of conformal prediction.
 
     Split conformalised quantile regression (Romano, Patterson, Candes 2019) with a relative score: the band of an
@@ -77,7 +104,7 @@ def fit(heads: Floats, truth: Floats, spread: Floats) -> Calibration:
     Shapes: `heads` [n, target, horizon, head], `truth` [n, target, horizon] (NaN where none), `spread` [n, target].
     Edges: a target and horizon without any truth keeps the heads' own band at every share.
     """
-    scores = score(ordered(heads, spread), truth)
+    scores = score(ordered(heads, spread), truth, bounds)
     out = np.ones((*truth.shape[1:], len(GRID)))
     for k in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -88,10 +115,10 @@ def fit(heads: Floats, truth: Floats, spread: Floats) -> Calibration:
     return Calibration(out)
 
 
-def bounds(contract: Contract) -> tuple[Floats, Floats]:
-    """Lowest and highest value of each target by the contract, infinite without a range. -> [target], [target]."""
-    ranges = [contract.field(t).range or (-np.inf, np.inf) for t in contract.targets]
-    return np.array([r[0] for r in ranges], dtype=np.float64), np.array([r[1] for r in ranges], dtype=np.float64)
+def bounds_of(contract: Contract) -> Bounds:
+    """What each target can be by the contract."""
+    low, high = np.array([contract.field(t).bounds for t in contract.targets], dtype=np.float64).T
+    return Bounds(low, high)
 
 
 def taught(contract: Contract, heads: Floats, truth: Floats) -> Floats:
@@ -100,8 +127,9 @@ def taught(contract: Contract, heads: Floats, truth: Floats) -> Floats:
     faults last.
     """
     low, high = (end[:, None] for end in np.array([contract.datums_of(t) for t in contract.targets]).T)
+    bounds = bounds_of(contract)
     with np.errstate(invalid="ignore"):
-        inside = [(low <= x) & (x <= high) for x in (truth, heads[..., 1])]
+        inside = [(low <= x) & (x <= high) for x in map(bounds.clamp, (truth, heads[..., 1]))]
     return np.where(inside[1] & ~inside[0], np.nan, truth)
 
 
@@ -118,28 +146,32 @@ def ordered(heads: Floats, spread: Floats) -> Floats:
     return np.stack([low, middle, high], axis=-1)
 
 
-def score(heads: Floats, truth: Floats) -> Floats:
+def score(heads: Floats, truth: Floats, bounds: Bounds) -> Floats:
     """Distance of the truth from the median in half-widths, at least 0; NaN without a truth or a forecast. Shapes as
     `ordered`'s result and [n, target, horizon].
+
+    Edges: a truth beyond the bounds is judged at its edge. There, it is no distance away from a median beyond the edge,
+    since both are served as the edge.
     """
+    truth = bounds.clamp(truth)
     low, middle, high = heads[..., 0], heads[..., 1], heads[..., 2]
     below = truth < middle
     width = np.where(below, middle - low, high - middle)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.abs(truth - middle) / width)
+        return np.where(bounds.clamp(middle) == truth, 0.0, np.abs(truth - middle) / width)
 
 
-def levels(heads: Floats, scales: Floats, low: Floats, high: Floats) -> Floats:
-    """The ends of all bands and the median between them, ascending, within the contract's range.
+def levels(heads: Floats, scales: Floats, bounds: Bounds) -> Floats:
+    """The ends of all bands and the median between them, ascending, within the bounds: a band that lies beyond an edge
+    is the edge alone, and holds a truth there.
 
-    Shapes: `heads` [n, target, horizon, 3], `scales` [n or 1, target, horizon, band] rising, `low` and `high` [target]
+    Shapes: `heads` [n, target, horizon, 3], `scales` [n or 1, target, horizon, band] rising
     -> [n, target, horizon, 2 * band + 1]. NaN where there is no forecast.
     """
     middle = heads[..., 1:2]
     below = middle - scales[..., ::-1] * (middle - heads[..., 0:1])
     above = middle + scales * (heads[..., 2:3] - middle)
-    out = np.concatenate([below, middle, above], axis=-1)
-    return np.asarray(np.clip(out, low[None, :, None, None], high[None, :, None, None]))
+    return bounds.clamp(np.concatenate([below, middle, above], axis=-1))
 
 
 def rising(scales: Floats) -> Floats:

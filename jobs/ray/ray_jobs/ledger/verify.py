@@ -9,6 +9,8 @@ All in the station's own event time:
             it until a row of a later hour has come.
   truth     of t + h: the cell row nearest to it, at most TOLERANCE_MS away (inclusive, a tie takes the earlier), looked
             for at the station's own rows with window_end >= t + h + lateness and taken once.
+  judged    within what the contract says the target can be: a truth beyond it (humidity of 103 %) stands at its edge,
+            and so do the baselines.
   nothing   found by a row with window_end >= t + h + GRACE_MS: unverifiable. A row whose value is missing is no truth
             either; then it is known at once.
 """
@@ -72,12 +74,14 @@ class Truth(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What one truth says: the verification records, how many of them have a truth, and what bands learn from: the
-    flat index [target, horizon] of each forecast whose truth is no fault, with which of its bands held it.
+    """What one truth says: the verification records, how many of them have a truth, how many of those truths lay beyond
+    what their target can be, and what bands learn from: the flat index [target, horizon] of each forecast whose truth
+    is no fault, with which of its bands held it.
     """
 
     records: list[dict[str, Any]]
     verified: int
+    beyond: int
     held: list[tuple[int, tuple[bool, ...]]]
 
 
@@ -129,6 +133,7 @@ class Book:
         self._units = tuple(contract.field(t).unit or "1" for t in contract.targets)
         self._shape = zlib.crc32(repr(shape).encode())
         self._datums = tuple(contract.datums_of(t) for t in contract.targets)
+        self._bounds = tuple(contract.field(t).bounds for t in contract.targets)
 
     # At every applied row
 
@@ -208,9 +213,9 @@ class Book:
         contract = self.contract
         records: list[dict[str, Any]] = []
         learnt: list[tuple[int, tuple[bool, ...]]] = []
-        verified = 0
+        verified = beyond = 0
         if not pending.levels:
-            return Judged(records, verified, learnt)
+            return Judged(records, verified, beyond, learnt)
         j, count = truth.horizon, len(contract.horizons_h)
         forecast_id = pending.forecast_id.hex()
         horizon = contract.horizons_h[j]
@@ -220,9 +225,13 @@ class Book:
             middle = levels[self._bands]
             if middle != middle:
                 continue
+            bounds = self._bounds[k]
             y = None if truth.values is None else truth.values[k]
             if y is not None and y != y:
                 y = None
+            if y is not None:
+                measured, y = y, _clamped(y, bounds)
+                beyond += y != measured
             width = levels[-1] - levels[0]
             model: dict[str, Any] = {"value": middle, "error": None, "pinball": None, "width": width, "winkler": None}
             if y is None:
@@ -255,14 +264,14 @@ class Book:
                     "truth": y,
                     "truth_window_end": None if y is None else truth.window_end,
                     "model": model,
-                    "persistence": _baseline(pending.persistence[k], y),
-                    "dap": _baseline(pending.dap[cell], y),
+                    "persistence": _baseline(_clamped(pending.persistence[k], bounds), y),
+                    "dap": _baseline(_clamped(pending.dap[cell], bounds), y),
                     "model_version": pending.model_version,
                     "arm": arm,
                     "in_sample": pending.in_sample,
                 }
             )
-        return Judged(records, verified, learnt)
+        return Judged(records, verified, beyond, learnt)
 
     # History records
 
@@ -368,6 +377,11 @@ class Book:
                     ledger.next_due = min(ledger.next_due, pending.issued + horizon_ms + self.contract.lateness_ms)
         self.forget(ledger)
         return ledger
+
+
+def _clamped(value: float, bounds: tuple[float, float]) -> float:
+    """As conformal.Bounds.clamp, of one value; NaN stays NaN, since no comparison with it holds."""
+    return min(max(value, bounds[0]), bounds[1])
 
 
 def _baseline(value: float, y: float | None) -> dict[str, float | None]:

@@ -23,7 +23,7 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError
 from ray_jobs.kit.manifest import FORMAT, MANIFEST, canonical, digest_of, read_manifest
 from ray_jobs.ledger import conformal
-from ray_jobs.ledger.conformal import Calibration, Forecast, bounds
+from ray_jobs.ledger.conformal import Calibration, Forecast, bounds_of
 from ray_jobs.model.baseline import Baseline, Floats
 from ray_jobs.model.design import Design, Place, place_of
 from ray_jobs.model.linear import Linear
@@ -147,7 +147,7 @@ class Model:
         self._linear = Linear.from_json(manifest["linear"])
         self.calibration = Calibration.from_json(manifest["calibration"])
         self._places: dict[str, tuple[Place, Around]] = {}
-        self._low, self._high = bounds(contract)
+        self._bounds = bounds_of(contract)
         self._heads = [
             lightgbm.Booster(model_str=(folder / head_file(t, h, q)).read_text(encoding="utf-8"))
             for t in contract.targets
@@ -177,11 +177,11 @@ class Model:
     def predict(self, stations: list[str], t_ms: NDArray[Any], inputs: NDArray[Any]) -> Floats:
         """The contract's levels with bands as the calibration split has them, before any station adapts its own.
 
-        Shapes and edges as `forecast` -> [n, target, horizon, level] in the target's unit; levels ascend and stay in
-        the contract's range.
+        Shapes and edges as `forecast` -> [n, target, horizon, level] in the target's unit; levels ascend and stay
+        within what the contract says the target can be.
         """
         heads = self.forecast(stations, t_ms, inputs).heads
-        return conformal.levels(heads, self.scales[None], self._low, self._high)
+        return conformal.levels(heads, self.scales[None], self._bounds)
 
     @property
     def scales(self) -> Floats:

@@ -51,6 +51,7 @@ TOTALS = (
     "rejected",
     "verified",
     "unverifiable",
+    "beyond_support",
     "batches",
     "aborts",
     "restores",

@@ -25,7 +25,7 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder, schema_id
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
-from ray_jobs.ledger.conformal import Adaptation, Forecast, bounds
+from ray_jobs.ledger.conformal import Adaptation, Bounds, Forecast, bounds_of
 from ray_jobs.ledger.verify import LEDGER, Book, Ledger, Pending, Truth
 from ray_jobs.model.champion import Scores
 from ray_jobs.model.confidence import confidence
@@ -67,6 +67,7 @@ class Outcome:
     rejected: int = 0
     verified: int = 0
     unverifiable: int = 0
+    beyond_support: int = 0
     predict_ms: float = 0.0
 
 
@@ -107,8 +108,8 @@ class _Bands:
     that rows before it brought, and those on what still earlier rows had said.
     """
 
-    def __init__(self, heads: Floats, scales: Floats, low: Floats, high: Floats) -> None:
-        self._heads, self._scales, self._low, self._high = heads, scales, low, high
+    def __init__(self, heads: Floats, scales: Floats, bounds: Bounds) -> None:
+        self._heads, self._scales, self._bounds = heads, scales, bounds
         self._ratios: list[tuple[float, ...]] = []
         self._made: list[Any] = []
         self._arrays: list[Floats] = []
@@ -123,7 +124,7 @@ class _Bands:
             rows = slice(len(self._made), len(self._ratios))
             ratios = np.array(self._ratios[rows]).reshape(-1, *self._scales.shape)
             scales = conformal.rising(self._scales * ratios)
-            made = conformal.levels(self._heads[rows], scales, self._low, self._high)
+            made = conformal.levels(self._heads[rows], scales, self._bounds)
             self._arrays.append(made)
             self._made += made.tolist()
         return self._made[row]
@@ -153,7 +154,7 @@ class Scorer:
         self._heads = [[f"{t}_{h}h" for h in contract.horizons_h] for t in contract.targets]
         self._levels = [f"q{round(q * 100):02d}" for q in contract.levels]
         self._median = len(contract.bands)
-        self._low, self._high = bounds(contract)
+        self._bounds = bounds_of(contract)
         self._band = _band_name(contract)
         self._book = Book(contract)
         self._adaptation = Adaptation(contract.bands)
@@ -259,7 +260,7 @@ class Scorer:
         key, encode = self.contract.key, self._codecs.history
         bands: _Bands | None = None
         if forecast is not None:
-            bands = _Bands(forecast.heads, model.scales, self._low, self._high)
+            bands = _Bands(forecast.heads, model.scales, self._bounds)
             dap = forecast.dap.reshape(len(good), -1)
         places = {id(one): i for i, one in enumerate(good)}
         issued: dict[tuple[int, str, int], tuple[str, Pending]] = {}
@@ -298,6 +299,7 @@ class Scorer:
                     held += judged.held
                     out.verified += judged.verified
                     out.unverifiable += len(judged.records) - judged.verified
+                    out.beyond_support += judged.beyond
                     for record in judged.records:
                         out.verifications.append((station.encode(), self._codecs.verifications(record)))
                 ledger.ratios = self._adaptation.step(ledger.ratios, held)

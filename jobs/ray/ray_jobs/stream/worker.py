@@ -339,7 +339,16 @@ class Worker:
 
     def _count(self, outcome: Outcome, began: float, batch: list[Incoming]) -> None:
         status = self._status
-        for name in ("rows", "predicted", "skipped", "expired", "rejected", "verified", "unverifiable"):
+        for name in (
+            "rows",
+            "predicted",
+            "skipped",
+            "expired",
+            "rejected",
+            "verified",
+            "unverifiable",
+            "beyond_support",
+        ):
             status.add(name, getattr(outcome, name))
         status.add("batches", 1)
         status.set("predict_ms", outcome.predict_ms)

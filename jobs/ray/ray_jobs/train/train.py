@@ -440,7 +440,9 @@ def _calibration(contract: Contract, data: Samples, heads: list[Head], baseline:
     changes = np.stack([head.calibrated for head in heads], axis=1)
     changes = changes.reshape(*base.shape, len(contract.quantiles)).astype(np.float64)
     spread = baseline.spread_of(data.station[asked].astype(np.int64))
-    return conformal.fit(base[..., None] + changes, data.truth[asked].astype(np.float64), spread)
+    return conformal.fit(
+        base[..., None] + changes, data.truth[asked].astype(np.float64), spread, conformal.bounds_of(contract)
+    )
 
 
 def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, inputs: Floats | None = None) -> Floats:
@@ -455,7 +457,8 @@ def predict_test(model: model_of.Model, test: Samples, baseline: Baseline, input
 
 
 def measure(contract: Contract, test: Samples, predicted: Floats, input_names: tuple[str, ...]) -> dict[str, float]:
-    """Errors against the truth, the damped anomaly (DAP) and persistence, on rows that have all three.
+    """Errors against the truth, the damped anomaly (DAP) and persistence, on rows that have all three; each of them
+    within the target's bounds, as forecasts are.
 
     Names carry the unit: `temperature_6h_mae_degC`. Coverage is the share within the widest band, before any station
     adapts its own; pinball the mean over all levels.
@@ -465,12 +468,14 @@ def measure(contract: Contract, test: Samples, predicted: Floats, input_names: t
     ratios: list[float] = []
     quantiles = np.array(contract.levels)
     middle = int(np.argmin(np.abs(quantiles - 0.5)))
+    bounds = conformal.bounds_of(contract)
+    truths, daps = (bounds.clamp(x.astype(np.float64)) for x in (test.truth, test.base))
+    nows = bounds.clamp(test.test_inputs[:, [input_names.index(contract.target_column(t)) for t in contract.targets]])
     for k, target in enumerate(contract.targets):
-        now = test.test_inputs[:, input_names.index(contract.target_column(target))]
+        now = nows[:, k]
         unit = scores.unit_word(contract.field(target).unit)
         for j, horizon in enumerate(contract.horizons_h):
-            truth = test.truth[:, k, j].astype(np.float64)
-            dap = test.base[:, k, j].astype(np.float64)
+            truth, dap = truths[:, k, j], daps[:, k, j]
             use = ~np.isnan(truth + dap + now + predicted[:, k, j, middle])
             if not use.any():
                 continue
