@@ -646,6 +646,27 @@ describe("GET /openapi.json", () => {
     expect(text).toContain('"unit":"degC"');
   });
 
+  it("says what a forecast can be, where its quantity has a support", () => {
+    const { Forecast } = (document["components"] as { schemas: Record<string, Json> }).schemas;
+    const { predictions, intervals, bands } = Forecast!["properties"] as Record<string, Json>;
+    const of = (part: Json | undefined, name: string) => (part!["properties"] as Record<string, Json>)[name];
+    const percent = { minimum: 0, maximum: 100 };
+    expect(of(predictions, "humidity_6h")).toMatchObject({ anyOf: [percent, { type: "null" }] });
+    const ends = { properties: { lower: percent, upper: percent } };
+    expect(of(intervals, "humidity_6h")).toMatchObject({ anyOf: [ends, { type: "null" }] });
+    expect(of(bands, "humidity_6h")).toMatchObject({ items: ends });
+    for (const part of [predictions, intervals, bands])
+      expect(JSON.stringify(of(part, "temperature_6h"))).not.toMatch(/minimum|maximum/);
+    const open = contract.fields.map((f) =>
+      f.name === "pressure" ? { ...f, support: [0, null] as const } : f,
+    );
+    const half = openapi({ ...contract, fields: open }, "0.1.0", "");
+    const text = JSON.stringify(
+      (half["components"] as { schemas: Record<string, Json> }).schemas["Forecast"],
+    );
+    expect(text).toContain('"description":"Median, in hPa.","unit":"hPa","minimum":0}');
+  });
+
   it("names the station as the contract does", () => {
     const other = openapi({ ...contract, key: "vehicle_id" }, "0.1.0", "");
     expect(Object.keys(other["paths"] as Json)).toContain("/predictions/{vehicle_id}");

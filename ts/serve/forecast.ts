@@ -24,6 +24,23 @@ export function forecastUnits(contract: ServedContract): Record<string, string> 
   );
 }
 
+/** What each forecast can be, by its name: the ends its target's support has, under the words of JSON Schema. */
+export function forecastSupports(
+  contract: ServedContract,
+): Record<string, { readonly minimum?: number; readonly maximum?: number }> {
+  const support = new Map(contract.fields.map((f) => [f.name, f.support]));
+  return Object.fromEntries(
+    contract.targets.flatMap((target) => {
+      const [minimum = null, maximum = null] = support.get(target) ?? [];
+      const ends = {
+        ...(minimum === null ? {} : { minimum }),
+        ...(maximum === null ? {} : { maximum }),
+      };
+      return contract.horizons_h.map((h) => [`${target}_${h}h`, ends]);
+    }),
+  );
+}
+
 /** Unit of every latest value, by its column. */
 export function valueUnits(contract: ServedContract): Record<string, string> {
   const unit = new Map(contract.features.map((f) => [f.column, f.unit]));

@@ -1,7 +1,7 @@
 // The API's description: one table of routes, and an OpenAPI 3.1 document made from it and the contract.
 // app.ts mounts exactly the routes of this table, so none can go undescribed. Answers no request.
 
-import { bandsOf, forecastNames, forecastUnits, valueUnits } from "./forecast.ts";
+import { bandsOf, forecastNames, forecastSupports, forecastUnits, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
 import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import { REFUSAL, type Refusal } from "./status.ts";
@@ -238,18 +238,26 @@ const AGE: Readonly<Record<string, Schema>> = {
 function schemas(contract: ServedContract, confidence: string): Record<string, Schema> {
   const names = forecastNames(contract);
   const units = forecastUnits(contract);
+  const supports = forecastSupports(contract);
   const values = valueUnits(contract);
   const bands = bandsOf(contract);
   const { lower, upper } = bands.at(-1)!;
   const bandNames = contract.bands.map((band) => String(Math.round(band * 100)));
+  // Both ends of an interval stay where the forecast can be.
+  const interval = (name: string): Schema => {
+    const ends = supports[name]!;
+    return Object.keys(ends).length === 0
+      ? ref("Interval")
+      : { ...ref("Interval"), properties: { lower: ends, upper: ends } };
+  };
   const predictions = each(
     names,
-    (name) => nullable(number(`Median, in ${units[name]}.`, { unit: units[name] })),
+    (name) => nullable(number(`Median, in ${units[name]}.`, { unit: units[name], ...supports[name] })),
     "Median forecast by target and horizon; null when the model gave none.",
   );
   const intervals = each(
     names,
-    (name) => nullable({ ...ref("Interval"), description: `In ${units[name]}.` }),
+    (name) => nullable({ ...interval(name), description: `In ${units[name]}.` }),
     `The widest central interval, from the quantiles ${lower} and ${upper}.`,
   );
   const nullAge = Object.fromEntries(
@@ -272,7 +280,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       bands: each(
         names,
         (name) =>
-          list(ref("Interval"), `In ${units[name]}, narrowest first; empty when there is no forecast.`),
+          list(interval(name), `In ${units[name]}, narrowest first; empty when there is no forecast.`),
         `Central intervals meant to hold ${contract.bands.map((b) => `${Math.round(b * 100)} %`).join(", ")} of outcomes. They nest, and each station's are scaled by how often its own truths fell outside (docs/intervals.md).`,
       ),
       units: each(names, (name) => ({ const: units[name] }), "Unit of each forecast and its intervals."),
@@ -413,7 +421,9 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       valid: time("When it was for, event time."),
       judged: time("The station's row that brought the truth, or ended the wait for it."),
       status: string("verified or unverifiable.", { enum: ["verified", "unverifiable"] }),
-      truth: nullable(number("What was measured.")),
+      truth: nullable(
+        number("What was measured; at the edge of what the target can be where a sensor read beyond it."),
+      ),
       truth_window_end: nullable(time("The window it was taken from.")),
       model: object({
         value: number("The median."),

@@ -6,7 +6,12 @@ export interface ServedContract {
   readonly pipeline: string;
   /** Field that names the station: `station_id`. */
   readonly key: string;
-  readonly fields: readonly { readonly name: string; readonly unit: string | null }[];
+  readonly fields: readonly {
+    readonly name: string;
+    readonly unit: string | null;
+    /** What the quantity can be, null at an open end: no forecast lies beyond it. */
+    readonly support: readonly [number | null, number | null] | null;
+  }[];
   /** Columns of a feature record with their units. */
   readonly features: readonly { readonly column: string; readonly unit: string }[];
   /** Feature columns shown as a station's latest values. */
