@@ -104,6 +104,37 @@ export function wordsModule(
   ]);
 }
 
+/** The units' rules, by word. */
+export function unitsModule(
+  header: readonly string[],
+  units: ReadonlyMap<string, { readonly dimension: string; readonly scale: number; readonly offset: number }>,
+): string {
+  return text([
+    ...header.map((line) => `# ${line}`),
+    "",
+    "from __future__ import annotations",
+    "",
+    "from collections.abc import Mapping",
+    "from typing import NamedTuple",
+    "",
+    "",
+    "class Unit(NamedTuple):",
+    '    """Value in the dimension\'s first unit = value * scale + offset."""',
+    "",
+    "    dimension: str",
+    "    scale: float",
+    "    offset: float",
+    "",
+    "",
+    "UNITS: Mapping[str, Unit] = {",
+    ...[...units].map(
+      ([word, { dimension, scale, offset }]) =>
+        `    ${JSON.stringify(word)}: Unit(${JSON.stringify(dimension)}, ${scale}, ${offset}),`,
+    ),
+    "}",
+  ]);
+}
+
 /** The constants of one pipeline for the engine whose package is `root`. */
 export function contractModule(header: readonly string[], contract: Contract, root: string): string {
   return text([

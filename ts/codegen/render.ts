@@ -9,13 +9,14 @@ import {
   parseRecord,
   parseSchema,
   type RecordShape,
+  unitRules,
 } from "../contract/index.ts";
 import type { EngineKind } from "../engines/job.ts";
 import type { Pipeline } from "../pipelines/define.ts";
 import { outline, seal, sha256 } from "./derive.ts";
 import { functionsIn } from "./functions.ts";
 import { FOLDER, jobsPage, TYPES, tableModule } from "./jobs.ts";
-import { contractModule, entrypoint, type Job, paramsModule, wordsModule } from "./python.ts";
+import { contractModule, entrypoint, type Job, paramsModule, unitsModule, wordsModule } from "./python.ts";
 import { derivedSchemas } from "./schemas.ts";
 import { interfaces, pipelineModule, typesModule, wordList } from "./typescript.ts";
 
@@ -164,6 +165,7 @@ export function sharedFiles(root: string): Files {
     typesModule(header(RECORDS, texts(shared)), interfaces(record_shapes)),
   );
   const params_header = header(PARAMS, texts(params));
+  const units_header = header("ts/contract/units.ts", JSON.stringify([...unitRules()]));
   files.set("ts/contract/generated/params.ts", typesModule(params_header, interfaces(param_shapes)));
 
   for (const engine of ENGINES) {
@@ -174,6 +176,8 @@ export function sharedFiles(root: string): Files {
       wordsModule(codes_header, "ErrorCode", "ERROR_CODES", codes.symbols),
     );
     files.set(`${folder}/params.py`, paramsModule(params_header, param_shapes));
+    // Only the look for a silent change of units asks for them.
+    if (engine.name === "pyspark") files.set(`${folder}/units.py`, unitsModule(units_header, unitRules()));
     for (const name of readdirSync(join(root, "ts/codegen/static"))
       .filter((n) => n.endsWith(".py"))
       .sort())

@@ -26,4 +26,4 @@ export {
   type Shape,
   type Support,
 } from "./schema.ts";
-export { converter, UNITS, type Unit, unitNamed, unitRule, unitWord } from "./units.ts";
+export { converter, UNITS, type Unit, unitNamed, unitRule, unitRules, unitWord } from "./units.ts";

@@ -191,6 +191,11 @@ export function unitNamed(word: string): string {
   return known(word) === undefined && Object.hasOwn(OTHER_WORDS, other) ? OTHER_WORDS[other]! : word;
 }
 
+/** Every unit there is a rule for, those of sources too. */
+export function unitRules(): ReadonlyMap<string, Pick<UnitRule, "dimension" | "scale" | "offset">> {
+  return new Map<string, UnitRule>(Object.entries({ ...UNITS, ...FOREIGN }));
+}
+
 function known(word: string): UnitRule | undefined {
   return unitRule(word) ?? (Object.hasOwn(FOREIGN, word) ? FOREIGN[word] : undefined);
 }

@@ -413,6 +413,7 @@ def test_oracle_reads_raw_records_as_decode_does(spark: SparkSession) -> None:
 
 
 def test_a_jump_that_no_unit_explains_is_beyond_what_the_contract_calls_credible() -> None:
+    assert all(len({unit.dimension for unit in units.values()}) == 1 for units in levels.DIMENSIONS)
     assert levels.has_others("degC") and not levels.has_others("A") and not levels.has_others(None)
     series: dict[str, list[float]] = {}
     for i in range(400):

@@ -59,7 +59,7 @@ LIVES_IN: Mapping[str, Mapping[str, frozenset[str]]] = {
 }
 
 # Of `generated`, what every room may read; the rest are entrypoints and contracts of single pipelines.
-SHARED = frozenset({"contract", "error_code", "job", "params", "parse"})
+SHARED = frozenset({"contract", "error_code", "job", "params", "parse", "units"})
 
 
 class Module(NamedTuple):

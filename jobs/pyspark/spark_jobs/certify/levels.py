@@ -15,24 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from spark_jobs.generated.contract import Contract, Field
+from spark_jobs.generated.units import UNITS, Unit
 
 Floats = NDArray[np.float64]
 
-# Value in the dimension's first unit = value * scale + offset. Source: ts/contract/units.ts.
-DIMENSIONS: Sequence[Mapping[str, tuple[float, float]]] = (
-    {"degC": (1.0, 0.0), "K": (1.0, -273.15), "degF": (5 / 9, -160 / 9)},
-    {
-        "hPa": (1.0, 0.0),
-        "Pa": (0.01, 0.0),
-        "kPa": (10.0, 0.0),
-        "mmHg": (1.33322387415, 0.0),
-        "inHg": (33.8638866667, 0),
-    },
-    {"m/s": (1.0, 0.0), "km/h": (1 / 3.6, 0.0), "kn": (1852 / 3600, 0.0), "mph": (0.44704, 0.0), "ft/s": (0.3048, 0.0)},
-    {"mm": (1.0, 0.0), "cm": (10.0, 0.0), "in": (25.4, 0.0), "ft": (304.8, 0.0), "m": (1e3, 0.0), "km": (1e6, 0.0)},
-    {"%": (1.0, 0.0), "1": (100.0, 0.0)},
-    {"kW": (1.0, 0.0), "W": (1e-3, 0.0), "MW": (1e3, 0.0)},
-    {"V": (1.0, 0.0), "mV": (1e-3, 0.0), "kV": (1e3, 0.0)},
+# Units that a network may come to send in each other's place unseen. One with the same values under another word, like
+# mbar, explains no jump; angles have no level that could jump.
+DIMENSIONS: Sequence[Mapping[str, Unit]] = tuple(
+    {word: UNITS[word] for word in words.split()}
+    for words in (
+        "degC K degF",
+        "hPa Pa kPa mmHg inHg",
+        "m/s km/h kn mph ft/s",
+        "mm cm in ft m km",
+        "% 1",
+        "kW W MW",
+        "V mV kV",
+    )
 )
 
 # Values on either side of a moment whose median is a station's level there, and the fewest that make one.
@@ -196,13 +195,13 @@ def has_others(unit: str | None) -> bool:
 
 def remains(field: Field, before: Floats, after: Floats) -> list[tuple[str, Floats]]:
     """What is left of the change when the values after it, or before it, are read in another unit."""
-    units: Mapping[str, tuple[float, float]] = next((d for d in DIMENSIONS if field.unit in d), {})
+    units: Mapping[str, Unit] = next((d for d in DIMENSIONS if field.unit in d), {})
     if field.unit is None or not units:
         return []
-    scale, offset = units[field.unit]
+    _, scale, offset = units[field.unit]
 
     def as_contract(values: Floats, unit: str) -> Floats:
-        other_scale, other_offset = units[unit]
+        _, other_scale, other_offset = units[unit]
         return np.asarray((values * other_scale + other_offset - offset) / scale)
 
     return [
