@@ -2,7 +2,8 @@
 // Why below: a public consumer always joins a group, passes commit markers only in the middle of a batch, stalls on what
 // compaction emptied, and leaks aborted records when two aborted transactions begin before the first record fetched
 // (kafkajs 2.2.4, src/consumer/filterAbortedMessages.js takes one transaction a record). reader.ts reads partitions itself.
-// kafkajs is pinned to an exact version, so these cannot move under us.
+// kafkajs is pinned to an exact version, so these cannot move under us. It has no maintainer any more; it stays because what is
+// asked of it works against Kafka 4.3 and is held by suite.ts, which another client behind kafka.ts would have to pass first.
 
 export interface RawRecord {
   readonly offset: string;

@@ -19,7 +19,8 @@ export const mlflow: Engine = {
     return {
       command: mlflowPythonPath,
       // What `mlflow server` runs, without the 210 MB and five seconds of the command that waits for it. The variables
-      // are those it hands over. Source: mlflow 3.17.2, `mlflow/server/__init__.py`, `_run_server`.
+      // are those it hands over. Source: mlflow 3.17.2, `mlflow/server/__init__.py`, `_run_server`. Private names, kept because
+      // no public way saves that memory: the version is pinned, and engines.test.ts asks a started server where its artifacts go.
       args: [
         "-m",
         "uvicorn",
