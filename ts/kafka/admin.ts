@@ -137,6 +137,7 @@ export function adminOf(
     });
 
   return {
+    brokers: () => tried("count the brokers", async () => (await raw.describeCluster()).brokers.length),
     topics: () => tried("list topics", () => raw.listTopics()),
     describe: async (topic) => (await describe([topic])).get(topic) ?? null,
     plan,

@@ -2,6 +2,7 @@
 // Only wiring; reading, writing and administration live in the files beside it.
 
 import { Kafka as Kafkajs, logLevel } from "kafkajs";
+import { ONCE } from "../ground/repeat.ts";
 import { connection } from "./access.ts";
 import { adminOf } from "./admin.ts";
 import type { Kafka, KafkaAccess, Producer, Reader } from "./kafka.ts";
@@ -21,23 +22,28 @@ const LEVEL = {
 /** Opens nothing yet: each part connects when it is used. Errors: `config_invalid`. */
 export function connectKafka(
   access: KafkaAccess,
-  options: { readonly client_id?: string; readonly log?: Log } = {},
+  options: {
+    readonly client_id?: string;
+    readonly log?: Log;
+    /** Administration asks once and gives up at once, for a look that its caller repeats. */
+    readonly once?: boolean;
+  } = {},
 ): Kafka {
-  const { log } = options;
+  const { log, once = false } = options;
   const client = new Kafkajs({
     ...connection(access),
     clientId: options.client_id ?? "millrace",
     connectionTimeout: 3_000,
     authenticationTimeout: 10_000,
     requestTimeout: 10_000,
-    retry: RETRY,
+    retry: once ? { ...RETRY, retries: 0 } : RETRY,
     logLevel: log === undefined ? logLevel.NOTHING : logLevel.INFO,
     logCreator: () => (entry) => {
       if (log !== undefined && entry.level !== logLevel.NOTHING) log(LEVEL[entry.level], entry.log.message);
     },
   });
   const address = access.bootstrap;
-  const admin = adminOf(client, address);
+  const admin = adminOf(client, address, once ? { pace: ONCE } : {});
   const producers = new Set<Producer>();
   const readers = new Set<Reader>();
   return {

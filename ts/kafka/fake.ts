@@ -82,6 +82,7 @@ export function fakeKafka(nowMs: () => number = () => 0): FakeKafka {
   const stableOf = (log: Log): number => Math.min(log.entries.length, ...log.open.values());
 
   const admin: Admin = {
+    brokers: async () => 1,
     topics: async () => [...topics.keys()],
     describe: async (name) => topics.get(name)?.spec ?? null,
     plan: async (specs) => specs.flatMap((spec) => difference(spec, topics.get(spec.topic)?.spec ?? null)),

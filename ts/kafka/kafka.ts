@@ -123,6 +123,8 @@ export interface PartitionLag {
 }
 
 export interface Admin {
+  /** Brokers that the controller has let in: with none nobody is served yet. */
+  brokers(): Promise<number>;
   topics(): Promise<string[]>;
   /** Null when there is no such topic. */
   describe(topic: string): Promise<TopicSpec | null>;

@@ -9,7 +9,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   codegen: ["ground", "contract", "pipelines", "engines", "jobs"],
   kafka: ["ground", "contract", "pipelines"],
   source: ["ground", "contract", "pipelines", "kafka"],
-  engines: ["ground", "contract", "pipelines"],
+  engines: ["ground", "contract", "pipelines", "kafka"],
   jobs: ["ground", "contract", "pipelines", "engines"],
   supervise: ["ground", "contract", "pipelines", "kafka", "engines", "jobs", "models", "source"],
   models: ["ground", "contract", "pipelines", "kafka", "engines"],

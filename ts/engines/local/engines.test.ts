@@ -5,20 +5,16 @@ import { afterAll, describe, expect, it } from "vitest";
 import { until } from "../../ground/until.ts";
 import { enginesDir, type Settings, settingsOf } from "../settings.ts";
 import { engineNames, status } from "./index.ts";
-import { brokerCount, metadataRequest } from "./kafka.ts";
+import { kafka } from "./kafka.ts";
 import { rayFolder } from "./ray.ts";
 import { writeRecord } from "./record.ts";
 
 describe("the Kafka check", () => {
-  it("writes a metadata request as long as it says", () => {
-    const request = metadataRequest();
-    expect(request.readInt32BE(0)).toBe(request.length - 4);
-    expect([request.readInt16BE(4), request.readInt16BE(6)]).toEqual([3, 5]);
-  });
-  it("reads the number of brokers, and waits for more bytes before", () => {
-    const response = Buffer.from("0000001000000001000000000000000200", "hex");
-    expect(brokerCount(response)).toBe(2);
-    expect(brokerCount(response.subarray(0, 15))).toBe(null);
+  it("says in one line that nobody listens, without asking twice", async () => {
+    const settings = settingsOf("/repo", { ports: { kafka: 1 } });
+    const { done, seen } = await kafka.check(settings);
+    expect(done).toBe(false);
+    expect(seen).toMatch(/^127\.0\.0\.1:1: .*ECONNREFUSED/);
   });
 });
 
