@@ -1,18 +1,22 @@
 // `millrace demo`: the whole line once, on real data: engines, contract, backfill, training, seeded history, stream, API.
 // Strings the other commands' functions together and says how far it is; computes and decides nothing of its own.
-// A second run takes the champion it finds if contract and code still match, and goes on from the source's cursor.
+// A second run skips what an earlier one has done if contract and code still match, and goes on from the source's cursor: also
+// after a step that failed.
 
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { Listr, type ListrTask } from "listr2";
 import { PipelineError } from "../contract/index.ts";
+import { status } from "../engines/local/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
-import { readJson, writeJson } from "../ground/json.ts";
+import { httpOf } from "../ground/http.ts";
+import { ONCE } from "../ground/repeat.ts";
 import { until } from "../ground/until.ts";
 import { planBackfill } from "../jobs/backfill.ts";
 import type { JobName } from "../jobs/index.ts";
+import { tables } from "../jobs/plan/tables.ts";
 import { planSeed } from "../jobs/seed.ts";
 import type { TrainChoice } from "../jobs/train.ts";
 import { connectKafka } from "../kafka/client.ts";
@@ -30,6 +34,7 @@ import { countersLine } from "./batch.ts";
 import { doctor } from "./doctor.ts";
 import { stopAll } from "./down.ts";
 import { interruptible } from "./interrupt.ts";
+import { type Done, doneSteps, during, failureOf, StepError } from "./steps.ts";
 import { train } from "./train.ts";
 import { startShown } from "./up.ts";
 
@@ -59,14 +64,6 @@ const BATCH_MS = 900_000;
 const RUNNING_MS = 180_000;
 const FIRST_MS = 180_000;
 
-interface Trained {
-  readonly fingerprint: string;
-  readonly code: { readonly spark: string; readonly ray: string };
-  readonly version: string;
-}
-
-const trainedPath = (settings: Settings) => join(stateDir(settings), "demo.json");
-
 export function demoCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("demo")
     .description(
@@ -82,7 +79,9 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
       await interruptible(
         async (signal) => {
           try {
-            await demo(settings, signal);
+            await demo(settings, signal).catch(async (error: unknown) => {
+              throw error instanceof StepError ? failureOf(error, await left(settings)) : error;
+            });
             if (detach) return;
             console.log("\nCtrl-C stops everything.");
             await watch(settings, signal);
@@ -100,14 +99,14 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
 async function demo(settings: Settings, signal: AbortSignal): Promise<void> {
   const begin_ms = performance.now();
   await doctor(settings, (line) => console.log(line));
-  await startShown(settings, { quiet: false });
+  await during("Engines", () => startShown(settings, { quiet: false }));
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}demo` });
   const registry = connectRegistry(settings.registryUrl);
   try {
     await steps(settings, kafka, registry, signal).run();
-    const forecast = await served(settings, signal);
+    const forecast = await during("First forecast", () => served(settings, signal));
     const seconds = ((performance.now() - begin_ms) / 1000).toFixed(0);
     console.log(`
 First forecast served after ${seconds} s: ${forecast}
@@ -123,24 +122,43 @@ First forecast served after ${seconds} s: ${forecast}
   }
 }
 
+/** Engines and jobs that run. */
+async function left(settings: Settings): Promise<string[]> {
+  const engines = (await status(settings)).filter(({ state }) => state === "up" || state === "unwell");
+  const jobs = jobRows(settings).filter(({ state }) => state === "running" || state === "waiting");
+  return [...engines, ...jobs].map(({ name }) => name);
+}
+
 type Step = ListrTask;
+/** Steps that need not be done twice. */
+type StepName = "backfill" | "training" | "seed";
 type Follow = Required<Pick<BatchOptions, "signal" | "onReport" | "onState">>;
 
 function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: AbortSignal): Listr {
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const mlflow = mlflowOf(settings);
-  const table = { ready: false };
-  const matching = () => table.ready && "the champion matches contract and code";
-  const step = (title: string, work: (follow: Follow) => Promise<Finished>): Step => ({
+  // Known once the contract is applied.
+  let done: Done | null = null;
+  /** Whether an earlier run has done it. */
+  const before = (name: StepName) => () =>
+    done?.of(name) != null && "done before, with the same contract and code";
+  const step = <F extends Finished>(
+    name: StepName,
+    title: string,
+    work: (follow: Follow) => Promise<F>,
+    resultOf: (finished: F) => string = () => "",
+  ): Step => ({
     title,
-    skip: matching,
+    skip: before(name),
     task: async (_, task) => {
       const say = (line: string) => {
         task.output = line;
       };
       const onReport = ({ message, counters }: Report) => say(message ?? countersLine(counters));
-      const { message } = await work({ signal, onState: say, onReport });
+      const finished = await work({ signal, onState: say, onReport });
+      done?.add(name, resultOf(finished));
+      const { message } = finished;
       task.title = message ? `${title}: ${message}` : title;
     },
   });
@@ -158,20 +176,23 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
           onStep: (line) => (task.output = line),
         });
         task.title += `: ${subjects.length} schemas, ${topics.filter(({ kind }) => kind === "create").length} new topics`;
-        const trained = readJson<Trained>(trainedPath(settings));
         const champion = await mlflow.byAlias(names.model, "champion");
-        const { code } = settingOf(settings);
-        table.ready =
-          trained !== null &&
-          champion?.version === trained.version &&
-          trained.fingerprint === contract.fingerprint &&
-          trained.code.ray === code.ray &&
-          trained.code.spark === code.spark;
+        const earlier = doneSteps(settings, {
+          fingerprint: contract.fingerprint,
+          code: settingOf(settings).code,
+        });
+        // Somebody may have moved the alias, or thrown the table away.
+        const stands: Readonly<Record<StepName, boolean>> = {
+          backfill: existsSync(tables(settings).features),
+          training: champion !== null && champion.version === earlier.of("training"),
+          seed: true,
+        };
+        done = { add: earlier.add, of: (name) => (stands[name as StepName] ? earlier.of(name) : null) };
       },
     },
     {
       title: `Observations before ${new Date(CUT_MS).toISOString().slice(0, 10)} from ${SAMPLE}`,
-      skip: matching,
+      skip: before("backfill"),
       task: async (_, task) => {
         mkdirSync(join(stateDir(settings), "staged"), { recursive: true });
         const input = fileInput({ path: join(settings.root, SAMPLE), contract, units: {}, to_ms: CUT_MS });
@@ -179,7 +200,7 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
         task.title += `: ${rows.toLocaleString("en")}`;
       },
     },
-    step("Backfill on Spark", (follow) => {
+    step("backfill", "Backfill on Spark", (follow) => {
       const plan = planBackfill(settingOf(settings), {
         from: { files: [staged()] },
         from_ms: null,
@@ -192,37 +213,38 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
       task: (_, task) =>
         task.newListr(
           [
-            step("Training on Ray", async (follow) => {
-              const trained = await train(settings, TRAIN, follow);
-              const { code } = settingOf(settings);
-              const version = trained.champion ?? "";
-              writeJson(trainedPath(settings), {
-                fingerprint: contract.fingerprint,
-                code,
-                version,
-              } satisfies Trained);
-              return trained;
-            }),
-            step("Seed: ten days of history before the cut", (follow) =>
+            step(
+              "training",
+              "Training on Ray",
+              (follow) => train(settings, TRAIN, follow),
+              ({ champion }) => champion ?? "",
+            ),
+            step("seed", "Seed: ten days of history before the cut", (follow) =>
               runBatch(settings, planSeed(settingOf(settings), { cutover_ms: CUT_MS }), {
                 ...follow,
                 deadline_ms: BATCH_MS,
               }),
             ),
             running("Features on Spark, API", ["features", "serve"]),
-          ],
+          ].map(named),
           { concurrent: true },
         ),
     },
     running("Inference on Ray", ["infer"]),
     running(`Replay from ${new Date(CUT_MS).toISOString().slice(0, 10)} on, an hour a second`, ["replay"]),
   ];
-  return new Listr(tasks, {
+  return new Listr(tasks.map(named), {
     // Ours stop what was started; listr2's would leave at once.
     registerSignalListeners: false,
     fallbackRenderer: "simple",
     rendererOptions: { collapseSubtasks: false },
   });
+
+  /** An error of a task names the task by the title it began with. */
+  function named(task: Step): Step {
+    const { title, task: work } = task;
+    return { ...task, task: (context, wrapper) => during(String(title), async () => work(context, wrapper)) };
+  }
 
   function running(title: string, jobs: readonly JobName[]): Step {
     return {
@@ -246,12 +268,13 @@ function steps(settings: Settings, kafka: Kafka, registry: Registry, signal: Abo
 /** Waits for the first forecast and says it in one line. Errors: `job_timed_out` with what was last seen. */
 async function served(settings: Settings, signal: AbortSignal): Promise<string> {
   const url = `${settings.apiUrl}/predictions/${STATION}`;
+  // One try a look: it is looked at again anyway.
+  const http = httpOf("job_timed_out", { pace: ONCE });
   const { done, seen } = await until(
     async () => {
       try {
-        const answer = await fetch(url, { signal });
-        const text = await answer.text();
-        if (answer.status !== 200) return { done: false, seen: `HTTP ${answer.status}` };
+        const { status, text } = await http({ action: "read a forecast", url });
+        if (status !== 200) return { done: false, seen: `HTTP ${status}` };
         const { timestamp, predictions } = JSON.parse(text) as {
           timestamp: string;
           predictions: Record<string, number | null>;
