@@ -1,5 +1,6 @@
-# Every command of the project, for people and for CI. Installs into this folder only (node_modules, .venv,
-# .venv-mlflow, target); what runs is millrace itself (bin/millrace), this file only wires it.
+# Every command of the project, for people and for CI. Installs into this folder (node_modules, .venv, .venv-mlflow, target);
+# downloads pass through the caches of npm, pip, uv and Maven in the home folder. What runs is millrace itself
+# (bin/millrace), this file only wires it.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -10,6 +11,13 @@ node := node_modules/node-linux-$(arch)/bin/node
 stamps := target/stamps
 # The Pythons uv would download come from elsewhere than the package registry: the machine's own is used.
 uv := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 target/uv/bin/uv
+# Without a home folder that can be written, caches lie in target/cache; one that a variable names is left where it is.
+ifneq ($(shell [ -n "$$HOME" ] && tried=$$(mktemp -d "$$HOME/.millrace.XXXXXX" 2>/dev/null) && rmdir "$$tried" && echo yes),yes)
+export npm_config_cache ?= $(CURDIR)/target/cache/npm
+export PIP_CACHE_DIR ?= $(CURDIR)/target/cache/pip
+export UV_CACHE_DIR ?= $(CURDIR)/target/cache/uv
+maven_cache := "-Dmaven.repo.local=$(CURDIR)/target/cache/maven"
+endif
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
 .PHONY: help setup check up down clean demo test test-unit test-cluster test-browser bench prove generate lock
@@ -50,7 +58,7 @@ $(stamps)/mlflow: infra/local/mlflow/requirements.txt | target/uv/bin/uv
 # From scratch each time a pom changes: a jar left over from another version would be on the class path.
 $(stamps)/jars: $(maven_poms) | $(stamps)/machine
 	@echo "setup: engine jars (Maven)"
-	@rm -rf target/engines && mvn --batch-mode --quiet --no-transfer-progress --threads 4 --file infra/local/maven package
+	@rm -rf target/engines && mvn $(maven_cache) --batch-mode --quiet --no-transfer-progress --threads 4 --file infra/local/maven package
 	@mkdir -p $(@D) && touch $@
 
 check: setup ## Formats, types and lints, and that generated files are fresh
