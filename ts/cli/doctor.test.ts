@@ -17,7 +17,8 @@ beforeAll(async () => {
 
 const OUTPUT: Readonly<Record<string, string>> = {
   java: 'openjdk version "17.0.15" 2025-04-15',
-  mvn: "Apache Maven 3.8.7\nJava version: 17.0.15",
+  // In bold, as Debian's writes it even into a pipe.
+  mvn: "\u001b[1mApache Maven 3.8.7\u001b[m\nJava version: 17.0.15",
   [join(root, "infra", "local", "python.sh")]: "/usr/bin/python3.12\n",
   "/usr/bin/python3.12": "Python 3.12.1",
   ldconfig: "libgomp.so.1 (libc6,x86-64) => /lib/libgomp.so.1",
@@ -47,6 +48,7 @@ describe("examine()", () => {
   it("finds nothing to do on a machine with everything, and says the versions", async () => {
     expect(await troubles(machine())).toEqual([]);
     const text = report(await examine(settings, machine()));
+    expect(text).not.toContain("\u001b");
     for (const version of ["24.21.0", "3.12.1", "17.0.15", "3.8.7", "libgomp.so.1", "50.0 GB free"])
       expect(text).toContain(version);
   });
@@ -76,6 +78,12 @@ describe("examine()", () => {
     ["no Java", machine({}, { java: null }), "missing", /install Java 17/],
     ["an old Java", machine({}, { java: 'openjdk version "11.0.2"' }), "missing", /install Java 17/],
     ["a very new Java", machine({}, { java: 'openjdk version "25"' }), "warn", /tested on Java 17 and 21/],
+    [
+      "a Java that says nothing of itself",
+      machine({}, { java: "Picked up JAVA_TOOL_OPTIONS: -Xmx17g" }),
+      "missing",
+      /install Java 17/,
+    ],
     ["no Maven", machine({}, { mvn: null }), "missing", /install Maven/],
     [
       "no Python",
@@ -95,5 +103,23 @@ describe("examine()", () => {
     expect(found).toHaveLength(1);
     expect(found[0]!.state).toBe(state);
     expect(found[0]!.advice).toMatch(advice);
+  });
+
+  // What each prints on the same stream before its version: the JVM's options, a launcher's note, Python's warnings.
+  it.each([
+    ["java", "Picked up JAVA_TOOL_OPTIONS: -Dfile.encoding=UTF8"],
+    ["java", "Picked up JAVA_TOOL_OPTIONS: -Dfile.encoding=UTF-8 -Xmx512m"],
+    ["java", "Picked up _JAVA_OPTIONS: -Xmx2g"],
+    ["java", "NOTE: Picked up JDK_JAVA_OPTIONS: -XX:TieredStopAtLevel=1"],
+    [
+      "java",
+      'Picked up JAVA_TOOL_OPTIONS: -Dapp="x version 8"\nOpenJDK 64-Bit Server VM warning: 11 options',
+    ],
+    ["mvn", "Picked up JAVA_TOOL_OPTIONS: -Dversion=2.0"],
+    ["/usr/bin/python3.12", "<frozen runpy>:128: RuntimeWarning: 2.7 is gone"],
+    [join(root, "infra", "local", "python.sh"), "/usr/lib/python3.12/x.py:3: DeprecationWarning: 3.14"],
+  ])("reads the version of %s behind %j", async (command, line) => {
+    const noisy = machine({}, { [command]: `${line}\n${OUTPUT[command]}` });
+    expect(await examine(settings, noisy)).toEqual(await examine(settings, machine()));
   });
 });

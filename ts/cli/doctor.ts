@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { Command } from "commander";
 import { execa } from "execa";
 import { PipelineError } from "../contract/errors.ts";
@@ -49,16 +50,35 @@ function missing(name: string, found: string, advice: string): Finding {
   return { name, state: "missing", found, advice };
 }
 
-/** First number of the form 1.2 or 1.2.3, with its major and minor part. */
-function versionIn(text: string | null): { text: string; major: number; minor: number } | null {
-  const match = /(\d+)(?:\.(\d+))?(?:\.[\w.-]+)?/.exec(text ?? "");
-  return match ? { text: match[0], major: Number(match[1]), minor: Number(match[2] ?? 0) } : null;
+/**
+ * How each program writes its version: the line and the place in it. Other lines may come before, of whoever else has to say
+ * something on the same stream, with numbers of their own: a JVM repeats its options, Python its warnings.
+ */
+const VERSION = {
+  java: /^\S+ version "((\d+)[^"]*)"/m,
+  maven: /^Apache Maven ((\d+)\S*)/m,
+  python: /^Python ((\d+)\S*)/m,
+  node: /^v?((\d+)\.\S+)/,
+} as const;
+
+function versionIn(
+  program: keyof typeof VERSION,
+  output: string | null,
+): { text: string; major: number } | null {
+  const match = VERSION[program].exec(stripVTControlCharacters(output ?? ""));
+  return match ? { text: match[1]!, major: Number(match[2]) } : null;
 }
 
 async function java(machine: Machine, settings: Settings): Promise<Finding> {
-  const found = versionIn((await machine.run(settings.javaPath, ["-version"])) ?? null);
+  const output = await machine.run(settings.javaPath, ["-version"]);
+  const found = versionIn("java", output);
   const advice = "install Java 17 (Debian: openjdk-17-jre-headless) or point JAVA_HOME at one";
-  if (!found) return missing("Java", `no "${settings.javaPath}"`, advice);
+  if (!found)
+    return missing(
+      "Java",
+      output === null ? `no "${settings.javaPath}"` : "one that says no version",
+      advice,
+    );
   // Spark 4.0 is built for 17 and runs on 21; Kafka 4 needs 17.
   if (found.major < 17) return missing("Java", found.text, advice);
   return found.major > 21
@@ -67,16 +87,16 @@ async function java(machine: Machine, settings: Settings): Promise<Finding> {
 }
 
 async function maven(machine: Machine): Promise<Finding> {
-  const found = versionIn(
-    /Apache Maven \S+/.exec((await machine.run("mvn", ["--version"])) ?? "")?.[0] ?? null,
-  );
+  const found = versionIn("maven", await machine.run("mvn", ["--version"]));
   return found
     ? ok("Maven", found.text)
     : missing("Maven", 'no "mvn"', "install Maven (Debian: maven); it fetches the engines' jars");
 }
 
 async function python(machine: Machine, settings: Settings): Promise<Finding[]> {
-  const path = (await machine.run(join(settings.root, "infra", "local", "python.sh"), []))?.trim();
+  const output = await machine.run(join(settings.root, "infra", "local", "python.sh"), []);
+  // The path is the last line: warnings of Python come before it.
+  const path = /^\/.*$/.exec(output?.trimEnd().split("\n").at(-1) ?? "")?.[0];
   if (!path)
     return [
       missing(
@@ -85,7 +105,7 @@ async function python(machine: Machine, settings: Settings): Promise<Finding[]> 
         "install python3 and python3-venv, or name one in MILLRACE_PYTHON",
       ),
     ];
-  const version = versionIn(await machine.run(path, ["--version"]));
+  const version = versionIn("python", await machine.run(path, ["--version"]));
   return [ok("Python", `${version?.text ?? "?"} (${path})`)];
 }
 
@@ -100,7 +120,7 @@ async function openmp(machine: Machine): Promise<Finding> {
 }
 
 function node(machine: Machine): Finding {
-  const found = versionIn(machine.nodeVersion);
+  const found = versionIn("node", machine.nodeVersion);
   return found && found.major >= 24
     ? ok("Node", found.text)
     : missing(
