@@ -6,7 +6,7 @@ import { until } from "../../ground/until.ts";
 import { enginesDir, type Settings, settingsOf } from "../settings.ts";
 import { engineNames, status } from "./index.ts";
 import { kafka } from "./kafka.ts";
-import { rayFolder } from "./ray.ts";
+import { ray, rayFolder } from "./ray.ts";
 import { writeRecord } from "./record.ts";
 
 describe("the Kafka check", () => {
@@ -26,6 +26,38 @@ describe("rayFolder()", () => {
     const deep = `/a/${"deep/".repeat(10)}ray`;
     expect(rayFolder(deep, "/tmp")).toMatch(/^\/tmp\/millrace-ray-[0-9a-f]{8}$/);
     expect(rayFolder(deep, "/tmp")).not.toBe(rayFolder(`${deep}2`, "/tmp"));
+  });
+  it.each([
+    [
+      "/people/runner/work/weather-pipeline/weather-pipeline/.millrace",
+      "/people/runner/work/_temp/_github_home/tmp",
+    ],
+    [
+      "/people/somebody/projects/weather/.millrace",
+      "/net/cluster/people/somebody/slurm_jobdir/1355700/tmp.t0016",
+    ],
+    // 43 characters, but more bytes.
+    [`/${"ü".repeat(32)}`, `/${"ü".repeat(20)}`],
+    ["/ho me", "/t #1"],
+  ])("is short and plain for any home and TMPDIR: %s, %s", (home, temporary) => {
+    const folder = rayFolder(`${home}/engines/ray`, temporary);
+    // Source: unix(7): 108 bytes with the zero at the end; Ray's own part of the path has 64.
+    expect(Buffer.byteLength(folder) + 64).toBeLessThan(108);
+    expect(folder).toMatch(/^[\w./-]+$/);
+  });
+  it("names TMPDIR when its folder cannot be made", async () => {
+    const home = mkdtempSync(join(tmpdir(), "ray-"));
+    const dir = join(home, "a".repeat(60));
+    const temporary = process.env["TMPDIR"];
+    // A file where a folder is wanted.
+    process.env["TMPDIR"] = "/dev/null";
+    try {
+      await expect(ray.prepare(settingsOf("/repo", { home }), dir)).rejects.toThrow(/TMPDIR/);
+    } finally {
+      if (temporary === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = temporary;
+      rmSync(home, { recursive: true, force: true });
+    }
   });
 });
 

@@ -5,20 +5,41 @@ import { createHash } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { PipelineError } from "../../contract/errors.ts";
 import { answers, type Engine, SMALL_MALLOC } from "./engine.ts";
 
 /** CPUs Ray may hand out. Bookkeeping, as in Spark: inference must run while a training takes its share. */
 const CPUS = 4;
 /** Room for training tables passed between tasks. */
 const OBJECT_STORE_BYTES = 100_000_000;
-/** Ray puts sockets 64 characters below its folder, and a socket's path ends at 107. */
-const FOLDER_LENGTH_MAX = 43;
+/** Ray puts sockets 64 characters below its folder, and a socket's path ends at 107 bytes. Source: unix(7), `sun_path`. */
+const FOLDER_BYTES_MAX = 43;
+/** Where every Linux has a folder for all, whatever TMPDIR says. */
+const SHORT = "/tmp";
 
-/** Ray's folder: below the engine's own, or in the system's temporary folder when that would be too long for a socket. */
+/** Short enough for a socket, and plain: Ray hands its folder on inside command lines. */
+const suits = (folder: string) =>
+  Buffer.byteLength(folder) <= FOLDER_BYTES_MAX && /^[\w./+@=~-]+$/.test(folder);
+
+/** Ray's folder: below the engine's own, else in the system's temporary folder, else in /tmp: the first that suits it. */
 export function rayFolder(dir: string, temporary = tmpdir()): string {
-  const own = join(dir, "t");
-  if (own.length <= FOLDER_LENGTH_MAX) return own;
-  return join(temporary, `millrace-ray-${createHash("sha256").update(dir).digest("hex").slice(0, 8)}`);
+  const name = `millrace-ray-${createHash("sha256").update(dir).digest("hex").slice(0, 8)}`;
+  const short = join(SHORT, name);
+  return [join(dir, "t"), join(temporary, name)].find(suits) ?? short;
+}
+
+/** Makes the folder anew: nothing in it outlives the head, and each start would add a session with its logs. */
+function makeFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+  } catch (cause) {
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot make Ray's folder "${folder}": expected a folder to write to, whose path has at most ${FOLDER_BYTES_MAX} bytes for Ray's sockets; set TMPDIR to a short one of your own, or MILLRACE_HOME`,
+      { cause },
+    );
+  }
 }
 
 // `ray start --block` keeps 150 MB for waiting. Without it the same processes stay behind in this session, and `tail`
@@ -37,9 +58,7 @@ export const ray: Engine = {
   address: ({ rayUrl }) => rayUrl,
   async prepare({ host, ports, pythonPath }, dir) {
     const folder = rayFolder(dir);
-    // Nothing in it outlives the head; each start would add a session with its logs.
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     return {
       command: "/bin/sh",
       args: [
