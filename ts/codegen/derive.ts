@@ -10,6 +10,7 @@ import {
   unitRule,
   unitWord,
 } from "../contract/index.ts";
+import { canonicalJson } from "../ground/canonical.ts";
 import { type Contract, SCHEMA_NAMES, type SchemaName } from "../pipelines/contract.ts";
 import type { FeatureKind, Pipeline } from "../pipelines/define.ts";
 import { PIPELINE } from "../pipelines/rules.ts";
@@ -290,23 +291,13 @@ export function seal(
   };
 }
 
-/** SHA-256, in hex, over JSON with sorted keys and no spaces. */
+/** SHA-256, in hex, over canonical JSON. */
 export function sha256(value: unknown): string {
-  return createHash("sha256")
-    .update(JSON.stringify(canonical(value)))
-    .digest("hex");
+  return createHash("sha256").update(canonicalJson(value)).digest("hex");
 }
 
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(canonical);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(sorted(value as Record<string, unknown>)).map(([k, v]) => [k, canonical(v)]),
-  );
 }
 
 function sorted<T>(record: Readonly<Record<string, T>>): Record<string, T> {

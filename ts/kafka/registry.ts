@@ -3,6 +3,7 @@
 // Registration happens here only, never from a job. Decoding lives in ts/contract; this hands out ids and schema texts.
 
 import { PipelineError } from "../contract/errors.ts";
+import { canonicalJson } from "../ground/canonical.ts";
 import { type Exchange, type Http, httpOf } from "../ground/http.ts";
 
 type Method = NonNullable<Exchange["method"]>;
@@ -119,9 +120,9 @@ export function connectRegistry(
       return schema;
     },
     async idOf(subject, schema) {
-      const wanted = canonical(JSON.parse(schema));
+      const wanted = canonicalJson(JSON.parse(schema));
       const versions = await this.versions(subject);
-      const found = versions.findLast((version) => canonical(JSON.parse(version.schema)) === wanted);
+      const found = versions.findLast((version) => canonicalJson(JSON.parse(version.schema)) === wanted);
       if (found !== undefined) return found.id;
       throw new PipelineError(
         "contract_mismatch",
@@ -177,15 +178,6 @@ export function connectRegistry(
       await call(`remove subject "${subject}"`, "DELETE", of(subject));
     },
   };
-}
-
-/** JSON with sorted keys, so that two texts of one schema compare equal. */
-function canonical(json: unknown): string {
-  return JSON.stringify(json, (_, value: unknown) =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  );
 }
 
 function said(body: unknown): string {

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { assertCompatible, PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
+import { canonicalJson } from "../ground/canonical.ts";
 import { lockWithin } from "../ground/lock.ts";
 import { DOWNSTREAM_FIRST, type JobName, typeOf } from "../jobs/index.ts";
 import type { Applied, Setting } from "../jobs/plan/type.ts";
@@ -185,14 +186,7 @@ function bare(text: string): string {
 
 /** Registries may write the same JSON with other spaces or key order. */
 function sameSchema(a: string, b: string): boolean {
-  return sorted(JSON.parse(a)) === sorted(JSON.parse(b));
-}
-
-function sorted(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(sorted).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${sorted(v)}`).join(",")}}`;
+  return canonicalJson(JSON.parse(a)) === canonicalJson(JSON.parse(b));
 }
 
 export function describeTopic(change: TopicChange): string {

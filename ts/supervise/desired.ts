@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type NamespaceSettings, stateDir } from "../engines/settings.ts";
+import { canonicalJson } from "../ground/canonical.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Planned } from "../jobs/plan/type.ts";
 import { underLock } from "./namespace.ts";
@@ -66,14 +67,7 @@ export function hashOf(
 ): string {
   const { launch, params, code, attempt, due_ms } = job;
   return createHash("sha256")
-    .update(canonical({ launch, params, code, attempt, ...(due_ms == null ? {} : { due_ms }) }))
+    .update(canonicalJson({ launch, params, code, attempt, ...(due_ms == null ? {} : { due_ms }) }))
     .digest("hex")
     .slice(0, 8);
-}
-
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonical(v)}`).join(",")}}`;
 }

@@ -37,6 +37,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Foreign libraries and the one folder that knows each. */
 export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
+  canonicalize: ["ground"],
   kafkajs: ["kafka"],
   "kafkajs-snappy": ["kafka"],
   avsc: ["contract", "codegen", "source"],
