@@ -1,7 +1,7 @@
 // weather-archive: every committed raw record into Delta, once. Not part of a bare submit: who wants it asks for it by name.
 // It has no state but its table, in whose folder its checkpoint lies.
 
-import type { ArchiveParams } from "../contract/index.ts";
+import type { ArchiveParams } from "../contract/generated/params.ts";
 import { onOurHdfs } from "../engines/settings.ts";
 import { type Before, namesIn, sharedParams } from "./plan/params.ts";
 import { onSpark } from "./plan/spark.ts";

@@ -1,6 +1,6 @@
 // weather-backfill: features of files, of a range of the raw topic, or of its archive, into the feature table.
 
-import type { BackfillParams } from "../contract/index.ts";
+import type { BackfillParams } from "../contract/generated/params.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { BATCH_EXECUTOR_MEMORY, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";

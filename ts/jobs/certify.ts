@@ -1,6 +1,6 @@
 // weather-certify: do the stream, the backfill and a naive oracle agree row by row.
 
-import type { CertifyParams } from "../contract/index.ts";
+import type { CertifyParams } from "../contract/generated/params.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { BATCH_EXECUTOR_MEMORY, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";

@@ -1,6 +1,6 @@
 // weather-evaluate: what a version of the model is worth on a split of its training, against every baseline.
 
-import type { EvaluateParams } from "../contract/index.ts";
+import type { EvaluateParams } from "../contract/generated/params.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import { tables } from "./plan/tables.ts";

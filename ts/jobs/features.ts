@@ -1,7 +1,7 @@
 // weather-features: raw records → sliding windows, rejects beside them.
 
 import { createHash } from "node:crypto";
-import type { FeaturesParams } from "../contract/index.ts";
+import type { FeaturesParams } from "../contract/generated/params.ts";
 import { type Before, namesIn, sharedParams } from "./plan/params.ts";
 import { checkpointPath, onSpark } from "./plan/spark.ts";
 import type { Epoch, JobType, Planned, Setting } from "./plan/type.ts";

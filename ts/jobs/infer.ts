@@ -1,7 +1,7 @@
 // weather-infer: windows → forecasts with bands, the fold's history, and each forecast against its truth.
 
 import { join } from "node:path";
-import type { InferParams } from "../contract/index.ts";
+import type { InferParams } from "../contract/generated/params.ts";
 import { stateDir } from "../engines/settings.ts";
 import { type Before, namesIn, sharedParams } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";

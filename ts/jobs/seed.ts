@@ -1,6 +1,6 @@
 // weather-seed: the stations' history from the feature table, before the stream begins.
 
-import type { SeedParams } from "../contract/index.ts";
+import type { SeedParams } from "../contract/generated/params.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import { tables } from "./plan/tables.ts";

@@ -1,6 +1,6 @@
 // weather-train: quantile heads over the feature table, registered as a version of the pipeline's model.
 
-import type { TrainParams } from "../contract/index.ts";
+import type { TrainParams } from "../contract/generated/params.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import { tables } from "./plan/tables.ts";
