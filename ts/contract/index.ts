@@ -3,8 +3,6 @@
 export { type Decoded, Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./avro.ts";
 export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
-// The parameters of jobs are imported from generated/params.ts, each by the one file of its job type.
-export type { KafkaAccess, Mask } from "./generated/params.ts";
 export type { JobProgress, JobState, ModelEvent, SourceCursor } from "./generated/records.ts";
 export { isMeasured, type Observation, type ObservationField, parseObservation } from "./observation.ts";
 export {

@@ -13,7 +13,6 @@ import { planCertify } from "./certify.ts";
 import { EVALUATE, planEvaluate } from "./evaluate.ts";
 import { planFeatures } from "./features.ts";
 import { JOBS, typeOf } from "./index.ts";
-import { planInfer } from "./infer.ts";
 import type { Applied, Setting } from "./plan/type.ts";
 import { planReplay } from "./replay.ts";
 import { planSeed } from "./seed.ts";
@@ -48,9 +47,12 @@ const epoch = {
 const plans = (namespace: string) => {
   const of = setting(namespace);
   return {
-    features: planFeatures(of, epoch),
-    archive: planArchive(of),
-    infer: planInfer(of),
+    // What runs by its name alone is planned by its type; a batch with choices of its own by its function.
+    ...Object.fromEntries(
+      JOBS.filter((job) => typeOf(job).kind === "stream" || typeOf(job).schedule !== undefined).map(
+        (job) => [job, typeOf(job).plan(of, { epoch })] as const,
+      ),
+    ),
     backfill: planBackfill(of, { from: { files: ["/a.avro"] }, from_ms: null, to_ms: 5 }),
     certify: planCertify(of, {
       starting_offsets: "{}",
@@ -111,7 +113,7 @@ it("leaves the executor's JVM options to the job, which needs its limits there",
 });
 
 it("a checkpoint's folder carries plan and epoch", () => {
-  expect(plans("x").features.params).toMatchObject({
+  expect(planFeatures(setting("x"), epoch).params).toMatchObject({
     checkpoint_path: join(root, ".millrace", "x", "checkpoints", "weather-features-0123456789ab-e3"),
     plan_epoch: 3,
   });
@@ -138,7 +140,7 @@ it("processes are told where the settings are, and only a replay may be done", (
 });
 
 it("hashOf() changes with parameters, code and attempt, and with nothing else", () => {
-  const job: DesiredJob = always(plans("x").features);
+  const job: DesiredJob = always(planFeatures(setting("x"), epoch));
   const same: DesiredJob = {
     ...job,
     stop_ms: 1,
