@@ -3,6 +3,7 @@
 import { archive } from "../archive.ts";
 import { backfill } from "../backfill.ts";
 import { certify } from "../certify.ts";
+import { compact } from "../compact.ts";
 import { evaluate } from "../evaluate.ts";
 import { features } from "../features.ts";
 import { infer } from "../infer.ts";
@@ -11,4 +12,4 @@ import { seed } from "../seed.ts";
 import { serve } from "../serve.ts";
 import { train } from "../train.ts";
 
-export const JOB_TYPES = { archive, backfill, certify, evaluate, features, infer, replay, seed, serve, train } as const;
+export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, replay, seed, serve, train } as const;
