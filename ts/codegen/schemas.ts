@@ -115,12 +115,12 @@ export function derivedSchemas(outline: Outline) {
     ),
     history: top(
       "history",
-      "The changelog of the ring of cells behind the lags and of the forecasts that wait for their truth, compacted by key. Key: `key|cell modulo ring length`, `key|p` and the hour of issue modulo their slots, `key|calibration`, or `cursor|partition`.",
+      "The changelog of what the actor remembers, compacted by key, in the partition of the feature rows. Key: kind, then what the kind tells its records apart by, then whose it is, with `|` between: `cell|slot|key`, `pending|arm|slot|key`, `calibration|arm|key`, `cursor|partition`.",
       [
         field(
           "kind",
-          enumeration("history_kind", ["cell", "cursor", "pending", "calibration"]),
-          "What the record holds.",
+          enumeration("history_kind", ["cell", "cursor", "pending", "calibration", "named"]),
+          "named: see kind_name. The others are what records from before kinds had names hold.",
         ),
         nullable(outline.key, "string", "Whose cell it is; null for a cursor."),
         field(
@@ -148,7 +148,13 @@ export function derivedSchemas(outline: Outline) {
           { type: "array", items: ["null", "double"] },
           `In order: ${outline.history_values.join(", ")}.`,
         ),
-        nullable("payload", "bytes", "Of pending forecasts and calibration."),
+        nullable("payload", "bytes", "What the kind keeps, in its own form; null for cells and cursors."),
+        nullable(
+          "kind_name",
+          "string",
+          "What the record holds: cell, cursor, pending, calibration, or what a stage calls its own state. Null in records from before.",
+        ),
+        nullable("arm", "string", "Whose promise or correction it is; null for what all arms share."),
       ],
     ),
     predictions: top("predictions", "One forecast of one key with its verdict, its origin and its times.", [

@@ -13,6 +13,7 @@ export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms
     ...sharedParams(setting, "seed"),
     table_path: tables(settings).features,
     history_topic: namesIn(setting).topics.history.topic,
+    history_schemas: applied.tables.history,
     history_schema_id: applied.writers.history,
     partitions: pipeline.topics.partitions,
     cutover_ms,

@@ -23,10 +23,11 @@ from ray_jobs.generated.params import InferParams
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import Decoder, Encoder
 from ray_jobs.kit.manifest import MANIFEST
-from ray_jobs.ledger.verify import Book
+from ray_jobs.ledger.verify import CALIBRATION, PENDING, Book
 from ray_jobs.model import heads as model
+from ray_jobs.state.changelog import kind_of
 from ray_jobs.stream import worker
-from ray_jobs.stream.predict import Incoming
+from ray_jobs.stream.predict import Incoming, Scorer
 from ray_jobs.stream.worker import Status, Worker
 from ray_jobs.train.seed import partition_of
 from tests import golden_files
@@ -42,6 +43,25 @@ MODEL = golden_files.GOLDEN / "model"
 
 def built() -> dict[str, Any]:
     """What forecasts.json is to hold: the model's fingerprints and the records of each topic, in the order produced."""
+    digests, producer, _ = ran()
+    contract = golden_files.read("contract")
+    ids, topics = contract["schema_ids"], contract["topics"]
+    out: dict[str, Any] = {"model": digests}
+    for what in ("predictions", "verifications", "history", "rejects"):
+        out[what] = [
+            shown(what, ids[what], topics[what]["partitions"], *record)
+            for topic, *record in producer.records
+            if topic == topics[what]["topic"]
+        ]
+    return out
+
+
+def scored() -> Scorer:
+    """The scorer after the golden features, with all that it remembers of them."""
+    return ran()[2]
+
+
+def ran() -> tuple[dict[str, str], Recorder, Scorer]:
     contract = golden_files.read("contract")
     ids, topics = contract["schema_ids"], contract["topics"]
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(worker, "now_ms", lambda: NOW_MS):
@@ -51,14 +71,7 @@ def built() -> dict[str, Any]:
         for batch in batches(incoming_of(golden_files.read("features")["features"])):
             outcome = actor._scorer.score(batch, champion, [0] * topics["history"]["partitions"])
             actor._produce(producer, outcome)  # type: ignore[arg-type]
-    out: dict[str, Any] = {"model": digests}
-    for what in ("predictions", "verifications", "history", "rejects"):
-        out[what] = [
-            shown(what, ids[what], topics[what]["partitions"], *record)
-            for topic, *record in producer.records
-            if topic == topics[what]["topic"]
-        ]
-    return out
+    return digests, producer, actor._scorer
 
 
 class Recorder:
@@ -78,11 +91,11 @@ def loaded(folder: Path) -> tuple[model.Model, dict[str, str]]:
     fold = Fold(CONTRACT)
     shape = model.shape_of(CONTRACT, fold.input_names, fold.input_units)
     manifest = json.loads((MODEL / MANIFEST).read_text(encoding="utf-8"))
-    fingerprints = {"fingerprint": model.fingerprint_of(shape), "contract_fingerprint": CONTRACT.fingerprint}
+    fingerprint = model.fingerprint_of(shape)
     heads = {name: (MODEL / name).read_text(encoding="utf-8") for name in manifest["files"]}
-    model.write(folder, manifest | fingerprints | {"shape": shape}, heads)
+    model.write(folder, manifest | {"shape": shape, "fingerprint": fingerprint}, heads)
     found = model.load(folder, CONTRACT, fold.input_names, fold.input_units, VERSION)
-    return found, {"fingerprint": fingerprints["fingerprint"], "digest": found.digest}
+    return found, {"fingerprint": fingerprint, "digest": found.digest}
 
 
 def params_of(ids: dict[str, int], topics: dict[str, Any]) -> InferParams:
@@ -157,7 +170,7 @@ def shown(what: str, schema_id: int, partitions: int, value: bytes, key: bytes, 
 def settled(record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A history record with the doubles of its payload rounded, and what the payload says."""
     book = Book(CONTRACT)
-    if record["kind"] == "pending":
+    if kind_of(record) == PENDING:
         pending = book.read_pending(record)
         assert pending is not None
         assert book.pending_record(record[CONTRACT.key], pending) == record
@@ -166,15 +179,16 @@ def settled(record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         )
         record = book.pending_record(record[CONTRACT.key], pending)
         return record, {"pending": golden_files.shown(pending._asdict())}
-    if record["kind"] == "calibration":
-        ledger = book.restore([], record["payload"])
-        size = 8 * len(ledger.ratios)
-        waiting = record["payload"][HEAD_BYTES:-size]
-        again = book.calibration_record(record[CONTRACT.key], waiting, ledger.ratios, record["feature_partition"])
-        assert again == record
-        ratios = tuple(golden_files.rounded(ledger.ratios, DIGITS))
-        record = book.calibration_record(record[CONTRACT.key], waiting, ratios, record["feature_partition"])
-        return record, {"waiting": waiting.hex(), "ratios": list(ratios)}
+    if kind_of(record) == CALIBRATION:
+        whose, payload = (record[CONTRACT.key], record["arm"]), record["payload"]
+        corrections = book.restore([], payload).corrections
+        # The rest of the payload: how many, and of each its name behind its length, and its ratios.
+        size = 1 + sum(1 + len(version.encode()) + 8 * len(ratios) for version, ratios in corrections.items())
+        waiting = payload[HEAD_BYTES:-size]
+        assert book.calibration_record(*whose, waiting, corrections, record["feature_partition"]) == record
+        corrections = {v: tuple(golden_files.rounded(ratios, DIGITS)) for v, ratios in corrections.items()}
+        record = book.calibration_record(*whose, waiting, corrections, record["feature_partition"])
+        return record, {"waiting": waiting.hex(), "corrections": golden_files.shown(corrections)}
     return record, {}
 
 

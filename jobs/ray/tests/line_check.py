@@ -35,9 +35,10 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit import registry
 from ray_jobs.kit.io import Decoder, Encoder
-from ray_jobs.ledger.verify import LEDGER
+from ray_jobs.ledger.verify import LEDGERS
 from ray_jobs.model import heads as models
-from ray_jobs.state.ring import StationState
+from ray_jobs.state.changelog import kind_of
+from ray_jobs.state.ring import CURSOR, StationState
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Scorer
 from ray_jobs.stream.worker import restore
 from tests.heard import HeardFold, heard, rows_of, wrong_heard
@@ -316,7 +317,7 @@ def remembered(states: dict[int, dict[str, StationState]], contract: Contract) -
     return {
         (p, station): (
             sorted(state.live(contract.ring_cells).items()),
-            (ledger := LEDGER.of(state)) and ledger.remembered(),
+            [(arm, ledger.remembered()) for arm, ledger in sorted((LEDGERS.of(state) or {}).items())],
         )
         for p, of_partition in states.items()
         for station, state in of_partition.items()
@@ -364,7 +365,7 @@ def wrong_history(
     cursors: dict[int, int] = {}
     for partition, key, value, record in committed:
         latest[partition, key] = value
-        if record["kind"] == "cursor":
+        if kind_of(record) == CURSOR:
             if record["next_offset"] <= cursors.get(partition, 0):
                 yield f"history: partition {partition} covers {record['next_offset']} after {cursors[partition]}"
             cursors[partition] = record["next_offset"]

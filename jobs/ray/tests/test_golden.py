@@ -24,7 +24,7 @@ def test_the_forecast_stage_is_what_it_was(made: dict[str, Any]) -> None:
 
 
 def test_every_kind_of_record_is_held(made: dict[str, Any]) -> None:
-    assert {r["record"]["kind"] for r in made["history"]} == {"cell", "pending", "calibration", "cursor"}
+    assert {r["record"]["kind_name"] for r in made["history"]} == {"cell", "pending", "calibration", "cursor"}
     assert {r["record"]["status"] for r in made["verifications"]} == {"verified", "unverifiable"}
     assert {r["record"]["horizon_h"] for r in made["verifications"]} == {6, 12, 24}
     assert len(made["rejects"]) == 1 and len({r["partition"] for r in made["predictions"]}) > 1

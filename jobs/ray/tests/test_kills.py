@@ -23,6 +23,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.transactions import aborts
+from ray_jobs.state.changelog import kind_of
+from ray_jobs.state.ring import CURSOR
 from tests.heard import heard, rows_of, wrong_heard
 from tests.topics import Topics, expected, traffic, usable
 
@@ -78,7 +80,7 @@ def check(topics: Topics) -> dict[str, int]:
     reached: dict[int, int] = {}
     for message in topics.read("history"):
         record = topics.decoders["history"](message.value())
-        if record["kind"] == "cursor":
+        if kind_of(record) == CURSOR:
             assert record["next_offset"] > reached.get(message.partition(), 0), "an offset was covered twice"
             reached[message.partition()] = record["next_offset"]
     ends = Counter(m.partition() for m in topics.read("features"))

@@ -58,12 +58,13 @@ def test_wrong_verifications_finds_lost_doubled_and_changed_truths() -> None:
     assert "v1: {" in next(wrong_verifications([{"id": "v1", "truth": 2.0}, wanted[1]], wanted))
 
 
-CELL = {"kind": "cell"}
+CELL = {"kind": "named", "kind_name": "cell"}
+CURSOR = {"kind": "named", "kind_name": "cursor"}
 HISTORY = [
     (0, b"boston|1", b"old", CELL),
-    (0, b"cursor|0", b"c1", {"kind": "cursor", "next_offset": 1}),
+    (0, b"cursor|0", b"c1", CURSOR | {"next_offset": 1}),
     (0, b"boston|1", b"new", CELL),
-    (0, b"cursor|0", b"c2", {"kind": "cursor", "next_offset": 2}),
+    (0, b"cursor|0", b"c2", CURSOR | {"next_offset": 2}),
 ]
 UNBROKEN = {(0, b"boston|1"): b"new", (0, b"cursor|0"): b"c2"}
 
@@ -78,7 +79,10 @@ def test_wrong_history_accepts_the_last_value_of_each_key() -> None:
         (HISTORY[1:2] + HISTORY[3:], "missing"),
         ([*HISTORY, (1, b"miami|1", b"x", CELL)], "extra"),
         ([*HISTORY, (0, b"boston|1", b"other", CELL)], "differs"),
-        ([*HISTORY, (0, b"cursor|0", b"c2", {"kind": "cursor", "next_offset": 2})], "covers 2 after 2"),
+        (
+            [*HISTORY, (0, b"cursor|0", b"c2", CURSOR | {"next_offset": 2})],
+            "covers 2 after 2",
+        ),
     ],
 )
 def test_wrong_history_finds(history: Any, says: str) -> None:

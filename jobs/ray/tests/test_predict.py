@@ -17,8 +17,9 @@ from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.ledger.conformal import Forecast
 from ray_jobs.ledger.records import LedgerRecords
-from ray_jobs.ledger.verify import LEDGER
+from ray_jobs.ledger.verify import LEDGERS
 from ray_jobs.model.confidence import confidence
+from ray_jobs.state.changelog import kind_of
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
 from tests.feature_rows import HOUR_MS, meters, row
@@ -30,10 +31,11 @@ NOW = 1_700_000_000_000
 FEATURES = Encoder(CONTRACT.schemas["features"], 7)
 PREDICTIONS = Decoder({"8": CONTRACT.schemas["predictions"]}, CONTRACT.schemas["predictions"])
 HISTORY = Decoder({"9": CONTRACT.schemas["history"]}, CONTRACT.schemas["history"])
+VERIFICATIONS = Decoder({"11": CONTRACT.schemas["verifications"]}, CONTRACT.schemas["verifications"])
 REJECTS = Decoder({"10": CONTRACT.schemas["rejects"]}, CONTRACT.schemas["rejects"])
 
 
-def scorer(contract: Contract = CONTRACT) -> Scorer:
+def scorer(contract: Contract = CONTRACT, arm: str = "champion") -> Scorer:
     codecs = Codecs(
         features=Decoder({"7": contract.schemas["features"]}, contract.schemas["features"]),
         predictions=Encoder(contract.schemas["predictions"], 8),
@@ -41,7 +43,7 @@ def scorer(contract: Contract = CONTRACT) -> Scorer:
         history=Encoder(contract.schemas["history"], 9),
         rejects=Encoder(contract.schemas["rejects"], 10),
     )
-    return Scorer(contract, Names("ns", "ns-weather-features", "champion"), codecs, lambda: NOW)
+    return Scorer(contract, Names("ns", "ns-weather-features", arm), codecs, lambda: NOW)
 
 
 def incoming(offset: int, value: bytes | None, partition: int = 0, key: bytes | None = b"new-york") -> Incoming:
@@ -215,7 +217,7 @@ def test_one_row_the_model_chokes_on_is_rejected_and_the_others_are_scored() -> 
     out = subject.score(batch, FakeModel(CONTRACT, "3"), [0, 0, 0, 0])
     assert (out.rows, out.predicted, out.rejected) == (3, 2, 1)
     assert [REJECTS(value)["detail"] for _, value in out.rejects] == ["ValueError: thirteen"]
-    cells = [r for r in (HISTORY(value) for _, _, value in out.history) if r["kind"] == "cell"]
+    cells = [r for r in (HISTORY(value) for _, _, value in out.history) if kind_of(r) == "cell"]
     assert [c["window_end"] for c in cells] == [T0, T0 + 120_000], "its row is part of the history all the same"
 
 
@@ -224,7 +226,7 @@ def test_history_holds_the_last_cell_of_each_key_and_then_the_cursors() -> None:
         [incoming(i, feature(T0 + (i + 1) * 60_000, i, float(i))) for i in range(25)], FakeModel(CONTRACT, "3"), [0]
     )
     records = [(partition, key.decode(), HISTORY(value)) for partition, key, value in out.history]
-    assert [(r["kind"], r["window_end"]) for _, _, r in records] == [
+    assert [(kind_of(r), r["window_end"]) for _, _, r in records] == [
         ("cell", T0 + 600_000),
         ("cell", T0 + 1_200_000),
         ("cell", T0 + 1_500_000),
@@ -233,14 +235,20 @@ def test_history_holds_the_last_cell_of_each_key_and_then_the_cursors() -> None:
     ]
     assert [key for _, key, _ in records][-1] == "cursor|0" and records[-1][2]["next_offset"] == 25
     assert all(partition == 0 for partition, _, _ in records)
-    assert records[0][1] == f"new-york|{(T0 // 600_000) % CONTRACT.ring_cells}"
+    assert records[0][1] == f"cell|{(T0 // 600_000) % CONTRACT.ring_cells}|new-york"
     assert records[2][2]["versions"] == [(1 << 48) + i + 1 for i in range(20, 25)] + [0] * 5
 
 
 def memory(subject: Scorer) -> str:
     """What the ledgers of all stations hold, as text: NaN equals NaN."""
-    ledgers = {(p, s): LEDGER.of(state) for p, states in subject.states.items() for s, state in sorted(states.items())}
-    return repr(sorted((at, ledger.remembered()) for at, ledger in ledgers.items() if ledger is not None))
+    return repr(
+        sorted(
+            (partition, station, arm, ledger.remembered())
+            for partition, states in subject.states.items()
+            for station, state in states.items()
+            for arm, ledger in (LEDGERS.of(state) or {}).items()
+        )
+    )
 
 
 def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_them_changes_nothing() -> None:
@@ -286,6 +294,78 @@ def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_t
         assert verifications == straight.verifications
         assert memory(subject) == memory(whole)
         assert {(p, k): v for p, k, v in changelog} == compacted
+
+
+def hourly(first: int, count: int, seed: int = 3) -> list[Incoming]:
+    """One row an hour of one station, whose temperatures no forecast of a FakeModel foresees."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0.0, 20.0, first + count).tolist()
+    return [incoming(i, feature(T0 + i * HOUR_MS, i, values[i])) for i in range(first, first + count)]
+
+
+class Steady(FakeModel):
+    """Says the middle of the range and one unit either way, whatever the row."""
+
+    def forecast(self, stations: list[str], t_ms: Any, inputs: Any) -> Forecast:
+        median = np.broadcast_to(self.middle[:, None], (len(stations), *self._shape)).copy()
+        return Forecast(np.stack([median - 1, median, median + 1], axis=3), median)
+
+
+def restored(subject: Scorer, changelog: list[tuple[int, bytes, bytes]]) -> Scorer:
+    restoration = Restoration(CONTRACT, 0, [LedgerRecords(CONTRACT)])
+    for _, _, value in changelog:
+        restoration.take(HISTORY(value))
+    subject.states[0] = restoration.states
+    return subject
+
+
+def test_a_verification_says_who_promised_and_two_arms_keep_their_promises_apart() -> None:
+    """The actor comes back under another arm with another model, twice: what the first had promised is judged as its
+    own, and no hour of one arm takes the place of the other's.
+    """
+    first, second = FakeModel(CONTRACT, "3"), FakeModel(CONTRACT, "4")
+    out = scorer().score(hourly(0, 5), first, [0])
+    changelog = out.history
+    subject = restored(scorer(arm="challenger"), changelog)
+    out = subject.score(hourly(5, 30), second, [0])
+    changelog += out.history
+    judged = [VERIFICATIONS(value) for _, value in out.verifications]
+    promised = {(v["issued"] < T0 + 5 * HOUR_MS, v["arm"], v["model_version"]) for v in judged}
+    assert promised == {(True, "champion", "3"), (False, "challenger", "4")}
+    assert len({v["id"] for v in judged}) == len(judged)
+    back = restored(scorer(), changelog).score(hourly(35, 30), first, [0])
+    changelog += back.history
+    judged = [VERIFICATIONS(value) for _, value in back.verifications]
+    assert {(v["issued"] < T0 + 35 * HOUR_MS, v["arm"]) for v in judged} == {(True, "challenger"), (False, "champion")}
+    kinds = {key: HISTORY(value) for _, key, value in changelog}
+    for arm in ("champion", "challenger"):
+        of_arm = [r["cell"] for r in kinds.values() if kind_of(r) == "pending" and r["arm"] == arm]
+        assert len(of_arm) == len(set(of_arm)) == 28
+    assert {r["arm"] for r in kinds.values() if kind_of(r) == "calibration"} == {"champion", "challenger"}
+
+
+def test_a_new_model_does_not_wear_the_corrections_of_the_one_before() -> None:
+    """After a swap bands are the new model's own until its own promises are judged, whatever is learnt of the old
+    one's meanwhile; a model that comes back within a day finds its corrections, and what was added to them.
+    """
+    subject, changelog = scorer(), []
+    old, new = Steady(CONTRACT, "3"), Steady(CONTRACT, "4")
+
+    def score(model: FakeModel, first: int, count: int) -> list[float]:
+        """Widths of the widest band of temperature in 6 h, one a row."""
+        out = subject.score(hourly(first, count), model, [0])
+        changelog.extend(out.history)
+        return [p["quantiles"]["temperature_6h"]["q95"] - p["quantiles"]["temperature_6h"]["q05"] for p in decode(out)]
+
+    worn = score(old, 0, 60)
+    assert worn[0] == pytest.approx(2.0) and worn[-1] > 2.2
+    fresh = score(new, 60, 12)
+    # A promise for 6 h is judged by the row an hour later: before the lateness is over it is not known.
+    assert fresh[:7] == pytest.approx([2.0] * 7) and fresh[-1] > 2.0
+    meanwhile = restored(scorer(), changelog)
+    assert memory(meanwhile) == memory(subject)
+    again = score(old, 72, 1)
+    assert again[0] > worn[-1] > fresh[-1], "misses of the last twelve hours were its own"
 
 
 def test_restoration_is_complete_when_the_cursor_is_the_committed_offset() -> None:

@@ -107,7 +107,7 @@ def test_records_carry_key_and_partition_of_the_station(feature_table: Path) -> 
     [(partition, key, cell, station)] = list(seed.records(CONTRACT, one, PARTITIONS))
     assert station == "boston"
     assert partition == cell.partition == seed.partition_of(b"boston", PARTITIONS)
-    assert key == f"boston|{cell.cell % CONTRACT.ring_cells}".encode()
+    assert key == f"cell|{cell.cell % CONTRACT.ring_cells}|boston".encode()
 
 
 def test_covers_compares_cells_and_then_versions() -> None:
@@ -132,6 +132,7 @@ def params_for(topics: Topics, path: Path) -> SeedParams:
             "progress_schema_id": 0,
             "table_path": str(path),
             "history_topic": topics.names["history"],
+            "history_schemas": {str(IDS["history"]): CONTRACT.schemas["history"]},
             "history_schema_id": IDS["history"],
             "partitions": PARTITIONS,
             "cutover_ms": CUTOVER,
@@ -149,7 +150,7 @@ def test_run_writes_once_and_never_beside_a_stream(feature_table: Path, addresse
 
     producer = Producer({"bootstrap.servers": topics.bootstrap})
     cursor = Encoder(CONTRACT.schemas["history"], IDS["history"])(ring.cursor_record(CONTRACT.key, 2, 17))
-    producer.produce(params.history_topic, key=ring.cursor_key(2).encode(), value=cursor, partition=2)
+    producer.produce(params.history_topic, key=ring.cursor_key(2), value=cursor, partition=2)
     assert producer.flush(30) == 0
     assert seed.run(CONTRACT, params, Silent()) == {"cells": 0.0, "unchanged": 0.0}  # type: ignore[arg-type]
 
@@ -160,7 +161,7 @@ def test_run_refuses_a_history_of_another_schema(feature_table: Path, addresses:
     params = params_for(topics, feature_table)
     producer = Producer({"bootstrap.servers": topics.bootstrap})
     older = Encoder(CONTRACT.schemas["history"], IDS["history"] + 1000)(ring.cursor_record(CONTRACT.key, 2, 17))
-    producer.produce(params.history_topic, key=ring.cursor_key(2).encode(), value=older, partition=2)
+    producer.produce(params.history_topic, key=ring.cursor_key(2), value=older, partition=2)
     assert producer.flush(30) == 0
     with pytest.raises(JobError, match="unknown_schema") as refused:
         seed.run(CONTRACT, params, Silent())  # type: ignore[arg-type]

@@ -125,7 +125,7 @@ def test_a_station_that_comes_back_settles_everything_at_once() -> None:
 def pending(levels: tuple[float, ...], **changes: Any) -> Pending:
     """Of every target and horizon the same levels."""
     cells = len(CONTRACT.targets) * len(CONTRACT.horizons_h)
-    whole = Pending(T0, 1, 7, 0, 41, b"\x5f" * 16, "3", False, levels * cells, (2.0,) * 3, (4.0,) * cells)
+    whole = Pending(T0, 1, 7, 0, 41, b"\x5f" * 16, "champion", "3", False, levels * cells, (2.0,) * 3, (4.0,) * cells)
     return whole._replace(**changes)
 
 
@@ -136,7 +136,7 @@ def test_judge_says_error_coverage_and_scores_for_the_model_and_its_baselines() 
     truth = Truth(T0 // HOUR_MS, 1, (5.0, math.nan, 1009.0), T0 + 12 * HOUR_MS, T0 + 13 * HOUR_MS)
     cells = len(CONTRACT.horizons_h)
     levels = LEVELS * 2 * cells + tuple(x + 1000.0 for x in LEVELS) * cells
-    records, verified, beyond, held = BOOK.judge("boston", pending(LEVELS)._replace(levels=levels), truth, "champion")
+    records, verified, beyond, held = BOOK.judge("boston", pending(LEVELS)._replace(levels=levels), truth)
     temperature, humidity, pressure = records
     assert (temperature["target"], temperature["unit"], temperature["horizon_h"]) == ("temperature", "degC", 12)
     assert temperature["status"] == "verified" and temperature["truth"] == 5.0
@@ -172,7 +172,7 @@ def test_a_truth_beyond_the_support_is_judged_at_its_edge_and_counted(
         whole = tuple(x for k in range(3) for _ in CONTRACT.horizons_h for x in levels[0, k, 0].tolist())
         truth = Truth(T0 // HOUR_MS, 0, (10.0, measured, 1000.0), T0, T0)
         one = pending(LEVELS)._replace(levels=whole, persistence=(10.0, 102.0, 1000.0))
-        found = BOOK.judge("seattle", one, truth, "champion")
+        found = BOOK.judge("seattle", one, truth)
         humidity = found.records[1]
         assert humidity["truth"] == judged and (found.verified, found.beyond) == (3, beyond)
         assert 0.0 <= humidity["model"]["value"] <= 100.0
@@ -192,9 +192,9 @@ def test_a_truth_beyond_the_support_is_judged_at_its_edge_and_counted(
 def test_judge_is_silent_where_nothing_was_said() -> None:
     truth = Truth(T0 // HOUR_MS, 0, (5.0, 5.0, 5.0), T0, T0)
     nothing = tuple([math.nan] * len(LEVELS))
-    assert BOOK.judge("boston", pending(nothing), truth, "champion").records == []
-    assert BOOK.judge("boston", pending(LEVELS)._replace(levels=(), dap=(), persistence=()), truth, "c").records == []
-    records = BOOK.judge("boston", pending(LEVELS, persistence=(math.nan,) * 3), truth, "champion").records
+    assert BOOK.judge("boston", pending(nothing), truth).records == []
+    assert BOOK.judge("boston", pending(LEVELS)._replace(levels=(), dap=(), persistence=()), truth).records == []
+    records = BOOK.judge("boston", pending(LEVELS, persistence=(math.nan,) * 3), truth).records
     assert records[0]["persistence"] == {"value": None, "error": None}
 
 
@@ -204,7 +204,7 @@ def test_a_truth_where_no_datum_can_be_is_a_miss_and_moves_no_band() -> None:
     def judged(median: float, y: float) -> tuple[bool, int, list[int]]:
         truth = Truth(T0 // HOUR_MS, 0, (3.0, 3.0, y), T0, T0)
         levels = LEVELS * 2 * cells + tuple(x - 3.0 + median for x in LEVELS) * cells
-        found = BOOK.judge("denver", pending(LEVELS)._replace(levels=levels), truth, "champion")
+        found = BOOK.judge("denver", pending(LEVELS)._replace(levels=levels), truth)
         # The same by the arrays that evaluate uses.
         heads = np.array([[0.0, m, 8.0] for m in (3.0, 3.0, median)]).reshape(1, 3, 1, 3)
         taught = conformal.taught(CONTRACT, heads, np.array([3.0, 3.0, y]).reshape(1, 3, 1))
@@ -222,7 +222,6 @@ def test_a_pending_forecast_goes_through_its_record_and_another_shape_is_left_al
     for one in (pending(LEVELS, in_sample=True), pending((), persistence=(), dap=(), model_version="")):
         assert BOOK.read_pending(BOOK.pending_record("boston", one)) == one
     assert Book(meters()).read_pending(BOOK.pending_record("boston", pending(LEVELS))) is None
-    assert BOOK.pending_key("a|b", T0) == f"a|b|p{T0 // HOUR_MS % BOOK.slots}"
 
 
 # Coverage
@@ -315,10 +314,11 @@ def test_due_and_opens_equal_a_look_at_every_row_and_survive_a_restore(contract:
         assert book.opens(ledger, t) == opens
         if opens:
             issues[t // HOUR_MS] = t
-            one = Pending(t, 1, revision, 0, 0, b"0" * 16, "", False, (), (), ())
+            one = Pending(t, 1, revision, 0, 0, b"0" * 16, "champion", "", False, (), (), ())
             ledger.pendings[t // HOUR_MS] = records[book.slot(t)] = one
         if got:
-            calibration = book.calibration_record("a", book.waiting(ledger), ledger.ratios, 0)["payload"]
+            record = book.calibration_record("a", "champion", book.waiting(ledger), ledger.corrections, 0)
+            calibration = record["payload"]
         book.forget(ledger)
         if rng.random() < 0.3:
             restored = book.restore(records.values(), calibration)

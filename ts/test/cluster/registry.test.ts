@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, it } from "vitest";
 import { connectRegistry } from "../../kafka/registry.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
 
 const { registryUrl, root } = inject("engines");
 const registry = connectRegistry(registryUrl);
@@ -15,10 +16,14 @@ const grown = (field: object): string => {
   return JSON.stringify({ ...record, fields: [...record.fields, field] });
 };
 const nullable = grown({ name: "visibility", type: ["null", "double"], default: null, unit: "km" });
+/** Under which weather's history of an earlier commit is followed by today's. */
+const followed = `test-${randomUUID().slice(0, 8)}-history-value`;
 const required = grown({ name: "visibility", type: "double" });
 
 describe("connectRegistry()", () => {
-  afterAll(() => registry.remove(subject));
+  afterAll(async () => {
+    for (const used of [subject, followed]) await registry.remove(used);
+  });
 
   it("registers, gives the same id again, and keeps what Avro does not know", async () => {
     expect(await registry.versions(subject)).toEqual([]);
@@ -39,6 +44,20 @@ describe("connectRegistry()", () => {
     await registry.register(subject, nullable, "BACKWARD_TRANSITIVE");
     expect(await registry.versions(subject)).toHaveLength(2);
     expect(await registry.subjects()).toContain(subject);
+  });
+
+  it("takes today's schema of the history behind the one of the commit before", async () => {
+    const state = join(root, "schemas/golden/before/state/default/applied-weather.json");
+    const { tables } = JSON.parse(readFileSync(state, "utf8")) as {
+      tables: { history: Record<string, string> };
+    };
+    const { history } = pipelineOf("weather").contract.schemas;
+    for (const before of Object.values(tables.history))
+      await registry.register(followed, before, "BACKWARD_TRANSITIVE");
+    await registry.register(followed, history, "BACKWARD_TRANSITIVE");
+    expect(
+      (await registry.versions(followed)).map((version) => JSON.parse(version.schema).fields.length),
+    ).toEqual([12, 14]);
   });
 
   it("says which part does not answer, and what an unknown id is", async () => {

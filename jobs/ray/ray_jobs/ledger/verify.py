@@ -1,8 +1,9 @@
 """What became of a forecast: which truths are due at a row, and what a forecast was worth against each.
 
 Between the fold (whose ring holds the truths) and the actor's batch (predict.py). A Ledger is what the actor remembers
-of one station beside its ring: the forecasts that still wait for a truth, and how its bands are scaled. Ledgers are
-rebuilt from history records of the kinds `pending` and `calibration`, bit for bit. Pure: no Kafka, no model, no clock.
+of one station and arm beside the ring: the forecasts that still wait for a truth, and how the bands of each model are
+scaled. Ledgers are rebuilt from history records of the kinds `pending` and `calibration`, bit for bit. Pure: no Kafka,
+no model, no clock.
 
 All in the station's own event time:
   issue     the first row applied in a UTC hour issues the hour's forecast; a newer version of the same window replaces
@@ -11,6 +12,8 @@ All in the station's own event time:
             for at the station's own rows with window_end >= t + h + lateness and taken once.
   judged    within what the contract says the target can be: a truth beyond it (humidity of 103 %) stands at its edge,
             and so do the baselines.
+  arm       each arm issues and is judged for itself, and by what it was when it promised: a verification carries the
+            arm and the model version of its forecast, and only that version's bands learn from it.
   nothing   found by a row with window_end >= t + h + GRACE_MS: unverifiable. A row whose value is missing is no truth
             either; then it is known at once.
 """
@@ -25,6 +28,7 @@ from typing import Any, NamedTuple
 
 from ray_jobs.generated.contract import Contract
 from ray_jobs.kit.time import HOUR_MS
+from ray_jobs.state import changelog
 from ray_jobs.state.ring import Cell, StationState
 from ray_jobs.state.slots import Slot
 
@@ -33,13 +37,22 @@ GRACE_MS = 2 * HOUR_MS
 NONE = -(1 << 62)
 NEVER = 1 << 62
 
-_FORMAT = 2
+# Kinds of history records.
+PENDING, CALIBRATION = "pending", "calibration"
+# Models whose corrections an arm keeps of a station, the last judged ones: after a swap the earlier one is judged for
+# another day, and a second swap within it or a way back finds what it left.
+VERSIONS = 3
+
+_FORMAT = 3
+# Before corrections belonged to a model version: one set of ratios for all. Pendings have not changed since.
+_FORMAT_2 = 2
 _HEAD = struct.Struct("<BI")
 _PENDING = struct.Struct("<BB16s")
 _SAID = 1
 _IN_SAMPLE = 2
 _HOUR = struct.Struct("<q")
 _COUNT = struct.Struct("<H")
+_BYTE = struct.Struct("<B")
 
 
 class Pending(NamedTuple):
@@ -54,6 +67,7 @@ class Pending(NamedTuple):
     partition: int
     offset: int
     forecast_id: bytes
+    arm: str
     model_version: str
     in_sample: bool
     levels: tuple[float, ...]
@@ -86,14 +100,15 @@ class Judged(NamedTuple):
 
 
 class Ledger:
-    """What is remembered of one station. Hours count from 1970.
+    """What is remembered of one station and arm. Hours count from 1970.
 
     `open`: by horizon, the hours that wait for their truth with the time of their issue, oldest first. `pendings`: the
-    forecasts of all hours that wait somewhere, while a batch is under way as the row that issues it. `ratios` [target,
-    horizon, band], flat: the station's scale of each band over the model's. `next_due`: no row before it can be due.
+    forecasts of all hours that wait somewhere, while a batch is under way as the row that issues it. `corrections`: by
+    model version, the last judged one last, the station's scale of each band over the model's [target, horizon, band],
+    flat. `next_due`: no row before it can be due.
     """
 
-    __slots__ = ("newest", "newest_issued", "next_due", "open", "pendings", "ratios")
+    __slots__ = ("_uncorrected", "corrections", "newest", "newest_issued", "next_due", "open", "pendings")
 
     def __init__(self, contract: Contract) -> None:
         self.newest = NONE
@@ -101,16 +116,28 @@ class Ledger:
         self.next_due = NEVER
         self.open: list[list[tuple[int, int]]] = [[] for _ in contract.horizons_h]
         self.pendings: dict[int, Pending | int] = {}
-        self.ratios: tuple[float, ...] = (1.0,) * (
-            len(contract.targets) * len(contract.horizons_h) * len(contract.bands)
-        )
+        self.corrections: dict[str, tuple[float, ...]] = {}
+        self._uncorrected = (1.0,) * (len(contract.targets) * len(contract.horizons_h) * len(contract.bands))
+
+    def ratios(self, version: str) -> tuple[float, ...]:
+        """The corrections of a model version's bands: ones until its own promises have been judged."""
+        return self.corrections.get(version, self._uncorrected)
+
+    def correct(self, version: str, ratios: tuple[float, ...]) -> None:
+        """Of more than VERSIONS the one that was judged the longest ago is forgotten."""
+        self.corrections.pop(version, None)
+        self.corrections[version] = ratios
+        while len(self.corrections) > VERSIONS:
+            del self.corrections[next(iter(self.corrections))]
 
     def remembered(self) -> tuple[Any, ...]:
         """All of it, in an order of its own: equal for two ledgers that will do the same."""
-        return self.newest, self.newest_issued, self.next_due, self.open, sorted(self.pendings.items()), self.ratios
+        pendings, corrections = sorted(self.pendings.items()), list(self.corrections.items())
+        return self.newest, self.newest_issued, self.next_due, self.open, pendings, corrections
 
 
-LEDGER: Slot[Ledger] = Slot("ledger")
+# By arm: an arm that is served no more is judged until nothing of it waits.
+LEDGERS: Slot[dict[str, Ledger]] = Slot("ledgers")
 
 
 class Book:
@@ -208,7 +235,7 @@ class Book:
 
     # At every truth
 
-    def judge(self, station: str, pending: Pending, truth: Truth, arm: str) -> Judged:
+    def judge(self, station: str, pending: Pending, truth: Truth) -> Judged:
         """Holds one issued forecast against one truth. A target of which nothing was said gives no record."""
         contract = self.contract
         records: list[dict[str, Any]] = []
@@ -267,7 +294,7 @@ class Book:
                     "persistence": _baseline(_clamped(pending.persistence[k], bounds), y),
                     "dap": _baseline(_clamped(pending.dap[cell], bounds), y),
                     "model_version": pending.model_version,
-                    "arm": arm,
+                    "arm": pending.arm,
                     "in_sample": pending.in_sample,
                 }
             )
@@ -275,17 +302,16 @@ class Book:
 
     # History records
 
-    def pending_key(self, station: str, issued: int) -> str:
-        """A later hour of the same slot replaces it, which bounds the compacted topic. No cell's key ends in a p and
-        digits.
-        """
-        return f"{station}|p{self.slot(issued)}"
+    def pending_key(self, station: str, arm: str, issued: int) -> bytes:
+        """A later hour of the same slot replaces it, which bounds the compacted topic."""
+        return changelog.key_of(PENDING, arm, self.slot(issued), station=station)
 
     def slot(self, issued: int) -> int:
         return issued // HOUR_MS % self.slots
 
-    def calibration_key(self, station: str) -> str:
-        return f"{station}|calibration"
+    def calibration_key(self, station: str, arm: str) -> bytes:
+        """Errors: ValueError for an arm that no key can hold."""
+        return changelog.key_of(CALIBRATION, arm, station=station)
 
     def pending_record(self, station: str, pending: Pending) -> dict[str, Any]:
         said = _SAID if pending.levels else 0
@@ -298,42 +324,36 @@ class Book:
                 self._doubles.pack(*pending.levels, *pending.persistence, *pending.dap) if said else b"",
             )
         )
-        return self._record("pending", station, payload) | {
-            "cell": pending.issued // HOUR_MS,
-            "window_end": pending.issued,
-            "plan_epoch": pending.plan_epoch,
-            "revision": pending.revision,
-            "feature_partition": pending.partition,
-            "feature_offset": pending.offset,
-        }
+        return changelog.record_of(
+            PENDING,
+            self.contract.key,
+            station,
+            arm=pending.arm,
+            cell=pending.issued // HOUR_MS,
+            window_end=pending.issued,
+            plan_epoch=pending.plan_epoch,
+            revision=pending.revision,
+            feature_partition=pending.partition,
+            feature_offset=pending.offset,
+            payload=payload,
+        )
 
     def calibration_record(
-        self, station: str, waiting: bytes, ratios: tuple[float, ...], partition: int
+        self, station: str, arm: str, waiting: bytes, corrections: Mapping[str, tuple[float, ...]], partition: int
     ) -> dict[str, Any]:
         """What a row with truths left behind; `waiting` as this class made it at that row."""
-        payload = _HEAD.pack(_FORMAT, self._shape) + waiting + self._ratios.pack(*ratios)
-        return self._record("calibration", station, payload) | {"feature_partition": partition}
-
-    def _record(self, kind: str, station: str, payload: bytes) -> dict[str, Any]:
-        return {
-            "kind": kind,
-            self.contract.key: station,
-            "cell": 0,
-            "window_end": None,
-            "plan_epoch": 0,
-            "revision": 0,
-            "feature_partition": 0,
-            "feature_offset": -1,
-            "next_offset": None,
-            "versions": [],
-            "values": [],
-            "payload": payload,
-        }
+        parts = [_HEAD.pack(_FORMAT, self._shape), waiting, _BYTE.pack(len(corrections))]
+        for version, ratios in corrections.items():
+            name = version.encode()
+            parts += [_BYTE.pack(len(name)), name, self._ratios.pack(*ratios)]
+        return changelog.record_of(
+            CALIBRATION, self.contract.key, station, arm=arm, feature_partition=partition, payload=b"".join(parts)
+        )
 
     def read_pending(self, record: Mapping[str, Any]) -> Pending | None:
         """The forecast of a record of kind `pending`; None for one of other targets, horizons or bands."""
         payload: bytes = record["payload"]
-        if _HEAD.unpack_from(payload) != (_FORMAT, self._shape):
+        if self._format(payload) is None:
             return None
         flags, size, forecast_id = _PENDING.unpack_from(payload, _HEAD.size)
         at = _HEAD.size + _PENDING.size
@@ -346,6 +366,7 @@ class Book:
             record["feature_partition"],
             record["feature_offset"],
             forecast_id,
+            changelog.arm_of(record),
             payload[at : at + size].decode(),
             bool(flags & _IN_SAMPLE),
             values[:first],
@@ -354,10 +375,12 @@ class Book:
         )
 
     def restore(self, pendings: Iterable[Pending], calibration: bytes | None) -> Ledger:
-        """The ledger that wrote these records: the last one of each key."""
+        """The ledger of one arm that wrote these records: the last one of each key."""
         ledger = Ledger(self.contract)
         known, waiting = NONE, None
-        if calibration is not None and _HEAD.unpack_from(calibration) == (_FORMAT, self._shape):
+        written = None if calibration is None else self._format(calibration)
+        ordered = sorted(pendings, key=lambda p: p.issued)
+        if calibration is not None and written is not None:
             (known,) = _HOUR.unpack_from(calibration, _HEAD.size)
             at = _HEAD.size + _HOUR.size
             waiting = []
@@ -366,8 +389,12 @@ class Book:
                 backs = struct.unpack_from(f"<{count}H", calibration, at + _COUNT.size)
                 waiting.append({known - back for back in backs})
                 at += _COUNT.size * (1 + count)
-            ledger.ratios = self._ratios.unpack_from(calibration, at)
-        for pending in sorted(pendings, key=lambda p: p.issued):
+            if written == _FORMAT:
+                ledger.corrections = self._read_corrections(calibration, at)
+            elif ordered:
+                # They were nobody's in particular: the model that promised last wore them.
+                ledger.corrections = {ordered[-1].model_version: self._ratios.unpack_from(calibration, at)}
+        for pending in ordered:
             hour = pending.issued // HOUR_MS
             ledger.pendings[hour] = pending
             ledger.newest, ledger.newest_issued = hour, pending.issued
@@ -377,6 +404,22 @@ class Book:
                     ledger.next_due = min(ledger.next_due, pending.issued + horizon_ms + self.contract.lateness_ms)
         self.forget(ledger)
         return ledger
+
+    def _read_corrections(self, payload: bytes, at: int) -> dict[str, tuple[float, ...]]:
+        found: dict[str, tuple[float, ...]] = {}
+        (count,) = _BYTE.unpack_from(payload, at)
+        at += _BYTE.size
+        for _ in range(count):
+            (size,) = _BYTE.unpack_from(payload, at)
+            at += _BYTE.size
+            found[payload[at : at + size].decode()] = self._ratios.unpack_from(payload, at + size)
+            at += size + self._ratios.size
+        return found
+
+    def _format(self, payload: bytes) -> int | None:
+        """How a payload is written; None for one of other targets, horizons or bands, or of another code."""
+        written, shape = _HEAD.unpack_from(payload)
+        return written if written in (_FORMAT, _FORMAT_2) and shape == self._shape else None
 
 
 def _clamped(value: float, bounds: tuple[float, float]) -> float:

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from ray_jobs.generated.contract import Contract
 from ray_jobs.state import ring
 from ray_jobs.state.asof import rule_of
-from ray_jobs.state.ring import Cell, StationState
+from ray_jobs.state.changelog import kind_of
+from ray_jobs.state.ring import CELL, CURSOR, Cell, StationState
 
-OWN_KINDS = frozenset({"cell", "cursor"})
+OWN_KINDS = frozenset({CELL, CURSOR})
 
 
 class Records(Protocol):
@@ -56,14 +57,15 @@ class Restoration:
     def take(self, record: dict[str, Any]) -> None:
         """Kinds that this version does not know are left for the one that wrote them."""
         self.records += 1
-        if record["kind"] == "cursor":
+        kind = kind_of(record)
+        if kind == CURSOR:
             self.cursor = record["next_offset"]
             return
         station = record[self._contract.key]
-        if record["kind"] == "cell":
+        if kind == CELL:
             self._state_of(station).put(ring.from_record(record), self._contract.ring_cells)
-        elif record["kind"] in self._owners:
-            self._owners[record["kind"]].take(station, record)
+        elif kind in self._owners:
+            self._owners[kind].take(station, record)
 
     @property
     def states(self) -> dict[str, StationState]:
@@ -108,7 +110,7 @@ class GlobalTable:
 
     def take(self, partition: int, offset: int, record: dict[str, Any] | None) -> None:
         self._offsets[partition] = offset + 1
-        if record is None or record["kind"] != "cell":
+        if record is None or kind_of(record) != CELL:
             return
         cell = ring.from_record(record)
         cells = self._cells.setdefault(record[self._key], {})

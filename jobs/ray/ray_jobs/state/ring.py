@@ -11,9 +11,12 @@ import math
 from typing import Any, NamedTuple
 
 from ray_jobs.generated.contract import Contract
+from ray_jobs.state import changelog
 
 NONE = -(1 << 62)
 NO_VERSION = 0
+# Kinds of history records.
+CELL, CURSOR = "cell", "cursor"
 
 
 class Cell(NamedTuple):
@@ -96,53 +99,41 @@ def slots(contract: Contract) -> int:
     return contract.cell_ms // contract.slide_ms
 
 
-def key_of(station: str, cell: int, ring_cells: int) -> str:
+def key_of(station: str, cell: int, ring_cells: int) -> bytes:
     """Kafka key of a cell's history record: a later cell of the same slot replaces it, which bounds the compacted
     topic.
     """
-    return f"{station}|{cell % ring_cells}"
+    return changelog.key_of(CELL, cell % ring_cells, station=station)
 
 
-def cursor_key(partition: int) -> str:
-    return f"cursor|{partition}"
+def cursor_key(partition: int) -> bytes:
+    return changelog.key_of(CURSOR, partition)
 
 
 def to_record(key: str, station: str, cell: Cell) -> dict[str, Any]:
     """The history record of a cell; `key` is the contract's key column."""
-    return {
-        "kind": "cell",
-        key: station,
-        "cell": cell.cell,
-        "window_end": cell.window_end,
-        "plan_epoch": cell.plan_epoch,
-        "revision": cell.revision,
-        "feature_partition": cell.partition,
-        "feature_offset": cell.offset,
-        "next_offset": None,
-        "versions": cell.versions,
-        "values": [None if math.isnan(v) else v for v in cell.values],
-        "payload": None,
-    }
+    return changelog.record_of(
+        CELL,
+        key,
+        station,
+        cell=cell.cell,
+        window_end=cell.window_end,
+        plan_epoch=cell.plan_epoch,
+        revision=cell.revision,
+        feature_partition=cell.partition,
+        feature_offset=cell.offset,
+        versions=cell.versions,
+        values=[None if math.isnan(v) else v for v in cell.values],
+    )
 
 
 def cursor_record(key: str, partition: int, next_offset: int) -> dict[str, Any]:
     """Says which feature offset of the partition comes next; written in the transaction that covers everything before
     it.
     """
-    return {
-        "kind": "cursor",
-        key: None,
-        "cell": 0,
-        "window_end": None,
-        "plan_epoch": 0,
-        "revision": 0,
-        "feature_partition": partition,
-        "feature_offset": next_offset - 1,
-        "next_offset": next_offset,
-        "versions": [],
-        "values": [],
-        "payload": None,
-    }
+    return changelog.record_of(
+        CURSOR, key, None, feature_partition=partition, feature_offset=next_offset - 1, next_offset=next_offset
+    )
 
 
 def from_record(record: dict[str, Any]) -> Cell:

@@ -26,7 +26,7 @@ from ray_jobs.kit.io import BadRecord, Decoder, Encoder, schema_id
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import Adaptation, Bounds, Forecast, bounds_of
-from ray_jobs.ledger.verify import LEDGER, Book, Ledger, Pending, Truth
+from ray_jobs.ledger.verify import LEDGERS, Book, Ledger, Pending, Truth
 from ray_jobs.model.champion import Scores
 from ray_jobs.model.confidence import confidence
 from ray_jobs.state import ring
@@ -89,17 +89,25 @@ class Codecs:
     rejects: Encoder
 
 
+class _Due(NamedTuple):
+    """The truths of one arm that are due at a row, and what of that arm still waits then."""
+
+    arm: str
+    ledger: Ledger
+    truths: list[Truth]
+    waiting: bytes
+
+
 class _Applied(NamedTuple):
-    """A row that the fold took. `truths` are due at it, `waiting` is what then still waits (None when nothing was due),
-    `issues` whether it issues its hour's forecast.
+    """A row that the fold took. `due`: what is to be judged at it, of every arm that has promised. `ledger`: of the arm
+    that is served, and `issues` whether the row issues its hour's forecast there.
     """
 
     incoming: Incoming
     row: dict[str, Any]
     step: Step
+    due: list[_Due]
     ledger: Ledger
-    truths: list[Truth]
-    waiting: bytes | None
     issues: bool
 
 
@@ -157,6 +165,8 @@ class Scorer:
         self._bounds = bounds_of(contract)
         self._band = _band_name(contract)
         self._book = Book(contract)
+        # An arm that no key of the history can hold is refused before the first row.
+        self._book.calibration_key("", names.arm)
         self._adaptation = Adaptation(contract.bands)
         columns = [f.column for f in contract.features]
         # The row's own features come first among the inputs, in contract order.
@@ -173,7 +183,7 @@ class Scorer:
         out = Outcome()
         near = Rings(self.contract, self.states, self.others)
         applied: list[_Applied] = []
-        cells: dict[tuple[int, str], tuple[str, Cell]] = {}
+        cells: dict[tuple[int, bytes], tuple[str, Cell]] = {}
         for incoming in batch:
             out.rows += 1
             out.next_offsets[incoming.partition] = incoming.offset + 1
@@ -198,11 +208,11 @@ class Scorer:
         settled, out.history = out.history, []
         for (partition, key), (station, cell) in cells.items():
             record = ring.to_record(self.contract.key, station, cell)
-            out.history.append((partition, key.encode(), encode(record)))
+            out.history.append((partition, key, encode(record)))
         out.history += settled
         for partition, next_offset in out.next_offsets.items():
             record = ring.cursor_record(self.contract.key, partition, next_offset)
-            out.history.append((partition, ring.cursor_key(partition).encode(), encode(record)))
+            out.history.append((partition, ring.cursor_key(partition), encode(record)))
         return out
 
     def _fold(self, incoming: Incoming, row: dict[str, Any], near: Near) -> Step:
@@ -223,13 +233,17 @@ class Scorer:
     def _look(self, incoming: Incoming, row: dict[str, Any], step: Step) -> _Applied:
         """Takes the truths that are due, as the ring stands at this row: later rows of the batch may change it."""
         state, end = step.state, row["window_end"]
-        ledger = LEDGER.of(state)
+        ledgers = LEDGERS.of(state)
+        if ledgers is None:
+            ledgers = {}
+            LEDGERS.put(state, ledgers)
+        ledger = ledgers.get(self._names.arm)
         if ledger is None:
-            ledger = Ledger(self.contract)
-            LEDGER.put(state, ledger)
-        truths = self._book.due(ledger, state, end)
+            ledger = ledgers[self._names.arm] = Ledger(self.contract)
+        taken = [(arm, of_arm, self._book.due(of_arm, state, end)) for arm, of_arm in ledgers.items()]
         issues = self._book.opens(ledger, end)
-        return _Applied(incoming, row, step, ledger, truths, self._book.waiting(ledger) if truths else None, issues)
+        due = [_Due(arm, of_arm, truths, self._book.waiting(of_arm)) for arm, of_arm, truths in taken if truths]
+        return _Applied(incoming, row, step, due, ledger, issues)
 
     def _forecasts(
         self, out: Outcome, applied: list[_Applied], model: Scores
@@ -264,7 +278,7 @@ class Scorer:
             dap = forecast.dap.reshape(len(good), -1)
         places = {id(one): i for i, one in enumerate(good)}
         issued: dict[tuple[int, str, int], tuple[str, Pending]] = {}
-        calibrations: dict[tuple[int, str], dict[str, Any]] = {}
+        calibrations: dict[tuple[int, str, str], dict[str, Any]] = {}
 
         def pending_of(one: _Applied) -> Pending:
             place = places.get(id(one))
@@ -280,37 +294,39 @@ class Scorer:
                 incoming.partition,
                 incoming.offset,
                 self._identity(row, model),
+                self._names.arm,
                 model.version,
                 model.train_from_ms <= row["window_end"] < model.train_to_ms,
                 *said,
             )
 
         for at, one in enumerate(applied):
-            station, ledger, partition = one.row[key], one.ledger, one.incoming.partition
-            if one.truths:
-                held: list[tuple[int, tuple[bool, ...]]] = []
-                for truth in one.truths:
+            station, partition = one.row[key], one.incoming.partition
+            for arm, ledger, truths, waiting in one.due:
+                learnt: dict[str, list[tuple[int, tuple[bool, ...]]]] = {}
+                for truth in truths:
                     pending = ledger.pendings.get(truth.hour)
                     if isinstance(pending, int):
                         pending = ledger.pendings[truth.hour] = pending_of(applied[pending])
                     if pending is None:
                         continue
-                    judged = self._book.judge(station, pending, truth, self._names.arm)
-                    held += judged.held
+                    judged = self._book.judge(station, pending, truth)
+                    learnt.setdefault(pending.model_version, []).extend(judged.held)
                     out.verified += judged.verified
                     out.unverifiable += len(judged.records) - judged.verified
                     out.beyond_support += judged.beyond
                     for record in judged.records:
                         out.verifications.append((station.encode(), self._codecs.verifications(record)))
-                ledger.ratios = self._adaptation.step(ledger.ratios, held)
-                assert one.waiting is not None, "taken with the truths"
-                calibrations[partition, station] = self._book.calibration_record(
-                    station, one.waiting, ledger.ratios, partition
+                for version, held in learnt.items():
+                    if held:
+                        ledger.correct(version, self._adaptation.step(ledger.ratios(version), held))
+                calibrations[partition, station, arm] = self._book.calibration_record(
+                    station, arm, waiting, ledger.corrections, partition
                 )
             if bands is not None and id(one) in places:
-                bands.add(ledger.ratios)
+                bands.add(one.ledger.ratios(model.version))
             if one.issues:
-                ledger.pendings[one.row["window_end"] // HOUR_MS] = at
+                one.ledger.pendings[one.row["window_end"] // HOUR_MS] = at
         for at, one in enumerate(applied):
             if not one.issues:
                 continue
@@ -323,13 +339,13 @@ class Scorer:
             station = one.row[key]
             issued[one.incoming.partition, station, self._book.slot(pending.issued)] = (station, pending)
         for one in applied:
-            self._book.forget(one.ledger)
+            for ledger in (one.ledger, *(due.ledger for due in one.due)):
+                self._book.forget(ledger)
         for (partition, _, _), (station, pending) in issued.items():
-            record = self._book.pending_record(station, pending)
-            name = self._book.pending_key(station, pending.issued)
-            out.history.append((partition, name.encode(), encode(record)))
-        for (partition, station), record in calibrations.items():
-            out.history.append((partition, self._book.calibration_key(station).encode(), encode(record)))
+            name = self._book.pending_key(station, pending.arm, pending.issued)
+            out.history.append((partition, name, encode(self._book.pending_record(station, pending))))
+        for (partition, station, arm), record in calibrations.items():
+            out.history.append((partition, self._book.calibration_key(station, arm), encode(record)))
         return bands
 
     def _identity(self, row: dict[str, Any], model: Scores) -> bytes:

@@ -22,6 +22,7 @@ from ray_jobs.kit.cluster import Cluster, Inline, Pool
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.kit.transactions import aborts
 from ray_jobs.state import ring
+from ray_jobs.state.changelog import kind_of
 from ray_jobs.state.ring import Cell
 
 # One limit for everything that holds others back, as in worker.py.
@@ -64,7 +65,7 @@ def run(contract: Contract, params: SeedParams, reporter: Reporter) -> dict[str,
         cells_of, [(contract, params.table_path, version, group, first, last) for group in groups]
     ):
         for partition, key, cell, station in records(contract, folded, params.partitions):
-            if covers(held.get(key), cell):
+            if covers(held.get((station, cell.cell % contract.ring_cells)), cell):
                 same += 1
                 continue
             batch.append((partition, key, encode(ring.to_record(contract.key, station, cell))))
@@ -107,7 +108,7 @@ def records(
     for station, cells in folded.items():
         partition = partition_of(station.encode(), partitions)
         for cell in cells:
-            key = ring.key_of(station, cell.cell, contract.ring_cells).encode()
+            key = ring.key_of(station, cell.cell, contract.ring_cells)
             yield partition, key, cell._replace(partition=partition, offset=-1), station
 
 
@@ -120,13 +121,15 @@ def covers(held: Cell | None, cell: Cell) -> bool:
     return held.cell > cell.cell or all(there >= here for there, here in zip(held.versions, cell.versions, strict=True))
 
 
-def existing(contract: Contract, params: SeedParams, access: dict[str, Any]) -> tuple[dict[bytes, Cell], bool]:
-    """The newest cell of each key in the history topic, and whether any partition has a cursor.
+def existing(
+    contract: Contract, params: SeedParams, access: dict[str, Any]
+) -> tuple[dict[tuple[str, int], Cell], bool]:
+    """The newest cell by station and slot in the history topic, and whether any partition has a cursor.
 
     Errors: `kafka_unreachable` when the topic cannot be read to its end within two minutes, `contract_mismatch` when it
-    holds records of another schema: an older contract's stream or seed, which this one does not mix with.
+    holds records that no schema of the table reads: somebody else's, which a seed does not mix with.
     """
-    decode = Decoder({str(params.history_schema_id): contract.schemas["history"]}, contract.schemas["history"])
+    decode = Decoder(params.history_schemas, contract.schemas["history"])
     consumer = Consumer(
         access
         | {
@@ -138,7 +141,7 @@ def existing(contract: Contract, params: SeedParams, access: dict[str, Any]) -> 
             "auto.offset.reset": "earliest",
         }
     )
-    cells: dict[bytes, Cell] = {}
+    cells: dict[tuple[str, int], Cell] = {}
     begun = False
     deadline = time.monotonic() + READ_S
     try:
@@ -164,21 +167,23 @@ def existing(contract: Contract, params: SeedParams, access: dict[str, Any]) -> 
                 if error.retriable():
                     continue
                 raise JobError("kafka_unreachable", f'Cannot read "{params.history_topic}": {error.str()}')
-            key, value = message.key(), message.value()
-            if key is None or value is None:
+            value = message.value()
+            if value is None:
                 continue
             try:
                 record = decode(value)
             except BadRecord as bad:
+                known = " or ".join(sorted(params.history_schemas, key=int))
                 raise JobError(
                     "contract_mismatch",
-                    f'Cannot seed "{params.history_topic}": expected records of schema id {params.history_schema_id}, '
+                    f'Cannot seed "{params.history_topic}": expected records of schema id {known}, '
                     f"got one at partition {message.partition()} offset {message.offset()} that is {bad.reason}",
                 ) from bad
-            if record["kind"] == "cursor":
+            if kind_of(record) == ring.CURSOR:
                 begun = True
-            elif record["kind"] == "cell":
-                cells[key] = ring.from_record(record)
+            elif kind_of(record) == ring.CELL:
+                cell = ring.from_record(record)
+                cells[record[contract.key], cell.cell % contract.ring_cells] = cell
     finally:
         consumer.close()
     return cells, begun
