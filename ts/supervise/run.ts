@@ -130,7 +130,12 @@ export async function supervise(
     );
     clearProcessLogs(join(stateDir(settings), "processes"));
     let busy_ms = performance.now();
-    while (!signal.aborted && !(until_idle && performance.now() - busy_ms >= IDLE_MS)) {
+    // Whoever removes the state of a namespace wants no supervisor of it.
+    while (
+      !signal.aborted &&
+      existsSync(stateDir(settings)) &&
+      !(until_idle && performance.now() - busy_ms >= IDLE_MS)
+    ) {
       const { steady, idle } = await supervisor.tick();
       if (!idle) busy_ms = performance.now();
       announcer.tick();

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
+import { against, YARDSTICK_S } from "./budgets.ts";
 import { junitTally, type Tally, vitestTally } from "./tally.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -61,7 +62,7 @@ const cluster = [vitest("cluster")];
 const browser = [vitest("browser")];
 const check: Step = { name: "make check", command: ["make", "--no-print-directory", "check"], tally: null };
 
-const tiers: Record<string, readonly Step[]> = {
+export const tiers: Record<string, readonly Step[]> = {
   unit,
   cluster,
   browser,
@@ -76,6 +77,7 @@ async function main(tier: string): Promise<number> {
   }
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
+  const yardstick_s = await yardstick();
   const tallies: Tally[] = [];
   const lines: string[] = [];
   for (const step of steps) {
@@ -85,9 +87,13 @@ async function main(tier: string): Promise<number> {
     const result = await execa(command, args, { cwd: root, stdio: "inherit", reject: false });
     const tally = tallyOf(step, result.failed);
     tallies.push(tally);
-    const seconds = ((performance.now() - started_ms) / 1000).toFixed(0);
-    lines.push(`${step.name.padEnd(18)} ${tally.passed} passed, ${tally.failed} failed  ${seconds} s`);
+    const took_s = (performance.now() - started_ms) / 1000;
+    const time = against(step.name, took_s, yardstick_s) ?? `${took_s.toFixed(0)} s`;
+    lines.push(`${step.name.padEnd(18)} ${tally.passed} passed, ${tally.failed} failed  ${time}`);
   }
+  lines.push(
+    `yardstick          ${yardstick_s.toFixed(2)} s; on a machine of ${YARDSTICK_S} s the budgets are as in ts/test/budgets.ts`,
+  );
   const sum = (of: (tally: Tally) => number) => tallies.reduce((n, tally) => n + of(tally), 0);
   const failed = sum((tally) => tally.failed);
   console.log(`\n${lines.join("\n")}`);
@@ -98,6 +104,14 @@ async function main(tier: string): Promise<number> {
   const passed = sum((tally) => tally.passed);
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+/** Seconds for ten million additions in a Python loop: how fast this machine is now. */
+async function yardstick(): Promise<number> {
+  const program =
+    "import time\nclock = time.perf_counter()\ntotal = 0\nfor number in range(10_000_000):\n    total += number\nprint(time.perf_counter() - clock)";
+  const { stdout } = await execa(python, ["-c", program]);
+  return Number(stdout);
 }
 
 /** What a step did. A runner that dies after its last test (a leaked process, a failed teardown) does not pass. */

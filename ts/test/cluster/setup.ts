@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { down, startEngines, startedSettings } from "../../engines/local/index.ts";
 import type { Settings } from "../../engines/settings.ts";
+import { stopEverything } from "../../supervise/stop.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -43,6 +44,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   );
   project.provide("engines", settings);
   return async () => {
+    // A file that ran out of time has left its supervisor and jobs.
+    await stopEverything(home);
     await down(settings);
     const kept = join(root, "out", "test", "engines");
     mkdirSync(kept, { recursive: true });
