@@ -1,3 +1,6 @@
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Decoder, PipelineError } from "../../contract/index.ts";
@@ -11,6 +14,7 @@ import { readCursor } from "../send/cursor.ts";
 import { Session } from "../send/session.ts";
 import type { Target } from "../send/target.ts";
 import { type FeedOptions, feed } from "./feed.ts";
+import { fileInput } from "./input.ts";
 import { syntheticInput } from "./synthetic.ts";
 
 const { contract } = pipelineOf("weather");
@@ -65,6 +69,24 @@ const dyingKafka = (kafka: Kafka, calls: number): Kafka => {
 };
 
 describe("feed()", () => {
+  it("ends with an error on a file that nothing can be used of, and not on one that was sent before", async () => {
+    const kafka = await memoryKafka();
+    const file = (name: string, text: string): Input => {
+      const path = join(mkdtempSync(join(tmpdir(), "feed-")), name);
+      writeFileSync(path, text);
+      return fileInput({ path, contract });
+    };
+    const header = "station_id,timestamp,temperature";
+    for (const text of [`${header}\n`, `${header}\na,1\nb,2\n`])
+      await expect(feed(file("none.csv", text), memoryTarget(kafka), options())).rejects.toMatchObject({
+        code: "config_invalid",
+        message: expect.stringContaining("expected observations, got none"),
+      });
+    const good = file("good.csv", `${header}\na,1,NA\nb,2,3\n`);
+    expect(await feed(good, memoryTarget(kafka), options())).toMatchObject({ sent: 2, finished: true });
+    expect(await feed(good, memoryTarget(kafka), options())).toMatchObject({ sent: 0, finished: true });
+  });
+
   it("sends framed records with clock and source, keyed by station, and a cursor of the whole", async () => {
     const kafka = await memoryKafka();
     const input = inputOf(7);
