@@ -449,6 +449,36 @@ describe("GET /health", () => {
     });
   });
 
+  it("says when the watermark has run away from the clock, and what to do; a replay of the past is fine", async () => {
+    const { app: api, progress } = app();
+    const report = (watermark_ms: number) =>
+      progress.report({
+        job: "weather-features",
+        submission: "weather-features-1",
+        state: "running",
+        timestamp: NOW_MS,
+        error_code: null,
+        message: null,
+        counters: { watermark_ms },
+      });
+    for (const fine of [0, Date.UTC(2017, 0, 1), NOW_MS + 3_600_000]) {
+      report(fine);
+      const body = await json(await api.request("/health"));
+      expect(body["status"]).toBe("ok");
+      expect(body["event_time"]).toMatchObject({ pipeline: "weather", status: "ok", next: null });
+    }
+    expect(await (await api.request("/metrics")).text()).toContain("millrace_event_time_ahead_seconds 3600");
+    report(Date.UTC(2073, 0, 1));
+    const response = await api.request("/health");
+    expect(response.status).toBe(503);
+    expect((await json(response))["event_time"]).toMatchObject({
+      status: "ahead",
+      watermark: "2073-01-01T00:00:00.000Z",
+      ahead_s: (Date.UTC(2073, 0, 1) - NOW_MS) / 1000,
+      next: "Run: millrace submit weather-features, which goes on from a new checkpoint",
+    });
+  });
+
   it("does not believe RUNNING of a job that fell silent", async () => {
     const { app: api, progress } = app();
     progress.report({

@@ -4,7 +4,14 @@
 import { Hono } from "hono";
 import type { SupervisedJob } from "../supervise/views.ts";
 import { forecastBody, forecastUnits, iso, stationIds, stationRow, valueUnits } from "./forecast.ts";
-import { type EngineProbe, type FeedState, type Health, judge } from "./health.ts";
+import {
+  type EngineProbe,
+  type EventTime,
+  eventTimeOf,
+  type FeedState,
+  type Health,
+  judge,
+} from "./health.ts";
 import { type JobRow, jobRows, type Progress } from "./jobs.ts";
 import type { Latest } from "./latest.ts";
 import type { GroupLag, Metrics } from "./metrics.ts";
@@ -130,7 +137,16 @@ export function createApp(effects: Effects): Hono {
     jobRows(await effects.jobs(), effects.progress, effects.clock.nowMs());
   const health = async (): Promise<Health> => {
     const [engines, jobs] = await Promise.all([effects.engines(), rows()]);
-    return judge(engines, jobs, effects.feed(), effects.needed_jobs, iso(effects.clock.nowMs()));
+    const at = iso(effects.clock.nowMs());
+    return judge(engines, jobs, effects.feed(), effects.needed_jobs, eventTime(jobs), at);
+  };
+  const eventTime = (jobs: readonly JobRow[]): EventTime => {
+    const { contract, latest, needed_jobs, clock } = effects;
+    const features = jobs.find(
+      ({ name, heartbeat }) =>
+        needed_jobs.includes(name) && heartbeat?.counters["watermark_ms"] !== undefined,
+    );
+    return eventTimeOf(contract, latest.frontier_ms, features, clock.nowMs());
   };
   const json = (body: unknown, status = 200): Response =>
     new Response(`${JSON.stringify(body)}\n`, {
@@ -238,7 +254,15 @@ export function createApp(effects: Effects): Hono {
     metrics: async () => {
       const [jobs, engines, lags] = await Promise.all([rows(), effects.engines(), effects.lags()]);
       const text = await effects.metrics.text(
-        { latest: effects.latest, verified: effects.verified, jobs, engines, feed: effects.feed(), lags },
+        {
+          latest: effects.latest,
+          verified: effects.verified,
+          jobs,
+          engines,
+          feed: effects.feed(),
+          lags,
+          event_time: eventTime(jobs),
+        },
         effects.clock.nowMs(),
       );
       return new Response(text, {

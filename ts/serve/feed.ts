@@ -6,7 +6,7 @@ import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import type { FeedState } from "./health.ts";
 import type { Progress } from "./jobs.ts";
-import type { Latest, Outcome } from "./latest.ts";
+import { isAhead, type Latest, type Outcome } from "./latest.ts";
 import type { Metrics } from "./metrics.ts";
 import type {
   FeatureRecord,
@@ -206,6 +206,7 @@ export class Feed {
     if (kind === "verifications") {
       const verification = value as VerificationRecord;
       if (!isServable(station)) return "refused";
+      if (isAhead(verification.judged, arrival, latest.ahead_ms)) return "ahead";
       return verification.arm === arm ? verified.take(station, verification) : "counted";
     }
     const prediction = value as PredictionRecord;

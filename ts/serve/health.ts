@@ -33,6 +33,21 @@ export interface FeedState {
   readonly error: string | null;
 }
 
+/** How far event time has come, of one pipeline. */
+export interface EventTime {
+  readonly pipeline: string;
+  /** Newest window end that is served; null before the first. */
+  readonly frontier: string | null;
+  /** What the features job calls late lies before it; null before it has said so. */
+  readonly watermark: string | null;
+  /** How far the later of both lies after the wall clock; 0 for a replay of the past. */
+  readonly ahead_s: number;
+  /** `ahead`: the watermark lies further ahead than an observation may lead, and whatever comes now is late. */
+  readonly status: "ok" | "ahead";
+  readonly detail: string;
+  readonly next: string | null;
+}
+
 export interface Health {
   /** `down` when something needed is down, `degraded` when only something else is, or waits. */
   readonly status: "ok" | "degraded" | "down";
@@ -56,6 +71,7 @@ export interface Health {
     readonly detail: string;
     readonly next: string | null;
   }[];
+  readonly event_time: EventTime;
   readonly feed: FeedState;
 }
 
@@ -64,6 +80,31 @@ export interface Health {
  * all history, takes less than half of it on a slow machine.
  */
 export const WAITING_S = 120;
+
+/** The event time of a pipeline against the wall clock. `features` is the job that has the watermark. */
+export function eventTimeOf(
+  contract: { readonly pipeline: string; readonly lead_ms: number },
+  frontier_ms: number | null,
+  features: JobRow | undefined,
+  now_ms: number,
+): EventTime {
+  const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  // A job without a watermark says 0.
+  const watermark_ms = features?.heartbeat?.counters["watermark_ms"] || null;
+  const lead_ms = (watermark_ms ?? 0) - now_ms;
+  const ahead = lead_ms > contract.lead_ms;
+  return {
+    pipeline: contract.pipeline,
+    frontier: iso(frontier_ms),
+    watermark: iso(watermark_ms),
+    ahead_s: Math.max(0, lead_ms, (frontier_ms ?? 0) - now_ms) / 1000,
+    status: ahead ? "ahead" : "ok",
+    detail: ahead
+      ? `the watermark, ${iso(watermark_ms)}, has run away from the clock: what comes now is late and dropped`
+      : "not ahead of the clock",
+    next: ahead ? `Run: millrace submit ${features?.name}, which goes on from a new checkpoint` : null,
+  };
+}
 
 interface JobVerdict {
   readonly status: Health["jobs"][number]["status"];
@@ -98,6 +139,7 @@ export function judge(
   jobs: readonly JobRow[],
   feed: FeedState,
   needed_jobs: readonly string[],
+  event_time: EventTime,
   at: string,
 ): Health {
   const judged = jobs.filter(
@@ -133,6 +175,7 @@ export function judge(
   const desired = new Set(jobs.filter((row) => row.desired).map((row) => row.name));
   const neededDown =
     feed.error !== null ||
+    event_time.status === "ahead" ||
     engines.some((e) => e.needed && !e.up) ||
     rows.some((row) => row.needed && row.status === "down");
   const otherDown =
@@ -152,6 +195,7 @@ export function judge(
       next: e.up ? null : e.next,
     })),
     jobs: rows,
+    event_time,
     feed,
   };
 }

@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { arrival, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "./fixtures/weather.ts";
-import { isNewer, Latest } from "./latest.ts";
+import { aheadOf, isNewer, Latest } from "./latest.ts";
 
 const rule = { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 };
+
+const YEAR_2073 = Date.UTC(2073, 0, 1);
 
 describe("isNewer()", () => {
   it("compares window end, then plan epoch, then revision, then offset", () => {
@@ -93,6 +95,24 @@ describe("Latest", () => {
       stale_reason: "trails_network",
     });
     expect(latest.age(latest.get("fast")!, NOW_MS)?.stale).toBe(false);
+  });
+
+  it("a record of the future neither makes the others stale nor its station the newest", () => {
+    const ahead_ms = aheadOf({ lead_ms: HOUR_MS, window_ms: 300_000 });
+    const latest = new Latest(rule, undefined, ahead_ms);
+    latest.predicted("good", prediction({ timestamp: T0_MS }), arrival(1));
+    latest.predicted("broken", prediction({ timestamp: T0_MS }), arrival(2));
+    expect(latest.predicted("broken", prediction({ timestamp: YEAR_2073 }), arrival(3))).toBe("ahead");
+    expect(latest.observed("broken", features({ window_end: YEAR_2073 }), arrival(4))).toBe("ahead");
+    expect(latest.frontier_ms).toBe(T0_MS);
+    expect(latest.predicted("broken", prediction({ timestamp: T0_MS + 60_000 }), arrival(5))).toBe("newest");
+    expect(latest.age(latest.get("good")!, NOW_MS)?.stale).toBe(false);
+    expect(latest.get("broken")?.features).toBeNull();
+    // Exactly as far as an observation and a clock may lead is no future.
+    const at_ms = NOW_MS + ahead_ms;
+    const taken = arrival(6, { append_time_ms: NOW_MS });
+    expect(latest.predicted("live", prediction({ timestamp: at_ms }), taken)).toBe("newest");
+    expect(latest.predicted("live", prediction({ timestamp: at_ms + 1 }), taken)).toBe("ahead");
   });
 
   it("every station is stale once nothing arrived for longer than the limit, not at the limit", () => {

@@ -2,7 +2,7 @@
 // Gauges are filled when they are asked for; only counts and latencies are kept between two scrapes. Decides nothing.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineProbe, FeedState } from "./health.ts";
+import type { EngineProbe, EventTime, FeedState } from "./health.ts";
 import type { JobRow } from "./jobs.ts";
 import type { Latest, Outcome } from "./latest.ts";
 import type { Verified } from "./verified.ts";
@@ -39,6 +39,7 @@ export class Metrics {
   readonly #stationStale: Gauge;
   readonly #stations: Gauge;
   readonly #frontier: Gauge;
+  readonly #ahead: Gauge;
   readonly #feedLag: Gauge;
   readonly #caughtUp: Gauge;
   readonly #groupLag: Gauge;
@@ -96,6 +97,10 @@ export class Metrics {
     this.#frontier = this.#gauge(
       "millrace_event_time_frontier_seconds",
       "Newest window end of the network, event time, seconds since 1970.",
+    );
+    this.#ahead = this.#gauge(
+      "millrace_event_time_ahead_seconds",
+      "How far the newest window or the watermark lies after the wall clock; 0 for a replay of the past.",
     );
     this.#feedLag = this.#gauge("millrace_feed_lag", "Records this process has yet to read.", ["topic"]);
     this.#caughtUp = this.#gauge("millrace_feed_caught_up", "1 once this process read up to the end it met.");
@@ -158,6 +163,7 @@ export class Metrics {
       readonly engines: readonly EngineProbe[];
       readonly feed: FeedState;
       readonly lags: readonly GroupLag[];
+      readonly event_time: EventTime;
     },
     now_ms: number,
   ): Promise<string> {
@@ -200,6 +206,7 @@ export class Metrics {
     }
     this.#stations.set(stations);
     if (at.latest.frontier_ms !== null) this.#frontier.set(at.latest.frontier_ms / 1000);
+    this.#ahead.set(at.event_time.ahead_s);
     for (const topic of at.feed.topics) this.#feedLag.set({ topic: topic.topic }, topic.lag);
     this.#caughtUp.set(at.feed.caught_up ? 1 : 0);
     for (const { group, topic, partition, lag } of at.lags)

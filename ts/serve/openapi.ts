@@ -528,6 +528,19 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
         }),
         "Every job that is needed, wanted or running. One that has ended, as a batch or a finished replay, is no part of health: GET /jobs says how it ended.",
       ),
+      event_time: object({
+        pipeline: string("Whose time line."),
+        frontier: nullable(time("Newest window end that is served, event time.")),
+        watermark: nullable(time("What is late lies before it, event time.")),
+        ahead_s: number("How far the later of both lies after the wall clock; 0 for a replay of the past.", {
+          unit: "s",
+        }),
+        status: string("ahead: the watermark lies further ahead than an observation may lead.", {
+          enum: ["ok", "ahead"],
+        }),
+        detail: string("Why."),
+        next: nullable(string("What to do; null when ok.")),
+      }),
       feed: ref("Feed"),
     }),
     Feed: object({

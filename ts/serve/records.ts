@@ -17,6 +17,9 @@ export interface ServedContract {
   /** Feature columns shown as a station's latest values. */
   readonly history_values: readonly string[];
   readonly step_ms: number;
+  readonly window_ms: number;
+  /** How far an observation may lead its clock. */
+  readonly lead_ms: number;
   readonly targets: readonly string[];
   readonly horizons_h: readonly number[];
   /** Shares of outcomes the intervals are meant to hold, narrowest first. */

@@ -12,7 +12,7 @@ import { Feed, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
 import { Progress } from "./jobs.ts";
 import { kept, within } from "./kept.ts";
-import { Latest, type StaleRule } from "./latest.ts";
+import { aheadOf, Latest, type StaleRule } from "./latest.ts";
 import { type Listening, listen } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
@@ -68,7 +68,7 @@ async function groupLags(kafka: Kafka, groups: ServeOptions["groups"]): Promise<
 /** Serves until closed. Errors: `config_invalid` for a port in use. Kafka may be away: then it is not ready. */
 export async function startApi(options: ServeOptions): Promise<Serving> {
   const { contract, kafka, clock, links, log } = options;
-  const latest = new Latest(options.rule);
+  const latest = new Latest(options.rule, undefined, aheadOf(contract));
   const verified = new Verified(contract);
   const progress = new Progress();
   const metrics = new Metrics();

@@ -119,7 +119,11 @@ export function mended(
     if (reject.field === null || reject.field === cell.column) throw bad(cell);
   });
   if (isBad(row)) throw bad(row);
-  const clock_ms = Number(reject.headers["clock"]?.toString("utf8") ?? reject.append_time);
+  const said_ms = Number(reject.headers["clock"]?.toString("utf8") || Number.NaN);
+  // As decode.py believes it.
+  const clock_ms = Number.isSafeInteger(said_ms)
+    ? Math.min(said_ms, reject.append_time + contract.lead_ms)
+    : reject.append_time;
   if (row.time - clock_ms > contract.lead_ms)
     throw refused(
       `a time at most ${contract.lead_ms} ms ahead of its clock (${new Date(clock_ms).toISOString()})`,

@@ -1,12 +1,16 @@
 // Which checkpoint a stateful stream runs on. Another plan means a new checkpoint under the next epoch, and that one starts at
 // the offsets that cover the last (window + lateness) of event time: plain earliest would repeat a week, plain latest
-// would lose the windows that are open. Reads the raw topic's ends; starts nothing.
+// would lose the windows that are open. So does a checkpoint whose watermark has run away from the wall clock: Spark keeps it
+// for good and would drop every record to come. Reads checkpoints and the raw topic's ends; starts nothing.
 
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Decoder } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Epoch } from "../jobs/plan/type.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
+import type { Contract } from "../pipelines/index.ts";
 import { underLock } from "./namespace.ts";
 
 /** Where a new checkpoint begins. */
@@ -20,15 +24,19 @@ export function readEpoch(settings: Settings, job: string): Epoch | null {
   return readJson<Epochs>(path(settings))?.[job] ?? null;
 }
 
-/** The epoch of a plan: the one written down, or the next one, which begins at `cover` unless it is the first. */
+/**
+ * The epoch of a plan: the one written down, or the next one, which begins at `cover` unless it is the first. `isSound` asks
+ * whether the checkpoint of the one written down can go on.
+ */
 export async function epochOf(
   settings: Settings,
   job: string,
   plan_hash: string,
   cover: () => Promise<Cover>,
+  isSound: (epoch: Epoch) => boolean = () => true,
 ): Promise<Epoch> {
   const before = readEpoch(settings, job);
-  if (before?.plan_hash === plan_hash) return before;
+  if (before?.plan_hash === plan_hash && isSound(before)) return before;
   const epoch: Epoch = before
     ? { plan_hash, plan_epoch: before.plan_epoch + 1, ...(await cover()) }
     : { plan_hash, plan_epoch: 1, starting_offsets: "earliest", publish_from_ms: null };
@@ -41,28 +49,66 @@ function writeEpoch(settings: Settings, job: string, epoch: Epoch): Promise<Epoc
     const epochs = readJson<Epochs>(path(settings)) ?? {};
     // Somebody else may have opened it while this one looked where it begins.
     const other = epochs[job];
-    if (other?.plan_hash === epoch.plan_hash) return other;
+    if (other?.plan_hash === epoch.plan_hash && other.plan_epoch >= epoch.plan_epoch) return other;
     writeJson(path(settings), { ...epochs, [job]: epoch });
     return epoch;
   });
 }
 
-/** The source's own clock, else the time the broker appended it; epoch ms. */
-export function clockOf(record: Pick<KafkaRecord, "headers" | "timestamp">): number {
+/**
+ * Watermark of a streaming query at the start of its last batch, epoch ms; null before its first, 0 before it has one.
+ * Source: Spark's checkpoint, whose `offsets/<batch>` hold a version, then the batch's metadata, then its offsets.
+ */
+export function watermarkOf(checkpoint: string): number | null {
+  const folder = join(checkpoint, "offsets");
+  const batches = existsSync(folder) ? readdirSync(folder).filter((name) => /^\d+$/.test(name)) : [];
+  if (batches.length === 0) return null;
+  const text = readFileSync(join(folder, String(Math.max(...batches.map(Number)))), "utf8");
+  const found = /"batchWatermarkMs":(-?\d+)/.exec(text);
+  return found === null ? null : Number(found[1]);
+}
+
+/** How far a record may lead its clock, and that the broker's, unless the contract says otherwise. */
+const LEAD_MS = 3_600_000;
+
+/** The source's own clock as far as it is believed, else the time the broker appended it; epoch ms. As decode.py has it. */
+export function clockOf(record: Pick<KafkaRecord, "headers" | "timestamp">, lead_ms = LEAD_MS): number {
   const text = record.headers["clock"]?.toString("utf8");
   const clock = text === undefined || text === "" ? Number.NaN : Number(text);
-  return Number.isSafeInteger(clock) ? clock : record.timestamp;
+  return Number.isSafeInteger(clock) ? Math.min(clock, record.timestamp + lead_ms) : record.timestamp;
+}
+
+/** How far a record says that event time has come, epoch ms; null for one that is no observation. */
+export type EventTimeOf = (record: KafkaRecord) => Promise<number | null>;
+
+/** As the watermark of the stream: a record's time, but no later than its clock. `schemas` are writers by registry id. */
+export function eventTimeOf(
+  { event_time, lead_ms }: Pick<Contract, "event_time" | "lead_ms">,
+  schemas: Readonly<Record<string, string>>,
+): EventTimeOf {
+  const decoder = new Decoder(null, async (id) => schemas[String(id)] ?? null);
+  return async (record) => {
+    const decoded = await decoder.decode(record.value);
+    const time = decoded.ok ? Number(decoded.record[event_time] ?? Number.NaN) : Number.NaN;
+    const clock = clockOf(record, lead_ms);
+    return time <= clock + lead_ms ? Math.min(time, clock) : null;
+  };
 }
 
 /**
- * The first offset of each partition whose clock is within `span_ms` of the newest clock of the topic, and that span's
- * start. Found by bisection: a source's clock never runs backwards within a partition. An empty partition starts at its end.
+ * The first offset of each partition whose clock is within `span_ms` of the newest event time of the topic, and that span's
+ * start. Found by bisection: a clock never runs backwards within a partition. One without an observation starts at its end.
  */
-export async function covering(kafka: Kafka, topic: string, span_ms: number): Promise<Cover> {
+export async function covering(
+  kafka: Kafka,
+  topic: string,
+  span_ms: number,
+  eventTime: EventTimeOf = async (record) => clockOf(record),
+): Promise<Cover> {
   const partitions = await kafka.admin.offsets(topic);
   const newest = new Map<number, number>();
   for (const { partition, start, stable } of partitions) {
-    const last = await lastClock(kafka, topic, partition, start, stable);
+    const last = await lastEventTime(kafka, topic, partition, start, stable, eventTime);
     if (last !== null) newest.set(partition, last);
   }
   const frontier = Math.max(...newest.values());
@@ -86,28 +132,33 @@ export async function covering(kafka: Kafka, topic: string, span_ms: number): Pr
   };
 }
 
-/** The clock of the last committed record; looks at ever larger tails, because the end may be markers only. */
-async function lastClock(
+/** Of the last committed observations; looks at ever larger tails, because the end may be markers and rejects only. */
+async function lastEventTime(
   kafka: Kafka,
   topic: string,
   partition: number,
   start: number,
   end: number,
+  eventTime: EventTimeOf,
 ): Promise<number | null> {
   for (let tail = 64; ; tail *= 8) {
     const from = Math.max(start, end - tail);
-    let last: KafkaRecord | null = null;
+    let last: number | null = null;
     const reader = kafka.read(topic, {
       from: new Map([[partition, from]]),
       until: "stable",
       partitions: [partition],
     });
     try {
-      for await (const records of reader) last = records.at(-1) ?? last;
+      for await (const records of reader)
+        for (const record of records) {
+          const time = await eventTime(record);
+          if (time !== null) last = Math.max(last ?? time, time);
+        }
     } finally {
       await reader.close();
     }
-    if (last) return clockOf(last);
+    if (last !== null) return last;
     if (from === start) return null;
   }
 }

@@ -7,12 +7,13 @@ import { digestOf } from "../engines/package.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
 import { type JobName, typeOf } from "../jobs/index.ts";
+import { checkpointPath } from "../jobs/plan/spark.ts";
 import type { Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
 import { changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
-import { covering, epochOf } from "./epoch.ts";
+import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
 import { requirePlace } from "./place.ts";
 
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
@@ -67,8 +68,21 @@ export async function planOf(
       ...(taken === undefined ? {} : { words }),
       ...(listens ? { port: freePort(readDesired(settings), pipeline.name, settings.ports.api) } : {}),
     });
-  const epoch = await epochOf(settings, names.job(job), checkpoint.plan_hash(setting), () =>
-    covering(kafka, names.topics[checkpoint.topic].topic, checkpoint.span_ms(contract)),
+  const epoch = await epochOf(
+    settings,
+    names.job(job),
+    checkpoint.plan_hash(setting),
+    () =>
+      covering(
+        kafka,
+        names.topics[checkpoint.topic].topic,
+        checkpoint.span_ms(contract),
+        eventTimeOf(contract, setting.applied.tables[checkpoint.topic]),
+      ),
+    (before) => {
+      const folder = join(checkpointPath(setting, job, before), job);
+      return (watermarkOf(folder) ?? 0) <= Date.now() + contract.lead_ms;
+    },
   );
   return plan(setting, { epoch });
 }

@@ -54,6 +54,7 @@ export interface HealthView {
   readonly ready: boolean;
   readonly engines: readonly PartView[];
   readonly jobs: readonly (PartView & { readonly state: string })[];
+  readonly event_time: Omit<PartView, "name">;
 }
 
 /** The part of a score of GET /verifications that is shown. */
@@ -308,5 +309,9 @@ export function parts(health: HealthView): string {
     return `<li class="${up ? "up" : "down"}"><span class="dot" aria-hidden="true"></span><span><span class="kind">${kind}</span> ${escapeHtml(part.name)} <span class="state">${escapeHtml(part.status)}</span>${why}</span></li>`;
   };
   const engines = health.engines.filter(({ status }) => status !== "off");
-  return [...engines.map((e) => item("engine", e)), ...health.jobs.map((j) => item("job", j))].join("");
+  const clock =
+    health.event_time.status === "ok" ? [] : [item("clock", { name: "event time", ...health.event_time })];
+  return [...engines.map((e) => item("engine", e)), ...health.jobs.map((j) => item("job", j)), ...clock].join(
+    "",
+  );
 }

@@ -67,6 +67,7 @@ def schema(contract: Contract) -> StructType:
             StructField("raw_partition", IntegerType()),
             StructField("raw_offset", LongType()),
             StructField("append_time", TimestampType()),
+            StructField("clock_ms", LongType()),
         ]
     )
 
@@ -84,6 +85,7 @@ def frame(spark: SparkSession, contract: Contract, observations: list[Observatio
                 o["raw_partition"],
                 o["raw_offset"],
                 utc(o["append_time"]),
+                o.get("clock_ms", o["append_time"]),
             ]
         )
     return spark.createDataFrame(rows, schema(contract))

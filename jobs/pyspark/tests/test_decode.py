@@ -5,11 +5,13 @@ from __future__ import annotations
 import io as bytes_io
 import json
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import fastavro
 import pytest
 from pyspark.sql import SparkSession
+from spark_jobs.certify import oracle
 from spark_jobs.kit.frame import prefix
 from spark_jobs.windows import decode
 from tests import streams
@@ -93,6 +95,22 @@ FAULTS: dict[str, tuple[str, tuple[Any, ...]]] = {
         "time_jump",
         record(0, encoded(time_ms=T), headers=[("clock", str(T - LEAD - 1).encode())]),
     ),
+    "as far ahead as its own clock": (
+        "time_jump",
+        record(0, encoded(time_ms=T + 2 * LEAD + 1), headers=[("clock", str(T + 2 * LEAD + 1).encode())]),
+    ),
+    "year 9999 by a clock of the year 9999": (
+        "time_jump",
+        record(0, encoded(time_ms=decode.TIME_MAX_MS), headers=[("clock", str(decode.TIME_MAX_MS).encode())]),
+    ),
+    "year 10000 by a clock of year 1": (
+        "time_jump",
+        record(0, encoded(time_ms=decode.TIME_MAX_MS + 1), headers=[("clock", str(decode.TIME_MIN_MS).encode())]),
+    ),
+    "last time there is, by a clock of year 1": (
+        "undecodable",
+        record(0, encoded(10, time_ms=2**63 - 1), headers=[("clock", str(decode.TIME_MIN_MS).encode())]),
+    ),
     "ten years ahead, clock unreadable": (
         "time_jump",
         record(0, encoded(time_ms=T + 315_360_000_000), headers=[("clock", b"soon")]),
@@ -127,6 +145,29 @@ def test_every_reason_of_the_schema_is_tested_or_another_jobs() -> None:
     fields = json.loads(WEATHER.schemas["rejects"])["fields"]
     symbols = next(f["type"]["symbols"] for f in fields if f["name"] == "reason")
     assert {reason for reason, _ in FAULTS.values()} | {"out_of_range", "unscorable"} == set(symbols)
+
+
+def test_no_observation_leads_its_clock_and_no_clock_the_brokers(spark: SparkSession) -> None:
+    """Every mixture of times, clocks and append times, against the rule said plainly and against the oracle."""
+    around = [T + shift + by for shift in (0, LEAD, 2 * LEAD, -LEAD, 50 * 365 * 86_400_000) for by in (-1, 0, 1)]
+    times = [0, *around, decode.TIME_MAX_MS]
+    clocks = [None, decode.TIME_MIN_MS, *around, decode.TIME_MAX_MS]
+    mixed = list(product(times, clocks, (T, T + LEAD, T - LEAD)))
+    said: list[list[tuple[str, bytes | None]] | None] = [
+        None if clock is None else [("clock", b"%d" % clock)] for _, clock, _ in mixed
+    ]
+    records = [
+        record(i, encoded(time_ms=time), append_ms=append, headers=said[i]) for i, (time, _, append) in enumerate(mixed)
+    ]
+    observations, rejects = decoded(spark, records)
+    for i, (time, clock, append) in enumerate(mixed):
+        good = time <= min(append + LEAD, append if clock is None else clock) + LEAD
+        assert (i in observations, (i, None) in rejects) == (good, not good), (time, clock, append)
+        assert good or rejects[i, None]["reason"] == "time_jump"
+    read = oracle.reader(WEATHER, dict(SCHEMAS))
+    for i, (_, _, append) in enumerate(mixed):
+        seen = read(oracle.Record(0, i, append, b"a", bytes(records[i][4]), tuple(said[i] or ())))
+        assert (seen is not None) == (i in observations)
 
 
 def test_good_records_of_every_writer_are_observations(spark: SparkSession) -> None:

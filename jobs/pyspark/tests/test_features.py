@@ -88,3 +88,34 @@ def test_avro_long_is_avros() -> None:
 def test_without_last_refuses_a_schema_that_ends_otherwise() -> None:
     with pytest.raises(ValueError, match="processing_time"):
         kafka.without_last(WEATHER.schemas["rejects"], plans.PROCESSING_TIME)
+
+
+def test_a_station_that_leads_by_less_than_it_may_closes_no_window_of_the_others(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Station b is 59 minutes ahead of its clock; what station a sends in the next minutes still counts."""
+    published: list[dict[str, Any]] = []
+    sent: list[dict[str, Any]] = []
+
+    def observation(key: str, time_ms: int, clock_ms: int) -> dict[str, Any]:
+        at = {"raw_partition": 0, "raw_offset": len(sent), "append_time": NOW_MS}
+        reading = {f.name: 1.5 for f in WEATHER.measured}
+        sent.append({WEATHER.key: key, "event_time": time_ms, "clock_ms": clock_ms} | reading | at)
+        return sent[-1]
+
+    for i in range(6):
+        clock_ms = T + i * 60_000
+        batch = [observation("a", clock_ms, clock_ms), observation("b", clock_ms + 59 * 60_000, clock_ms)]
+        arrived = streams.frame(spark, WEATHER, batch).coalesce(1)
+        arrived.write.mode("append").parquet(str(tmp_path / "in"))
+    raw = spark.readStream.schema(streams.schema(WEATHER)).option("maxFilesPerTrigger", 1).parquet(str(tmp_path / "in"))
+
+    def publish(batch: DataFrame, _: int) -> None:
+        published.extend(streams.rows(batch.withColumn("processing_time", F.lit(None)).collect(), WEATHER))
+
+    query = plans.in_stream(raw, WEATHER, 1).writeStream.outputMode("update").foreachBatch(publish)
+    query = query.trigger(availableNow=True).option("checkpointLocation", str(tmp_path / "checkpoint")).start()
+    query.awaitTermination()
+    marks = [p["eventTime"].get("watermark") for p in query.recentProgress if p["numInputRows"] > 0]
+    assert marks[-1] == f"{streams.utc(T + 4 * 60_000 - WEATHER.lateness_ms - 1):%Y-%m-%dT%H:%M:%S}.999Z"
+    assert oracle.differences(streams.by_window(published, WEATHER), oracle.feature_rows(sent, WEATHER)) == []

@@ -19,6 +19,7 @@ from ray_jobs.ledger.conformal import Forecast
 from ray_jobs.ledger.records import LedgerRecords
 from ray_jobs.ledger.verify import LEDGERS
 from ray_jobs.model.confidence import confidence
+from ray_jobs.state import ring
 from ray_jobs.state.changelog import kind_of
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
@@ -28,6 +29,7 @@ from tests.scores import FakeModel
 T0 = 1_480_550_400_000
 T = "temperature_mean"
 NOW = 1_700_000_000_000
+MINUTE, YEAR_2073 = 60_000, 3_250_454_400_000
 FEATURES = Encoder(CONTRACT.schemas["features"], 7)
 PREDICTIONS = Decoder({"8": CONTRACT.schemas["predictions"]}, CONTRACT.schemas["predictions"])
 HISTORY = Decoder({"9": CONTRACT.schemas["history"]}, CONTRACT.schemas["history"])
@@ -93,6 +95,34 @@ def test_score_covers_every_record_in_exactly_one_way() -> None:
     )
     assert rejected[3]["schema_id"] == 99 and rejected[9]["value"] is None
     assert "multiple of the slide" in rejected[6]["detail"]
+
+
+@pytest.mark.parametrize("end", [YEAR_2073, 253_402_300_800_000 - MINUTE, 253_402_300_800_000 + 4 * MINUTE])
+def test_a_row_of_the_future_is_a_reject_and_the_stations_next_rows_live(end: int) -> None:
+    rows = [T0, T0 + MINUTE, end, *(T0 + i * MINUTE for i in range(2, 200))]
+    batch = [incoming(i, feature(t, i, 1.0)) for i, t in enumerate(rows)]
+    subject = scorer()
+    out = subject.score(batch, FakeModel(CONTRACT, "3"), [1, 2, 3, 4])
+    assert (out.rows, out.predicted, out.expired, out.rejected) == (201, 200, 0, 1)
+    (reject,) = (REJECTS(value) for _, value in out.rejects)
+    assert (reject["reason"], reject["offset"], reject["value"]) == ("time_jump", 2, batch[2].value)
+    assert max(p["timestamp"] for p in decode(out)) == T0 + 199 * MINUTE
+    assert subject.states[0]["new-york"].newest == ring.cell_of(T0 + 199 * MINUTE, CONTRACT.cell_ms)
+
+
+def test_a_row_may_lead_its_append_time_as_far_as_an_observation_may() -> None:
+    latest = (NOW - 50) + 2 * CONTRACT.lead_ms + CONTRACT.window_ms
+    last = latest // MINUTE * MINUTE
+    batch = [incoming(0, feature(last, 1, 1.0)), incoming(1, feature(last + MINUTE, 2, 1.0))]
+    out = scorer().score(batch, FakeModel(CONTRACT, "3"), [1, 2, 3, 4])
+    assert (out.predicted, out.rejected) == (1, 1)
+
+
+def test_rows_of_the_first_years_are_rows_as_any_other() -> None:
+    rows = [-62_135_647_200_000, -62_135_596_800_000 + MINUTE, -468_288_000_000, 0, MINUTE, T0]
+    batch = [incoming(i, feature(t, i, 1.0)) for i, t in enumerate(rows)]
+    out = scorer().score(batch, FakeModel(CONTRACT, "3"), [1, 2, 3, 4])
+    assert (out.predicted, out.rejected) == (len(rows), 0)
 
 
 def test_prediction_says_what_it_is_and_where_it_came_from() -> None:

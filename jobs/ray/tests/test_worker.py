@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import Decoder, Encoder
 from ray_jobs.kit.transactions import patiently
@@ -18,6 +18,8 @@ from ray_jobs.stream import worker
 from ray_jobs.stream.worker import Failed, restore
 
 T0 = 1_480_550_400_000
+NOW = 1_700_000_000_000
+YEAR_2073 = 3_250_454_400_000
 SCHEMA = CONTRACT.schemas["history"]
 DECODE = Decoder({"9": SCHEMA}, SCHEMA)
 ENCODE = Encoder(SCHEMA, 9)
@@ -39,6 +41,9 @@ class Record:
 
     def value(self) -> bytes | None:
         return self._value
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_LOG_APPEND_TIME, NOW
 
     def error(self) -> KafkaError | None:
         return self._error
@@ -108,6 +113,15 @@ def test_restore_of_a_seed_and_of_nothing_starts_at_the_beginning() -> None:
     found = run(Replayed([cell(0), end(0), end(1)]), lambda: {0: None, 1: None}, [0, 1])
     assert found[0][0].start(None) is None and sorted(found[0][0].states) == ["boston"]
     assert found[1][0].start(None) is None and found[1][0].states == {}
+
+
+def test_restore_forgets_what_a_row_of_the_future_left() -> None:
+    latest = ring.latest_end(CONTRACT, NOW)
+    records = [cell(0), cell(0, YEAR_2073), cell(0, latest), cell(0, latest + 1), cursor(0, 9), end(0)]
+    restoration, _ = run(Replayed(records), lambda: {0: 9}, [0])[0]
+    state = restoration.states["boston"]
+    assert state.newest == ring.cell_of(latest, CONTRACT.cell_ms)
+    assert {c.window_end for c in state.cells.values()} == {T0, latest}
 
 
 def test_restore_gives_up_with_what_it_saw_last() -> None:

@@ -290,7 +290,7 @@ def whole_from(raw: DataFrame, first: Mapping[int, int], contract: Contract) -> 
     edges = {}
     for row in found:
         record = record_of(row["first"])
-        at_ms = oracle.clock_ms(record)
+        at_ms = oracle.clock_ms(record, contract)
         edges[record.partition] = (record.append_ms if at_ms is None else at_ms) + contract.lead_ms
     return edges
 

@@ -68,7 +68,7 @@ def scan(
 ) -> Scanned:
     """One pass over the records in order of arrival. `chosen` takes a window and the raw partition of its station.
 
-    Late is what lies more than the lateness before the newest time that had arrived or that the source's own clock
+    Late is what lies more than the lateness before the newest time that had come or that the source's own clock
     shows: no later record is promised to count (design: late data).
     """
     read = oracle.reader(contract, schemas)
@@ -87,8 +87,10 @@ def scan(
         time = o["event_time"]
         found.first_ms = time if found.first_ms is None else min(found.first_ms, time)
         found.last_ms = time if found.last_ms is None else max(found.last_ms, time)
-        newest = max(newest, time)
-        if time < max(newest, oracle.clock_ms(record) or newest) - contract.lateness_ms:
+        clock = oracle.clock_ms(record, contract)
+        # What leads its clock has come, but the others are not late for it.
+        newest = max(newest, min(time, record.append_ms if clock is None else clock))
+        if time < max(newest, newest if clock is None else clock) - contract.lateness_ms:
             found.late.add((record.partition, record.offset))
         values = [math.nan if o[name] is None else o[name] for name in names]
         found.series.setdefault(o[contract.key], array("d")).extend((found.records, time, *values))

@@ -62,7 +62,7 @@ def reader(contract: Any, schemas: dict[int, str]) -> Callable[[Record], Observa
         key, time = said.get(contract.key), said.get(contract.event_time)
         if body.read(1) != b"" or not key or record.key != key.encode() or time is None:
             return None
-        at_ms = clock_ms(record)
+        at_ms = clock_ms(record, contract)
         if not time >= YEAR_1_MS or time - (record.append_ms if at_ms is None else at_ms) > contract.lead_ms:
             return None
         values = {f.name: None if said.get(f.name) is None else float(said[f.name]) for f in contract.measured}
@@ -77,13 +77,16 @@ def plain(schema: str) -> str:
     return re.sub(r'"logicalType"\s*:\s*"timestamp-millis"', '"unit":"ms"', schema)
 
 
-def clock_ms(record: Record) -> int | None:
-    """The source's own clock, from the first header of that name; None where it says none."""
+def clock_ms(record: Record, contract: Any) -> int | None:
+    """The source's own clock, from the first header of that name; None where it says none.
+
+    It leads the broker's by what a record may lead its clock, whatever it says.
+    """
     text = next((value for name, value in record.headers if name == "clock"), None)
     if text is None or not re.fullmatch(rb"\s*[+-]?[0-9]{1,18}\s*", text):
         return None
     clock = int(text)
-    return clock if YEAR_1_MS <= clock <= YEAR_9999_MS else None
+    return min(clock, record.append_ms + contract.lead_ms) if YEAR_1_MS <= clock <= YEAR_9999_MS else None
 
 
 def in_range(value: float | None, bounds: tuple[float, float] | None) -> bool:

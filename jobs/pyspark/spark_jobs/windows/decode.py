@@ -20,7 +20,7 @@ from pyspark.sql.types import DataType, LongType, NumericType, StringType, Struc
 from spark_jobs.generated.contract import Contract, Field
 from spark_jobs.kit.frame import PREFIX_BYTES, prefix
 
-# Epoch milliseconds of the years 1 to 9999: what a time or a clock may be, so that no difference of two overflows.
+# Epoch milliseconds of the years 1 to 9999: what a clock may be, so that no sum with one overflows.
 TIME_MIN_MS = -62_135_596_800_000
 TIME_MAX_MS = 253_402_300_799_999
 
@@ -102,12 +102,21 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
         "headers",
         "append_time",
         F.when(framed, F.conv(F.hex(F.substring("value", 2, 4)), 16, 10).try_cast("int")).alias("schema_id"),
-        F.coalesce(F.when(clock.between(TIME_MIN_MS, TIME_MAX_MS), clock), F.unix_millis("append_time")).alias(
-            CLOCK_MS
-        ),
+        believed(clock, contract).alias(CLOCK_MS),
         fenced(fault).alias("fault"),
         *said,
     )
+
+
+def believed(clock: Column, contract: Contract) -> Column:
+    """The clock a record is judged by, epoch ms: its source's, which is behind the broker's where it replays the past.
+
+    None is believed that leads the broker's further than a record may lead its clock: nobody sends what is still to be
+    observed, and a source whose own clock is wrong must not vouch for itself.
+    """
+    append_ms = F.unix_millis("append_time")
+    valid = F.when(clock.between(TIME_MIN_MS, TIME_MAX_MS), clock)
+    return F.least(F.coalesce(valid, append_ms), append_ms + contract.lead_ms)
 
 
 def parse_staged(staged: DataFrame, contract: Contract, source: str) -> DataFrame:
@@ -144,7 +153,7 @@ def judge(parsed: DataFrame, contract: Contract) -> DataFrame:
         .when(~F.coalesce(keyed, F.lit(False)), "missing_key")
         .when(time.isNull(), "missing_time")
         .when(time < TIME_MIN_MS, "undecodable")
-        .when(time - F.col(CLOCK_MS) > contract.lead_ms, "time_jump")
+        .when(time > F.col(CLOCK_MS) + contract.lead_ms, "time_jump")
     )
     return parsed.withColumn("reason", fenced(reason))
 
@@ -309,7 +318,7 @@ def detail(contract: Contract) -> Column:
             reason == "time_jump",
             F.concat(
                 F.lit(f"{contract.event_time} leads its clock by "),
-                (time - F.col(CLOCK_MS)).cast("string"),
+                F.coalesce(F.try_subtract(time, F.col(CLOCK_MS)).cast("string"), F.lit("2^63 and more")),
                 F.lit(f" ms, at most {contract.lead_ms} are allowed"),
             ),
         ),

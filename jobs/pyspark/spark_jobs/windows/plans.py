@@ -34,7 +34,7 @@ def in_stream(
     observations: DataFrame, contract: Contract, plan_epoch: int, publish_from_ms: int | None = None
 ) -> DataFrame:
     """windows.feature_rows on a stream: with watermark and repeats, and without the processing time, which
-    features.stamped adds.
+    features.stamped adds. `observations` as decode.py yields them, with their clocks.
 
     Windows that begin before `publish_from_ms` are held back: a checkpoint begun in mid-stream would publish a part of
     them under a newer epoch than the whole ones that are there.
@@ -42,10 +42,26 @@ def in_stream(
     Late by at most the lateness, against everything read in earlier batches, always counts. The engine's filter of
     repeats drops a time that equals the watermark, so the watermark stays one millisecond below.
     """
-    late = observations.withWatermark(decode.EVENT_TIME, f"{contract.lateness_ms + 1} milliseconds")
+    late = with_watermark(observations, contract.lateness_ms + 1)
     once = windows.first_in_stream(late, contract) if contract.duplicates == "engine" else late
     rows = windows.feature_rows(once, contract, plan_epoch, F.lit(None)).drop(PROCESSING_TIME)
     return rows if publish_from_ms is None else rows.where(F.unix_millis("window_start") >= publish_from_ms)
+
+
+def with_watermark(observations: DataFrame, delay_ms: int) -> DataFrame:
+    """A watermark on the event time that advances no further than the records' clocks.
+
+    A record may lead its clock by `lead_ms`, which is more than the lateness: were the watermark to follow it, one
+    station that is an hour ahead would close every other's windows. Spark lets the watermark follow one column and
+    finds the column it holds for by that column's metadata; so it follows the earlier of time and clock, and holds for
+    the event time.
+    """
+    come = "come"
+    clock = F.timestamp_millis(F.col(decode.CLOCK_MS))
+    marked = observations.withColumn(come, F.least(decode.EVENT_TIME, clock))
+    marked = marked.withWatermark(come, f"{delay_ms} milliseconds")
+    event_time = F.col(decode.EVENT_TIME).alias(decode.EVENT_TIME, metadata=marked.schema[come].metadata)
+    return marked.withColumns({decode.EVENT_TIME: event_time}).drop(come)
 
 
 def needed(observations: DataFrame, contract: Contract, span: Span) -> DataFrame:

@@ -77,6 +77,16 @@ def cell_of(window_end: int, cell_ms: int) -> int:
     return (window_end - 1) // cell_ms
 
 
+def latest_end(contract: Contract, append_ms: int) -> int:
+    """The last window end that a record which the broker took at `append_ms` can speak of, epoch ms, inclusive.
+
+    Its newest observation led its clock by `lead_ms` at most, and that the broker's by as much; the window reaches no
+    further than its length beyond that. A later one is not true, whoever wrote it, and would move a station's ring to
+    where no row follows.
+    """
+    return append_ms + 2 * contract.lead_ms + contract.window_ms
+
+
 def version(plan_epoch: int, revision: int) -> int:
     """One number that orders (plan_epoch, revision); above 0 for every row, so 0 can mean none.
 

@@ -36,6 +36,9 @@ Floats = NDArray[np.float64]
 PartitionState = dict[str, StationState]
 
 
+SAID_LATEST = "the last one that a record of its append time can speak of"
+
+
 class Incoming(NamedTuple):
     """One record of the feature topic. `append_time` is the broker's, epoch ms."""
 
@@ -219,6 +222,9 @@ class Scorer:
         station = row[self.contract.key]
         if not station:
             raise BadRecord("missing_key", f"{self.contract.key} is empty")
+        latest = ring.latest_end(self.contract, incoming.append_time)
+        if row["window_end"] > latest:
+            raise BadRecord("time_jump", f"window_end {row['window_end']} is after {latest}, {SAID_LATEST}")
         row["feature_partition"] = incoming.partition
         row["feature_offset"] = incoming.offset
         stations = self.states.setdefault(incoming.partition, {})

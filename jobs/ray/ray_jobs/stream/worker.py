@@ -27,6 +27,7 @@ from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.kit.transactions import aborts, patiently
 from ray_jobs.ledger.records import LedgerRecords
 from ray_jobs.model.champion import Champion, Scores
+from ray_jobs.state import ring
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
 
@@ -399,7 +400,7 @@ class Worker:
                     raise Failed(f"cannot follow {message.topic()}: {error}")
             elif message.topic() == self._params.history_topic:
                 value = message.value()
-                record = None if value is None else decoded(self._history, message)
+                record = None if value is None else decoded(self._contract, self._history, message)
                 self._table.take(*_place(message), record)
             elif message.value() is not None:
                 try:
@@ -483,8 +484,9 @@ def restore(
                         raise Failed(f'cannot read the history "{topic}": {error}')
                     continue
                 ended.discard(_place(message)[0])
-                if message.value() is not None:
-                    found[_place(message)[0]].take(decoded(decoder, message))
+                record = None if message.value() is None else decoded(contract, decoder, message)
+                if record is not None:
+                    found[_place(message)[0]].take(record)
             disagree = [p for p in ended - done if not found[p].complete(committed[p])]
             if disagree:
                 committed = committed_now()
@@ -494,12 +496,17 @@ def restore(
     return {p: (r, committed[p]) for p, r in found.items()}
 
 
-def decoded(decoder: Decoder, message: Message) -> dict[str, Any]:
-    """A history record. Errors: Failed, since a state with a hole in it must not be served from."""
+def decoded(contract: Contract, decoder: Decoder, message: Message) -> dict[str, Any] | None:
+    """A history record; None for what a row of the future left there, which must not outlive a restart.
+
+    Errors: Failed, since a state with a hole in it must not be served from.
+    """
     try:
-        return decoder(message.value())
+        record = decoder(message.value())
     except BadRecord as bad:
         raise Failed(f"cannot read {message.topic()}/{message.partition()} at {message.offset()}: {bad}") from bad
+    end = record["window_end"]
+    return None if end is not None and end > ring.latest_end(contract, message.timestamp()[1]) else record
 
 
 def now_ms() -> int:
