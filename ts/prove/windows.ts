@@ -1,13 +1,19 @@
 // The proof that every window is right: days of Singapore with every fault added (tests.singapore), first as a catch-up at full
-// speed, then paced, through the real features job and through the backfill; both judged by the oracle. One call is one
-// round in a namespace of its own. Knows no window.
+// speed, then paced, then hours of the next day from a file with repeats, both line ends and rows of the future, through the
+// real features job and through the backfill; both judged by the oracle. One call is one round in a namespace of its own.
+// Knows no window.
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
+import { wallClock } from "../ground/clock.ts";
 import { until } from "../ground/until.ts";
 import { decided, planBackfill } from "../jobs/backfill.ts";
 import { tables } from "../jobs/plan/tables.ts";
+import { feed } from "../source/replay/feed.ts";
+import { fileInput } from "../source/replay/input.ts";
+import { type BadRow, describeBad } from "../source/row.ts";
+import { spanOf, targetOf } from "../source/send/target.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { always, changeDesired } from "../supervise/desired.ts";
@@ -86,12 +92,15 @@ export async function proveWindows(options: WindowsOptions): Promise<WindowsRoun
       deadline_s: DEADLINE_MS / 1000,
       table_path: null,
       rejects_path: null,
+      file_path: join(line.folder, "next-day.csv"),
     };
     const call = <T>(args: object) => python<T>(line, "singapore", { ...common, ...args }, "pyspark");
     await call({ action: "produce", part: [0, CATCH_UP] });
     await submit(line, duplicates);
     await caughtUp(line);
     await call({ action: "produce", part: [CATCH_UP, 1], records_per_s: RECORDS_PER_S });
+    const file = await call<DirtyFile>({ action: "write_file" });
+    await replay(line, common.file_path, file.said);
     const stream = await call<StreamChecked>({ action: "check" });
     log(`stream: ${JSON.stringify(stream.said)}`);
     const table = duplicates === "source" ? await backfill(line, call) : null;
@@ -110,6 +119,31 @@ export async function proveWindows(options: WindowsOptions): Promise<WindowsRoun
   } finally {
     await closeLine(line, { keep: !fine && !signal.aborted });
   }
+}
+
+interface DirtyFile {
+  readonly observations: number;
+  readonly future: number;
+}
+
+/** Sends the file as `millrace replay` does: each observation once, and the rows of the future as they are. */
+async function replay(line: Line, path: string, { observations, future }: DirtyFile): Promise<void> {
+  const { registry, names, contract, kafka, signal, log } = line;
+  const target = await targetOf({ kafka, registry, names, contract, source: "file" });
+  const bad: BadRow[] = [];
+  const { sent } = await feed(fileInput({ path, contract, onBad: (row) => bad.push(row) }), target, {
+    speed: "max",
+    loop: false,
+    span_ms: spanOf(contract),
+    clock: wallClock,
+    signal,
+  });
+  log(`file: ${sent} rows sent, ${future} of them of the future`);
+  if (sent === observations + future && bad.length === 0) return;
+  throw new PipelineError(
+    "job_failed",
+    `Cannot replay "${path}": expected ${observations + future} rows sent and none bad, got ${sent} sent and ${bad.length} bad${bad[0] ? `, ${describeBad(bad[0])}` : ""}`,
+  );
 }
 
 /** The features job under the supervisor; for `engine` the same with the contract that drops repeats. */

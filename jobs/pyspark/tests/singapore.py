@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,17 @@ from spark_jobs.generated.weather_contract import CONTRACT
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 YEARS_10_MS = 315_360_000_000
+YEAR_2073_MS, YEAR_9999_MS = 3_250_454_400_000, 253_402_300_799_999
 # Late by at most this always counts; the contract's lateness is ten minutes.
 LATE_MS = 9 * MINUTE_MS
 # Stations of the group that is late far beyond the lateness: each of their windows holds one record, so a row is right
 # or, where Spark dropped the record, not there.
 BEYOND = "beyond-"
 BEYOND_MS = 3 * 3_600_000
+# Stations of the group whose clock is fast, by less than a record may lead: they count, and close nobody's windows.
+FAST = "fast-"
+FAST_MS = 50 * MINUTE_MS
+FILE_MS = 2 * 3_600_000
 
 
 @dataclass
@@ -53,9 +58,10 @@ class Record:
 class Arguments:
     """What a call is to do, from a JSON file with all keys.
 
-    `action`: `produce` sends the records of `part` (share of all, from and to) and notes where each landed in
-    `sent_path`; `check` waits up to `deadline_s` for the topics to hold what they must; `check_table` judges the Delta
-    tables of a backfill over the same topic.
+    `action`: `write_file` writes the first hours of the day after `days` to `file_path`, for a replay to send last, and
+    says how many rows there are; `produce` sends the records of `part` (share of all, from and to) and notes where each
+    landed in `sent_path`; `check` waits up to `deadline_s` for the topics to hold what they must; `check_table` judges
+    the Delta tables of a backfill over the same topic.
     """
 
     action: str
@@ -74,6 +80,7 @@ class Arguments:
     deadline_s: float
     table_path: str | None
     rejects_path: str | None
+    file_path: str | None = None
 
 
 def records(contract: Contract, sample: Path, days: int, seed: int, schema_id: int) -> list[Record]:
@@ -117,6 +124,7 @@ def records(contract: Contract, sample: Path, days: int, seed: int, schema_id: i
     sent: list[Record] = []
     clock = 0
     beyond: dict[str, int] = {}
+    fast: dict[str, int] = {}
     for _, o in arrivals:
         clock = max(clock, o["event_time"])
         sent.append(record(o, clock))
@@ -141,7 +149,60 @@ def records(contract: Contract, sample: Path, days: int, seed: int, schema_id: i
             if at - beyond.get(station, 0) > 2 * contract.window_ms:
                 beyond[station] = at
                 sent.append(record(o | {contract.key: station, "event_time": at}, clock))
+        elif dice < 0.017:
+            # The source's clock is as wrong as the row.
+            sent.append(record(o | {"event_time": YEAR_2073_MS}, YEAR_2073_MS, reason="time_jump"))
+        elif dice < 0.018:
+            clockless = record(o | {"event_time": YEAR_9999_MS}, clock, reason="time_jump")
+            clockless.headers = [("source", b"another")]
+            sent.append(clockless)
+        elif dice < 0.022:
+            station = f"{FAST}{chance.randrange(4)}"
+            if clock - fast.get(station, 0) > 2 * contract.window_ms:
+                fast[station] = clock
+                sent.append(record(o | {contract.key: station, "event_time": clock + FAST_MS}, clock))
     return sent
+
+
+def file_rows(contract: Contract, sample: Path, days: int) -> list[oracle.Observation]:
+    """The first hours of the day after the first `days`; none where the sample ends with them."""
+    every = observations(contract, sample, days + 1)
+    start = every[0]["event_time"] // DAY_MS * DAY_MS + days * DAY_MS
+    return [o for o in every if start <= o["event_time"] < start + FILE_MS]
+
+
+def before_future(rows: list[oracle.Observation]) -> set[int]:
+    """After which rows of the file one of the future stands: the last is one."""
+    return {number for number in range(len(rows)) if number % 400 == 200 or number == len(rows) - 1}
+
+
+def write_file(arguments: Arguments, contract: Contract) -> dict[str, Any]:
+    """The rows of `file_rows` as a file that many have added to: both line ends, repeats, and rows of the future.
+
+    -> how many observations are in it, and how many rows of the future.
+    """
+    assert arguments.file_path is not None
+    chance = random.Random(arguments.seed)
+    rows = file_rows(contract, Path(arguments.sample), arguments.days)
+    columns = [f.name for f in contract.measured]
+    lines, future = [",".join([contract.key, contract.event_time, *columns])], 0
+    after = before_future(rows)
+
+    def line(o: oracle.Observation) -> str:
+        at = datetime.fromtimestamp(o["event_time"] / 1000, UTC).isoformat(timespec="milliseconds")
+        return ",".join([o[contract.key], at, *("" if o[c] is None else repr(o[c]) for c in columns)])
+
+    for number, o in enumerate(rows):
+        lines.append(line(o))
+        if chance.random() < 0.02:
+            lines.append(lines[-1])
+        if number in after:
+            future += 1
+            ahead = chance.choice([YEAR_2073_MS, YEAR_9999_MS, o["event_time"] + 3 * DAY_MS]) - future
+            lines.append(line(o | {"event_time": ahead}))
+    text = "".join(one + chance.choice(["\n", "\r\n"]) for one in lines)
+    Path(arguments.file_path).write_text(text, newline="")
+    return {"observations": len(rows), "future": future}
 
 
 def observations(contract: Contract, sample: Path, days: int) -> list[oracle.Observation]:
@@ -213,20 +274,44 @@ def messages(arguments: Arguments, topic: str) -> Any:
 def as_sent(
     all_records: list[Record], arguments: Arguments, contract: Contract
 ) -> tuple[list[oracle.Observation], dict[Any, Any]]:
-    """(observations with offsets and append times, expected rejects by (partition, offset, field)) of what was sent."""
+    """(observations with offsets and append times, expected rejects by (partition, offset, field)) of what was sent,
+    with what a replay has sent of the file.
+
+    Raises ValueError for a record of nobody, or one that the replay should not have sent.
+    """
+    rows = [] if arguments.file_path is None else file_rows(contract, Path(arguments.sample), arguments.days)
+    of_file = {(o[contract.key], o["event_time"]): o for o in rows}
+    newest, future = max((at for _, at in of_file), default=0), len(before_future(rows))
     sent: dict[str, int] = json.loads(Path(arguments.sent_path).read_text())
     consumer = messages(arguments, arguments.raw_topic)
     kept: list[oracle.Observation] = []
     refused: dict[Any, Any] = {}
     seen = 0
-    while seen < len(sent):
-        for message in consumer.consume(5_000, 30):
-            seen += 1
+    while seen < len(sent) or of_file or future > 0:
+        found = consumer.consume(5_000, 30)
+        if not found:
+            raise ValueError(f"{len(sent) - seen} records and {len(of_file)} rows of the file are not in the topic")
+        for message in found:
             partition, offset = message.partition(), message.offset()
+            at = {"raw_partition": partition, "raw_offset": offset, "append_time": message.timestamp()[1]}
+            if f"{partition}-{offset}" not in sent:
+                value, headers = message.value(), list(message.headers() or [])
+                row = decoded(contract.schemas["observation"], value)
+                if row[contract.event_time] > newest:
+                    replayed = Record(message.key(), value, headers, None, {None: "time_jump"})
+                    refused[partition, offset, None] = ("time_jump", replayed)
+                    future -= 1
+                elif (o := of_file.pop((row[contract.key], row[contract.event_time]), None)) is None:
+                    raise ValueError(
+                        f"{row[contract.key]} at {row[contract.event_time]} is no row of the file, or twice"
+                    )
+                else:
+                    kept.append(o | at)
+                continue
+            seen += 1
             one = all_records[sent[f"{partition}-{offset}"]]
             refused |= {(partition, offset, name): (reason, one) for name, reason in one.rejects.items()}
             if one.observation is not None:
-                at = {"raw_partition": partition, "raw_offset": offset, "append_time": message.timestamp()[1]}
                 kept.append(one.observation | at)
     consumer.close()
     return kept, refused
@@ -354,6 +439,9 @@ def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text())
     arguments = Arguments(**given)
     contract = replace(CONTRACT, duplicates=arguments.duplicates)
+    if arguments.action == "write_file":
+        print(json.dumps(write_file(arguments, contract)))
+        return
     made = records(contract, Path(arguments.sample), arguments.days, arguments.seed, arguments.raw_schema_id)
     if arguments.action == "produce":
         print(json.dumps(produce(made, arguments)))
