@@ -67,6 +67,8 @@ beforeAll(async () => {
     predicted(id, { revision: 2, model_version: "newest" }),
     predicted(id, { revision: 1 }),
   ]);
+  // What a row of the future left there before it was a reject: its station would be the newest for good.
+  written.push(predicted(stations[0]!, { timestamp: Date.UTC(2073, 0, 1), model_version: "future" }));
   await sendOnce(kafka, `${settings.namespace}-a`, written);
   await sendOnce(kafka, `${settings.namespace}-b`, [
     {
@@ -118,6 +120,16 @@ it("is ready once it has read what was there, and serves the newest version of e
     version: { revision: 2 },
     provenance: { prediction_topic: names.topics.predictions.topic },
   });
+});
+
+it("leaves out a forecast of the future: its station is served, and the others are not stale for it", async () => {
+  const { stations: all } = JSON.parse((await get("/stations")).text) as {
+    stations: { stale: boolean; forecast: { model_version: string } }[];
+  };
+  expect(all.filter(({ stale }) => stale)).toEqual([]);
+  expect((await get("/metrics")).text).toContain(
+    `millrace_feed_records_total{topic="${names.topics.predictions.topic}",outcome="ahead"} 1`,
+  );
 });
 
 it("counts a record whose schema nobody knows and goes on", async () => {
