@@ -1,6 +1,9 @@
 // The little that a proof needs of HDFS' own REST API, to look at a table from outside. Jobs and readers do not use it.
 
 import type { Settings } from "../engines/settings.ts";
+import { httpOf, json } from "../ground/http.ts";
+
+const http = httpOf("store_unreachable");
 
 type Of = Pick<Settings, "host" | "ports">;
 
@@ -8,14 +11,13 @@ async function call<T>(
   { host, ports }: Of,
   path: string,
   operation: string,
-  method: string,
+  method: "GET" | "DELETE",
 ): Promise<T | null> {
   const { pathname } = new URL(path.replace(/^hdfs:/, "http:"));
   const url = `http://${host}:${ports.hdfsUi}/webhdfs/v1${pathname}?op=${operation}`;
-  const answer = await fetch(url, { method });
-  if (answer.status === 404) return null;
-  if (!answer.ok) throw new Error(`${method} ${url}: HTTP ${answer.status} ${await answer.text()}`);
-  return (await answer.json()) as T;
+  const action = "look at a table on HDFS";
+  const reply = await http({ action, method, url });
+  return reply.status === 404 ? null : json<T>(reply, "job_failed", action, url);
 }
 
 /** Names in a folder; none without it. */
