@@ -41,6 +41,9 @@ describe("imports", () => {
     expect(
       crossings([{ path: "ts/contract/a.ts", text: 'import { x } from "../kafka/b.ts";' }]),
     ).toHaveLength(1);
+    expect(
+      crossings([{ path: "ts/source/send/a.ts", text: 'import { x } from "../replay/b.ts";' }]),
+    ).toHaveLength(1);
     expect(crossings([{ path: "ts/serve/a.ts", text: 'import { Kafka } from "kafkajs";' }])).toHaveLength(1);
   });
   it("the tree crosses no wall", () => expect(crossings(typescript)).toEqual([]));

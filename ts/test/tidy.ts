@@ -35,6 +35,13 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** Rooms of a folder, and those of the same folder each may import from; what lies beside the rooms is for all of them. */
+export const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  "source/send": [],
+  "source/formats": [],
+  "source/replay": ["source/send", "source/formats"],
+};
+
 /** Foreign libraries and the one folder that knows each. */
 export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   canonicalize: ["ground"],
@@ -65,6 +72,7 @@ export function importsOf(text: string): string[] {
 }
 
 const room = (path: string) => path.split("/")[1]!;
+const roomOf = (path: string) => path.split("/").slice(1, 3).join("/");
 
 function resolve(path: string, target: string): string {
   const parts = path.split("/").slice(0, -1);
@@ -89,6 +97,9 @@ export function crossings(sources: readonly Source[]): string[] {
         if (!allowed) found.push(`${path}: no row in the import table for ts/${from}`);
         else if (to !== from && !allowed.includes(to))
           found.push(`${path} imports ${target}: ts/${from} may not know ts/${to}`);
+        const [inner, beside] = [roomOf(path), roomOf(resolve(path, target))];
+        if (inner in ROOMS && beside in ROOMS && inner !== beside && !ROOMS[inner]!.includes(beside))
+          found.push(`${path} imports ${target}: ts/${inner} may not know ts/${beside}`);
       } else {
         const library = target.startsWith("@")
           ? target.split("/").slice(0, 2).join("/")

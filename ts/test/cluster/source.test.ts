@@ -185,6 +185,8 @@ describe("millrace replay", () => {
     const { pipeline, contract } = pipelineOf(old.pipeline);
     const names = namesOf(pipeline, old.namespace);
     const { kafka, registry } = ground;
+    const oldSettings = join(folder, "before.json");
+    writeFileSync(oldSettings, JSON.stringify(old));
     const topics = TOPICS.map((what) => names.topics[what]);
     try {
       await kafka.admin.ensure(topics);
@@ -204,14 +206,14 @@ describe("millrace replay", () => {
       await producer.close();
 
       const path = join(ground.settings.root, "schemas", "golden", "weather", "observations.csv");
-      const unapplied = await replay(path, "replay", "--namespace", old.namespace, "--speed", "max");
+      const unapplied = await replay(path, "replay", "--settings", oldSettings, "--speed", "max");
       expect(unapplied.exitCode).toBe(2);
       expect(String(unapplied.stderr)).toContain("millrace apply");
       const report = await apply({ settings: old, kafka, registry });
       expect(report.subjects.find(({ subject }) => subject === names.topics.cursors.subject)).toMatchObject({
         change: "evolved",
       });
-      const done = await replay(path, "replay", "--namespace", old.namespace, "--speed", "max");
+      const done = await replay(path, "replay", "--settings", oldSettings, "--speed", "max");
       expect(done.exitCode, String(done.stderr)).toBe(0);
       expect(JSON.parse(String(done.stdout))).toMatchObject({ resumed_at: 6, sent: 20, position: 26 });
     } finally {
