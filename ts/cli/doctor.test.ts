@@ -122,4 +122,14 @@ describe("examine()", () => {
     const noisy = machine({}, { [command]: `${line}\n${OUTPUT[command]}` });
     expect(await examine(settings, noisy)).toEqual(await examine(settings, machine()));
   });
+
+  it("names a folder that an engine would misread, and its characters", async () => {
+    const at = async (home: string, of = root) =>
+      (await examine({ ...settings, root: of, home }, machine(), { beforeSetup: true })).find(
+        ({ name }) => name === "folders",
+      );
+    expect(await at("/ho me #1/zoë")).toMatchObject({ state: "ok" });
+    expect(await at("/a:b")).toMatchObject({ state: "missing", found: '":" in "/a:b"' });
+    expect(await at("/a", "/it's")).toMatchObject({ state: "missing", found: `"'" in "/it's"` });
+  });
 });

@@ -9,6 +9,7 @@ import { Command } from "commander";
 import { execa } from "execa";
 import { PipelineError } from "../contract/errors.ts";
 import { type EngineStatus, portsInUse, status } from "../engines/local/index.ts";
+import { oddCharacters } from "../engines/local/path.ts";
 import { onOurHdfs, type Settings } from "../engines/settings.ts";
 
 export interface Finding {
@@ -137,6 +138,22 @@ async function disk(machine: Machine, settings: Settings): Promise<Finding> {
   return { name: "disk", state: free < DISK_MIN ? "missing" : "warn", found: `${gb(free)} free`, advice };
 }
 
+/** Both folders stand in class paths, URLs, lists and command lines of engines and jobs. */
+function folders({ root, home }: Settings): Finding {
+  const odd = [...new Set([root, home])].flatMap((folder) => {
+    const characters = oddCharacters(folder);
+    return characters.length === 0
+      ? []
+      : [`${characters.map((c) => JSON.stringify(c)).join(" ")} in "${folder}"`];
+  });
+  if (odd.length === 0) return ok("folders", root === home ? root : `${root}, ${home}`);
+  return missing(
+    "folders",
+    odd.join("; "),
+    "move the clone, or its state with MILLRACE_HOME, to a path of letters, digits, blanks and . _ - + @ # ( ) & ~",
+  );
+}
+
 function memory(machine: Machine, running: boolean): Finding {
   const { available, total } = machine.memory();
   const found = `${gb(available)} available of ${gb(total)}`;
@@ -191,6 +208,7 @@ export async function examine(
     await java(machine, settings),
     await maven(machine),
     await openmp(machine),
+    folders(settings),
     await disk(machine, settings),
   ];
   if (beforeSetup) return lasting;

@@ -261,6 +261,13 @@ describe("submissionBody()", () => {
       "/p.json",
     ]);
   });
+  it("names the entrypoint by a URL, whatever its folder is called", () => {
+    const odd = { ...launch, entrypoint: "/pro ject #1/ü.py" };
+    const { appArgs } = submissionBody({ submission: "s", params_path: "/p", launch: odd }, address) as {
+      appArgs: string[];
+    };
+    expect(appArgs.at(-2)).toBe("file:///pro%20ject%20%231/%C3%BC.py");
+  });
   it("has only text as values", () => {
     expect(Object.values(body.sparkProperties).every((value) => typeof value === "string")).toBe(true);
     expect(body.sparkProperties).toMatchObject({ "spark.cores.max": "2", "spark.x": "y" });

@@ -4,6 +4,7 @@
 // submission. Does not know what any job computes.
 
 import { writeFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
 import { PipelineError } from "../contract/errors.ts";
 import { type Exchange, type Http, httpOf, isUncertain, json } from "../ground/http.ts";
 import { change, ONCE, type Pace } from "../ground/repeat.ts";
@@ -382,7 +383,7 @@ export function submissionBody(
       // The name is how a driver is found again, so it is the submission's and not the job's.
       "--name",
       submission,
-      `file://${launch.entrypoint}`,
+      pathToFileURL(launch.entrypoint).href,
       params_path,
     ],
     sparkProperties: {

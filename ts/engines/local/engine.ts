@@ -36,7 +36,7 @@ export interface Engine {
   readonly stop_ms: number;
   /** The address a person or client uses. */
   address(settings: Settings): string;
-  /** Writes configuration, prepares data folders below `dir`, and says what to run. */
+  /** Writes configuration, prepares data folders below `dir`, and says what to run. It runs in `dir`. */
   prepare(settings: Settings, dir: string): Promise<Command>;
   /** Looks once whether the engine does its work, within seconds; `seen` says what it answered, in few words. */
   check(settings: Settings): Promise<Look<string>>;
@@ -46,6 +46,9 @@ export interface Engine {
 
 /** JVM flags of every small server here: one collector thread, no performance file, small stacks. */
 export const SMALL_JVM = ["-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xss512k"] as const;
+
+/** Names of files are UTF-8 whatever the locale: under the C locale a JVM writes question marks for every other letter. */
+export const UTF8 = { LC_ALL: "C.UTF-8" } as const;
 
 /** Fewer malloc arenas: the default of eight a core costs a JVM tens of megabytes it never uses. */
 export const SMALL_MALLOC = { MALLOC_ARENA_MAX: "2" } as const;

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -6,8 +6,11 @@ import { until } from "../../ground/until.ts";
 import { enginesDir, type Settings, settingsOf } from "../settings.ts";
 import { engineNames, status } from "./index.ts";
 import { kafka } from "./kafka.ts";
+import { mlflow } from "./mlflow.ts";
 import { ray, rayFolder } from "./ray.ts";
 import { writeRecord } from "./record.ts";
+import { registry } from "./registry.ts";
+import { sparkMaster, sparkWorker } from "./spark.ts";
 
 describe("the Kafka check", () => {
   it("says in one line that nobody listens, without asking twice", async () => {
@@ -58,6 +61,30 @@ describe("rayFolder()", () => {
       else process.env["TMPDIR"] = temporary;
       rmSync(home, { recursive: true, force: true });
     }
+  });
+});
+
+describe("a home with a blank, a # and a letter outside ASCII", () => {
+  const root = join(import.meta.dirname, "..", "..", "..");
+  const home = mkdtempSync(join(tmpdir(), "ho me #1 ü, "));
+  const settings = settingsOf(root, { home });
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+  it.each([sparkMaster, sparkWorker, registry, mlflow, ray])(
+    "stands in no option, URL or list of $name: whole arguments only",
+    async (engine) => {
+      const dir = join(enginesDir(settings), engine.name);
+      const { args, env } = await engine.prepare(settings, dir);
+      for (const text of [...args, ...Object.values(env)])
+        if (text.includes(home)) expect(text.startsWith(home)).toBe(true);
+      expect(env["SPARK_MASTER_OPTS"] ?? "").not.toContain(home);
+    },
+  );
+
+  it("is where Kafka formats its storage", { timeout: 60_000 }, async () => {
+    const dir = join(enginesDir(settings), "kafka");
+    await kafka.prepare(settings, dir);
+    expect(existsSync(join(dir, "data", "meta.properties"))).toBe(true);
   });
 });
 

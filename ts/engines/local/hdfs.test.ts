@@ -43,6 +43,16 @@ describe("nameNode.prepare()", () => {
     expect(args).toContain("fs.defaultFS=hdfs://127.0.0.1:9820");
   });
 
+  it.each(["ho me", "#1", "zoë"])(
+    "refuses a folder that the DataNode cannot use, by its name: %s",
+    async (name) => {
+      const odd = join(root, name, "engines", nameNode.name);
+      for (const engine of [nameNode, dataNode])
+        await expect(engine.prepare(settings, odd)).rejects.toThrow(`Cannot keep HDFS in "${odd}"`);
+      expect(runs()).toEqual([]);
+    },
+  );
+
   it("begins anew after a format that was cut short", async () => {
     mkdirSync(join(dir, "names.new", "current"), { recursive: true });
     await nameNode.prepare(settings, dir);

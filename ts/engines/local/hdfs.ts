@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../../contract/errors.ts";
 import { enginesDir, type Settings } from "../settings.ts";
-import { answers, type Command, type Engine, SMALL_JVM, SMALL_MALLOC } from "./engine.ts";
+import { answers, type Command, type Engine, SMALL_JVM, SMALL_MALLOC, UTF8 } from "./engine.ts";
+import { fileUrl } from "./path.ts";
 
 const FORMAT_MS = 120_000;
 
@@ -16,6 +17,13 @@ function java({ root }: Settings, dir: string, heap: string): string[] {
   const jars = join(root, "target", "engines", "hdfs");
   if (!existsSync(jars) || !readdirSync(jars).some((name) => name.startsWith("hadoop-client-minicluster-")))
     throw new PipelineError("config_invalid", `Cannot find HDFS in "${jars}": run "make setup"`);
+  // The DataNode makes a URL of its folder and a format of that: a blank is %20, and Hadoop 3.4.1 fails with
+  // UnknownFormatConversionException. Said before anything is started.
+  if (fileUrl(dir).includes("%"))
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot keep HDFS in "${dir}": expected a folder whose URL needs no %, got "${fileUrl(dir)}"; set MILLRACE_HOME to one of plain letters, digits and . _ - + @ ( ) & ~`,
+    );
   const pages = join(dir, "pages");
   for (const name of ["hdfs", "datanode"]) mkdirSync(join(pages, "webapps", name), { recursive: true });
   return [
@@ -52,8 +60,8 @@ async function format(settings: Settings, dir: string, command: readonly string[
   rmSync(fresh, { recursive: true, force: true });
   const done = await execa(
     settings.javaPath,
-    [...command, ...overrule({ "dfs.namenode.name.dir": `file://${fresh}` }), "-format", "-nonInteractive"],
-    { reject: false, all: true, timeout: FORMAT_MS, cwd: dir },
+    [...command, ...overrule({ "dfs.namenode.name.dir": fileUrl(fresh) }), "-format", "-nonInteractive"],
+    { reject: false, all: true, timeout: FORMAT_MS, cwd: dir, env: UTF8 },
   );
   if (done.failed)
     throw new PipelineError("config_invalid", `Cannot format HDFS in "${fresh}"`, {
@@ -106,7 +114,7 @@ export const nameNode: Engine = {
     if (!existsSync(names(dir))) await format(settings, dir, command);
     return {
       command: javaPath,
-      args: [...command, ...overrule({ "dfs.namenode.name.dir": `file://${names(dir)}` })],
+      args: [...command, ...overrule({ "dfs.namenode.name.dir": fileUrl(names(dir)) })],
       env: SMALL_MALLOC,
     };
   },
@@ -133,7 +141,7 @@ export const dataNode: Engine = {
         "org.apache.hadoop.hdfs.server.datanode.DataNode",
         ...overrule({
           "fs.defaultFS": hdfsUrl,
-          "dfs.datanode.data.dir": `file://${blocks(dir)}`,
+          "dfs.datanode.data.dir": fileUrl(blocks(dir)),
           "dfs.datanode.hostname": host,
           "dfs.datanode.address": `${host}:${ports.hdfsData}`,
           "dfs.datanode.http.address": `${host}:${ports.hdfsDataUi}`,

@@ -18,7 +18,7 @@ import {
   type Settings,
   settingsOf,
 } from "../settings.ts";
-import type { Engine, EngineName } from "./engine.ts";
+import { type Engine, type EngineName, UTF8 } from "./engine.ts";
 import { dataNode, nameNode } from "./hdfs.ts";
 import { kafka } from "./kafka.ts";
 import { mlflow } from "./mlflow.ts";
@@ -260,7 +260,7 @@ async function start(settings: Settings, engine: Engine, effects: Effects, all: 
     const command = await engine.prepare(settings, dir);
     const log = join(enginesDir(settings), "logs", `${engine.name}.log`);
     const mark = `${engine.name}-${crypto.randomUUID()}`;
-    const identity = launch({ ...command, cwd: dir, log, mark });
+    const identity = launch({ ...command, env: { ...UTF8, ...command.env }, cwd: dir, log, mark });
     const started: Started = {
       ...identity,
       name: engine.name,

@@ -9,7 +9,10 @@ import type { Look } from "../../ground/until.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
 import type { Settings } from "../settings.ts";
-import { type Engine, SMALL_JVM, SMALL_MALLOC } from "./engine.ts";
+import { type Engine, SMALL_JVM, SMALL_MALLOC, UTF8 } from "./engine.ts";
+import { fileUrl } from "./path.ts";
+
+const DATA = "data";
 
 /** One look: the broker that was started answers, and its controller has let it in. */
 async function check({ kafka }: Settings): Promise<Look<string>> {
@@ -38,7 +41,7 @@ export const kafka: Engine = {
   async prepare({ root, host, ports, javaPath }, dir) {
     const settings = join(root, "infra", "local", "kafka");
     const file = join(dir, "server.properties");
-    const data = join(dir, "data");
+    const data = join(dir, DATA);
     mkdirSync(dir, { recursive: true });
     writeFileSync(
       file,
@@ -47,13 +50,14 @@ export const kafka: Engine = {
         `listeners=PLAINTEXT://${host}:${ports.kafka},CONTROLLER://${host}:${ports.kafkaController}`,
         `advertised.listeners=PLAINTEXT://${host}:${ports.kafka}`,
         `controller.quorum.voters=1@${host}:${ports.kafkaController}`,
-        `log.dirs=${data}`,
+        // Below the folder it runs in: properties are read as Latin-1, and a comma would end a whole path.
+        `log.dirs=${DATA}`,
         "",
       ].join("\n"),
     );
     const java = [
       ...SMALL_JVM,
-      `-Dlog4j2.configurationFile=${join(settings, "log4j2.properties")}`,
+      `-Dlog4j2.configurationFile=${fileUrl(join(settings, "log4j2.properties"))}`,
       "-cp",
       join(root, "target", "engines", "kafka", "*"),
     ];
@@ -62,7 +66,7 @@ export const kafka: Engine = {
       const format = await execa(
         javaPath,
         [...java, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "-t", id, "-c", file],
-        { reject: false, all: true, timeout: 60_000 },
+        { reject: false, all: true, timeout: 60_000, cwd: dir, env: UTF8 },
       );
       if (format.failed)
         throw new PipelineError("config_invalid", `Cannot format Kafka's storage in "${data}"`, {

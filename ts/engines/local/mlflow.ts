@@ -4,6 +4,10 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { answers, type Engine, SMALL_MALLOC } from "./engine.ts";
 
+// Both below the folder it runs in: in a URL an @, a # or a % of a whole path would mean something else.
+const STORE = "sqlite:///mlflow.db";
+const ARTIFACTS = "artifacts";
+
 export const mlflow: Engine = {
   name: "mlflow",
   cluster: "mlflow",
@@ -13,9 +17,7 @@ export const mlflow: Engine = {
   stop_ms: 10_000,
   address: ({ mlflowUrl }) => mlflowUrl,
   async prepare({ host, ports, mlflowPythonPath }, dir) {
-    const artifacts = join(dir, "artifacts");
-    mkdirSync(artifacts, { recursive: true });
-    const store = `sqlite:///${join(dir, "mlflow.db")}`;
+    mkdirSync(join(dir, ARTIFACTS), { recursive: true });
     return {
       command: mlflowPythonPath,
       // What `mlflow server` runs, without the 210 MB and five seconds of the command that waits for it. The variables
@@ -35,13 +37,13 @@ export const mlflow: Engine = {
       ],
       env: {
         ...SMALL_MALLOC,
-        MLFLOW_TRACKING_URI: store,
-        MLFLOW_REGISTRY_URI: store,
-        _MLFLOW_SERVER_FILE_STORE: store,
-        _MLFLOW_SERVER_REGISTRY_STORE: store,
+        MLFLOW_TRACKING_URI: STORE,
+        MLFLOW_REGISTRY_URI: STORE,
+        _MLFLOW_SERVER_FILE_STORE: STORE,
+        _MLFLOW_SERVER_REGISTRY_STORE: STORE,
         _MLFLOW_SERVER_ARTIFACT_ROOT: "mlflow-artifacts:/",
         _MLFLOW_SERVER_SERVE_ARTIFACTS: "true",
-        _MLFLOW_SERVER_ARTIFACT_DESTINATION: artifacts,
+        _MLFLOW_SERVER_ARTIFACT_DESTINATION: ARTIFACTS,
         _MLFLOW_SGI_NAME: "uvicorn",
         MLFLOW_SERVER_ENABLE_JOB_EXECUTION: "false",
         MLFLOW_DISABLE_TELEMETRY: "true",

@@ -5,6 +5,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
 import { answers, type Engine, SMALL_JVM, SMALL_MALLOC } from "./engine.ts";
+import { fileUrl } from "./path.ts";
 
 export const registry: Engine = {
   name: "registry",
@@ -28,10 +29,11 @@ export const registry: Engine = {
         "-XX:TieredStopAtLevel=1",
         "-Xms48m",
         "-Xmx160m",
-        `-Dquarkus.config.locations=${join(root, "infra", "local", "registry", "application.properties")}`,
+        `-Dquarkus.config.locations=${fileUrl(join(root, "infra", "local", "registry", "application.properties"))}`,
         `-Dquarkus.http.host=${host}`,
         `-Dquarkus.http.port=${ports.registry}`,
-        `-Dapicurio.datasource.url=jdbc:h2:file:${join(dir, "schemas")}`,
+        // Below the folder it runs in: in a database URL a semicolon would end a whole path.
+        "-Dapicurio.datasource.url=jdbc:h2:file:./schemas",
         "-jar",
         join(folder, jar),
       ],

@@ -37,11 +37,12 @@ function daemon(settings: Settings, heap: string, options: Record<string, string
       SPARK_DAEMON_MEMORY: heap,
       SPARK_DAEMON_JAVA_OPTS: [...SMALL_JVM, "-XX:TieredStopAtLevel=1"].join(" "),
       PYSPARK_PYTHON: settings.pythonPath,
-      LANG: "C.UTF-8",
       ...options,
     },
   };
 }
+
+const RECOVERY = "recovery";
 
 const flags = (values: Record<string, string | number | boolean>) =>
   Object.entries(values)
@@ -63,8 +64,7 @@ export const sparkMaster: Engine = {
   stop_ms: 10_000,
   address: ({ sparkMasterUrl }) => sparkMasterUrl,
   async prepare(settings, dir) {
-    const recovery = join(dir, "recovery");
-    mkdirSync(recovery, { recursive: true });
+    mkdirSync(join(dir, RECOVERY), { recursive: true });
     return daemon(
       settings,
       "192m",
@@ -74,7 +74,8 @@ export const sparkMaster: Engine = {
           "spark.master.rest.port": settings.ports.sparkRest,
           // Without it a restarted master kills the drivers it does not know.
           "spark.deploy.recoveryMode": "FILESYSTEM",
-          "spark.deploy.recoveryDirectory": recovery,
+          // Below the folder it runs in: options stand in one string, where a blank would end a whole path.
+          "spark.deploy.recoveryDirectory": RECOVERY,
           "spark.deploy.retainedApplications": 20,
           "spark.deploy.retainedDrivers": 50,
         }),
@@ -103,7 +104,7 @@ export const sparkMaster: Engine = {
 
 /** Forgets drivers and workers of an earlier run: with no worker left there is nothing to recover, only 60 s to wait for. */
 export function forgetDrivers(dir: string): void {
-  rmSync(join(dir, "recovery"), { recursive: true, force: true });
+  rmSync(join(dir, RECOVERY), { recursive: true, force: true });
 }
 
 export const sparkWorker: Engine = {

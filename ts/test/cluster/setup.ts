@@ -37,7 +37,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const scratch = join(home, "tmp");
   mkdirSync(scratch);
   // Read by every java launcher, the engines', their jobs' and those that single files start.
-  process.env["JDK_JAVA_OPTIONS"] ??= `${SHORT_LIVED} -Djava.io.tmpdir=${scratch}`;
+  process.env["JDK_JAVA_OPTIONS"] ??= `${SHORT_LIVED} "-Djava.io.tmpdir=${scratch}"`;
   const settings = await startEngines(
     { root, home },
     { on: (event) => console.log(`engines: ${event.engine} ${event.state}`) },
