@@ -29,6 +29,7 @@ PARAMS: dict[str, Any] = {
     "history_topic": "weather-history",
     "history_schema_id": 2,
     "partitions": 4,
+    "history_schemas": {},
     "cutover_ms": 1480550400000,
 }
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from ray_jobs.train.compact import HOUR_MS, keep_up
+from ray_jobs.kit.table import keep_up
+from ray_jobs.kit.time import HOUR_MS
 
 
 def written(path: Path, parts: int) -> None:

@@ -14,6 +14,8 @@ from tests.scores import FakeModel
 from tests.topics import PARTITIONS, codecs_of, decoders_of, traffic, usable
 
 T0 = 1_480_550_400_000
+# Years later, as for a replay of the past.
+APPENDED_MS = 1_700_000_000_000
 FOLD = Fold(CONTRACT)
 DECODERS = decoders_of(CONTRACT)
 STATIONS = ("new-york", "boston", "chicago", "miami", "denver")
@@ -25,7 +27,7 @@ def arrivals() -> list[Incoming]:
     out: list[Incoming] = []
     for key, value in traffic(CONTRACT, 1_500, 11, T0):
         partition = STATIONS.index(key) % PARTITIONS
-        out.append(Incoming(partition, ends[partition], 0, key.encode(), value, {}))
+        out.append(Incoming(partition, ends[partition], APPENDED_MS, key.encode(), value, {}))
         ends[partition] += 1
     return out
 

@@ -171,29 +171,6 @@ def test_find_takes_no_proxy_from_the_environment(
     assert registry.find(server.url, "weather") == "3"
 
 
-@pytest.mark.parametrize("carried_out", [True, False])
-def test_set_alias_looks_whether_a_lost_answer_was_carried_out(
-    carried_out: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def post(url: str, body: dict[str, str]) -> http.Reply:
-        asked.append(body["version"])
-        raise http.UnansweredError("lost")
-
-    held = "4" if carried_out else "3"
-    monkeypatch.setattr(http, "post", post)
-    monkeypatch.setattr(
-        http, "get", lambda *_: http.Reply(200, json.dumps({"model_version": {"version": held}}).encode())
-    )
-    if carried_out:
-        registry.set_alias("http://mlflow", "weather", "champion", "4")
-    else:
-        with pytest.raises(JobError, match="Cannot reach MLflow"):
-            registry.set_alias("http://mlflow", "weather", "champion", "4")
-    assert asked == ["4"]
-
-
 @pytest.mark.cluster
 def test_publish_and_fetch_over_a_real_server(addresses: dict[str, Any], tmp_path: Path) -> None:
     if not addresses.get("mlflow"):

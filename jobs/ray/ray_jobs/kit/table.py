@@ -1,8 +1,8 @@
-"""Feature rows out of the Delta table that the backfill wrote, station by station, as the fold wants them.
+"""Feature rows out of the Delta table that the backfill wrote, station by station, as the fold wants them; its upkeep.
 
 Used by train.py and seed.py, in the driver and in Ray tasks alike: each task reads its own stations from one pinned
-table version, so rows never travel through the object store and a task that is run again sees the same rows. Writes
-nothing and folds nothing.
+table version, so rows never travel through the object store and a task that is run again sees the same rows. Changes
+no row and folds nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from numpy.typing import NDArray
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError
+from ray_jobs.kit.time import HOUR_MS
 
 
 def pin(path: str) -> int:
@@ -107,3 +108,29 @@ def _epoch_ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_timestamp(column.type):
         column = pc.cast(column, pa.timestamp("ms", tz=column.type.tz))
     return pc.cast(column, pa.int64())
+
+
+def keep_up(path: str, retention_ms: int) -> tuple[dict[str, float], str]:
+    """Brings small files together and deletes what only versions older than the retention hold.
+
+    Returns counters and one sentence. Retention counts in whole hours, rounded up: never shorter than asked for.
+    Somebody who writes at the same time wins.
+    """
+    try:
+        delta = DeltaTable(path)
+    except TableNotFoundError:
+        return {"files_before": 0.0, "files_after": 0.0, "files_deleted": 0.0}, "no feature table yet"
+    before = len(delta.file_uris())
+    gave_way = False
+    try:
+        delta.optimize.compact()
+    except CommitFailedError:
+        gave_way = True
+    hours = -(-retention_ms // HOUR_MS)
+    deleted = delta.vacuum(retention_hours=hours, dry_run=False, enforce_retention_duration=False)
+    delta.update_incremental()
+    after = len(delta.file_uris())
+    message = f"{before} files, now {after}; {len(deleted)} deleted that only versions older than {hours} h held"
+    if gave_way:
+        message += "; somebody wrote at the same time, compaction comes again next time"
+    return {"files_before": float(before), "files_after": float(after), "files_deleted": float(len(deleted))}, message
