@@ -18,8 +18,10 @@ from typing import Any
 from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.job import JobError
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.judge import card
 from ray_jobs.kit import registry
 from ray_jobs.kit.cluster import Inline
+from ray_jobs.kit.manifest import read_manifest
 from ray_jobs.model import heads as model
 from ray_jobs.train.train import train
 from tests.aliases import set_alias
@@ -48,7 +50,8 @@ def main() -> None:
         make(folder)
     if arguments.get("table"):
         write_sample(Path(arguments["table"]), CONTRACT, FROM, CUT, STATIONS)
-    version = registry.publish(arguments["mlflow"], arguments["model"], folder, {}, {}, "", {})
+    page = card.of_training(read_manifest(folder), {}, arguments["model"])
+    version = registry.publish(arguments["mlflow"], arguments["model"], folder, {}, {}, page, {})
     set_alias(arguments["mlflow"], arguments["model"], registry.CHAMPION, version)
     print(json.dumps({"model": arguments["model"], "version": version}))
 
