@@ -97,15 +97,15 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
           : `Cannot finish job "${name}": expected it to end within ${deadline_ms / 1000} s, it was stopped`,
       );
     }
+    const end_ms = performance.now() + LAST_REPORT_MS;
+    while (!hasEnded(last) && performance.now() < end_ms) await pause(100, signal);
     if (record.done !== hash)
-      throw await failure(name, record, () =>
+      throw await failure(name, record, last, () =>
         runner.logs(
           { id: record.last?.id ?? "", submission: record.last?.submission ?? "", params_path: "" },
           { tail: 30 },
         ),
       );
-    const end_ms = performance.now() + LAST_REPORT_MS;
-    while (!hasEnded(last) && performance.now() < end_ms) await pause(100, signal);
     return {
       submission: record.last?.submission ?? "",
       counters: (last as Report | null)?.counters ?? {},
@@ -200,18 +200,25 @@ async function untilDone(
   return null;
 }
 
+/** The error the job itself had, by its own last report or what the supervisor kept of it; else what its engine says. */
 async function failure(
   name: string,
-  { last, status }: JobRecord,
+  { last: ending, status }: JobRecord,
+  last: Report | null,
   log: () => Promise<string>,
 ): Promise<PipelineError> {
-  const code = last?.error_code ?? null;
-  if (last && code !== null && isErrorCode(code))
-    return new PipelineError(code, last.reason.replace(` (${code})`, ""), { context: { job: name } });
+  const own = last?.state === "failed" ? last : null;
+  const code = own?.error_code ?? ending?.error_code ?? null;
+  const known = code !== null && isErrorCode(code) ? code : null;
+  if (own?.message) return new PipelineError(known ?? "job_failed", own.message, { context: { job: name } });
+  if (ending && known !== null)
+    return new PipelineError(known, ending.reason.replace(` (${known})`, ""), {
+      context: { job: name },
+    });
   const tail = await log().catch(() => "");
   return new PipelineError(
     "job_failed",
-    `Cannot finish job "${name}": expected success, got ${last?.reason ?? (status ? said(status) : "nothing")}`,
+    `Cannot finish job "${name}": expected success, got ${ending?.reason ?? (status ? said(status) : "nothing")}`,
     {
       ...(tail === "" ? {} : { cause: new Error(`its log ends with\n${tail}`) }),
       context: { job: name },
