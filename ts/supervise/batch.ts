@@ -37,8 +37,8 @@ export interface Finished {
 }
 
 const CLOCKS_APART_MS = 600_000;
-/** How long the last report may be behind the engine's word that the job has ended. */
-const LAST_REPORT_MS = 5_000;
+/** How long the last report may be behind the engine's word that the job has ended: the follower of a busy machine takes its time. */
+const LAST_REPORT_MS = 30_000;
 const LOOK_MS = 250;
 /** An engine silent for this long is gone: longer than it takes to start one. */
 const SILENT_MS = 120_000;
