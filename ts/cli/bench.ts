@@ -13,7 +13,7 @@ import { lineIn } from "../bench/line.ts";
 import { type BenchPrediction, live } from "../bench/live.ts";
 import { GB, Memory } from "../bench/memory.ts";
 import { PipelineError } from "../contract/index.ts";
-import { freePorts } from "../engines/local/index.ts";
+import { freePorts } from "../topology/local/index.ts";
 import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from "../engines/settings.ts";
 import { decided } from "../jobs/backfill.ts";
 import { stopEverything } from "../supervise/stop.ts";

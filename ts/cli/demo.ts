@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { Listr, type ListrTask } from "listr2";
 import { PipelineError } from "../contract/index.ts";
-import { status } from "../engines/local/index.ts";
+import { status } from "../topology/local/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { httpOf } from "../ground/http.ts";

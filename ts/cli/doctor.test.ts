@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freePorts } from "../engines/local/index.ts";
+import { freePorts } from "../topology/local/index.ts";
 import { type Settings, settingsOf } from "../engines/settings.ts";
 import { examine, type Finding, type Machine, report } from "./doctor.ts";
 

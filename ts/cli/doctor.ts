@@ -8,8 +8,8 @@ import { stripVTControlCharacters } from "node:util";
 import { Command } from "commander";
 import { execa } from "execa";
 import { PipelineError } from "../contract/errors.ts";
-import { type EngineStatus, portsInUse, status } from "../engines/local/index.ts";
-import { oddCharacters } from "../engines/local/path.ts";
+import { type EngineStatus, portsInUse, status } from "../topology/local/index.ts";
+import { oddCharacters } from "../topology/local/path.ts";
 import { onOurHdfs, type Settings } from "../engines/settings.ts";
 
 export interface Finding {

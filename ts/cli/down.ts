@@ -2,7 +2,7 @@
 // Nothing else on the machine is touched.
 
 import { Command } from "commander";
-import { down } from "../engines/local/index.ts";
+import { down } from "../topology/local/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { stopEverything } from "../supervise/stop.ts";
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { PipelineError } from "../contract/index.ts";
-import { down, startEngines } from "../engines/local/index.ts";
+import { down, startEngines } from "../topology/local/index.ts";
 import { OPTIONAL, type Optional, onOurHdfs, type Settings } from "../engines/settings.ts";
 import { type ArchiveRound, archiveWrong, proveArchive } from "../prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../prove/certificate.ts";

@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import { PipelineError } from "../contract/errors.ts";
-import { type EngineStatus, saidOf, status, UNREACHABLE } from "../engines/local/index.ts";
+import { type EngineStatus, saidOf, status, UNREACHABLE } from "../topology/local/index.ts";
 import { OPTIONAL, type Settings } from "../engines/settings.ts";
 
 export function statusCommand(settingsOf: (command: Command) => Settings): Command {

@@ -8,7 +8,7 @@ import {
   type EngineStatus,
   engineNames,
   up,
-} from "../engines/local/index.ts";
+} from "../topology/local/index.ts";
 import { OPTIONAL, type Optional, type Settings } from "../engines/settings.ts";
 import { interruptible } from "./interrupt.ts";
 
@@ -41,7 +41,7 @@ interface Line extends PromiseWithResolvers<void> {
 
 /**
  * Starts the engines with one line each on the terminal, or silently. Ctrl-C meanwhile stops what was started.
- * Errors: as `up` in ts/engines/local.
+ * Errors: as `up` in ts/topology/local.
  */
 export async function startShown(
   settings: Settings,

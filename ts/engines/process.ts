@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { alive, type Identity } from "../ground/identity.ts";
 import { until } from "../ground/until.ts";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
-import { end, launch, members } from "./local/process.ts";
+import { end, launch, members } from "../ground/process.ts";
 import { wrongEngine } from "./spark.ts";
 
 export interface ProcessPlace {

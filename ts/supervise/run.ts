@@ -4,7 +4,7 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { launch } from "../engines/local/process.ts";
+import { launch } from "../ground/process.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
 import type { Identity } from "../ground/identity.ts";

@@ -42,6 +42,9 @@ describe("imports", () => {
       crossings([{ path: "ts/contract/a.ts", text: 'import { x } from "../kafka/b.ts";' }]),
     ).toHaveLength(1);
     expect(
+      crossings([{ path: "ts/topology/a.ts", text: 'import { x } from "./local/b.ts";' }]),
+    ).toHaveLength(1);
+    expect(
       crossings([{ path: "ts/source/send/a.ts", text: 'import { x } from "../replay/b.ts";' }]),
     ).toHaveLength(1);
     expect(crossings([{ path: "ts/serve/a.ts", text: 'import { Kafka } from "kafkajs";' }])).toHaveLength(1);

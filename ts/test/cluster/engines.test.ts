@@ -16,9 +16,9 @@ import {
   startedSettings,
   status,
   up,
-} from "../../engines/local/index.ts";
-import { members } from "../../engines/local/process.ts";
-import { readRecord } from "../../engines/local/record.ts";
+} from "../../topology/local/index.ts";
+import { members } from "../../ground/process.ts";
+import { readRecord } from "../../topology/local/record.ts";
 import type { Settings } from "../../engines/settings.ts";
 import { alive } from "../../ground/identity.ts";
 

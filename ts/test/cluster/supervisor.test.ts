@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import type { EngineKind } from "../../engines/job.ts";
-import { members } from "../../engines/local/process.ts";
+import { members } from "../../ground/process.ts";
 import { runnersOf } from "../../engines/runners.ts";
 import type { Settings } from "../../engines/settings.ts";
 import { until } from "../../ground/until.ts";

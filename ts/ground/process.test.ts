@@ -2,11 +2,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { alive, identify } from "../../ground/identity.ts";
-import { until } from "../../ground/until.ts";
+import { alive, identify } from "./identity.ts";
+import { until } from "./until.ts";
 import { end, launch, members } from "./process.ts";
 
-const python = join(import.meta.dirname, "..", "..", "..", ".venv", "bin", "python");
+const python = join(import.meta.dirname, "..", "..", ".venv", "bin", "python");
 const folder = mkdtempSync(join(tmpdir(), "process-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

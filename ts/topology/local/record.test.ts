@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { expect, it } from "vitest";
 import { until } from "../../ground/until.ts";
-import { settingsOf } from "../settings.ts";
+import { settingsOf } from "../../engines/settings.ts";
 import { startedSettings, writeSettings } from "./record.ts";
 
 const home = () => mkdtempSync(join(tmpdir(), "millrace-record-"));

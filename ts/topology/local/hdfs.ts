@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs"
 import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../../contract/errors.ts";
-import { enginesDir, type Settings } from "../settings.ts";
+import { enginesDir, type Settings } from "../../engines/settings.ts";
 import { answers, type Command, type Engine, SMALL_JVM, SMALL_MALLOC, UTF8 } from "./engine.ts";
 import { fileUrl } from "./path.ts";
 

@@ -4,9 +4,9 @@
 import { spawn } from "node:child_process";
 import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { PipelineError } from "../../contract/errors.ts";
-import { alive, type Identity, livingProcesses, readProcess } from "../../ground/identity.ts";
-import { until } from "../../ground/until.ts";
+import { PipelineError } from "../contract/errors.ts";
+import { alive, type Identity, livingProcesses, readProcess } from "./identity.ts";
+import { until } from "./until.ts";
 
 function command(pid: number): string {
   try {

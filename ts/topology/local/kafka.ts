@@ -8,7 +8,7 @@ import { explain, PipelineError } from "../../contract/errors.ts";
 import type { Look } from "../../ground/until.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../../engines/settings.ts";
 import { type Engine, SMALL_JVM, SMALL_MALLOC, UTF8 } from "./engine.ts";
 import { fileUrl } from "./path.ts";
 

@@ -4,7 +4,7 @@
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
-import type { Settings } from "../settings.ts";
+import type { Settings } from "../../engines/settings.ts";
 import { answers, type Command, type Engine, SMALL_JVM, SMALL_MALLOC } from "./engine.ts";
 
 /** Cores and memory the worker offers. Bookkeeping: more than the machine has; each job is capped by its own settings. */

@@ -7,7 +7,7 @@ import { PipelineError } from "../../contract/errors.ts";
 import type { Identity } from "../../ground/identity.ts";
 import { readJson, writeJson } from "../../ground/json.ts";
 import { holderOf, lockWithin } from "../../ground/lock.ts";
-import { enginesDir, type Port, type Settings } from "../settings.ts";
+import { enginesDir, type Port, type Settings } from "../../engines/settings.ts";
 import type { EngineName } from "./engine.ts";
 
 /** One started engine. */

@@ -17,13 +17,13 @@ import {
   PORT_SETTING,
   type Settings,
   settingsOf,
-} from "../settings.ts";
+} from "../../engines/settings.ts";
 import { type Engine, type EngineName, UTF8 } from "./engine.ts";
 import { dataNode, nameNode } from "./hdfs.ts";
 import { kafka } from "./kafka.ts";
 import { mlflow } from "./mlflow.ts";
 import { free, freePorts, holder } from "./port.ts";
-import { end, launch, members } from "./process.ts";
+import { end, launch, members } from "../../ground/process.ts";
 import { ray } from "./ray.ts";
 import { dropRecord, locked, readRecord, type Started, writeRecord, writeSettings } from "./record.ts";
 import { registry } from "./registry.ts";

@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { PORTS, type Port, type Ports } from "../settings.ts";
+import { PORTS, type Port, type Ports } from "../../engines/settings.ts";
 
 /** True if nobody listens on the port, on this address or on all of them. */
 export function free(port: number, host = "127.0.0.1"): Promise<boolean> {

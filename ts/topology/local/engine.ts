@@ -5,7 +5,7 @@ import { PipelineError } from "../../contract/errors.ts";
 import { httpOf, type Reply } from "../../ground/http.ts";
 import { ONCE } from "../../ground/repeat.ts";
 import type { Look } from "../../ground/until.ts";
-import type { Cluster, Port, Settings } from "../settings.ts";
+import type { Cluster, Port, Settings } from "../../engines/settings.ts";
 
 export type EngineName =
   | "kafka"

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { until } from "../../ground/until.ts";
-import { enginesDir, type Settings, settingsOf } from "../settings.ts";
+import { enginesDir, type Settings, settingsOf } from "../../engines/settings.ts";
 import { engineNames, status } from "./index.ts";
 import { kafka } from "./kafka.ts";
 import { mlflow } from "./mlflow.ts";
