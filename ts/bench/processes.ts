@@ -1,7 +1,6 @@
-// What a set of processes costs: memory as PSS and CPU time, read from /proc for given roots and all their children.
-// Serves the bench only. Linux only; a process that ends while it is read counts as nothing.
+// What a set of processes costs: memory and CPU time of given roots and all their children.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { commandOf, environmentOf, familyOf, livingProcesses, memoryOf } from "../ground/proc.ts";
 
 export interface ProcessCost {
   readonly pid: number;
@@ -12,81 +11,22 @@ export interface ProcessCost {
   readonly cpu_ms: number;
 }
 
-/** Kernel ticks a second, as /proc counts CPU time; 100 on every Linux Node runs on (proc(5), sysconf _SC_CLK_TCK). */
-const TICKS_PER_S = 100;
-
-interface Stat {
-  readonly pid: number;
-  readonly ppid: number;
-  readonly ticks: number;
-}
-
-/** One line of /proc/PID/stat. The name in brackets may itself hold spaces and brackets: split after the last one. */
-export function parseStat(line: string): Stat {
-  const end = line.lastIndexOf(")");
-  const rest = line.slice(end + 2).split(" ");
-  return {
-    pid: Number(line.slice(0, line.indexOf(" "))),
-    ppid: Number(rest[1]),
-    ticks: Number(rest[11]) + Number(rest[12]),
-  };
-}
-
-/** The roots and all below them, given every process of the machine. */
-export function descendants(
-  all: readonly Pick<Stat, "pid" | "ppid">[],
-  roots: readonly number[],
-): Set<number> {
-  const children = Map.groupBy(all, (p) => p.ppid);
-  const alive = new Set(all.map((p) => p.pid));
-  const found = new Set<number>();
-  const queue = roots.filter((pid) => alive.has(pid));
-  while (queue.length > 0) {
-    const pid = queue.pop()!;
-    if (found.has(pid)) continue;
-    found.add(pid);
-    queue.push(...(children.get(pid) ?? []).map((p) => p.pid));
-  }
-  return found;
-}
-
-function attempt<T>(read: () => T): T | null {
-  try {
-    return read();
-  } catch {
-    return null;
-  }
-}
-
 /** Processes that carry a folder in their command line or environment: all that was started for that home. */
 export function belonging(home: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) =>
-      ["cmdline", "environ"].some((file) =>
-        attempt(() => readFileSync(`/proc/${pid}/${file}`, "utf8").includes(home)),
-      ),
-    )
-    .map(Number);
+  return livingProcesses()
+    .map(({ pid }) => pid)
+    .filter((pid) => commandOf(pid).includes(home) || environmentOf(pid).includes(home));
 }
 
 /** Costs of the roots and their children now, largest first. */
 export function costs(roots: readonly number[], except: ReadonlySet<number> = new Set()): ProcessCost[] {
-  const stats = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((pid) => attempt(() => parseStat(readFileSync(`/proc/${pid}/stat`, "utf8"))) ?? []);
-  const wanted = descendants(stats, roots);
-  return stats
+  const rows = livingProcesses();
+  const wanted = familyOf(rows, roots);
+  return rows
     .filter(({ pid }) => wanted.has(pid) && !except.has(pid))
-    .flatMap(({ pid, ticks }) => {
-      const pss = attempt(
-        () => /^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1],
-      );
-      const command = attempt(() =>
-        readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
-      );
-      if (!pss || command === null) return [];
-      return [{ pid, command, pss_bytes: Number(pss) * 1024, cpu_ms: (ticks * 1000) / TICKS_PER_S }];
+    .flatMap(({ pid, cpu_ms }) => {
+      const pss_bytes = memoryOf(pid);
+      return pss_bytes === null ? [] : [{ pid, command: commandOf(pid), pss_bytes, cpu_ms }];
     })
     .sort((a, b) => b.pss_bytes - a.pss_bytes);
 }

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { alive, identify } from "./identity.ts";
-import { until } from "./until.ts";
 import { end, launch, members } from "./process.ts";
+import { until } from "./until.ts";
 
 const python = join(import.meta.dirname, "..", "..", ".venv", "bin", "python");
 const folder = mkdtempSync(join(tmpdir(), "process-"));

@@ -1,28 +1,13 @@
 // Processes that outlive this one: started in a session of their own, recognised later by pid and start time, and ended
-// with everything they started. Reads /proc, so Linux only. Does not know what an engine is.
+// with everything they started. Does not know what an engine is.
 
 import { spawn } from "node:child_process";
-import { appendFileSync, closeSync, mkdirSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { appendFileSync, closeSync, mkdirSync, openSync, renameSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { PipelineError } from "../contract/errors.ts";
-import { alive, type Identity, livingProcesses, readProcess } from "./identity.ts";
+import { alive, type Identity } from "./identity.ts";
+import { commandOf, environmentOf, familyOf, livingProcesses, readProcess } from "./proc.ts";
 import { until } from "./until.ts";
-
-function command(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-  } catch {
-    return "";
-  }
-}
-
-function carries(pid: number, mark: string): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, "utf8").includes(mark);
-  } catch {
-    return false;
-  }
-}
 
 export interface Member extends Identity {
   readonly command: string;
@@ -45,17 +30,15 @@ export function members({ pid: leader, mark, start }: Target): Member[] {
   const rows = livingProcesses();
   // The mark guards the session too: a session id is a pid and is reused only after the whole session has ended,
   // but the leader of a later one could have the same number.
-  const ours = new Set(rows.filter((r) => carries(r.pid, mark)).map((r) => r.pid));
+  const ours = new Set(rows.filter((r) => environmentOf(r.pid).includes(mark)).map((r) => r.pid));
   if (rows.some((r) => r.session === leader && ours.has(r.pid)))
     for (const r of rows) if (r.session === leader) ours.add(r.pid);
   if (rows.some((r) => r.pid === leader && r.start === start)) ours.add(leader);
-  for (let grown = true; grown; ) {
-    const before = ours.size;
-    for (const r of rows) if (ours.has(r.parent)) ours.add(r.pid);
-    grown = ours.size > before;
-  }
-  ours.delete(process.pid);
-  return rows.filter((r) => ours.has(r.pid)).map(({ pid, start }) => ({ pid, start, command: command(pid) }));
+  const all = familyOf(rows, ours);
+  all.delete(process.pid);
+  return rows
+    .filter(({ pid }) => all.has(pid))
+    .map(({ pid, start }) => ({ pid, start, command: commandOf(pid) }));
 }
 
 export interface Launch {

@@ -1,11 +1,11 @@
 // Finds the process behind each part of a running line and ends it the hard way, by its id. Local engines on Linux only:
 // Ray says which process is a driver or an actor, a submission's name in a command line says the rest.
 
-import { readdirSync, readFileSync } from "node:fs";
 import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { httpOf, json } from "../ground/http.ts";
 import { alive, type Identity, identify } from "../ground/identity.ts";
+import { commandOf, livingProcesses } from "../ground/proc.ts";
 import { until } from "../ground/until.ts";
 import type { Names } from "../pipelines/index.ts";
 import { readRecords, supervisorOf } from "../supervise/run.ts";
@@ -17,28 +17,13 @@ export interface Victim {
   readonly processes: readonly Identity[];
 }
 
-interface Running {
-  readonly pid: number;
-  readonly parent: number;
-  readonly command: string;
-}
-
 /** Processes whose command line holds a text. */
-function running(text: string): Running[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const command = readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-        if (!command.includes(text)) return [];
-        const line = readFileSync(`/proc/${name}/stat`, "utf8");
-        const parent = Number(line.slice(line.lastIndexOf(")") + 2).split(" ")[1]);
-        return [{ pid: Number(name), parent, command }];
-      } catch {
-        // Gone between the look and the read.
-        return [];
-      }
-    });
+function running(
+  text: string,
+): { readonly pid: number; readonly parent: number; readonly command: string }[] {
+  return livingProcesses()
+    .map(({ pid, parent }) => ({ pid, parent, command: commandOf(pid) }))
+    .filter(({ command }) => command.includes(text));
 }
 
 const identities = (pids: readonly number[]) => pids.flatMap((pid) => identify(pid) ?? []);

@@ -2,14 +2,15 @@
 // is adopted, and there are never two of one job. The jobs are small real ones; the pipeline's own are in line.test.ts.
 
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import type { EngineKind } from "../../engines/job.ts";
-import { members } from "../../ground/process.ts";
 import { runnersOf } from "../../engines/runners.ts";
 import type { Settings } from "../../engines/settings.ts";
+import { commandOf, livingProcesses } from "../../ground/proc.ts";
+import { members } from "../../ground/process.ts";
 import { until } from "../../ground/until.ts";
 import { changeDesired, type Desired, type DesiredJob } from "../../supervise/desired.ts";
 import { readRecords, startSupervisor, supervisorLog, supervisorOf } from "../../supervise/run.ts";
@@ -67,18 +68,10 @@ const jobs: Record<EngineKind, DesiredJob> = {
 };
 
 /** Processes whose command line holds a text. */
-function pidsWith(text: string): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
-      } catch {
-        return false;
-      }
-    });
-}
+const pidsWith = (text: string): number[] =>
+  livingProcesses()
+    .map(({ pid }) => pid)
+    .filter((pid) => pid !== process.pid && commandOf(pid).includes(text));
 
 const submissionOf = (job: string) => readRecords(settings)[job]?.submission?.submission ?? null;
 
