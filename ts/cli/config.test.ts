@@ -91,7 +91,7 @@ describe("settingsFrom()", () => {
       'MILLRACE_MLFLOW_PORT="20002": expected a port outside 20002 to 20200',
     ],
     [{ MILLRACE_MLFLOW_PORT: "20200" }, "expected a port outside 20002 to 20200"],
-    [{ MILLRACE_RAY_WORKER_MAX_PORT: "20003" }, "at least ten ports"],
+    [{ MILLRACE_RAY_WORKER_MAX_PORT: "20003" }, "at least 10 ports"],
     [{ MILLRACE_NAMESPACE: "A b" }, 'MILLRACE_NAMESPACE="A b": expected lower-case'],
     [{ MILLRACE_ARCHIVE: "archive" }, 'MILLRACE_ARCHIVE="archive": expected an absolute folder'],
     [{ MILLRACE_ARCHIVE: "hdfs" }, "expected an absolute folder, file:, hdfs: or s3a://"],

@@ -4,18 +4,12 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { PipelineError } from "../contract/errors.ts";
-import {
-  type Cluster,
-  isPlace,
-  PORT_SETTING,
-  PORTS,
-  type Port,
-  type Ports,
-  type Settings,
-  settingsOf,
-} from "../engines/settings.ts";
+import { type Cluster, isPlace, type Ports, type Settings, settingsOf } from "../engines/settings.ts";
 import { refuseLiteralSecrets } from "../kafka/access.ts";
 import { NAMESPACE } from "../pipelines/rules.ts";
+import type { Service } from "../topology/entry.ts";
+import { addressesOf, portEntries, portsOf, rangesOf } from "../topology/ports.ts";
+import { SERVICES } from "../topology/services.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -27,50 +21,68 @@ export interface Flags {
   readonly settings?: string | undefined;
 }
 
-/** Variables that take one setting each, beside the ports. */
+/** Variables that take one setting each, beside ports and addresses. */
 const TEXT = {
   MILLRACE_NAMESPACE: "namespace",
   MILLRACE_PIPELINE: "pipeline",
   MILLRACE_JOB_PYTHON: "pythonPath",
   MILLRACE_ARCHIVE: "archive",
-  MILLRACE_SPARK_REST_URL: "sparkRestUrl",
-  MILLRACE_SPARK_UI_URL: "sparkUiUrl",
 } as const satisfies Record<string, keyof Settings>;
-
-/** Variables whose presence means that the cluster exists already and is not started here. */
-const EXTERNAL = {
-  MILLRACE_REGISTRY_URL: ["registry", "registryUrl"],
-  MILLRACE_SPARK_MASTER_URL: ["spark", "sparkMasterUrl"],
-  MILLRACE_RAY_URL: ["ray", "rayUrl"],
-  MILLRACE_MLFLOW_URL: ["mlflow", "mlflowUrl"],
-} as const satisfies Record<string, readonly [Cluster, keyof Settings]>;
 
 function invalid(name: string, value: string, wanted: string): PipelineError {
   return new PipelineError("config_invalid", `Cannot use setting ${name}="${value}": expected ${wanted}`);
 }
 
-/** Reads a set of ports. Errors: `config_invalid` for no port number, and for a port among those of Ray's workers. */
-export function portsFrom(env: Environment): Ports {
-  const ports = { ...PORTS } as Record<Port, number>;
-  for (const [port, name] of Object.entries(PORT_SETTING) as [Port, string][]) {
-    const value = env[name];
+/** Reads a set of ports. Errors: `config_invalid` for no port number, and for a port within a range of others. */
+export function portsFrom(env: Environment, services: readonly Service[] = SERVICES): Ports {
+  const ports: Record<string, number> = { ...portsOf(services) };
+  const entries = portEntries(services);
+  for (const { name, setting } of entries) {
+    const value = env[setting];
     if (value === undefined || value === "") continue;
     const number = Number(value);
     if (!Number.isInteger(number) || number < 1024 || number > 65_535)
-      throw invalid(name, value, "a port from 1024 to 65535");
-    ports[port] = number;
+      throw invalid(setting, value, "a port from 1024 to 65535");
+    ports[name] = number;
   }
-  const { rayWorkerMin: first, rayWorkerMax: last } = ports;
-  if (last - first < 10)
-    throw invalid(PORT_SETTING.rayWorkerMax, String(last), `at least ten ports from ${first} on`);
-  for (const [port, number] of Object.entries(ports) as [Port, number][])
-    if (port !== "rayWorkerMin" && port !== "rayWorkerMax" && number >= first && number <= last)
-      throw invalid(
-        PORT_SETTING[port],
-        String(number),
-        `a port outside ${first} to ${last}, which are Ray's workers' (${PORT_SETTING.rayWorkerMin}, ${PORT_SETTING.rayWorkerMax})`,
-      );
-  return ports;
+  for (const { first, last, count_min, whose } of rangesOf(services)) {
+    const [from, to] = [ports[first.name]!, ports[last.name]!];
+    if (to - from + 1 < count_min)
+      throw invalid(last.setting, String(to), `at least ${count_min} ports from ${from} on`);
+    for (const { name, setting } of entries) {
+      const number = ports[name]!;
+      if (name !== first.name && name !== last.name && number >= from && number <= to)
+        throw invalid(
+          setting,
+          String(number),
+          `a port outside ${from} to ${to}, which are ${whose} (${first.setting}, ${last.setting})`,
+        );
+    }
+  }
+  return ports as Ports;
+}
+
+/**
+ * Addresses that the environment gives, without a slash at their end, and the clusters that therefore exist already.
+ * Errors: `config_invalid` for a cluster of which some are given and others are not.
+ */
+function addressesFrom(
+  env: Environment,
+  services: readonly Service[] = SERVICES,
+): { readonly given: Readonly<Record<string, string>>; readonly external: readonly Cluster[] } {
+  const given: Record<string, string> = {};
+  const external: Cluster[] = [];
+  for (const [cluster, addresses] of Map.groupBy(addressesOf(services), (address) => address.cluster)) {
+    const [first] = addresses;
+    for (const { name, setting } of addresses)
+      if (setting !== undefined && env[setting]) given[name] = env[setting].replace(/\/+$/, "");
+    if (given[first!.name] === undefined) continue;
+    external.push(cluster as Cluster);
+    for (const { name, setting } of addresses)
+      if (setting !== undefined && given[name] === undefined)
+        throw invalid(setting, "", `an address, because ${first!.setting} is set`);
+  }
+  return { given, external };
 }
 
 function json(name: string, path: string): unknown {
@@ -105,21 +117,12 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     refuseLiteralSecrets(settings.kafka.properties);
     return Object.freeze(settings);
   }
-  const text: Partial<
-    Record<(typeof TEXT)[keyof typeof TEXT] | (typeof EXTERNAL)[keyof typeof EXTERNAL][1], string>
-  > = {};
+  const text: Partial<Record<(typeof TEXT)[keyof typeof TEXT], string>> = {};
   for (const [name, key] of Object.entries(TEXT)) if (env[name]) text[key] = env[name];
-  const external: Cluster[] = [];
-  for (const [name, [cluster, key]] of Object.entries(EXTERNAL)) {
-    const value = env[name];
-    if (!value) continue;
-    external.push(cluster);
-    text[key] = value.replace(/\/+$/, "");
-  }
-  if (external.includes("spark"))
-    for (const name of ["MILLRACE_SPARK_REST_URL", "MILLRACE_SPARK_UI_URL"])
-      if (!env[name]) throw invalid(name, "", "an address, because MILLRACE_SPARK_MASTER_URL is set");
-  if (env["MILLRACE_KAFKA_BOOTSTRAP"]) external.push("kafka");
+  const {
+    given: { bootstrap, ...addresses },
+    external,
+  } = addressesFrom(env);
   if (text.archive !== undefined && !isPlace(text.archive))
     throw invalid("MILLRACE_ARCHIVE", text.archive, "an absolute folder, file:, hdfs: or s3a://");
 
@@ -134,6 +137,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
   const properties = propertiesFrom(env["MILLRACE_KAFKA_PROPERTIES"]);
   return settingsOf(root, {
     ...text,
+    ...addresses,
     ...named,
     home: resolve(env["MILLRACE_HOME"] || join(root, ".millrace")),
     namespace,
@@ -141,7 +145,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     ports: portsFrom(env),
     javaPath: env["JAVA_HOME"] ? join(env["JAVA_HOME"], "bin", "java") : "java",
     kafka: {
-      ...(env["MILLRACE_KAFKA_BOOTSTRAP"] ? { bootstrap: env["MILLRACE_KAFKA_BOOTSTRAP"] } : {}),
+      ...(bootstrap === undefined ? {} : { bootstrap }),
       ...(properties === null ? {} : { properties }),
       secrets_path: secrets ? resolve(secrets) : null,
     },

@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { Listr, type ListrTask } from "listr2";
 import { PipelineError } from "../contract/index.ts";
-import { status } from "../topology/local/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { httpOf } from "../ground/http.ts";
@@ -30,6 +29,7 @@ import { type BatchOptions, type Finished, runBatch } from "../supervise/batch.t
 import type { Report } from "../supervise/progress.ts";
 import { settingOf, submitJobs, untilRunning } from "../supervise/submit.ts";
 import { jobRows } from "../supervise/views.ts";
+import { status } from "../topology/local/index.ts";
 import { countersLine } from "./batch.ts";
 import { doctor } from "./doctor.ts";
 import { stopAll } from "./down.ts";

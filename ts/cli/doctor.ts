@@ -8,9 +8,12 @@ import { stripVTControlCharacters } from "node:util";
 import { Command } from "commander";
 import { execa } from "execa";
 import { PipelineError } from "../contract/errors.ts";
+import { onOurHdfs, type Settings } from "../engines/settings.ts";
+import type { Service } from "../topology/entry.ts";
 import { type EngineStatus, portsInUse, status } from "../topology/local/index.ts";
 import { oddCharacters } from "../topology/local/path.ts";
-import { onOurHdfs, type Settings } from "../engines/settings.ts";
+import { moduleFolder } from "../topology/local/prepare.ts";
+import { SERVICES } from "../topology/services.ts";
 
 export interface Finding {
   readonly name: string;
@@ -168,8 +171,11 @@ function installed(machine: Machine, settings: Settings): Finding {
     settings.pythonPath,
     settings.mlflowPythonPath,
     settings.sparkJars,
-    join(settings.root, "target", "engines", "kafka"),
-    join(settings.root, "target", "engines", "registry"),
+    ...SERVICES.flatMap((service: Service) =>
+      service.artifact.from === "maven" && !service.optional
+        ? [moduleFolder(settings.root, service.artifact.module)]
+        : [],
+    ),
   ];
   const lacking = wanted.filter((path) => !machine.exists(path));
   return lacking.length === 0

@@ -2,9 +2,9 @@
 // Nothing else on the machine is touched.
 
 import { Command } from "commander";
-import { down } from "../topology/local/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { stopEverything } from "../supervise/stop.ts";
+import { down } from "../topology/local/index.ts";
 
 export function downCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("down")

@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { PipelineError } from "../contract/index.ts";
-import { down, startEngines } from "../topology/local/index.ts";
 import { OPTIONAL, type Optional, onOurHdfs, type Settings } from "../engines/settings.ts";
 import { type ArchiveRound, archiveWrong, proveArchive } from "../prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../prove/certificate.ts";
@@ -23,6 +22,7 @@ import {
   windowsWrong,
 } from "../prove/summary.ts";
 import { proveWindows, type WindowsRound } from "../prove/windows.ts";
+import { down, startEngines } from "../topology/local/index.ts";
 import { whole } from "./flags.ts";
 import { interruptible } from "./interrupt.ts";
 

@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import { PipelineError } from "../contract/errors.ts";
-import { type EngineStatus, saidOf, status, UNREACHABLE } from "../topology/local/index.ts";
 import { OPTIONAL, type Settings } from "../engines/settings.ts";
+import { type EngineStatus, saidOf, status, UNREACHABLE } from "../topology/local/index.ts";
 
 export function statusCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("status")

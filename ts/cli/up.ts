@@ -2,14 +2,8 @@
 
 import { Command, Option } from "commander";
 import { Listr } from "listr2";
-import {
-  type EngineEvent,
-  type EngineName,
-  type EngineStatus,
-  engineNames,
-  up,
-} from "../topology/local/index.ts";
 import { OPTIONAL, type Optional, type Settings } from "../engines/settings.ts";
+import { type EngineEvent, type EngineStatus, engineNames, up } from "../topology/local/index.ts";
 import { interruptible } from "./interrupt.ts";
 
 export function upCommand(settingsOf: (command: Command) => Settings): Command {
@@ -58,7 +52,7 @@ async function shown(
   asked: readonly Optional[],
   signal: AbortSignal,
 ): Promise<EngineStatus[]> {
-  const lines = new Map<EngineName, Line>(
+  const lines = new Map<string, Line>(
     engineNames(settings, asked).map((name) => [name, { ...Promise.withResolvers<void>(), say: () => {} }]),
   );
   const tasks = new Listr(

@@ -3,6 +3,7 @@
 import { definitions } from "../pipelines/definitions.ts";
 import { type Difference, differences, write } from "./folder.ts";
 import { definition, ENGINES, type Files, LAYOUT, pipelineFiles, sharedFiles } from "./render.ts";
+import { serviceFiles } from "./topology.ts";
 
 /** Folders that hold generated files only. */
 export const FOLDERS: readonly string[] = [
@@ -19,6 +20,7 @@ export function render(root: string): Files {
   return new Map([
     ...sharedFiles(root),
     ...definitions.flatMap((pipeline) => [...pipelineFiles(root, definition(pipeline), LAYOUT)]),
+    ...serviceFiles(root),
   ]);
 }
 

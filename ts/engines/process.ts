@@ -5,9 +5,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { alive, type Identity } from "../ground/identity.ts";
+import { end, launch, members } from "../ground/process.ts";
 import { until } from "../ground/until.ts";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
-import { end, launch, members } from "../ground/process.ts";
 import { wrongEngine } from "./spark.ts";
 
 export interface ProcessPlace {

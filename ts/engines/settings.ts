@@ -1,105 +1,33 @@
 // Where everything is: folders, ports, addresses. One plain, serialisable object, built once at the edge (cli/config.ts,
-// or a test) and passed down. Reads no environment and opens nothing.
+// or a test) and passed down. Ports and addresses are those of the services (ts/topology). Reads no environment and opens nothing.
 
 import { join } from "node:path";
+import type { Service } from "../topology/entry.ts";
+import { filler } from "../topology/fill.ts";
+import {
+  type AddressName,
+  addressesOf,
+  type Cluster,
+  type Port,
+  type Ports,
+  portsOf,
+} from "../topology/ports.ts";
+import { SERVICES } from "../topology/services.ts";
 
-/** Every port an engine opens on a fixed number. Ray opens a few more that the system picks. */
-export interface Ports {
-  readonly kafka: number;
-  readonly kafkaController: number;
-  readonly registry: number;
-  readonly sparkMaster: number;
-  readonly sparkRest: number;
-  readonly sparkUi: number;
-  readonly sparkWorker: number;
-  readonly sparkWorkerUi: number;
-  readonly rayGcs: number;
-  readonly rayDashboard: number;
-  readonly rayDashboardMetrics: number;
-  readonly rayAgent: number;
-  readonly rayClient: number;
-  readonly rayMetrics: number;
-  /** First and last port of Ray's workers, both inclusive. No other port of ours may lie between them. */
-  readonly rayWorkerMin: number;
-  readonly rayWorkerMax: number;
-  readonly mlflow: number;
-  readonly api: number;
-  /** What HDFS clients ask, and the page and metrics of the NameNode. */
-  readonly hdfs: number;
-  readonly hdfsUi: number;
-  /** The DataNode: where bytes flow, its page and metrics, and its own calls. */
-  readonly hdfsData: number;
-  readonly hdfsDataUi: number;
-  readonly hdfsDataIpc: number;
-}
+export {
+  type Cluster,
+  OPTIONAL,
+  type Optional,
+  PORT_SETTING,
+  PORTS,
+  type Port,
+  type Ports,
+} from "../topology/ports.ts";
 
-export type Port = keyof Ports;
-
-export const PORTS: Ports = {
-  kafka: 9092,
-  kafkaController: 9093,
-  registry: 8081,
-  sparkMaster: 7077,
-  sparkRest: 6066,
-  sparkUi: 8080,
-  sparkWorker: 7078,
-  sparkWorkerUi: 8082,
-  rayGcs: 6379,
-  rayDashboard: 8265,
-  rayDashboardMetrics: 8266,
-  rayAgent: 8267,
-  rayClient: 8268,
-  rayMetrics: 9999,
-  rayWorkerMin: 20_002,
-  rayWorkerMax: 20_200,
-  mlflow: 5000,
-  api: 8000,
-  hdfs: 9820,
-  hdfsUi: 9870,
-  hdfsData: 9866,
-  hdfsDataUi: 9864,
-  hdfsDataIpc: 9867,
-};
-
-/** The setting that moves each port; what an error about a port in use names. */
-export const PORT_SETTING: Readonly<Record<Port, string>> = {
-  kafka: "MILLRACE_KAFKA_PORT",
-  kafkaController: "MILLRACE_KAFKA_CONTROLLER_PORT",
-  registry: "MILLRACE_REGISTRY_PORT",
-  sparkMaster: "MILLRACE_SPARK_MASTER_PORT",
-  sparkRest: "MILLRACE_SPARK_REST_PORT",
-  sparkUi: "MILLRACE_SPARK_UI_PORT",
-  sparkWorker: "MILLRACE_SPARK_WORKER_PORT",
-  sparkWorkerUi: "MILLRACE_SPARK_WORKER_UI_PORT",
-  rayGcs: "MILLRACE_RAY_GCS_PORT",
-  rayDashboard: "MILLRACE_RAY_DASHBOARD_PORT",
-  rayDashboardMetrics: "MILLRACE_RAY_DASHBOARD_METRICS_PORT",
-  rayAgent: "MILLRACE_RAY_AGENT_PORT",
-  rayClient: "MILLRACE_RAY_CLIENT_PORT",
-  rayMetrics: "MILLRACE_RAY_METRICS_PORT",
-  rayWorkerMin: "MILLRACE_RAY_WORKER_MIN_PORT",
-  rayWorkerMax: "MILLRACE_RAY_WORKER_MAX_PORT",
-  mlflow: "MILLRACE_MLFLOW_PORT",
-  api: "MILLRACE_API_PORT",
-  hdfs: "MILLRACE_HDFS_PORT",
-  hdfsUi: "MILLRACE_HDFS_UI_PORT",
-  hdfsData: "MILLRACE_HDFS_DATA_PORT",
-  hdfsDataUi: "MILLRACE_HDFS_DATA_UI_PORT",
-  hdfsDataIpc: "MILLRACE_HDFS_DATA_IPC_PORT",
-};
-
-/**
- * What can be replaced by a cluster that already exists, by its address; another HDFS is named by the path of what lies on
- * it. Spark's master and worker go together, and HDFS' NameNode and DataNode.
- */
-export type Cluster = "kafka" | "registry" | "spark" | "ray" | "mlflow" | "hdfs";
-
-/** Clusters that are started only when they are asked for. */
-export const OPTIONAL = ["hdfs"] as const satisfies readonly Cluster[];
-export type Optional = (typeof OPTIONAL)[number];
+type Addresses = Readonly<Record<Exclude<AddressName, "bootstrap">, string>>;
 
 /** What holds for a namespace and all its pipelines. */
-export interface NamespaceSettings {
+export interface NamespaceSettings extends Addresses {
   /** The repository. */
   readonly root: string;
   /** Absolute folder of all state: `engines/` for the engines, `<namespace>/` for the rest. */
@@ -116,15 +44,7 @@ export interface NamespaceSettings {
     readonly properties: Readonly<Record<string, string>>;
     readonly secrets_path: string | null;
   };
-  readonly registryUrl: string;
-  readonly sparkMasterUrl: string;
-  readonly sparkRestUrl: string;
-  readonly sparkUiUrl: string;
-  readonly rayUrl: string;
-  readonly mlflowUrl: string;
   readonly apiUrl: string;
-  /** The HDFS that `up --with hdfs` starts. */
-  readonly hdfsUrl: string;
   /**
    * Where archives are kept: an absolute folder or a URL (file:, hdfs:, s3a:); `hdfs:` without a host is the HDFS above. Null
    * for the namespace's own tables.
@@ -150,9 +70,17 @@ export interface Overrides extends Partial<Omit<Settings, "root" | "ports" | "ka
 }
 
 /** Settings of a repository: the defaults, and what differs. Frozen. */
-export function settingsOf(root: string, { ports, kafka, ...given }: Overrides = {}): Settings {
-  const all: Ports = Object.freeze({ ...PORTS, ...ports });
+export function settingsOf(
+  root: string,
+  { ports, kafka, ...given }: Overrides = {},
+  services: readonly Service[] = SERVICES,
+): Settings {
+  const all = Object.freeze({ ...portsOf(services), ...ports }) as Ports;
   const host = given.host ?? "127.0.0.1";
+  const fill = filler((name, argument) => (name === "host" ? host : all[argument as Port]));
+  const { bootstrap, ...addresses } = Object.fromEntries(
+    addressesOf(services).map(({ name, text }) => [name, fill(text)]),
+  ) as Record<AddressName, string>;
   return Object.freeze({
     root,
     home: join(root, ".millrace"),
@@ -162,19 +90,13 @@ export function settingsOf(root: string, { ports, kafka, ...given }: Overrides =
     ports: all,
     external: [],
     kafka: Object.freeze({
-      bootstrap: `${host}:${all.kafka}`,
+      bootstrap,
       properties: {},
       secrets_path: null,
       ...kafka,
     }),
-    registryUrl: `http://${host}:${all.registry}/apis/ccompat/v7`,
-    sparkMasterUrl: `spark://${host}:${all.sparkMaster}`,
-    sparkRestUrl: `http://${host}:${all.sparkRest}`,
-    sparkUiUrl: `http://${host}:${all.sparkUi}`,
-    rayUrl: `http://${host}:${all.rayDashboard}`,
-    mlflowUrl: `http://${host}:${all.mlflow}`,
+    ...addresses,
     apiUrl: `http://${host}:${all.api}`,
-    hdfsUrl: `hdfs://${host}:${all.hdfs}`,
     archive: null,
     pythonPath: join(root, ".venv", "bin", "python"),
     mlflowPythonPath: join(root, ".venv-mlflow", "bin", "python"),
@@ -182,6 +104,12 @@ export function settingsOf(root: string, { ports, kafka, ...given }: Overrides =
     sparkJars: join(root, "target", "engines", "spark"),
     ...given,
   });
+}
+
+/** An address by the name its service gives it; undefined for one that no service has. */
+export function addressIn(settings: NamespaceSettings, name: string): string | undefined {
+  if (name === "bootstrap") return settings.kafka.bootstrap;
+  return (settings as unknown as Readonly<Record<string, string | undefined>>)[name];
 }
 
 /** What a setting of the archive's place may be. */

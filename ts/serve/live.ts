@@ -2,11 +2,13 @@
 // Built from settings; opens nothing until it is asked. Sits between the CLI and start.ts.
 
 import { Decoder, PipelineError } from "../contract/index.ts";
-import { status } from "../topology/local/index.ts";
-import type { Settings } from "../engines/settings.ts";
+import { OPTIONAL, type Settings } from "../engines/settings.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Contract, namesOf, type Registered } from "../pipelines/index.ts";
+import type { Service } from "../topology/entry.ts";
+import { status } from "../topology/local/index.ts";
+import { SERVICES } from "../topology/services.ts";
 import type { FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
 import type { StaleRule } from "./latest.ts";
@@ -35,22 +37,23 @@ type LiveOptions = Pick<
   | "decode"
 >;
 
-/**
- * Every engine as the local set or the given addresses answer. MLflow is needed to load a model, not to go on with one; HDFS
- * to archive.
- */
+const NEEDED: ReadonlySet<string> = new Set(
+  SERVICES.filter((service: Service) => !service.expendable).map(({ name }) => name),
+);
+
+/** Every engine as the local set or the given addresses answer. */
 export async function enginesOf(settings: Settings): Promise<EngineProbe[]> {
   return (await status(settings)).map(({ name, cluster, address, state, seen, wanted }) => ({
     name,
     address,
-    needed: cluster !== "mlflow" && cluster !== "hdfs",
+    needed: NEEDED.has(name),
     up: state === "up",
     off: !wanted,
     detail: wanted ? (seen === null ? state : `${state}: ${seen}`) : "optional, nobody has started it",
     next:
       state === "unreachable"
         ? `Look at why nothing answers at ${address}`
-        : `Run: millrace up${cluster === "hdfs" ? " --with hdfs" : ""}`,
+        : `Run: millrace up${(OPTIONAL as readonly string[]).includes(cluster) ? ` --with ${cluster}` : ""}`,
   }));
 }
 

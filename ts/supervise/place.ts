@@ -3,8 +3,8 @@
 
 import { connect } from "node:net";
 import { PipelineError } from "../contract/index.ts";
-import { saidOf, status } from "../topology/local/index.ts";
 import { onOurHdfs, type Settings } from "../engines/settings.ts";
+import { saidOf, status } from "../topology/local/index.ts";
 
 const CONNECT_MS = 5_000;
 

@@ -4,13 +4,13 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { launch } from "../ground/process.ts";
 import { runnersOf } from "../engines/runners.ts";
 import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
 import type { Identity } from "../ground/identity.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { holderOf, tryLock } from "../ground/lock.ts";
 import { pause } from "../ground/pause.ts";
+import { launch } from "../ground/process.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";

@@ -8,6 +8,9 @@ import axios from "axios";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { unwell } from "../../cli/status.ts";
 import { PipelineError } from "../../contract/errors.ts";
+import type { Settings } from "../../engines/settings.ts";
+import { alive } from "../../ground/identity.ts";
+import { members } from "../../ground/process.ts";
 import {
   down,
   type EngineEvent,
@@ -17,10 +20,7 @@ import {
   status,
   up,
 } from "../../topology/local/index.ts";
-import { members } from "../../ground/process.ts";
 import { readRecord } from "../../topology/local/record.ts";
-import type { Settings } from "../../engines/settings.ts";
-import { alive } from "../../ground/identity.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const NAMES = ["kafka", "registry", "spark-master", "spark-worker", "ray", "mlflow"] as const;

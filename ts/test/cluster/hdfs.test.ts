@@ -9,11 +9,11 @@ import { join } from "node:path";
 import axios from "axios";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { unwell } from "../../cli/status.ts";
-import { down, type EngineEvent, status, up } from "../../topology/local/index.ts";
-import { readRecord } from "../../topology/local/record.ts";
 import { enginesDir, type Settings } from "../../engines/settings.ts";
 import { tables } from "../../jobs/plan/tables.ts";
 import { requirePlace } from "../../supervise/place.ts";
+import { down, type EngineEvent, status, up } from "../../topology/local/index.ts";
+import { readRecord } from "../../topology/local/record.ts";
 
 const shared = inject("engines");
 // A home of its own, to which the others are clusters that exist: up and down touch HDFS alone.

@@ -5,9 +5,9 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
-import { down, startEngines, startedSettings } from "../../topology/local/index.ts";
 import type { Settings } from "../../engines/settings.ts";
 import { stopEverything } from "../../supervise/stop.ts";
+import { down, startEngines, startedSettings } from "../../topology/local/index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

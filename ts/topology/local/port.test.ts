@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { free, freePorts, holder } from "./port.ts";
+import { free, freePorts } from "./port.ts";
 
 let server: Server | null = null;
 afterEach(async () => {
@@ -28,13 +28,6 @@ describe("free()", () => {
     const ports = await freePorts();
     expect(await free(ports.kafka)).toBe(true);
     expect(await free(ports.kafka)).toBe(true);
-  });
-});
-
-describe("holder()", () => {
-  it("names the process that listens, and nobody for a free port", async () => {
-    expect(holder(await listen("127.0.0.1"))).toMatch(new RegExp(`\\(pid ${process.pid}\\)$`));
-    expect(holder((await freePorts()).kafka)).toBe(null);
   });
 });
 

@@ -4,25 +4,24 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
+import { enginesDir, type Settings } from "../../engines/settings.ts";
 import type { Identity } from "../../ground/identity.ts";
 import { readJson, writeJson } from "../../ground/json.ts";
 import { holderOf, lockWithin } from "../../ground/lock.ts";
-import { enginesDir, type Port, type Settings } from "../../engines/settings.ts";
-import type { EngineName } from "./engine.ts";
 
 /** One started engine. */
 export interface Started extends Identity {
-  readonly name: EngineName;
+  readonly name: string;
   /** In the environment of everything it started. */
   readonly mark: string;
-  readonly ports: Readonly<Partial<Record<Port, number>>>;
+  readonly ports: Readonly<Record<string, number>>;
   readonly log: string;
   readonly started_ms: number;
 }
 
 const file = (settings: Settings, name: string) => join(enginesDir(settings), `${name}.json`);
 
-export function readRecord(settings: Settings, name: EngineName): Started | null {
+export function readRecord(settings: Settings, name: string): Started | null {
   return readJson<Started>(file(settings, name));
 }
 
@@ -30,7 +29,7 @@ export function writeRecord(settings: Settings, record: Started): void {
   writeJson(file(settings, record.name), record);
 }
 
-export function dropRecord(settings: Settings, name: EngineName): void {
+export function dropRecord(settings: Settings, name: string): void {
   rmSync(file(settings, name), { force: true });
 }
 

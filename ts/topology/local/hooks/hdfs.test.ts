@@ -4,8 +4,20 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { enginesDir, type Settings, settingsOf } from "../../engines/settings.ts";
+import { enginesDir, type Settings, settingsOf } from "../../../engines/settings.ts";
+import { SERVICES } from "../../services.ts";
+import { prepare as prepareWith } from "../prepare.ts";
 import { dataNode, nameNode } from "./hdfs.ts";
+
+const NAME_NODE = "hdfs-namenode";
+const DATA_NODE = "hdfs-datanode";
+const HOOKS = { [NAME_NODE]: nameNode, [DATA_NODE]: dataNode };
+
+const prepare = (name: keyof typeof HOOKS, folder: string) =>
+  prepareWith(
+    { settings, service: SERVICES.find((service) => service.name === name)!, dir: folder },
+    HOOKS[name],
+  );
 
 let root: string;
 let settings: Settings;
@@ -23,7 +35,7 @@ function java(then: string): void {
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "hdfs-"));
   settings = settingsOf(root, { home: join(root, "home"), javaPath: join(root, "java") });
-  dir = join(enginesDir(settings), nameNode.name);
+  dir = join(enginesDir(settings), NAME_NODE);
   mkdirSync(dir, { recursive: true });
   mkdirSync(join(root, "target", "engines", "hdfs"), { recursive: true });
   writeFileSync(join(root, "target", "engines", "hdfs", "hadoop-client-minicluster-3.4.1.jar"), "");
@@ -31,13 +43,13 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-describe("nameNode.prepare()", () => {
+describe("the NameNode", () => {
   it("formats at the first start and never again", async () => {
-    const { args } = await nameNode.prepare(settings, dir);
+    const { args } = await prepare(NAME_NODE, dir);
     expect(runs()).toHaveLength(1);
     expect(runs()[0]).toMatch(/names\.new -format -nonInteractive$/);
     expect(existsSync(join(dir, "names"))).toBe(true);
-    expect(await nameNode.prepare(settings, dir)).toMatchObject({ args });
+    expect(await prepare(NAME_NODE, dir)).toMatchObject({ args });
     expect(runs()).toHaveLength(1);
     expect(args).toContain(`dfs.namenode.name.dir=file://${join(dir, "names")}`);
     expect(args).toContain("fs.defaultFS=hdfs://127.0.0.1:9820");
@@ -45,23 +57,23 @@ describe("nameNode.prepare()", () => {
 
   it.each(["ho me", "#1", "zoë"])(
     "refuses a folder that the DataNode cannot use, by its name: %s",
-    async (name) => {
-      const odd = join(root, name, "engines", nameNode.name);
-      for (const engine of [nameNode, dataNode])
-        await expect(engine.prepare(settings, odd)).rejects.toThrow(`Cannot keep HDFS in "${odd}"`);
+    async (folder) => {
+      const odd = join(root, folder, "engines", NAME_NODE);
+      for (const name of [NAME_NODE, DATA_NODE] as const)
+        await expect(prepare(name, odd)).rejects.toThrow(`Cannot keep HDFS in "${odd}"`);
       expect(runs()).toEqual([]);
     },
   );
 
   it("begins anew after a format that was cut short", async () => {
     mkdirSync(join(dir, "names.new", "current"), { recursive: true });
-    await nameNode.prepare(settings, dir);
+    await prepare(NAME_NODE, dir);
     expect(existsSync(join(dir, "names", "current"))).toBe(false);
   });
 
   it("leaves no names behind when the format fails, and hands on what Hadoop said", async () => {
     java("echo no disk; exit 1");
-    await expect(nameNode.prepare(settings, dir)).rejects.toMatchObject({
+    await expect(prepare(NAME_NODE, dir)).rejects.toMatchObject({
       code: "config_invalid",
       cause: { message: "no disk" },
     });
@@ -69,17 +81,15 @@ describe("nameNode.prepare()", () => {
   });
 
   it("does not make new names for blocks that are there", async () => {
-    const blocks = join(enginesDir(settings), dataNode.name, "blocks");
+    const blocks = join(enginesDir(settings), DATA_NODE, "blocks");
     mkdirSync(blocks, { recursive: true });
-    await expect(nameNode.prepare(settings, dir)).rejects.toThrow(
-      `expected no blocks, "${blocks}" holds some`,
-    );
+    await expect(prepare(NAME_NODE, dir)).rejects.toThrow(`expected no blocks, "${blocks}" holds some`);
     expect(runs()).toEqual([]);
   });
 });
 
 it("says what to do without its jars", async () => {
   rmSync(join(root, "target"), { recursive: true });
-  for (const engine of [nameNode, dataNode])
-    await expect(engine.prepare(settings, dir)).rejects.toThrow(/Cannot find HDFS in .*: run "make setup"$/);
+  for (const name of [NAME_NODE, DATA_NODE] as const)
+    await expect(prepare(name, dir)).rejects.toThrow(/Cannot find HDFS in .*: run "make setup"$/);
 });

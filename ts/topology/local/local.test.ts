@@ -2,20 +2,27 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { until } from "../../ground/until.ts";
 import { enginesDir, type Settings, settingsOf } from "../../engines/settings.ts";
+import { until } from "../../ground/until.ts";
+import { SERVICES } from "../services.ts";
+import { check } from "./health.ts";
+import { rayFolder } from "./hooks/ray.ts";
 import { engineNames, status } from "./index.ts";
-import { kafka } from "./kafka.ts";
-import { mlflow } from "./mlflow.ts";
-import { ray, rayFolder } from "./ray.ts";
+import { prepare } from "./prepare.ts";
 import { writeRecord } from "./record.ts";
-import { registry } from "./registry.ts";
-import { sparkMaster, sparkWorker } from "./spark.ts";
+import { hookOf, placeOf, TOPOLOGY } from "./topology.ts";
+
+const serviceOf = (name: string) => SERVICES.find((service) => service.name === name)!;
+/** What is run of a service, once all is there that it needs. */
+const prepared = (settings: Settings, name: string) => {
+  const service = serviceOf(name);
+  return prepare(placeOf(settings, service), hookOf(TOPOLOGY, service));
+};
 
 describe("the Kafka check", () => {
   it("says in one line that nobody listens, without asking twice", async () => {
     const settings = settingsOf("/repo", { ports: { kafka: 1 } });
-    const { done, seen } = await kafka.check(settings);
+    const { done, seen } = await check(placeOf(settings, serviceOf("kafka")));
     expect(done).toBe(false);
     expect(seen).toMatch(/^127\.0\.0\.1:1: .*ECONNREFUSED/);
   });
@@ -50,12 +57,12 @@ describe("rayFolder()", () => {
   });
   it("names TMPDIR when its folder cannot be made", async () => {
     const home = mkdtempSync(join(tmpdir(), "ray-"));
-    const dir = join(home, "a".repeat(60));
+    const deep = join(home, "a".repeat(60));
     const temporary = process.env["TMPDIR"];
     // A file where a folder is wanted.
     process.env["TMPDIR"] = "/dev/null";
     try {
-      await expect(ray.prepare(settingsOf("/repo", { home }), dir)).rejects.toThrow(/TMPDIR/);
+      await expect(prepared(settingsOf("/repo", { home: deep }), "ray")).rejects.toThrow(/TMPDIR/);
     } finally {
       if (temporary === undefined) delete process.env["TMPDIR"];
       else process.env["TMPDIR"] = temporary;
@@ -70,11 +77,10 @@ describe("a home with a blank, a # and a letter outside ASCII", () => {
   const settings = settingsOf(root, { home });
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-  it.each([sparkMaster, sparkWorker, registry, mlflow, ray])(
-    "stands in no option, URL or list of $name: whole arguments only",
-    async (engine) => {
-      const dir = join(enginesDir(settings), engine.name);
-      const { args, env } = await engine.prepare(settings, dir);
+  it.each(["spark-master", "spark-worker", "registry", "mlflow", "ray"])(
+    "stands in no option, URL or list of %s: whole arguments only",
+    async (name) => {
+      const { args, env } = await prepared(settings, name);
       for (const text of [...args, ...Object.values(env)])
         if (text.includes(home)) expect(text.startsWith(home)).toBe(true);
       expect(env["SPARK_MASTER_OPTS"] ?? "").not.toContain(home);
@@ -82,9 +88,8 @@ describe("a home with a blank, a # and a letter outside ASCII", () => {
   );
 
   it("is where Kafka formats its storage", { timeout: 60_000 }, async () => {
-    const dir = join(enginesDir(settings), "kafka");
-    await kafka.prepare(settings, dir);
-    expect(existsSync(join(dir, "data", "meta.properties"))).toBe(true);
+    await prepared(settings, "kafka");
+    expect(existsSync(join(enginesDir(settings), "kafka", "data", "meta.properties"))).toBe(true);
   });
 });
 

@@ -1,0 +1,44 @@
+// Spark's standalone daemons on this machine: started by the launcher in pyspark, which adds the module flags Java 17 needs.
+
+import { readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { PipelineError } from "../../../contract/errors.ts";
+import type { Settings } from "../../../engines/settings.ts";
+import type { Hook } from "../hook.ts";
+
+/** pyspark's folder in the jobs' environment, which is a complete Spark. */
+function sparkHome({ pythonPath }: Settings): string {
+  const lib = join(dirname(pythonPath), "..", "lib");
+  try {
+    const python = readdirSync(lib).find((name) => name.startsWith("python3."));
+    if (python) return join(lib, python, "site-packages", "pyspark");
+  } catch {
+    // Reported below.
+  }
+  throw new PipelineError("config_invalid", `Cannot find pyspark below "${lib}": run "make setup"`);
+}
+
+export const spark: Hook = {
+  prepare({ settings }, { command, args, env }) {
+    const home = sparkHome(settings);
+    return {
+      command: join(home, "bin", command),
+      args,
+      env: {
+        ...env,
+        SPARK_HOME: home,
+        SPARK_LOCAL_IP: settings.host,
+        SPARK_LOCAL_HOSTNAME: "localhost",
+      },
+    };
+  },
+};
+
+export const sparkMaster: Hook = {
+  ...spark,
+  /** Forgets drivers and workers of an earlier run: with no worker left there is nothing to recover, only 60 s to wait for. */
+  begin({ service, dir }, starting) {
+    if (starting.has(service.name) && starting.has("spark-worker"))
+      rmSync(join(dir, service.keeps["drivers"]!), { recursive: true, force: true });
+  },
+};

@@ -1,0 +1,50 @@
+// The services of this machine, and which of them are ours to start. Looks at what is written down about them, starts nothing.
+
+import { join } from "node:path";
+import { enginesDir, type Settings } from "../../engines/settings.ts";
+import type { Service } from "../entry.ts";
+import { SERVICES } from "../services.ts";
+import type { Hook, Place } from "./hook.ts";
+import { HOOKS } from "./hooks/index.ts";
+import { fillOf } from "./prepare.ts";
+import { readRecord } from "./record.ts";
+
+export interface Topology {
+  readonly services: readonly Service[];
+  readonly hooks: Readonly<Record<string, Hook>>;
+}
+
+export const TOPOLOGY: Topology = { services: SERVICES, hooks: HOOKS };
+
+export const placeOf = (settings: Settings, service: Service): Place => ({
+  settings,
+  service,
+  dir: join(enginesDir(settings), service.name),
+});
+
+export const addressOf = (settings: Settings, service: Service): string =>
+  fillOf(placeOf(settings, service))(service.address);
+
+/** Errors: an entry that names a hook nobody has. */
+export function hookOf({ hooks }: Topology, { name, hook }: Service): Hook | undefined {
+  if (hook === undefined) return undefined;
+  const found = hooks[hook];
+  if (!found) throw new Error(`Service "${name}" names the hook "${hook}", which is none`);
+  return found;
+}
+
+/** Whether its cluster is given by address. */
+export const isGiven = ({ external }: Settings, { cluster }: Service): boolean =>
+  (external as readonly string[]).includes(cluster);
+
+/** Services that `up` starts: all but those of clusters given by address, and optional ones nobody has asked for. */
+export const oursOf = (
+  { services }: Topology,
+  settings: Settings,
+  asked: readonly string[] = [],
+): readonly Service[] =>
+  services.filter(
+    (service) =>
+      !isGiven(settings, service) &&
+      (!service.optional || asked.includes(service.cluster) || readRecord(settings, service.name) !== null),
+  );
