@@ -27,7 +27,7 @@ MAY_IMPORT: Mapping[str, Mapping[str, frozenset[str]]] = {
             "kit": "",
             "state": "kit",
             "detect": "kit state",
-            "fold": "kit state detect",
+            "fold": "kit state",
             "ledger": "kit state",
             "model": "kit state fold ledger",
             "judge": "kit state fold ledger model",

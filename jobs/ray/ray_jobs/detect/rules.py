@@ -1,6 +1,7 @@
 """The range rule and the step rule: the anomaly verdict that explains itself, until learnt detectors join it.
 
-Called by the fold for every row it applies; pure. It sees one window and the newest earlier one, nothing else.
+Called for every row that the fold applied (before.py); pure. It sees one window and the newest earlier one, nothing
+else.
 
 Score, 0 to 1, is the largest of:
   step   |change of the window mean| / (2 * credible change), at most 1: 0.5 is the largest credible change
@@ -39,9 +40,11 @@ CLEAR = Verdict(False, 0.0, None, ())
 
 
 class Rules:
-    """The rules of one contract over the inputs' positions that the fold lays out."""
+    """The rules of one contract. `any` says whether it has one."""
 
-    def __init__(self, contract: Contract, positions: Mapping[str, int]) -> None:
+    def __init__(self, contract: Contract) -> None:
+        # The fold lays a row's own features out first, in contract order.
+        positions = {feature.column: i for i, feature in enumerate(contract.features)}
         history = {column: i for i, column in enumerate(contract.history_values)}
         self._steps: list[tuple[str, str, int, int, float, int]] = []
         for step in contract.steps:
@@ -50,9 +53,6 @@ class Rules:
                 raise ValueError(f"step rule of {step.field} needs {column} among the features and the history values")
             unit = contract.field(step.field).unit or ""
             self._steps.append((step.field, unit, positions[column], history[column], step.change, step.within_ms))
-        # How far back the earlier row may lie; 0 when there is no rule that needs it.
-        self.within_ms = max((s.within_ms for s in contract.steps), default=0)
-
         self._counts: list[tuple[str, str, str, int]] = []
         self._extremes: list[tuple[str, str, int, int, float, float]] = []
         for field in contract.measured:
@@ -67,6 +67,7 @@ class Rules:
             least, most = kinds.get("min", kinds.get("mean")), kinds.get("max", kinds.get("mean"))
             if least is not None and most is not None:
                 self._extremes.append((field.name, words, positions[least], positions[most], low, high))
+        self.any = bool(self._steps or self._counts or self._extremes)
 
     def judge(
         self,
@@ -78,8 +79,8 @@ class Rules:
         """The verdict on one window.
 
         `inputs` starts with the row's feature columns; `earlier` holds the history values of the newest earlier row
-        within `within_ms`, None when there is none. Edges: a missing value on either side is not judged; a row exactly
-        `within_ms` old is.
+        that a step rule may look at, None when there is none. Edges: a missing value on either side is not judged; a
+        row exactly `within_ms` old is.
         """
         score = 0.0
         kind: str | None = None

@@ -1,4 +1,4 @@
-"""The one feature logic after the windows: fold(state, row) -> (state, inputs, verdict).
+"""The one feature logic after the windows: fold(state, row) -> (state, inputs).
 
 The actor runs it on the stream, training runs it over the backfilled table in order; the same sequence of rows gives
 the same inputs. Pure but for the state it is handed, which it changes in place and gives back. Does no input or output
@@ -27,7 +27,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ray_jobs.detect.rules import CLEAR, Rules, Verdict
 from ray_jobs.fold.neighbours import NOBODY, Near, Neighbours
 from ray_jobs.generated.contract import Contract
 from ray_jobs.kit.time import HOUR_MS
@@ -47,17 +46,18 @@ class Step(NamedTuple):
     """What one row did.
 
     `status`: applied; skipped when its version is not newer than the one applied for its window_end; expired when its
-    cell has left the ring. `inputs` (NaN = missing), `verdict` and `completeness` (share of lags present, 0..1) mean
-    something for applied rows only. `cell` is the cell as it now stands, to be written to the history; None unless
-    applied.
+    cell has left the ring. `inputs` (NaN = missing) and `completeness` (share of lags present, 0..1) mean something for
+    applied rows only. `cell` is the cell as it now stands, to be written to the history; None unless applied. `earlier`
+    is the newest row that a step rule may compare this one with: at most the longest `within_ms` of the contract's
+    steps older (inclusive), as the ring stood before this row; None when there is none.
     """
 
     state: StationState
     inputs: list[float]
-    verdict: Verdict
     status: str
     completeness: float
     cell: Cell | None
+    earlier: Cell | None
 
 
 class Fold:
@@ -74,7 +74,8 @@ class Fold:
         if any(k * contract.step_ms < contract.cell_ms for k in contract.lags):
             raise ValueError("a lag shorter than a cell could look into its own cell")
         positions = {name: i for i, name in enumerate(self._columns)}
-        self._rules = Rules(contract, positions)
+        # How far back the earlier row may lie; 0 when no rule needs it.
+        self._within_ms = max((step.within_ms for step in contract.steps), default=0)
         names: list[str] = list(self._columns)
         of_units: list[str] = [units[c] for c in self._columns]
         for lag in contract.lags:
@@ -119,7 +120,7 @@ class Fold:
         number = (t - 1) // cell_ms
         floor = max(state.newest, number) - ring_cells
         if number <= floor:
-            return Step(state, [], CLEAR, EXPIRED, 0.0, None)
+            return Step(state, [], EXPIRED, 0.0, None, None)
         plan_epoch: int = row["plan_epoch"]
         revision: int = row["revision"]
         version = ring.version(plan_epoch, revision)
@@ -128,7 +129,7 @@ class Fold:
         within = (t - number * cell_ms - 1) // contract.slide_ms
         if held is not None and held.cell == number:
             if version <= held.versions[within]:
-                return Step(state, [], CLEAR, SKIPPED, 0.0, None)
+                return Step(state, [], SKIPPED, 0.0, None, None)
             versions = (*held.versions[:within], version, *held.versions[within + 1 :])
         else:
             held = None
@@ -163,10 +164,6 @@ class Fold:
         inputs += self.neighbours.at(row[contract.key], t, near)
 
         earlier = self._earlier(cells, held, t, number, floor)
-        verdict = self._rules.judge(
-            row, inputs, None if earlier is None else earlier.values, 0 if earlier is None else t - earlier.window_end
-        )
-
         if held is not None and t < held.window_end:
             cell = held._replace(versions=versions)
         else:
@@ -177,16 +174,16 @@ class Fold:
         if number > state.newest:
             state.newest = number
         share = present / len(self._lags_ms) if self._lags_ms else 1.0
-        return Step(state, inputs, verdict, APPLIED, share, cell)
+        return Step(state, inputs, APPLIED, share, cell, earlier)
 
     def _earlier(self, cells: dict[int, Cell], held: Cell | None, t: int, number: int, floor: int) -> Cell | None:
         """The newest row with t - within <= window_end < t among the newest row of each cell, as it stood before this
         row.
         """
         if held is not None and held.window_end < t:
-            return held if t - held.window_end <= self._rules.within_ms else None
+            return held if t - held.window_end <= self._within_ms else None
         contract = self.contract
-        oldest = t - self._rules.within_ms
+        oldest = t - self._within_ms
         last = max((oldest - 1) // contract.cell_ms, floor + 1)
         n = number - 1
         while n >= last:

@@ -25,11 +25,13 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.params import InferParams
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.kit.transactions import aborts, patiently
-from ray_jobs.ledger.records import LedgerRecords
 from ray_jobs.model.champion import Champion, Scores
 from ray_jobs.state import ring
+from ray_jobs.state.batch import Incoming, Outcome
 from ray_jobs.state.history import GlobalTable, Restoration
-from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
+from ray_jobs.stream.encode import Codecs, Names
+from ray_jobs.stream.predict import Scorer
+from ray_jobs.stream.stages import records_of
 
 # One limit for everything that holds others back: an open transaction stops every reader of committed records behind
 # it.
@@ -454,7 +456,7 @@ def restore(
     means that a transaction is still being decided: reading goes on, and the committed offsets are asked again.
     Errors: Failed after the deadline, with what was seen last.
     """
-    found = {p: Restoration(contract, p, [LedgerRecords(contract)]) for p in partitions}
+    found = {p: Restoration(contract, p, records_of(contract)) for p in partitions}
     if not found:
         return {}
     committed = committed_now()

@@ -1,0 +1,195 @@
+"""The last stage: what the others left in a batch becomes the records of a transaction, as bytes."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ray_jobs.detect.after import VERDICTS, Judgement
+from ray_jobs.detect.rules import CLEAR
+from ray_jobs.generated.contract import Contract
+from ray_jobs.kit.io import BadRecord, Decoder, Encoder, schema_id
+from ray_jobs.ledger.bands import BANDS, Bands
+from ray_jobs.ledger.forecasts import FORECASTS, Forecasts
+from ray_jobs.ledger.identity import Identity
+from ray_jobs.model.champion import Scores
+from ray_jobs.model.confidence import confidence
+from ray_jobs.model.forecast import MODELS
+from ray_jobs.state import ring
+from ray_jobs.state.batch import Batch, Incoming
+from ray_jobs.state.stage import States
+
+# In the place of a method where no detector judges.
+NOBODY = "none"
+# Stations whose spreads are remembered; ids that come and go must not fill the memory.
+SPREADS = 20_000
+
+
+@dataclass(frozen=True)
+class Names:
+    """Who speaks: what goes into every prediction's id and provenance. `arm` is the one that is served, `challengers`
+    are forecast, judged and recorded beside it.
+    """
+
+    namespace: str
+    features_topic: str
+    arm: str
+    challengers: tuple[str, ...] = ()
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        return (self.arm, *self.challengers)
+
+
+@dataclass(frozen=True)
+class Codecs:
+    features: Decoder
+    predictions: Encoder
+    verifications: Encoder
+    history: Encoder
+    rejects: Encoder
+
+
+class EncodeStage:
+    def __init__(
+        self, contract: Contract, names: Names, codecs: Codecs, identity: Identity, now_ms: Callable[[], int]
+    ) -> None:
+        self._contract = contract
+        self._names = names
+        self._codecs = codecs
+        self._identity = identity
+        self._now_ms = now_ms
+        self._heads = [[f"{t}_{h}h" for h in contract.horizons_h] for t in contract.targets]
+        self._levels = [f"q{round(q * 100):02d}" for q in contract.levels]
+        self._median = len(contract.bands)
+        self._band = _band_name(contract) if contract.targets else ""
+        self._spreads: dict[tuple[str, str], list[float]] = {}
+
+    def step(self, batch: Batch, states: States) -> None:
+        forecasts, bands, models = FORECASTS.of(batch) or {}, BANDS.of(batch) or {}, MODELS.of(batch) or {}
+        for arm in self._names.arms:
+            if arm in bands:
+                self._predictions(batch, arm, forecasts[arm], bands[arm], models[arm])
+        self._flush(batch)
+
+    def end(self, batch: Batch) -> None:
+        """Where each partition goes on, after everything else."""
+        for partition, next_offset in batch.out.next_offsets.items():
+            record = ring.cursor_record(self._contract.key, partition, next_offset)
+            batch.out.history.append((partition, ring.cursor_key(partition), self._codecs.history(record)))
+
+    def _flush(self, batch: Batch) -> None:
+        out, codecs = batch.out, self._codecs
+        out.history += [(change.partition, change.key, codecs.history(change.record)) for change in batch.changes]
+        judged = batch.verifications
+        out.verifications += [(station.encode(), codecs.verifications(record)) for station, record in judged]
+        out.rejects += [(incoming.key, self._reject(incoming, bad)) for incoming, bad in batch.rejected]
+        batch.changes.clear()
+        batch.verifications.clear()
+        batch.rejected.clear()
+
+    def _predictions(self, batch: Batch, arm: str, forecasts: Forecasts, bands: Bands, model: Scores) -> None:
+        contract, names = self._contract, self._names
+        quantiles, levels_of = bands.all()
+        applied = [batch.applied[at] for at in forecasts.rows]
+        spread = np.array([self._spread(model, one.station) for one in applied])
+        completeness = np.array([one.completeness for one in applied])
+        sure = confidence(quantiles, spread, contract.levels, completeness)
+        judgement = VERDICTS.of(batch) or Judgement(NOBODY, [CLEAR] * len(batch.applied))
+        predict_time = self._now_ms()
+        for at, one, levels, sureness in zip(forecasts.rows, applied, levels_of, sure.tolist(), strict=True):
+            row, incoming = one.row, one.incoming
+            end = row["window_end"]
+            medians: dict[str, float | None] = {}
+            named: dict[str, tuple[str, dict[str, float]] | None] = {}
+            for heads, by_horizon in zip(self._heads, levels, strict=True):
+                for head, values in zip(heads, by_horizon, strict=True):
+                    said = all(map(math.isfinite, values))
+                    medians[head] = values[self._median] if said else None
+                    named[head] = (self._band, dict(zip(self._levels, values, strict=True))) if said else None
+            verdict = judgement.verdicts[at]
+            record = {
+                "id": self._identity.of(row, forecasts.version, arm).hex(),
+                contract.key: one.station,
+                "timestamp": end,
+                "window_start": row["window_start"],
+                "plan_epoch": row["plan_epoch"],
+                "revision": row["revision"],
+                "model_version": forecasts.version,
+                "arm": arm,
+                "predictions": medians,
+                "quantiles": named,
+                "inputs": one.inputs,
+                "anomaly": {
+                    "is_anomaly": verdict.is_anomaly,
+                    "anomaly_score": verdict.score,
+                    "anomaly_type": verdict.type,
+                    "evidence": list(verdict.evidence),
+                    "method": judgement.method,
+                },
+                "confidence": {f"{t}_confidence": s for t, s in zip(contract.targets, sureness, strict=True)}
+                | {"overall_confidence": sum(sureness) / len(sureness), "completeness": one.completeness},
+                "in_sample": forecasts.in_sample(end),
+                "provenance": {
+                    "feature_topic": names.features_topic,
+                    "feature_partition": incoming.partition,
+                    "feature_offset": incoming.offset,
+                    "feature_schema_id": schema_id(incoming.value),
+                    "raw_topic": None,
+                    "raw_partition": row["raw_partition"],
+                    "first_offset": row["first_offset"],
+                    "last_offset": row["revision"],
+                    "history_offsets": batch.history_offsets,
+                },
+                "stages": {
+                    "event_time": row["max_event_time"],
+                    "raw_append_time": row["raw_append_time"],
+                    "feature_processing_time": row["processing_time"],
+                    "feature_append_time": incoming.append_time,
+                    "predict_time": predict_time,
+                },
+            }
+            batch.out.predictions.append((one.station.encode(), self._codecs.predictions(record)))
+        if arm == names.arm:
+            batch.out.predicted += len(applied)
+
+    def _spread(self, model: Scores, station: str) -> list[float]:
+        key = (model.version, station)
+        found = self._spreads.get(key)
+        if found is None:
+            if len(self._spreads) >= SPREADS:
+                self._spreads.clear()
+            found = self._spreads[key] = [model.spread(station, t) for t in self._contract.targets]
+        return found
+
+    def _reject(self, incoming: Incoming, bad: BadRecord) -> bytes:
+        record: dict[str, Any] = {
+            "topic": self._names.features_topic,
+            "partition": incoming.partition,
+            "offset": incoming.offset,
+            "field": None,
+            "reason": bad.reason,
+            "detail": bad.detail,
+            self._contract.key: None if incoming.key is None else incoming.key.decode("utf-8", "replace"),
+            "schema_id": schema_id(incoming.value),
+            "key": incoming.key,
+            "value": incoming.value,
+            "headers": dict(incoming.headers),
+            "append_time": incoming.append_time,
+            "rejected_time": self._now_ms(),
+        }
+        return self._codecs.rejects(record)
+
+
+def _band_name(contract: Contract) -> str:
+    """Full name of the record that holds one band. Naming a union's branch saves fastavro from trying each: a third of
+    the encoding.
+    """
+    schema = json.loads(contract.schemas["predictions"])
+    bands = next(f["type"]["fields"] for f in schema["fields"] if f["name"] == "quantiles")
+    record = next(branch for branch in bands[0]["type"] if isinstance(branch, dict))
+    return f"{record.get('namespace', schema['namespace'])}.{record['name']}"
