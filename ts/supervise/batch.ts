@@ -11,10 +11,11 @@ import type { Planned } from "../jobs/plan/type.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
-import { changeDesired, type DesiredJob, hashOf } from "./desired.ts";
+import { askedRun, changeDesired, type DesiredJob, hasEnded, hashOf } from "./desired.ts";
 import { writeSettings } from "./namespace.ts";
 import { followProgress, type Report } from "./progress.ts";
 import { currentRecords, readRecords, startSupervisor, supervisorOf } from "./run.ts";
+import { askAt } from "./schedule.ts";
 import { readSubmission } from "./submission.ts";
 import { untilEnded, withdrawJobs } from "./submit.ts";
 import { type JobRecord, said } from "./supervisor.ts";
@@ -66,7 +67,7 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
   await runner.list();
   writeSettings(settings);
   const want = await askForRun(settings, plan);
-  const hash = hashOf({ ...want, due_ms: want.asked_ms });
+  const hash = hashOf(askedRun(want));
   let last: Report | null = null;
   let message: string | null = null;
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}${name}` });
@@ -98,7 +99,7 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
       );
     }
     const end_ms = performance.now() + LAST_REPORT_MS;
-    while (!hasEnded(last) && performance.now() < end_ms) await pause(100, signal);
+    while (!isLast(last) && performance.now() < end_ms) await pause(100, signal);
     if (record.done !== hash)
       throw await failure(name, record, last, () =>
         runner.logs(
@@ -118,30 +119,25 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
   }
 }
 
-const hasEnded = (report: Report | null) =>
+const isLast = (report: Report | null) =>
   report !== null && ["succeeded", "failed", "stopped"].includes(report.state);
 
 /** Puts a run into the desired state. Errors: `config_invalid` when an earlier one has not ended. */
 async function askForRun(settings: Settings, plan: Planned): Promise<DesiredJob> {
   const desired = await changeDesired(settings, (before) => {
-    const {
-      done = null,
-      gave_up = null,
-      ran_ms = null,
-      submission = null,
-    } = readRecords(settings)[plan.name] ?? {};
+    const record = readRecords(settings)[plan.name];
+    const { ran_ms = null, submission = null } = record ?? {};
     const other = before[plan.name];
-    const rests = other && [done, gave_up].includes(hashOf({ ...other, due_ms: other.asked_ms }));
-    if (other && (submission !== null || (!rests && other.asked_ms !== null)))
+    const waits = other && other.asked_ms !== null && !hasEnded(askedRun(other), record);
+    if (other && (submission !== null || waits))
       throw new PipelineError(
         "config_invalid",
         `Cannot run job "${plan.name}": expected no other run of it, ${
           submission?.submission ?? "one that was asked for"
         } has not ended; wait for it, or run "millrace stop ${plan.name}"`,
       );
-    // Later than any time that has had its run, whatever became of this machine's clock.
-    const asked_ms = Math.max(Date.now(), (ran_ms ?? 0) + 1);
     const { schedule = null, since_ms = 0 } = other ?? {};
+    const asked_ms = askAt(Date.now(), ran_ms);
     return { ...before, [plan.name]: { ...plan, attempt: 0, schedule, since_ms, asked_ms } };
   });
   startSupervisor(settings, { until_idle: true });

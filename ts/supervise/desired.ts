@@ -58,6 +58,22 @@ export function changeDesired(
   });
 }
 
+/** The run that somebody asked for, as the one that is due. */
+export const askedRun = (job: DesiredJob): DueJob => ({ ...job, due_ms: job.asked_ms });
+
+/** What a supervisor wrote down of how runs of a job ended, by their hash. */
+export interface Ended {
+  /** Hash that has succeeded, for a job that may. */
+  readonly done: string | null;
+  /** Hash that has failed too often. */
+  readonly gave_up: string | null;
+}
+
+/** Whether this very run has come to its end: it succeeded, or was given up. */
+export function hasEnded(run: DueJob, { done, gave_up }: Ended = { done: null, gave_up: null }): boolean {
+  return [done, gave_up].includes(hashOf(run));
+}
+
 /**
  * Eight characters that tell two runs of a job apart that may not stand for each other: launch, parameters, code, attempt, and the
  * time it is due for where there is one.

@@ -15,7 +15,7 @@ import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { LIMITS, type Limits } from "./decide.ts";
-import { hashOf, readDesired } from "./desired.ts";
+import { askedRun, hasEnded, readDesired } from "./desired.ts";
 import { announceMoved, finishJob } from "./finish.ts";
 import { paramsFiles } from "./launch.ts";
 import { logTo } from "./log.ts";
@@ -184,10 +184,7 @@ function everyNow(interval_ms: number, work: () => Promise<void>, log: (line: st
 /** Whether the desired state holds what has not come to its end. */
 function unfinished(settings: NamespaceSettings): boolean {
   const records = readRecords(settings);
-  return Object.values(readDesired(settings)).some((want) => {
-    const { done = null, gave_up = null } = records[want.name] ?? {};
-    return ![done, gave_up].includes(hashOf({ ...want, due_ms: want.asked_ms }));
-  });
+  return Object.values(readDesired(settings)).some((job) => !hasEnded(askedRun(job), records[job.name]));
 }
 
 function clearProcessLogs(folder: string): void {

@@ -37,6 +37,11 @@ export function requireSchedule(schedule: string): void {
     );
 }
 
+/** The time of a run that somebody asks for now: later than any that has had its run, whatever became of this machine's clock. */
+export function askAt(now_ms: number, ran_ms: number | null): number {
+  return Math.max(now_ms, (ran_ms ?? 0) + 1);
+}
+
 /** The due time that a run now would be for, inclusive of now; null when nothing is due. `ran_ms` is the last one that had its run. */
 export function dueNow(
   { schedule, since_ms, asked_ms }: Timetable,

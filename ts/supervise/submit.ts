@@ -12,12 +12,12 @@ import type { Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
-import { changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
+import { askedRun, changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
 import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
 import { requirePlace } from "./place.ts";
 
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
-import { nextDue, requireSchedule, type Timetable } from "./schedule.ts";
+import { askAt, nextDue, requireSchedule, type Timetable } from "./schedule.ts";
 import { said } from "./supervisor.ts";
 
 /** Digests of the code both engines run. */
@@ -116,8 +116,7 @@ function timetable(
   const now_ms = Date.now();
   const wanted = schedule ?? before?.schedule ?? type.schedule ?? null;
   if (schedule !== undefined) requireSchedule(schedule);
-  // Later than any time that has had its run, whatever became of this machine's clock.
-  const asked_ms = now || wanted === null ? Math.max(now_ms, (ran_ms ?? 0) + 1) : (before?.asked_ms ?? null);
+  const asked_ms = now || wanted === null ? askAt(now_ms, ran_ms) : (before?.asked_ms ?? null);
   return {
     schedule: wanted,
     since_ms: before?.schedule === wanted ? before.since_ms : now_ms,
@@ -185,7 +184,7 @@ export async function untilRunning(settings: Settings, desired: Desired, watch: 
     const { asked_ms, schedule } = want;
     if (asked_ms === null && schedule !== null)
       return { done: true, state: `due ${new Date(nextDue(schedule, Date.now()) ?? 0).toISOString()}` };
-    const hash = hashOf({ ...want, due_ms: asked_ms });
+    const hash = hashOf(askedRun(want));
     if (record?.done === hash) return { done: true, state: "done" };
     if (record?.gave_up === hash)
       throw new PipelineError("job_failed", `Cannot keep job "${job}" running: it was given up`, {

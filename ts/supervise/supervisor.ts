@@ -14,7 +14,7 @@ import {
   recent,
   type WantedView,
 } from "./decide.ts";
-import { type Desired, type DueJob, hashOf } from "./desired.ts";
+import { type Desired, type DueJob, type Ended, hasEnded, hashOf } from "./desired.ts";
 import { launchJob, liveSubmissions, type ParamsFiles } from "./launch.ts";
 import { dueNow } from "./schedule.ts";
 import { submissionOf } from "./submission.ts";
@@ -45,15 +45,12 @@ export interface Ending {
   readonly error_code?: string | null;
 }
 
-export interface JobRecord {
+export interface JobRecord extends Ended {
   readonly engine: EngineKind;
   readonly submission: Submission | null;
   /** Last seen state; null when the engine did not answer. */
   readonly status: JobStatus | null;
   readonly failures: readonly number[];
-  readonly gave_up: string | null;
-  /** Hash that has succeeded, for a job that may. */
-  readonly done: string | null;
   /** Submissions after the first one. */
   readonly restarts: number;
   readonly last: Ending | null;
@@ -160,14 +157,10 @@ export class Supervisor {
       ({ submission, status }) => submission === null || status?.state === "running",
     );
     const quiet = actions.length === 0 && this.#busy.size === 0;
-    const rests = ([job, want]: [string, DueJob]) => {
-      const { done = null, gave_up = null } = this.#records.get(job) ?? {};
-      return [done, gave_up].includes(hashOf(want));
-    };
     const idle =
       [...this.#records.values()].every(({ submission }) => submission === null) &&
       Object.values(desired).every(({ schedule }) => schedule === null) &&
-      [...due].every(rests);
+      [...due].every(([job, run]) => hasEnded(run, this.#records.get(job)));
     return { steady: steady && quiet, idle: idle && quiet };
   }
 
