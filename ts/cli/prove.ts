@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { PipelineError } from "../contract/index.ts";
 import { OPTIONAL, type Optional, onOurHdfs, type Settings } from "../engines/settings.ts";
+import { readJson } from "../ground/json.ts";
 import { type ArchiveRound, archiveWrong, proveArchive } from "../prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../prove/certificate.ts";
+import { type Asked, codeOf, PROOF_NAMES, type Proof, proved, type Written } from "../prove/code.ts";
 import { type KillsRound, killsWrong, proveKills } from "../prove/kills.ts";
 import { runRounds } from "../prove/rounds.ts";
 import { roundsOf } from "../prove/schedule.ts";
@@ -32,6 +34,7 @@ interface Options {
   readonly only?: string;
   readonly with: readonly Optional[];
   readonly running: boolean;
+  readonly again: boolean;
   readonly json: boolean;
   readonly out?: string;
 }
@@ -47,19 +50,20 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
     .option(
       "--count <number>",
       "kills of each kind: actor, Ray job, Spark driver, archive, source, supervisor",
-      "20",
+      "10",
     )
     .option("--seed <number>", "order and times of the kills; another seed is another proof", "1")
-    .option("--only <proof>", `one of: ${Object.keys(PROOFS).join(", ")}`)
+    .option("--only <proof>", `one of: ${PROOF_NAMES.join(", ")}`)
     .addOption(
       new Option("--with <engines...>", "hdfs: the archive is proved on HDFS").choices(OPTIONAL).default([]),
     )
     .option("--running", "use the running engines instead of a set of its own", false)
+    .option("--again", "prove again what was proved of this very code", false)
     .option("--out <folder>", "where the results go (docs/proof)")
     .option("--json", "print the results as JSON", false)
     .addHelpText(
       "after",
-      "\nFinished rounds are kept in out/prove and not repeated: run it again after an interruption.\n\nExamples:\n  millrace prove --count 2 --only kills\n  millrace prove --only archive --with hdfs",
+      "\nFinished rounds are kept in out/prove and not repeated: run it again after an interruption. A proof whose result is of the\ncode that is here is not repeated either.\n\nExamples:\n  millrace prove --count 2 --only kills\n  millrace prove --only archive --with hdfs",
     )
     .action(async (options: Options, command: Command) => {
       const settings = settingsOf(command);
@@ -69,23 +73,40 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
       if (only !== undefined && !Object.hasOwn(PROOFS, only))
         throw new PipelineError(
           "config_invalid",
-          `Cannot prove "${only}": expected one of ${Object.keys(PROOFS).join(", ")}`,
+          `Cannot prove "${only}": expected one of ${PROOF_NAMES.join(", ")}`,
         );
       const say = (line: string) => (options.json ? console.error(line) : console.log(line));
       await interruptible(
         async (signal) => {
           const results: Result[] = [];
           const onHdfs = options.with.includes("hdfs");
+          const folder = options.out ?? join(settings.root, "docs", "proof");
+          mkdirSync(folder, { recursive: true });
+          const due = PROOF_NAMES.flatMap((name) => {
+            if (only !== undefined && name !== only) return [];
+            const path = join(folder, `${name}${onHdfs && name === "archive" ? "-hdfs" : ""}.json`);
+            const asked: Asked = { proof: name, code: codeOf(settings.root, name), seed, count };
+            const holds = !options.again && proved(asked, readJson<Written>(path));
+            if (holds) say(`${name}: proved of this code (${path}); --again proves it anew`);
+            return holds ? [] : [{ name, path, asked }];
+          });
+          if (due.length === 0) return;
           await withEngines(settings, options, say, async (started) => {
             const engines = onHdfs ? { ...started, archive: "hdfs:/proof" } : started;
-            for (const [name, prove] of Object.entries(PROOFS)) {
-              if (only !== undefined && name !== only) continue;
-              const folder = options.out ?? join(settings.root, "docs", "proof");
-              const path = join(folder, `${name}${onHdfs && name === "archive" ? "-hdfs" : ""}.json`);
-              mkdirSync(folder, { recursive: true });
-              const write = (summary: object) => writeFileSync(path, `${JSON.stringify(summary, null, 2)}\n`);
-              const result = await prove({ engines, settings, count, seed, signal, say, write });
-              write(result.summary);
+            for (const { name, path, asked } of due) {
+              const write = (result: Pick<Result, "wrong" | "summary">, whole: boolean) => {
+                const written: Written = { ...result.summary, ...asked, whole, wrong: result.wrong };
+                writeFileSync(path, `${JSON.stringify(written, null, 2)}\n`);
+              };
+              const result = await PROOFS[name]({
+                engines,
+                settings,
+                ...asked,
+                signal,
+                say,
+                write: (summary) => write({ wrong: summary.wrong, summary }, false),
+              });
+              write(result, true);
               results.push(result);
               for (const line of [...result.lines, path]) say(line);
             }
@@ -123,27 +144,25 @@ async function withEngines<T>(
   }
 }
 
-interface Work {
+interface Work extends Asked {
   readonly engines: Settings;
   readonly settings: Settings;
-  readonly count: number;
-  readonly seed: number;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
   /** Keeps a summary; also of the rounds so far, so that an interruption leaves what was proved. */
-  readonly write: (summary: object) => void;
+  readonly write: (summary: { readonly wrong: number }) => void;
 }
 
 /** Every proof: what it writes, and in words. A new one is an entry here. */
-const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
+const PROOFS: Readonly<Record<Proof, (work: Work) => Promise<Result>>> = {
   async kills({ count, seed, ...work }) {
     const sizes = roundsOf(count, ROUND_MOST);
     const rounds = await runRounds<KillsRound>({
-      folder: roundsFolder(work, `kills-${count}-seed-${seed}`),
+      folder: roundsFolder({ ...work, seed }, `${count}`),
       count: sizes.length,
       log: work.say,
       fine: (round) => killsWrong(round) === 0,
-      onRound: (done) => work.write(killsSummary(seed, count, done)),
+      onRound: (done) => work.write(killsSummary(done)),
       run: (round) =>
         proveKills({
           engines: work.engines,
@@ -155,17 +174,17 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
           log: work.say,
         }),
     });
-    const summary = killsSummary(seed, count, rounds);
+    const summary = killsSummary(rounds);
     return { wrong: summary.wrong, summary, lines: killsLines(summary) };
   },
 
   async windows({ seed, ...work }) {
     const rounds = await runRounds<WindowsRound>({
-      folder: roundsFolder(work, `windows-seed-${seed}`),
+      folder: roundsFolder({ ...work, seed }),
       count: WINDOWS_ROUNDS.length,
       log: work.say,
       fine: (round) => windowsWrong(round) === 0,
-      onRound: (done) => work.write(windowsSummary(seed, done)),
+      onRound: (done) => work.write(windowsSummary(done)),
       run: (round) =>
         proveWindows({
           engines: work.engines,
@@ -175,21 +194,18 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
           log: work.say,
         }),
     });
-    const summary = windowsSummary(seed, rounds);
+    const summary = windowsSummary(rounds);
     return { wrong: summary.wrong, summary, lines: [...windowsLines(summary), ...summary.first_wrong] };
   },
 
   async archive({ seed, ...work }) {
     const sizes = roundsOf(ARCHIVE_KILLS, ARCHIVE_ROUND_MOST);
     const rounds = await runRounds<ArchiveRound>({
-      folder: roundsFolder(
-        work,
-        `archive-${ARCHIVE_KILLS}-seed-${seed}${onOurHdfs(work.engines) ? "-hdfs" : ""}`,
-      ),
+      folder: roundsFolder({ ...work, seed }, onOurHdfs(work.engines) ? "hdfs" : ""),
       count: sizes.length,
       log: work.say,
       fine: (round) => archiveWrong(round) === 0,
-      onRound: (done) => work.write(archiveSummary(seed, done)),
+      onRound: (done) => work.write(archiveSummary(done)),
       run: (round) =>
         proveArchive({
           engines: work.engines,
@@ -200,13 +216,13 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
           log: work.say,
         }),
     });
-    const summary = archiveSummary(seed, rounds);
+    const summary = archiveSummary(rounds);
     return { wrong: summary.wrong, summary, lines: [...archiveLines(summary), ...summary.first_wrong] };
   },
 
   async certificate({ seed, ...work }) {
     const [round] = await runRounds<CertificateRound>({
-      folder: roundsFolder(work, `certificate-seed-${seed}`),
+      folder: roundsFolder({ ...work, seed }),
       count: 1,
       log: work.say,
       fine: ({ verdict }) => verdict === "passed",
@@ -225,7 +241,7 @@ const PROOFS: Readonly<Record<string, (work: Work) => Promise<Result>>> = {
       `${verdict}: ${counts["sampled"]} windows, ${counts["equal"]} equal, ${counts["late"]} that lack late records only`,
       ...reasons,
     ];
-    return { wrong: verdict === "passed" ? 0 : 1, summary: { proof: "certificate", ...round! }, lines };
+    return { wrong: verdict === "passed" ? 0 : 1, summary: round!, lines };
   },
 };
 
@@ -248,5 +264,14 @@ interface Result {
   readonly lines: readonly string[];
 }
 
-const roundsFolder = ({ settings }: Pick<Work, "settings">, name: string) =>
-  join(settings.root, "out", "prove", name);
+/** Names everything that the rounds depend on: those of other code are no rounds of this proof. */
+const roundsFolder = (
+  { settings, proof, code, seed }: Pick<Work, "settings" | "proof" | "code" | "seed">,
+  more = "",
+) =>
+  join(
+    settings.root,
+    "out",
+    "prove",
+    [proof, code.slice(0, 12), `seed-${seed}`, more].filter(Boolean).join("-"),
+  );

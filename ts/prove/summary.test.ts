@@ -37,7 +37,7 @@ it("median() is the middle, or between the two in the middle", () => {
 });
 
 it("killsSummary() adds up the rounds and keeps recovery by kind", () => {
-  const summary = killsSummary(1, 3, [round(0, 100), round(1, 300), round(2, 1_000, 1)]);
+  const summary = killsSummary([round(0, 100), round(1, 300), round(2, 1_000, 1)]);
   expect(summary.recovery).toEqual({
     actor: { kills: 3, median_ms: 300, max_ms: 1_000 },
     spark: { kills: 3, median_ms: 3_000, max_ms: 10_000 },
@@ -45,7 +45,7 @@ it("killsSummary() adds up the rounds and keeps recovery by kind", () => {
   expect(summary.compared).toMatchObject({ observations: 30, features: 36, skipped: 6, wrong: 1 });
   expect(summary.seconds).toBe(180);
   expect(summary).toMatchObject({ wrong: 1, archived: { records: 30, rows: 30 } });
-  expect(killsSummary(1, 3, [round(0, 100, 0, false)]).wrong).toBe(1);
+  expect(killsSummary([round(0, 100, 0, false)]).wrong).toBe(1);
   expect(killsLines(summary)).toContain("raw: lost 1");
 });
 
@@ -69,7 +69,7 @@ it("windowsSummary() counts what is wrong in stream and backfill", () => {
     seconds: 5,
   };
   const clean = { ...both, stream: { ...stream, wrong: 0 }, backfill: null, first_wrong: [] };
-  expect(windowsSummary(1, [both, clean])).toMatchObject({
+  expect(windowsSummary([both, clean])).toMatchObject({
     wrong: 3,
     seconds: 10,
     first_wrong: ["a", "b", "c"],
@@ -97,8 +97,8 @@ it("archiveSummary() counts records, what `millrace archive` says and the backfi
     checked: { ...fine.checked, rows: 6, repeated: 1, wrong: 1 },
     first_wrong: ["x"],
   };
-  expect(archiveSummary(1, [])).toMatchObject({ wrong: 0, recovery: { kills: 0 } });
-  const summary = archiveSummary(1, [fine, bad]);
+  expect(archiveSummary([])).toMatchObject({ wrong: 0, recovery: { kills: 0 } });
+  const summary = archiveSummary([fine, bad]);
   expect(summary).toMatchObject({ wrong: 2, seconds: 20, first_wrong: ["x"] });
   expect(summary.recovery).toEqual({ kills: 4, median_ms: 2_000, max_ms: 3_000 });
   expect(archiveLines(summary)).toContain("2 wrong");

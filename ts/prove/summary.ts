@@ -12,10 +12,6 @@ export interface Recovery {
 }
 
 export interface KillsSummary {
-  readonly proof: "kills";
-  readonly seed: number;
-  /** What was asked for; `recovery` says what was done. */
-  readonly kills_of_each_kind: number;
   readonly rounds: number;
   readonly seconds: number;
   readonly recovery: Readonly<Partial<Record<Kind, Recovery>>>;
@@ -35,7 +31,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-export function killsSummary(seed: number, count: number, rounds: readonly KillsRound[]): KillsSummary {
+export function killsSummary(rounds: readonly KillsRound[]): KillsSummary {
   const kills = rounds.flatMap((round) => round.kills);
   const recovery: Partial<Record<Kind, Recovery>> = {};
   for (const kind of KINDS) {
@@ -52,9 +48,6 @@ export function killsSummary(seed: number, count: number, rounds: readonly Kills
     for (const [name, value] of Object.entries(checked))
       if (typeof value === "number") compared[name] = (compared[name] ?? 0) + value;
   return {
-    proof: "kills",
-    seed,
-    kills_of_each_kind: count,
     rounds: rounds.length,
     seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
     recovery,
@@ -89,8 +82,6 @@ export function killsLines({
 }
 
 export interface WindowsSummary {
-  readonly proof: "windows";
-  readonly seed: number;
   readonly seconds: number;
   /** 0 when all is proved. */
   readonly wrong: number;
@@ -102,10 +93,8 @@ export function windowsWrong({ stream, backfill }: WindowsRound): number {
   return stream.wrong + (backfill?.wrong ?? 0);
 }
 
-export function windowsSummary(seed: number, rounds: readonly WindowsRound[]): WindowsSummary {
+export function windowsSummary(rounds: readonly WindowsRound[]): WindowsSummary {
   return {
-    proof: "windows",
-    seed,
     seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
     wrong: rounds.reduce((sum, round) => sum + windowsWrong(round), 0),
     rounds: rounds.map(({ first_wrong, ...round }) => round),
@@ -126,8 +115,6 @@ export function windowsLines({ rounds, wrong }: WindowsSummary): string[] {
 }
 
 export interface ArchiveSummary {
-  readonly proof: "archive";
-  readonly seed: number;
   readonly seconds: number;
   /** 0 when all is proved. */
   readonly wrong: number;
@@ -137,11 +124,9 @@ export interface ArchiveSummary {
   readonly first_wrong: readonly string[];
 }
 
-export function archiveSummary(seed: number, rounds: readonly ArchiveRound[]): ArchiveSummary {
+export function archiveSummary(rounds: readonly ArchiveRound[]): ArchiveSummary {
   const times = rounds.flatMap((round) => round.kills.map(({ recovery_ms }) => recovery_ms));
   return {
-    proof: "archive",
-    seed,
     seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
     wrong: rounds.reduce((sum, round) => sum + archiveWrong(round), 0),
     recovery: {
