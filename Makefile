@@ -20,7 +20,7 @@ maven_cache := "-Dmaven.repo.local=$(CURDIR)/target/cache/maven"
 endif
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
-.PHONY: help setup check up down clean demo test test-unit test-cluster test-browser bench prove generate lock
+.PHONY: help setup check up down clean demo test test-quick test-unit test-cluster test-browser bench prove generate lock
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -80,6 +80,9 @@ demo: setup ## Everything at once: engines, training, stream, API; stays until C
 test: setup ## All tests: check, unit, cluster on real engines, browser
 	@infra/local/chromium.sh
 	@$(node) ts/test/suite.ts all
+
+test-quick: setup ## The fast unit tests, in half a minute: a developer's loop
+	@$(node) ts/test/suite.ts quick
 
 test-unit: setup ## Unit and contract tests, nothing running
 	@$(node) ts/test/suite.ts unit

@@ -7,6 +7,7 @@ import { LongestFirst } from "./ts/test/sequence.ts";
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
+    tags: [{ name: "slow", description: "not part of make test-quick" }],
     projects: [
       {
         test: {

@@ -25,10 +25,10 @@ const NAMED = 12;
 
 const report = (name: string) => join(out, name.replaceAll(/[^a-z-]/g, "-"));
 
-function vitest(project: string): Step {
-  const file = `${report(`vitest-${project}`)}.json`;
+function vitest(project: string, { name = project, args = [] as readonly string[] } = {}): Step {
+  const file = `${report(`vitest-${name}`)}.json`;
   return {
-    name: `vitest ${project}`,
+    name: `vitest ${name}`,
     command: [
       process.execPath,
       "--disable-warning=TimeoutNegativeWarning",
@@ -39,6 +39,7 @@ function vitest(project: string): Step {
       "--reporter=default",
       "--reporter=json",
       `--outputFile.json=${file}`,
+      ...args,
     ],
     tally: () => vitestTally(readFileSync(file, "utf8")),
   };
@@ -58,11 +59,18 @@ const unit = [
   pytest("spark", ["jobs/pyspark/tests", "-m", "not cluster"]),
   pytest("ray", ["jobs/ray/tests", "-m", "not cluster"]),
 ];
+// Half a minute on a good machine: what a change of one module is tried with. What is tagged slow needs a JVM, a training, a
+// process or a real clock.
+const quick = [
+  vitest("unit", { name: "quick", args: ["--tags-filter=!slow"] }),
+  pytest("quick", ["jobs/pyspark/tests", "jobs/ray/tests", "-m", "not cluster and not slow"]),
+];
 const cluster = [vitest("cluster")];
 const browser = [vitest("browser")];
 const check: Step = { name: "make check", command: ["make", "--no-print-directory", "check"], tally: null };
 
 export const tiers: Record<string, readonly Step[]> = {
+  quick,
   unit,
   cluster,
   browser,
