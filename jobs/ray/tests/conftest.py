@@ -10,8 +10,8 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--addresses", help='JSON file: {"bootstrap": "host:port", "ray": "host:port" or null}')
-    parser.addoption("--kills", type=int, default=2, help="how often each process is killed in the proofs that kill")
+    parser.addoption("--addresses", help='JSON file: {"bootstrap": "host:port", "mlflow": URL or absent}')
+    parser.addoption("--kills", type=int, default=1, help="how often each process is killed in the proofs that kill")
 
 
 @pytest.fixture(scope="session")

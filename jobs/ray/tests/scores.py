@@ -4,8 +4,6 @@ only.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,9 +49,3 @@ class FakeModel:
 def load(contract: Contract, params: Any, current: str | None) -> FakeModel | None:
     """Stands in for infer.load_champion: the only version there is."""
     return None if current == "1" else FakeModel(contract, "1")
-
-
-def load_and_tell(contract: Contract, params: Any, current: str | None) -> FakeModel | None:
-    """The same, and leaves a file named after the process that asked, so that a test knows whom to kill."""
-    Path(params.model_cache, f"actor-{os.getpid()}").touch()
-    return load(contract, params, current)

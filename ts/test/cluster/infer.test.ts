@@ -1,5 +1,5 @@
-// The inference job's proofs against a real broker and a real Ray head. They are written in Python, beside what they prove; each runs
-// here by its name, on the cluster tests' own engines. `--kills` is higher in `make prove`.
+// The inference job's proofs against a real broker. They are written in Python, beside what they prove; each runs
+// here by its name, on the cluster tests' own engines.
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,19 +11,16 @@ const folder = mkdtempSync(join(engines.home, "infer-"));
 const addresses = join(folder, "addresses.json");
 
 const PROOFS = [
-  "test_killed_workers_cover_every_feature_once[1]",
-  "test_killed_workers_cover_every_feature_once[2]",
+  "test_killed_workers_cover_every_feature_once",
   "test_a_slot_that_stays_dead_leaves_its_partitions_to_the_other",
   "test_rows_that_retention_took_are_counted",
   "test_aborted_transactions_are_restored_and_done_again",
   "test_a_record_refused_while_others_are_enqueued_ends_the_transaction_only",
-  "test_killed_actor_and_killed_driver_cover_every_feature_once",
 ];
 
 describe("weather-infer", () => {
   beforeAll(() => {
-    const ray = `127.0.0.1:${engines.ports.rayGcs}`;
-    writeFileSync(addresses, JSON.stringify({ bootstrap: engines.kafka.bootstrap, ray }));
+    writeFileSync(addresses, JSON.stringify({ bootstrap: engines.kafka.bootstrap }));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

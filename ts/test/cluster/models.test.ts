@@ -99,7 +99,7 @@ it("Python publishes and fetches over the same server, and seeds over the same b
   timeout: 300_000,
 }, async () => {
   const path = join(mkdtempSync(join(settings.home, "models-")), "addresses.json");
-  const addresses = { bootstrap: settings.kafka.bootstrap, ray: null, mlflow: settings.mlflowUrl };
+  const addresses = { bootstrap: settings.kafka.bootstrap, mlflow: settings.mlflowUrl };
   writeFileSync(path, JSON.stringify(addresses));
   const files = ["jobs/ray/tests/test_registry.py", "jobs/ray/tests/test_seed.py"];
   const done = await execa(

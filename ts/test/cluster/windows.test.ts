@@ -4,13 +4,13 @@
 import { expect, inject, it } from "vitest";
 import { proveWindows } from "../../prove/windows.ts";
 
-it("every feature row of two dirty days equals the oracle, none missing or extra, every bad record is a reject", {
+it("every feature row of a dirty day equals the oracle, none missing or extra, every bad record is a reject", {
   timeout: 3_600_000,
 }, async () => {
   const round = await proveWindows({
     engines: inject("engines"),
     seed: 1,
-    days: 2,
+    days: 1,
     duplicates: "source",
     signal: new AbortController().signal,
     log: (line) => console.log(line),
@@ -18,7 +18,7 @@ it("every feature row of two dirty days equals the oracle, none missing or extra
   expect(round.first_wrong).toEqual([]);
   expect(round.stream).toMatchObject({ wrong: 0 });
   expect(round.backfill).toMatchObject({ wrong: 0 });
-  expect(round.stream.windows).toBeGreaterThan(20_000);
+  expect(round.stream.windows).toBeGreaterThan(10_000);
   expect(round.stream.rejects).toBeGreaterThan(100);
   expect(round.stream.batches).toBeGreaterThan(1);
   expect(round.backfill?.windows).toBeGreaterThanOrEqual(round.stream.windows);
