@@ -89,6 +89,14 @@ describe("decide()", () => {
       reason: "never ran",
     });
   });
+  it("leaves one alone that has run and waits again, as a driver whose application has ended, while it reports", () => {
+    const status: JobStatus = { state: "waiting", reason: "no cores" };
+    const ran = { status, submitted_ms: NOW - 10 * LIMITS.start_ms, running_ms: NOW - 9 * LIMITS.start_ms };
+    expect(judged({ ...ran, heartbeat_ms: NOW, warm: true })).toBeNull();
+    expect(judged({ ...ran, heartbeat_ms: NOW - 9 * LIMITS.start_ms, warm: true })).toMatchObject({
+      reason: "silent",
+    });
+  });
   it("counts an end nobody asked for as a failure, and one we asked for not", () => {
     const failed: JobStatus = { state: "failed", reason: "exit code 1" };
     expect(judged({ status: failed })).toEqual({

@@ -163,7 +163,9 @@ function follow(
   }
   if (!want) return stop(job, "not wanted");
   if (want.hash !== s.hash) return stop(job, "changed");
-  if (s.status.state === "waiting")
+  // One that has run waits again when its application ended before its driver did, which on a slow machine takes minutes, or when the
+  // master has lost sight of its worker. Whether it lives its reports say.
+  if (s.status.state === "waiting" && s.running_ms === null)
     return now_ms - s.submitted_ms > limits.start_ms ? stop(job, "never ran") : null;
   if (want.heartbeat_ms === null || s.running_ms === null) return null;
   const last = Math.max(s.heartbeat_ms ?? 0, s.running_ms);
