@@ -84,8 +84,9 @@ describe("decide()", () => {
   });
   it("ends a submission that never gets to run", () => {
     const status: JobStatus = { state: "waiting", reason: "no cores" };
-    expect(judged({ status, submitted_ms: NOW - LIMITS.start_ms })).toBeNull();
-    expect(judged({ status, submitted_ms: NOW - LIMITS.start_ms - 1 })).toMatchObject({
+    const never = { status, running_ms: null };
+    expect(judged({ ...never, submitted_ms: NOW - LIMITS.start_ms })).toBeNull();
+    expect(judged({ ...never, submitted_ms: NOW - LIMITS.start_ms - 1 })).toMatchObject({
       reason: "never ran",
     });
   });
