@@ -8,7 +8,7 @@ import type { JobName } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf, schemaOf, topicOf } from "../pipelines/index.ts";
 import { targetOf } from "../source/send/target.ts";
 import { apply } from "../supervise/apply.ts";
 import { followProgress } from "../supervise/progress.ts";
@@ -50,7 +50,7 @@ export async function lineIn(settings: Settings, signal: AbortSignal): Promise<B
     );
   await mlflow.setAlias(names.model, "champion", await mlflow.copy(champion, names.model));
   const decoderOf = (what: "features" | "predictions") =>
-    new Decoder<BenchPrediction & Readonly<Record<string, unknown>>>(contract.schemas[what], (id) =>
+    new Decoder<BenchPrediction & Readonly<Record<string, unknown>>>(schemaOf(contract, what), (id) =>
       registry.schemaById(id),
     );
   return {
@@ -59,7 +59,7 @@ export async function lineIn(settings: Settings, signal: AbortSignal): Promise<B
     contract,
     target: await targetOf({ kafka, registry, names, contract, source: "bench" }),
     from: (source) => targetOf({ kafka, registry, names, contract, source }),
-    predictions_topic: names.topics.predictions.topic,
+    predictions_topic: topicOf(names, "predictions").topic,
     decoder: decoderOf("predictions"),
     newest(what, event_time) {
       const decoder = decoderOf(what);

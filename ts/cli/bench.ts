@@ -15,6 +15,7 @@ import { GB, Memory } from "../bench/memory.ts";
 import { PipelineError } from "../contract/index.ts";
 import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from "../engines/settings.ts";
 import { decided } from "../jobs/backfill.ts";
+import { topicOf } from "../pipelines/index.ts";
 import { stopEverything } from "../supervise/stop.ts";
 import { freePorts } from "../topology/local/index.ts";
 import { stopAll } from "./down.ts";
@@ -153,7 +154,7 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
       await memory.during(2_000, async () => {
         const features = caughtUp(
           line.kafka,
-          line.names.topics.features.topic,
+          topicOf(line.names, "features").topic,
           line.newest("features", (row) => Number(row["max_event_time"])),
           backlog,
           BACKLOG.stations,
@@ -161,7 +162,7 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
         );
         const predictions = caughtUp(
           line.kafka,
-          line.names.topics.predictions.topic,
+          topicOf(line.names, "predictions").topic,
           line.newest("predictions", (row) => (row["stages"] as BenchPrediction["stages"]).event_time),
           backlog,
           BACKLOG.stations,

@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import type { Settings } from "../engines/settings.ts";
-import { JOBS, typeOf } from "../jobs/index.ts";
+import { jobsOf, typeOf } from "../jobs/index.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { supervisorOf } from "../supervise/run.ts";
 import { absentJob, jobRows, type SupervisedJob } from "../supervise/views.ts";
@@ -10,8 +10,11 @@ import { absentJob, jobRows, type SupervisedJob } from "../supervise/views.ts";
 /** Rows of all jobs of the pipeline, those nobody asked for too. */
 export function allJobs(settings: Settings): SupervisedJob[] {
   const known = new Map(jobRows(settings).map((row) => [row.name, row]));
-  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-  return JOBS.map((job) => known.get(names.job(job)) ?? absentJob(names.job(job), typeOf(job).engine));
+  const { pipeline } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  return jobsOf(pipeline).map(
+    (job) => known.get(names.job(job)) ?? absentJob(names.job(job), typeOf(job).engine),
+  );
 }
 
 export function printJobs(settings: Settings, json: boolean): void {

@@ -66,7 +66,11 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
     log,
   });
   try {
-    const example = `curl ${serving.url}/predictions/${Object.keys(registered.contract.stations)[0] ?? "<station>"}`;
+    const { contract } = registered;
+    const path = contract.parts.includes("forecast")
+      ? `predictions/${Object.keys(contract.stations)[0] ?? `<${contract.entity}>`}`
+      : "health";
+    const example = `curl ${serving.url}/${path}`;
     effects.print(
       flags.json
         ? JSON.stringify({ url: serving.url })
@@ -114,7 +118,7 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .action(async (options: Record<string, string | boolean | undefined>, command: Command) => {
       const settings = settingsOf(command);
-      const rule = ruleOf(pipelineOf(settings.pipeline).contract);
+      const rule = ruleOf(pipelineOf(settings.pipeline));
       const text = (name: string) => (typeof options[name] === "string" ? options[name] : null);
       const host = hostOf(text("host") ?? settings.host, options["allowRemote"] === true);
       const [port, trail, silent] = [text("port"), text("trail"), text("silent")];

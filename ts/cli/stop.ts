@@ -52,7 +52,7 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
         );
       } else if (words.length === 0 && only === undefined) await stopNamespace(settings, say);
       else await withdrawJobs(settings, asked);
-      // Jobs that run without supervision (--once, or left by a supervisor whose records are gone).
+      // Jobs that run without supervision (--once, or left by a supervisor whose records are gone), those too whose part is gone.
       const strays =
         words.length > 0
           ? named

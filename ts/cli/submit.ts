@@ -7,9 +7,9 @@ import { ended } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import type { Settings } from "../engines/settings.ts";
 import { until } from "../ground/until.ts";
-import { JOBS, type JobName, STANDARD, typeOf } from "../jobs/index.ts";
+import { type JobName, jobsOf, standardOf, typeOf } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
-import { namesOf, pipelineNames } from "../pipelines/index.ts";
+import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { always, hashOf, readDesired } from "../supervise/desired.ts";
 import { launchJob, liveSubmissions, paramsFiles } from "../supervise/launch.ts";
 import { submissionOf, unique } from "../supervise/submission.ts";
@@ -39,15 +39,15 @@ export interface NamedJob {
 /** Errors: `config_invalid` for a word that names no job. */
 export function jobNamed(settings: Settings, word: string): NamedJob {
   for (const pipeline of pipelineNames)
-    for (const job of JOBS) {
+    for (const job of jobsOf(pipelineOf(pipeline).pipeline)) {
       const name = `${pipeline}-${job}`;
       if (word === name || (word === job && pipeline === settings.pipeline)) return { pipeline, job, name };
     }
   throw new PipelineError(
     "config_invalid",
-    `Cannot use job "${word}": expected one of ${JOBS.map((job) => `${settings.pipeline}-${job}`).join(", ")}${
-      pipelineNames.length > 1 ? `, or the same of ${pipelineNames.join(", ")}` : ""
-    }`,
+    `Cannot use job "${word}": expected one of ${jobsOf(pipelineOf(settings.pipeline).pipeline)
+      .map((job) => `${settings.pipeline}-${job}`)
+      .join(", ")}${pipelineNames.length > 1 ? `, or the same of ${pipelineNames.join(", ")}` : ""}`,
   );
 }
 
@@ -92,7 +92,7 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       if (options.list) return printJobs(given, options.json);
       const wait_s = positive("--wait", options.wait);
       const { pipeline, rest, ...named } = jobsAndRest(given, words);
-      const jobs = words.length === 0 ? STANDARD : named.jobs;
+      const jobs = words.length === 0 ? standardOf(pipelineOf(pipeline).pipeline) : named.jobs;
       const settings = forPipeline(given, pipeline);
       for (const job of jobs) {
         const { words: taken, kind } = typeOf(job);

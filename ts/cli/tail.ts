@@ -6,7 +6,7 @@ import type { Settings } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { type Names, namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
+import { type Names, namesOf, pipelineOf, TOPICS, topicOf, topicsOf } from "../pipelines/index.ts";
 import { whole } from "./flags.ts";
 
 export interface TailFlags {
@@ -20,11 +20,9 @@ export interface TailFlags {
 /** A topic by its short name (`raw`), its name without the namespace (`weather-raw`) or its whole name. */
 export function topicNamed(names: Names, word: string): string {
   const short = TOPICS.find((what) => what === word.replaceAll("-", "_"));
-  if (short !== undefined) return names.topics[short].topic;
-  const ours = TOPICS.map((what) => names.topics[what].topic).find(
-    (topic) => topic === `${names.prefix}${word}`,
-  );
-  return ours ?? word;
+  if (short !== undefined) return topicOf(names, short).topic;
+  const ours = topicsOf(names).find(({ topic }) => topic === `${names.prefix}${word}`);
+  return ours?.topic ?? word;
 }
 
 /** What a record is on a line. Bytes that are no UTF-8 are base64 behind `base64:`; a value that cannot be decoded says why. */

@@ -8,10 +8,11 @@ import { parseObservation } from "../contract/index.ts";
 import type { Pipeline } from "../pipelines/define.ts";
 import { CONTRACT } from "../pipelines/generated/meters.ts";
 import { meters } from "../pipelines/meters.ts";
-import { KINDS, outline, sha256 } from "./derive.ts";
+import { outline, sha256 } from "./derive.ts";
 import { differences, write } from "./folder.ts";
 import { DERIVED, functionsIn } from "./functions.ts";
 import { FOLDERS, generate, render } from "./generate.ts";
+import { KINDS } from "./parts/windows.ts";
 import { pipelineFiles } from "./render.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -108,21 +109,26 @@ describe("outline()", () => {
     ]));
 
   const but = (change: object): Pipeline => ({ ...meters, ...change });
+  const windowing = (change: object) => but({ windows: { ...meters.windows, ...change } });
   const deriving = (change: object): Pipeline =>
     but({ forecast: { ...meters.forecast, derived: [{ ...meters.forecast.derived[0], ...change }] } });
   const unknown = "median" as "mean";
   it.each<[string, Pipeline, string]>([
     ["a name with capitals", but({ name: "Meters" }), "lower-case"],
-    ["another contract", but({ observation: "weather_observation" }), "meter_observation"],
-    ["features of an unknown field", but({ features: { current: ["mean"] } }), "features.current"],
-    ["features of the key", but({ features: { meter: ["mean"] } }), "a measured field"],
-    ["an unknown kind", but({ features: { power: [unknown] } }), '"median"'],
-    ["a kind named like a method", but({ features: { power: ["toString" as "mean"] } }), '"toString"'],
-    ["the linear mean of an angle", but({ features: { phase: ["mean"] } }), "role circular"],
-    ["the direction of a power", but({ features: { power: ["circular_mean"] } }), "role measurement"],
-    ["a sum of voltages", but({ features: { voltage: ["sum"] } }), "a unit for V"],
-    ["a kind twice", but({ features: { power: ["mean", "mean"] } }), "every kind once"],
-    ["a window of uneven slides", but({ window: { ...meters.window, size_ms: 100_000 } }), "window.size_ms"],
+    [
+      "another contract",
+      but({ streams: { raw: { ...meters.streams.raw, observation: "weather_observation" } } }),
+      "meter_observation",
+    ],
+    ["features of an unknown field", windowing({ features: { current: ["mean"] } }), "features.current"],
+    ["features of the key", windowing({ features: { meter: ["mean"] } }), "a measured field"],
+    ["an unknown kind", windowing({ features: { power: [unknown] } }), '"median"'],
+    ["a kind named like a method", windowing({ features: { power: ["toString" as "mean"] } }), '"toString"'],
+    ["the linear mean of an angle", windowing({ features: { phase: ["mean"] } }), "role circular"],
+    ["the direction of a power", windowing({ features: { power: ["circular_mean"] } }), "role measurement"],
+    ["a sum of voltages", windowing({ features: { voltage: ["sum"] } }), "a unit for V"],
+    ["a kind twice", windowing({ features: { power: ["mean", "mean"] } }), "every kind once"],
+    ["a window of uneven slides", windowing({ size_ms: 100_000 }), "windows.size_ms"],
     ["a cell of uneven slides", but({ history: { ...meters.history, cell_ms: 45_000 } }), "history.cell_ms"],
     [
       "a ring of uneven cells",
@@ -226,9 +232,72 @@ describe("outline()", () => {
     expect(() => outline(observation, pipeline, functions)).toThrow(words),
   );
 
+  const without = (...parts: (keyof Pipeline)[]): Pipeline =>
+    Object.fromEntries(
+      Object.entries(meters).filter(([part]) => !(parts as string[]).includes(part)),
+    ) as unknown as Pipeline;
+  it.each<[string, Pipeline, string[]]>([
+    ["a forecast without windows", without("windows"), ['"windows"', '"history"']],
+    ["a history without windows", without("windows", "forecast", "anomaly"), ['"windows"', '"history"']],
+    ["a history that no forecast reads", without("forecast", "anomaly"), ['"forecast"', '"history"']],
+    ["a forecast without a history", without("history"), ['"history"', '"forecast"']],
+    ["a forecast without rules", without("anomaly"), ['"anomaly"', '"forecast"']],
+    ["rules without a forecast", without("history", "forecast"), ['"forecast"', '"anomaly"']],
+  ])("refuses %s, naming both", (_, pipeline, words) => {
+    for (const word of words) expect(() => outline(observation, pipeline, functions)).toThrow(word);
+  });
+
+  it("says what is absent by emptiness, and the parts by name", () => {
+    const made = outline(observation, { name: "bare", streams: meters.streams }, functions);
+    expect(made).toMatchObject({ parts: [], entity: "meter", window_ms: 0, ring_cells: 0, lead_ms: 600_000 });
+    expect([made.features, made.history_values, made.targets, made.bands, made.steps]).toEqual([
+      [],
+      [],
+      [],
+      [],
+      [],
+    ]);
+    expect(outline(observation, { ...meters, entity: "home" }, functions).entity).toBe("home");
+  });
+
   it("finds the functions of the domains with their parameters", () => {
     expect(functions.get("sky.sun_elevation_sine")).toEqual(["latitude", "longitude", "t_ms"]);
     expect(functions.get("weather.dew_point")).toEqual(["temperature_degC", "humidity_pct"]);
+  });
+});
+
+describe("a pipeline without a part", () => {
+  const filesOf = (parts: Partial<Pipeline>) => {
+    const pipeline = { name: "bare", streams: meters.streams, ...parts };
+    const layout = { schemas: "s", typescript: "t", engine: ({ name }: { name: string }) => name };
+    return pipelineFiles(root, { pipeline, source: "x", contract: METER }, layout);
+  };
+  const paths = (parts: Partial<Pipeline>) => [...filesOf(parts).keys()].sort();
+
+  it("gets no file of it", () => {
+    expect(paths({})).toEqual(["s/bare_rejects.avsc", "t/bare.ts"]);
+    expect(paths({ serve: meters.serve })).toEqual(paths({}));
+    expect(paths({ archive: meters.archive })).toEqual([
+      "pyspark/bare_archive.py",
+      "pyspark/bare_contract.py",
+      ...paths({}),
+    ]);
+    const { windows } = meters;
+    expect(paths({ windows }).filter((path) => path.startsWith("ray"))).toEqual([
+      "ray/bare_compact.py",
+      "ray/bare_contract.py",
+    ]);
+    const { history, forecast, anomaly } = meters;
+    expect(paths({ windows, history, forecast, anomaly })).toContain("ray/bare_infer.py");
+  });
+
+  it("has no schema of it, in either language", () => {
+    const schemas = (text: string) =>
+      [...text.matchAll(/^ {4,8}"?(\w+)"?: '\{"type"/gm)].map(([, name]) => name);
+    const own = ["observation", "rejects", "cursors", "progress"];
+    const files = filesOf({ archive: meters.archive });
+    expect(schemas(files.get("t/bare.ts")!)).toEqual(own);
+    expect(schemas(files.get("pyspark/bare_contract.py")!)).toEqual(own);
   });
 });
 
@@ -253,8 +322,9 @@ describe("the hashes", () => {
     expect(of((c) => c.replace("One reading", "A reading"))).toEqual({ fingerprint, plan_hash });
     const busy = {
       ...meters,
-      topics: { partitions: 8 },
-      resources: { ...meters.resources, infer: { actors: 2 } },
+      streams: { raw: { ...meters.streams.raw, partitions: 8 } },
+      windows: { ...meters.windows, resources: { ...meters.windows.resources, trigger_ms: 1 } },
+      forecast: { ...meters.forecast, actors: 2 },
     };
     expect(of((c) => c, busy)).toEqual({ fingerprint, plan_hash });
   });
@@ -271,9 +341,15 @@ describe("the hashes", () => {
   });
 
   it.each<[string, Pipeline]>([
-    ["window", { ...meters, window: { ...meters.window, size_ms: 120_000 } }],
-    ["aggregate", { ...meters, features: { ...meters.features, voltage: ["mean"] } }],
-    ["rule for repeats", { ...meters, duplicates: "source" }],
+    ["window", { ...meters, windows: { ...meters.windows, size_ms: 120_000 } }],
+    [
+      "aggregate",
+      {
+        ...meters,
+        windows: { ...meters.windows, features: { ...meters.windows.features, voltage: ["mean"] } },
+      },
+    ],
+    ["rule for repeats", { ...meters, streams: { raw: { ...meters.streams.raw, duplicates: "source" } } }],
   ])("both change with a %s", (_, pipeline) => {
     const changed = of((c) => c, pipeline);
     expect(changed.fingerprint).not.toBe(fingerprint);

@@ -10,6 +10,7 @@ const job: JobType = {
   kind: "batch",
   summary: "sleeps",
   module: "naps.nap",
+  needs: ["windows"],
   reads: ["raw"],
   writes: [],
   standard: false,
@@ -38,7 +39,7 @@ it("the table and the page hold each type once", () => {
     '// h\n\nimport { nap } from "../nap.ts";\n\nexport const JOB_TYPES = { nap } as const;\n',
   );
   expect(jobsPage([job], "h").match(/^\| nap \|.*$/m)?.[0]).toBe(
-    "| nap | ray | batch | sleeps | raw | – |  | `0 3 * * *` |",
+    "| nap | ray | batch | sleeps | windows | raw | – |  | `0 3 * * *` |",
   );
   expect(TYPES.length).toBeGreaterThan(5);
 });

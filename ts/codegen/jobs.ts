@@ -68,13 +68,13 @@ export function jobsPage(types: readonly JobType[], header: string): string {
     "",
     "Each is one file in `ts/jobs`; a pipeline's job is called `<pipeline>-<type>`. A bare `millrace submit` starts those marked in the",
     "column `standard`. `reads` and `writes` name topics, tables (`…_table`) and the like; the order in which jobs are started and",
-    "restarted follows from them. A schedule is in UTC.",
+    "restarted follows from them. `needs` are the parts of a pipeline that bring it its job. A schedule is in UTC.",
     "",
-    "| type | engine | kind | what it does | reads | writes | standard | schedule |",
-    "|---|---|---|---|---|---|---|---|",
+    "| type | engine | kind | what it does | needs | reads | writes | standard | schedule |",
+    "|---|---|---|---|---|---|---|---|---|",
     ...types.map(
-      ({ name, engine, kind, summary, reads, writes, standard, schedule }) =>
-        `| ${name} | ${engine} | ${kind} | ${summary} | ${list(reads)} | ${list(writes)} | ${standard ? "yes" : ""} | ${schedule ? `\`${schedule}\`` : ""} |`,
+      ({ name, engine, kind, summary, needs, reads, writes, standard, schedule }) =>
+        `| ${name} | ${engine} | ${kind} | ${summary} | ${list(needs)} | ${list(reads)} | ${list(writes)} | ${standard ? "yes" : ""} | ${schedule ? `\`${schedule}\`` : ""} |`,
     ),
     "",
   ].join("\n");

@@ -12,6 +12,7 @@ import {
   unitRules,
 } from "../contract/index.ts";
 import type { EngineKind } from "../engines/job.ts";
+import type { JobType } from "../jobs/plan/type.ts";
 import type { Pipeline } from "../pipelines/define.ts";
 import { outline, seal, sha256 } from "./derive.ts";
 import { functionsIn } from "./functions.ts";
@@ -31,12 +32,12 @@ interface Engine {
   readonly root: string;
   readonly by_path: boolean;
   /** Every job of the engine; each has `<job>_params.avsc`. */
-  readonly jobs: readonly Job[];
+  readonly jobs: readonly (Job & Pick<JobType, "needs">)[];
 }
 
-const jobsOf = (engine: EngineKind): Job[] =>
-  TYPES.flatMap(({ name, module, engine: its }) =>
-    its === engine && module !== null ? [{ name, module }] : [],
+const jobsOf = (engine: EngineKind): Engine["jobs"] =>
+  TYPES.flatMap(({ name, module, engine: its, needs }) =>
+    its === engine && module !== null ? [{ name, module, needs }] : [],
   );
 
 export const ENGINES: readonly Engine[] = [
@@ -71,7 +72,7 @@ export function definition(pipeline: Pipeline): Definition {
   return {
     pipeline,
     source: `ts/pipelines/${pipeline.name}.ts`,
-    contract: `${RECORDS}/${pipeline.observation}.avsc`,
+    contract: `${RECORDS}/${pipeline.streams.raw.observation}.avsc`,
   };
 }
 
@@ -92,7 +93,7 @@ export function pipelineFiles(
     ...derived,
     cursors: shared("source_cursor"),
     progress: shared("job_progress"),
-    model_events: shared("model_event"),
+    ...(made.parts.includes("forecast") ? { model_events: shared("model_event") } : {}),
   });
   const header = [origin, `Contract ${sealed.fingerprint}`];
 
@@ -109,8 +110,11 @@ export function pipelineFiles(
   files.set(`${layout.typescript}/${pipeline.name}.ts`, pipelineModule(header, sealed, records));
   for (const engine of ENGINES) {
     const folder = layout.engine(engine);
+    const jobs = engine.jobs.filter(({ needs }) => needs.every((part) => made.parts.includes(part)));
+    // An engine that does nothing for the pipeline hears nothing of it.
+    if (jobs.length === 0) continue;
     files.set(`${folder}/${pipeline.name}_contract.py`, contractModule(header, sealed, engine.root));
-    for (const job of engine.jobs)
+    for (const job of jobs)
       files.set(`${folder}/${pipeline.name}_${job.name}.py`, entrypoint(header, pipeline.name, job, engine));
   }
   return files;

@@ -3,20 +3,20 @@
 
 import type { ArchiveParams } from "../contract/generated/params.ts";
 import { onOurHdfs } from "../engines/settings.ts";
+import { requirePart } from "../pipelines/parts.ts";
 import { type Before, namesIn, sharedParams } from "./plan/params.ts";
 import { onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
 
-/**
- * How the archive is kept; the parameters' documentation has the bounds and what lies behind them.
- * The trigger: a batch of the archive takes a core for about a second, and the features want it three times a second.
- */
-export const ARCHIVE: Pick<
+/** How an archive is kept; the parameters' documentation has the bounds and what lies behind them. */
+type Keeping = Pick<
   ArchiveParams,
   "trigger_ms" | "batch_records" | "compact_ms" | "file_bytes" | "vacuum_ms" | "retention_ms"
-> = {
-  trigger_ms: 30_000,
+>;
+
+/** What goes for every pipeline's. */
+const KEEPING: Omit<Keeping, "trigger_ms"> = {
   // Half a minute of work at the least a small machine does.
   batch_records: 1_000_000,
   // Some twenty files a date come together.
@@ -26,13 +26,16 @@ export const ARCHIVE: Pick<
   retention_ms: 24 * 3_600_000,
 };
 
-export function planArchive(setting: Setting, keeping = ARCHIVE): Planned {
-  const { settings, applied } = setting;
+/** `keeping` replaces what the pipeline says and what goes for every archive. */
+export function planArchive(setting: Setting, keeping: Partial<Keeping> = {}): Planned {
+  const { settings, pipeline, applied } = setting;
   const params: Before<ArchiveParams> = {
     ...sharedParams(setting, "archive"),
     raw_topic: namesIn(setting).topics.raw.topic,
     raw_schemas: applied.tables.raw,
     table_path: tables(settings).archive,
+    ...KEEPING,
+    trigger_ms: requirePart(pipeline, "archive").trigger_ms,
     ...keeping,
   };
   // The copies of a block are the client's word, by default three; ours has one DataNode. Another HDFS has its own number.
@@ -51,6 +54,7 @@ export const archive: JobType = {
   kind: "stream",
   summary: "every committed raw record into Delta, once",
   module: "archive.archive",
+  needs: ["archive"],
   reads: ["raw"],
   writes: ["archive_table"],
   standard: false,

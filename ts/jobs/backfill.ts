@@ -1,6 +1,7 @@
 // weather-backfill: features of files, of a range of the raw topic, or of its archive, into the feature table.
 
 import type { BackfillParams } from "../contract/generated/params.ts";
+import { requirePart } from "../pipelines/parts.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { BATCH_EXECUTOR_MEMORY, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
@@ -56,7 +57,7 @@ export function planBackfill(setting: Setting, { from, from_ms, to_ms }: Backfil
     rejects_path: tables(settings).rejects,
     shuffle_partitions: 4,
   };
-  const { cores, driver_memory } = pipeline.resources.features;
+  const { cores, driver_memory } = requirePart(pipeline, "windows").resources;
   return onSpark(
     setting,
     "backfill",
@@ -71,6 +72,7 @@ export const backfill: JobType = {
   kind: "batch",
   summary: "features of files, of the raw topic or of its archive into the feature table",
   module: "windows.backfill",
+  needs: ["windows"],
   reads: ["files", "raw", "archive_table"],
   writes: ["feature_table", "reject_table"],
   standard: false,

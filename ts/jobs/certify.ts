@@ -1,7 +1,9 @@
 // weather-certify: do the stream, the backfill and a naive oracle agree row by row.
 
 import type { CertifyParams } from "../contract/generated/params.ts";
-import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
+import { topicOf } from "../pipelines/names.ts";
+import { requirePart } from "../pipelines/parts.ts";
+import { type Before, namesIn, needsCommand, sharedParams, tableFor } from "./plan/params.ts";
 import { BATCH_EXECUTOR_MEMORY, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
@@ -27,13 +29,13 @@ export interface CertifyChoice
 
 export function planCertify(setting: Setting, choice: CertifyChoice): Planned {
   const { settings, pipeline, applied } = setting;
-  const { topics } = namesIn(setting);
+  const names = namesIn(setting);
   const params: Before<CertifyParams> = {
     ...sharedParams(setting, "certify"),
-    raw_topic: topics.raw.topic,
-    features_topic: topics.features.topic,
+    raw_topic: names.topics.raw.topic,
+    features_topic: topicOf(names, "features").topic,
     raw_schemas: applied.tables.raw,
-    features_schemas: applied.tables.features,
+    features_schemas: tableFor(applied, "features"),
     shuffle_partitions: 4,
     ...choice,
     certificates_path: choice.certificates_path ?? tables(settings).certificates,
@@ -43,7 +45,7 @@ export function planCertify(setting: Setting, choice: CertifyChoice): Planned {
     "certify",
     {
       kind: "batch",
-      cores: pipeline.resources.features.cores,
+      cores: requirePart(pipeline, "windows").resources.cores,
       // The oracle and the sampled rows live in the driver's Python, beside this.
       driver_memory: "900m",
       executor_memory: BATCH_EXECUTOR_MEMORY,
@@ -58,6 +60,7 @@ export const certify: JobType = {
   kind: "batch",
   summary: "whether stream, backfill and a naive oracle agree row by row",
   module: "certify.certify",
+  needs: ["windows"],
   reads: ["raw", "features"],
   writes: ["certificates"],
   standard: false,

@@ -2,6 +2,7 @@
 // ones; once a day they come together, and what no version of the last days needs is deleted.
 
 import type { CompactParams } from "../contract/generated/params.ts";
+import { requirePart } from "../pipelines/parts.ts";
 import { type Before, sharedParams } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import { tables } from "./plan/tables.ts";
@@ -11,6 +12,7 @@ import type { JobType, Planned, Setting } from "./plan/type.ts";
 const RETENTION_MS = 7 * 86_400_000;
 
 export function planCompact(setting: Setting): Planned {
+  requirePart(setting.pipeline, "windows");
   const params: Before<CompactParams> = {
     ...sharedParams(setting, "compact"),
     table_path: tables(setting.settings).features,
@@ -26,6 +28,7 @@ export const compact: JobType = {
   kind: "batch",
   summary: "brings the small files of the feature table together and deletes what no reader needs",
   module: "train.compact",
+  needs: ["windows"],
   reads: ["feature_table"],
   writes: ["feature_table"],
   standard: false,

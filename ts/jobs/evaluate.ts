@@ -1,6 +1,7 @@
 // weather-evaluate: what a version of the model is worth on a split of its training, against every baseline.
 
 import type { EvaluateParams } from "../contract/generated/params.ts";
+import { requirePart } from "../pipelines/parts.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import { tables } from "./plan/tables.ts";
@@ -23,7 +24,8 @@ export const EVALUATE: Omit<EvaluateChoice, "version" | "split"> = {
 };
 
 export function planEvaluate(setting: Setting, choice: EvaluateChoice): Planned {
-  const { settings } = setting;
+  const { settings, pipeline } = setting;
+  requirePart(pipeline, "forecast");
   const params: Before<EvaluateParams> = {
     ...sharedParams(setting, "evaluate"),
     table_path: tables(settings).features,
@@ -40,6 +42,7 @@ export const evaluate: JobType = {
   kind: "batch",
   summary: "what a version is worth on a split of its training, against every baseline",
   module: "judge.evaluate",
+  needs: ["forecast"],
   reads: ["feature_table", "models"],
   writes: ["evaluations"],
   standard: false,

@@ -2,32 +2,34 @@
 
 import { createHash } from "node:crypto";
 import type { FeaturesParams } from "../contract/generated/params.ts";
-import { type Before, namesIn, sharedParams } from "./plan/params.ts";
+import { topicOf } from "../pipelines/names.ts";
+import { requirePart } from "../pipelines/parts.ts";
+import { type Before, idFor, namesIn, sharedParams } from "./plan/params.ts";
 import { checkpointPath, onSpark } from "./plan/spark.ts";
 import type { Epoch, JobType, Planned, Setting } from "./plan/type.ts";
 
 export function planFeatures(setting: Setting, epoch: Epoch): Planned {
   const { pipeline, applied } = setting;
-  const { topics } = namesIn(setting);
-  const { features } = pipeline.resources;
+  const names = namesIn(setting);
+  const { resources } = requirePart(pipeline, "windows");
   const params: Before<FeaturesParams> = {
     ...sharedParams(setting, "features"),
-    raw_topic: topics.raw.topic,
-    features_topic: topics.features.topic,
-    rejects_topic: topics.rejects.topic,
+    raw_topic: names.topics.raw.topic,
+    features_topic: topicOf(names, "features").topic,
+    rejects_topic: names.topics.rejects.topic,
     raw_schemas: applied.tables.raw,
-    features_schema_id: applied.writers.features,
+    features_schema_id: idFor(applied, "features"),
     rejects_schema_id: applied.writers.rejects,
     checkpoint_path: checkpointPath(setting, "features", epoch),
     starting_offsets: epoch.starting_offsets,
     publish_from_ms: epoch.publish_from_ms ?? null,
     plan_epoch: epoch.plan_epoch,
-    trigger_ms: features.trigger_ms,
-    rejects_trigger_ms: features.rejects_trigger_ms,
-    state_store: features.state_store,
-    shuffle_partitions: features.shuffle_partitions,
+    trigger_ms: resources.trigger_ms,
+    rejects_trigger_ms: resources.rejects_trigger_ms,
+    state_store: resources.state_store,
+    shuffle_partitions: resources.shuffle_partitions,
   };
-  return onSpark(setting, "features", { kind: "stream", ...features }, params);
+  return onSpark(setting, "features", { kind: "stream", ...resources }, params);
 }
 
 export const features: JobType = {
@@ -36,13 +38,14 @@ export const features: JobType = {
   kind: "stream",
   summary: "sliding windows of the raw records, and what was refused",
   module: "windows.features",
+  needs: ["windows"],
   reads: ["raw"],
   writes: ["features", "rejects"],
   standard: true,
   checkpoint: {
     // Beyond the contract's plan both settings are pinned by a checkpoint's first start.
     plan_hash({ contract, pipeline }) {
-      const { state_store, shuffle_partitions } = pipeline.resources.features;
+      const { state_store, shuffle_partitions } = requirePart(pipeline, "windows").resources;
       return createHash("sha256")
         .update(JSON.stringify([contract.plan_hash, state_store, shuffle_partitions]))
         .digest("hex");

@@ -1,6 +1,8 @@
 // The table of job types and what derives from it: their order, and which names a pipeline's jobs have. The table itself is
 // generated from the files beside this one, so that a new job type is its file and no line anywhere else.
 
+import type { Pipeline } from "../pipelines/define.ts";
+import { type PartName, partsOf } from "../pipelines/parts.ts";
 import { JOB_TYPES } from "./generated/table.ts";
 import { upstreamFirst } from "./plan/order.ts";
 import type { JobType } from "./plan/type.ts";
@@ -16,8 +18,13 @@ export function typeOf(job: JobName): JobType {
   return JOB_TYPES[job];
 }
 
-/** Long-running jobs that a bare submit starts, writers before their readers. */
-export const STANDARD: readonly JobName[] = JOBS.filter((job) => typeOf(job).standard);
+/** The jobs that a pipeline's parts bring, writers before their readers. */
+export function jobsOf(pipeline: Pick<Pipeline, PartName>): readonly JobName[] {
+  const parts = partsOf(pipeline);
+  return JOBS.filter((job) => typeOf(job).needs.every((part) => parts.includes(part)));
+}
 
-/** Whoever reads stands before whom it reads: the order in which jobs get to know a new schema. */
-export const DOWNSTREAM_FIRST: readonly JobName[] = JOBS.toReversed();
+/** Long-running jobs of a pipeline that a bare submit starts, writers before their readers. */
+export function standardOf(pipeline: Pick<Pipeline, PartName>): readonly JobName[] {
+  return jobsOf(pipeline).filter((job) => typeOf(job).standard);
+}

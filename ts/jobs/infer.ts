@@ -3,35 +3,36 @@
 import { join } from "node:path";
 import type { InferParams } from "../contract/generated/params.ts";
 import { stateDir } from "../engines/settings.ts";
-import { type Before, namesIn, sharedParams } from "./plan/params.ts";
+import { topicOf } from "../pipelines/names.ts";
+import { requirePart } from "../pipelines/parts.ts";
+import { type Before, idFor, namesIn, sharedParams, tableFor } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
 
 export function planInfer(setting: Setting): Planned {
   const { settings, pipeline, applied } = setting;
   const names = namesIn(setting);
-  const { topics } = names;
   const params: Before<InferParams> = {
     ...sharedParams(setting, "infer"),
-    features_topic: topics.features.topic,
-    history_topic: topics.history.topic,
-    predictions_topic: topics.predictions.topic,
-    verifications_topic: topics.verifications.topic,
-    rejects_topic: topics.rejects.topic,
-    model_events_topic: topics.model_events.topic,
-    features_schemas: applied.tables.features,
-    history_schemas: applied.tables.history,
-    model_events_schemas: applied.tables.model_events,
-    history_schema_id: applied.writers.history,
-    predictions_schema_id: applied.writers.predictions,
-    verifications_schema_id: applied.writers.verifications,
+    features_topic: topicOf(names, "features").topic,
+    history_topic: topicOf(names, "history").topic,
+    predictions_topic: topicOf(names, "predictions").topic,
+    verifications_topic: topicOf(names, "verifications").topic,
+    rejects_topic: names.topics.rejects.topic,
+    model_events_topic: topicOf(names, "model_events").topic,
+    features_schemas: tableFor(applied, "features"),
+    history_schemas: tableFor(applied, "history"),
+    model_events_schemas: tableFor(applied, "model_events"),
+    history_schema_id: idFor(applied, "history"),
+    predictions_schema_id: idFor(applied, "predictions"),
+    verifications_schema_id: idFor(applied, "verifications"),
     rejects_schema_id: applied.writers.rejects,
     group_id: names.groups.ray,
     transactional_id: `${names.prefix}${names.job("infer")}`,
     mlflow_uri: settings.mlflowUrl,
     model_name: names.model,
     model_cache: join(stateDir(settings), "models"),
-    actors: pipeline.resources.infer.actors,
+    actors: requirePart(pipeline, "forecast").actors,
     // Shorter than a micro-batch: an actor is back at its poll before the next rows come.
     poll_ms: 200,
     // A transaction of this many rows stays well below its ten seconds.
@@ -47,6 +48,7 @@ export const infer: JobType = {
   kind: "stream",
   summary: "forecasts with bands for each window, and each hourly forecast against its truth",
   module: "stream.infer",
+  needs: ["forecast"],
   reads: ["features", "history", "models", "model_events"],
   writes: ["predictions", "history", "verifications", "rejects"],
   standard: true,

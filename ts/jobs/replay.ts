@@ -17,6 +17,7 @@ export const replay: JobType = {
   kind: "process",
   summary: "sends a file of observations, each once",
   module: null,
+  needs: [],
   reads: ["files", "cursors"],
   writes: ["raw", "cursors"],
   standard: false,

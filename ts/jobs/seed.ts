@@ -1,7 +1,8 @@
 // weather-seed: the stations' history from the feature table, before the stream begins.
 
 import type { SeedParams } from "../contract/generated/params.ts";
-import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
+import { topicOf } from "../pipelines/names.ts";
+import { type Before, idFor, namesIn, needsCommand, sharedParams, tableFor } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import { tables } from "./plan/tables.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
@@ -12,10 +13,10 @@ export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms
   const params: Before<SeedParams> = {
     ...sharedParams(setting, "seed"),
     table_path: tables(settings).features,
-    history_topic: namesIn(setting).topics.history.topic,
-    history_schemas: applied.tables.history,
-    history_schema_id: applied.writers.history,
-    partitions: pipeline.topics.partitions,
+    history_topic: topicOf(namesIn(setting), "history").topic,
+    history_schemas: tableFor(applied, "history"),
+    history_schema_id: idFor(applied, "history"),
+    partitions: pipeline.streams.raw.partitions,
     cutover_ms,
   };
   return onRay(setting, "seed", "batch", params);
@@ -27,6 +28,7 @@ export const seed: JobType = {
   kind: "batch",
   summary: "the stations' history from the feature table, before the stream begins",
   module: "train.seed",
+  needs: ["forecast"],
   reads: ["feature_table"],
   writes: ["history"],
   standard: false,

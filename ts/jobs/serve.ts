@@ -14,6 +14,7 @@ export const serve: JobType = {
   kind: "process",
   summary: "the HTTP API and the page",
   module: null,
+  needs: ["serve"],
   reads: ["predictions", "verifications", "features", "rejects", "progress"],
   writes: ["http"],
   standard: true,

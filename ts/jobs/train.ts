@@ -1,6 +1,7 @@
 // weather-train: quantile heads over the feature table, registered as a version of the pipeline's model.
 
 import type { TrainParams } from "../contract/generated/params.ts";
+import { requirePart } from "../pipelines/parts.ts";
 import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import { tables } from "./plan/tables.ts";
@@ -36,7 +37,8 @@ export const TRAIN: Omit<TrainChoice, "cut_ms"> = {
 };
 
 export function planTrain(setting: Setting, choice: TrainChoice): Planned {
-  const { settings } = setting;
+  const { settings, pipeline } = setting;
+  requirePart(pipeline, "forecast");
   const params: Before<TrainParams> = {
     ...sharedParams(setting, "train"),
     table_path: tables(settings).features,
@@ -58,6 +60,7 @@ export const train: JobType = {
   kind: "batch",
   summary: "a new version of the model from the feature table",
   module: "train.train",
+  needs: ["forecast"],
   reads: ["feature_table", "certificates"],
   writes: ["models"],
   standard: false,

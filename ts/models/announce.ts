@@ -6,15 +6,15 @@ import { Decoder, encoder, type ModelEvent } from "../contract/index.ts";
 import { again } from "../kafka/fault.ts";
 import { type Kafka, latestByKey, readAll, sendOnce } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import type { Contract } from "../pipelines/contract.ts";
-import type { Names } from "../pipelines/names.ts";
+import { type Contract, schemaOf } from "../pipelines/contract.ts";
+import { type Names, topicOf } from "../pipelines/names.ts";
 
 /** Where events go: one pipeline's model in one namespace. */
 export interface Audience {
   readonly kafka: Kafka;
   readonly registry: Registry;
-  readonly names: Pick<Names, "model" | "topics" | "transactionalId">;
-  readonly contract: Pick<Contract, "schemas">;
+  readonly names: Pick<Names, "model" | "pipeline" | "topics" | "transactionalId">;
+  readonly contract: Pick<Contract, "pipeline" | "schemas">;
 }
 
 /**
@@ -25,8 +25,8 @@ export async function announce(
   { kafka, registry, names, contract }: Audience,
   moved: { readonly alias: string; readonly version: string; readonly now_ms: number },
 ): Promise<ModelEvent> {
-  const { topic, subject } = names.topics.model_events;
-  const schema = contract.schemas.model_events;
+  const { topic, subject } = topicOf(names, "model_events");
+  const schema = schemaOf(contract, "model_events");
   const event: ModelEvent = {
     model: names.model,
     version: moved.version,
@@ -44,9 +44,11 @@ export async function announce(
 /** The last event about the model; null for none. Errors: `kafka_unreachable`, `registry_unreachable`. */
 export async function lastEvent({ kafka, registry, names, contract }: Audience): Promise<ModelEvent | null> {
   // Compacted and written a few times a day: the whole topic is small.
-  const last = latestByKey(await readAll(kafka, names.topics.model_events.topic)).get(names.model);
+  const last = latestByKey(await readAll(kafka, topicOf(names, "model_events").topic)).get(names.model);
   if (!last) return null;
-  const decoder = new Decoder<ModelEvent>(contract.schemas.model_events, (id) => registry.schemaById(id));
+  const decoder = new Decoder<ModelEvent>(schemaOf(contract, "model_events"), (id) =>
+    registry.schemaById(id),
+  );
   const decoded = await decoder.decode(last.value);
   return decoded.ok ? decoded.record : null;
 }

@@ -3,8 +3,9 @@
 
 import type { Role, Support } from "../contract/index.ts";
 import type { Derived, FeatureKind, Station } from "./define.ts";
+import { absent, type PartName, type PartTopic, partOf } from "./parts.ts";
 
-/** Every schema of a pipeline, by what it is for. */
+/** Every schema there is, by what it is for. A pipeline has those of its parts. */
 export const SCHEMA_NAMES = [
   "observation",
   "features",
@@ -18,6 +19,10 @@ export const SCHEMA_NAMES = [
 ] as const;
 export type SchemaName = (typeof SCHEMA_NAMES)[number];
 
+/** A value for each schema that there is. */
+export type BySchema<T> = Readonly<Record<Exclude<SchemaName, PartTopic>, T>> &
+  Readonly<Partial<Record<PartTopic, T>>>;
+
 /** One neighbour of a station; `rank` counts from 1 within its sector. */
 export interface Neighbour {
   readonly station: string;
@@ -26,9 +31,15 @@ export interface Neighbour {
   readonly distance_km: number;
 }
 
-/** Times and spans in ms, `horizons_h` in hours, `lags` in steps of `step_ms`. */
+/**
+ * Times and spans in ms, `horizons_h` in hours, `lags` in steps of `step_ms`. What belongs to a part that is not among `parts`
+ * is empty: 0, no entry, no schema.
+ */
 export interface Contract {
   readonly pipeline: string;
+  readonly parts: readonly PartName[];
+  /** What one key names, in the domain's word. */
+  readonly entity: string;
   /** SHA-256 over all that changes a meaning: both sides of a run must hold the same. */
   readonly fingerprint: string;
   /** SHA-256 over what the streaming state depends on: another one means a new checkpoint. */
@@ -83,5 +94,15 @@ export interface Contract {
   /** Of each station that has any: sector by sector, nearest first. */
   readonly neighbours: Readonly<Record<string, readonly Neighbour[]>>;
   /** Avro as JSON text, without docs: a better sentence is no new version in the registry. */
-  readonly schemas: Readonly<Record<SchemaName, string>>;
+  readonly schemas: BySchema<string>;
+}
+
+/** A schema by what it is for. Errors: `config_invalid` for one that none of the pipeline's parts brings. */
+export function schemaOf(
+  { pipeline, schemas }: Pick<Contract, "pipeline" | "schemas">,
+  what: SchemaName,
+): string {
+  const schema = schemas[what];
+  if (schema === undefined) throw absent(pipeline, `schema "${what}"`, partOf(what as PartTopic));
+  return schema;
 }

@@ -1,5 +1,5 @@
-// What a pipeline is: typed data, no behaviour. One file a domain beside this one.
-// The generator turns it, with its observation contract, into schemas, types and entrypoints.
+// What a pipeline is: a name and the parts it has, typed data and no behaviour. One file a domain beside this one; parts.ts says
+// what each part needs and brings. The generator turns it, with its observation contract, into schemas, types and entrypoints.
 
 /** What a window knows of one field. `rate` is the least-squares slope per hour; circular kinds are for directions only. */
 export type FeatureKind = "mean" | "std" | "min" | "max" | "rate" | "sum" | "circular_mean" | "resultant";
@@ -21,83 +21,113 @@ export interface Derived {
   readonly inputs: readonly string[];
 }
 
-export interface Pipeline {
-  readonly name: string;
+/** A topic that observations are sent to. */
+export interface Stream {
   /** Name of the record in schemas/avro/records. */
   readonly observation: string;
+  readonly partitions: number;
   /** Who keeps repeats out: the transactional source, or Spark (for topics that others write). */
   readonly duplicates: "source" | "engine";
-  /** Event time. Start inclusive, end exclusive. `lead_ms`: how far a record's time may lead its own clock. */
-  readonly window: {
-    readonly size_ms: number;
-    readonly slide_ms: number;
-    readonly lateness_ms: number;
-    readonly lead_ms: number;
-  };
+  /** How far a record's event time may lie behind the newest one's. */
+  readonly lateness_ms: number;
+  /** How far a record's event time may lead its own clock. */
+  readonly lead_ms: number;
+}
+
+/** Sliding windows over event time, start inclusive, end exclusive, and what each knows of its fields. */
+export interface Windows {
+  readonly size_ms: number;
+  readonly slide_ms: number;
   readonly features: Readonly<Record<string, readonly FeatureKind[]>>;
-  /** The ring of cells behind the lags. `values` are the feature columns a cell keeps; lags count in steps. */
-  readonly history: {
-    readonly cell_ms: number;
-    readonly step_ms: number;
-    readonly lags: readonly number[];
-    readonly depth_ms: number;
-    readonly values: readonly string[];
-  };
-  /**
-   * `targets` are fields; the truth of one is its window mean. `quantiles` are what the model's heads learn, `bands` the
-   * shares of outcomes that the central intervals around the median are meant to hold.
-   */
-  readonly forecast: {
-    readonly targets: readonly string[];
-    readonly horizons_h: readonly number[];
-    readonly quantiles: readonly number[];
-    /**
-     * What a forecast reads of other stations: in each of four sectors (north, east, south, west of the station) the
-     * `per_sector` nearest with a place on the map, none further than `reach_km`; their targets as-of now and `lags`
-     * steps ago. Null: a station is forecast from itself alone.
-     */
-    readonly neighbours: {
-      readonly per_sector: number;
-      readonly reach_km: number;
-      readonly lags: readonly number[];
-    } | null;
-    readonly bands: readonly number[];
-    /**
-     * What else the heads see: named functions of the domain, each over columns of `history.values` and the words `latitude`,
-     * `longitude`, `elevation_m` (of the station) and `t_ms`, in the order of its parameters. One of values is made for now and
-     * for a few lags, as changes; one of time (and place) for now, half way to each horizon and at it.
-     */
-    readonly derived: readonly Derived[];
-  };
-  /** Rules that explain themselves: `step` is the largest credible change of a window mean within `within_ms`. */
-  readonly anomaly: {
-    /** What a verdict calls a true happening that neighbours confirm: no fault of a sensor. */
-    readonly event: string;
-    readonly steps: Readonly<Record<string, { readonly change: number; readonly within_ms: number }>>;
-    /**
-     * Where a target can come to stand when a sensor's datum changes, inclusive, in the field's unit. A sensor that goes
-     * elsewhere is at fault for as long as it stays; one that always stood there is not. Without a range of its own a target
-     * may come to stand anywhere.
-     */
-    readonly datums: Readonly<Record<string, readonly [number, number]>>;
-  };
-  readonly topics: { readonly partitions: number };
-  /** Consumer group of the inference actors where its users have a name for it; else `ray-<pipeline>-inference`. */
-  readonly inference_group?: string;
   readonly resources: {
-    readonly features: {
-      readonly cores: number;
-      readonly driver_memory: string;
-      readonly executor_memory: string;
-      readonly trigger_ms: number;
-      readonly rejects_trigger_ms: number;
-      /** Memory for thousands of stations at low latency, RocksDB for more. */
-      readonly state_store: "memory" | "rocksdb";
-      readonly shuffle_partitions: number;
-    };
-    readonly infer: { readonly actors: number };
+    readonly cores: number;
+    readonly driver_memory: string;
+    readonly executor_memory: string;
+    readonly trigger_ms: number;
+    readonly rejects_trigger_ms: number;
+    /** Memory for thousands of stations at low latency, RocksDB for more. */
+    readonly state_store: "memory" | "rocksdb";
+    readonly shuffle_partitions: number;
   };
-  readonly stations: Readonly<Record<string, Station>>;
+}
+
+/** The ring of cells behind the lags. `values` are the feature columns a cell keeps; lags count in steps. */
+export interface History {
+  readonly cell_ms: number;
+  readonly step_ms: number;
+  readonly lags: readonly number[];
+  readonly depth_ms: number;
+  readonly values: readonly string[];
+}
+
+/**
+ * `targets` are fields; the truth of one is its window mean. `quantiles` are what the model's heads learn, `bands` the
+ * shares of outcomes that the central intervals around the median are meant to hold.
+ */
+export interface Forecast {
+  readonly targets: readonly string[];
+  readonly horizons_h: readonly number[];
+  readonly quantiles: readonly number[];
+  /**
+   * What a forecast reads of other stations: in each of four sectors (north, east, south, west of the station) the
+   * `per_sector` nearest with a place on the map, none further than `reach_km`; their targets as-of now and `lags`
+   * steps ago. Null: a station is forecast from itself alone.
+   */
+  readonly neighbours: {
+    readonly per_sector: number;
+    readonly reach_km: number;
+    readonly lags: readonly number[];
+  } | null;
+  readonly bands: readonly number[];
+  /**
+   * What else the heads see: named functions of the domain, each over columns of `history.values` and the words `latitude`,
+   * `longitude`, `elevation_m` (of the station) and `t_ms`, in the order of its parameters. One of values is made for now and
+   * for a few lags, as changes; one of time (and place) for now, half way to each horizon and at it.
+   */
+  readonly derived: readonly Derived[];
+  readonly actors: number;
+  /** Consumer group of the actors where its users have a name for it; else `ray-<pipeline>-inference`. */
+  readonly group?: string;
+}
+
+/** Rules that explain themselves: `step` is the largest credible change of a window mean within `within_ms`. */
+export interface Anomaly {
+  /** What a verdict calls a true happening that neighbours confirm: no fault of a sensor. */
+  readonly event: string;
+  readonly steps: Readonly<Record<string, { readonly change: number; readonly within_ms: number }>>;
+  /**
+   * Where a target can come to stand when a sensor's datum changes, inclusive, in the field's unit. A sensor that goes
+   * elsewhere is at fault for as long as it stays; one that always stood there is not. Without a range of its own a target
+   * may come to stand anywhere.
+   */
+  readonly datums: Readonly<Record<string, readonly [number, number]>>;
+}
+
+/** Every committed raw record in Delta. */
+export interface Archive {
+  /** How often what has come is written. A batch takes a core for about a second. */
+  readonly trigger_ms: number;
+}
+
+/** The HTTP API and the page. */
+export interface Serve {
+  /** Wall time without any forecast before all stations are called stale. */
+  readonly silent_ms: number;
+}
+
+export interface Pipeline {
+  readonly name: string;
+  /** What one key names, in the domain's word: "station". Without one, the key's own name. */
+  readonly entity?: string;
+  readonly streams: { readonly raw: Stream };
+  readonly windows?: Windows;
+  readonly history?: History;
+  readonly forecast?: Forecast;
+  readonly anomaly?: Anomaly;
+  /** Names and places, by key. */
+  readonly stations?: Readonly<Record<string, Station>>;
+  readonly archive?: Archive;
+  readonly serve?: Serve;
 }
 
 /** Fixes the literal types of a definition without widening them. */

@@ -9,9 +9,10 @@ import { CONTRACT as weatherContract } from "./generated/weather.ts";
 import { meters } from "./meters.ts";
 import { weather } from "./weather.ts";
 
-export { type Contract, SCHEMA_NAMES, type SchemaName } from "./contract.ts";
+export { type BySchema, type Contract, SCHEMA_NAMES, type SchemaName, schemaOf } from "./contract.ts";
 export type { FeatureKind, Pipeline, Station } from "./define.ts";
 export {
+  type ByTopic,
   type Names,
   namesOf,
   prefixOf,
@@ -19,7 +20,10 @@ export {
   TOPICS,
   type Topic,
   type TopicName,
+  topicOf,
+  topicsOf,
 } from "./names.ts";
+export { PARTS, type PartName, partsOf, requirePart } from "./parts.ts";
 
 export interface Registered {
   readonly pipeline: Pipeline;

@@ -2,11 +2,12 @@
 // The namespace keeps tests, demos and rehearsals apart; it is empty by default. Knows no address and opens nothing.
 
 import { PipelineError } from "../contract/index.ts";
-import type { Contract, SchemaName } from "./contract.ts";
-import type { Pipeline } from "./define.ts";
+import { type Contract, type SchemaName, schemaOf } from "./contract.ts";
+import type { Pipeline, Stream } from "./define.ts";
+import { absent, type PartName, type PartTopic, partOf, type StreamTopic } from "./parts.ts";
 import { NAMESPACE } from "./rules.ts";
 
-/** What a topic is for. */
+/** What a topic is for. A pipeline has those of its parts. */
 export const TOPICS = [
   "raw",
   "cursors",
@@ -17,8 +18,11 @@ export const TOPICS = [
   "rejects",
   "model_events",
   "progress",
-] as const;
+] as const satisfies readonly (StreamTopic | PartTopic)[];
 export type TopicName = (typeof TOPICS)[number];
+
+/** A value for each topic that there is. */
+export type ByTopic<T> = Readonly<Record<StreamTopic, T>> & Readonly<Partial<Record<PartTopic, T>>>;
 
 export interface Topic {
   readonly topic: string;
@@ -33,7 +37,9 @@ export interface Topic {
 export interface Names {
   /** Start of every derived name: empty, or the namespace and a hyphen. */
   readonly prefix: string;
-  readonly topics: Readonly<Record<TopicName, Topic>>;
+  readonly pipeline: string;
+  /** Those of every pipeline, and those of its parts. */
+  readonly topics: ByTopic<Topic>;
   /** Full name of a job of a type, without the namespace. */
   readonly job: (type: string) => string;
   readonly groups: { readonly spark: string; readonly ray: string; readonly dashboard: string };
@@ -83,11 +89,13 @@ export function prefixOf(namespace: string): string {
  * Errors: `config_invalid` for a namespace that breaks its rule.
  */
 export function namesOf(
-  pipeline: Pick<Pipeline, "name" | "topics" | "inference_group">,
+  pipeline: Pick<Pipeline, "name" | PartName> & {
+    readonly streams: { readonly raw: Pick<Stream, "partitions"> };
+  },
   namespace: string,
 ): Names {
   const prefix = prefixOf(namespace);
-  const { partitions } = pipeline.topics;
+  const { partitions } = pipeline.streams.raw;
   const topic = (
     name: string,
     count: number,
@@ -101,23 +109,31 @@ export function namesOf(
     schema,
   });
   const own = (what: string) => `${pipeline.name}-${what}`;
+  const all: Readonly<Record<TopicName, Topic>> = {
+    raw: topic(own("raw"), partitions, kept(7), "observation"),
+    cursors: topic(own("cursors"), 1, busy, "cursors"),
+    features: topic(own("features"), partitions, kept(1), "features"),
+    history: topic(own("history"), partitions, busy, "history"),
+    predictions: topic(own("predictions"), partitions, kept(30), "predictions"),
+    verifications: topic(own("verifications"), partitions, kept(30), "verifications"),
+    rejects: topic(own("rejects"), partitions, kept(30), "rejects"),
+    model_events: topic("model-events", 1, compacted, "model_events"),
+    progress: topic("job-progress", 1, busy, "progress"),
+  };
+  const has = (what: TopicName): boolean => {
+    const part = partOf(what);
+    return part === null || pipeline[part] !== undefined;
+  };
   return {
     prefix,
-    topics: {
-      raw: topic(own("raw"), partitions, kept(7), "observation"),
-      cursors: topic(own("cursors"), 1, busy, "cursors"),
-      features: topic(own("features"), partitions, kept(1), "features"),
-      history: topic(own("history"), partitions, busy, "history"),
-      predictions: topic(own("predictions"), partitions, kept(30), "predictions"),
-      verifications: topic(own("verifications"), partitions, kept(30), "verifications"),
-      rejects: topic(own("rejects"), partitions, kept(30), "rejects"),
-      model_events: topic("model-events", 1, compacted, "model_events"),
-      progress: topic("job-progress", 1, busy, "progress"),
-    },
+    pipeline: pipeline.name,
+    topics: Object.fromEntries(
+      TOPICS.filter(has).map((what) => [what, all[what]]),
+    ) as unknown as ByTopic<Topic>,
     job: own,
     groups: {
       spark: `${prefix}spark-${pipeline.name}-processors`,
-      ray: `${prefix}${pipeline.inference_group ?? `ray-${pipeline.name}-inference`}`,
+      ray: `${prefix}${pipeline.forecast?.group ?? `ray-${pipeline.name}-inference`}`,
       dashboard: `${prefix}dashboard-consumers`,
     },
     model: `${prefix}${pipeline.name}`,
@@ -127,10 +143,26 @@ export function namesOf(
   };
 }
 
-/** The schema of each subject, to be registered: one entry a topic. */
-export function subjectsOf(names: Names, contract: Pick<Contract, "schemas">) {
-  return TOPICS.map((what) => {
-    const { subject, schema } = names.topics[what];
-    return { what, subject, schema: contract.schemas[schema] };
+/** A topic by what it is for. Errors: `config_invalid` for one that none of the pipeline's parts brings. */
+export function topicOf({ pipeline, topics }: Pick<Names, "pipeline" | "topics">, what: TopicName): Topic {
+  const topic = topics[what];
+  if (topic === undefined) throw absent(pipeline, `topic "${what}"`, partOf(what));
+  return topic;
+}
+
+/** The topics a pipeline has, in the order of TOPICS. */
+export function topicsOf(names: Pick<Names, "topics">): readonly (Topic & { readonly what: TopicName })[] {
+  return TOPICS.flatMap((what) => {
+    const topic = names.topics[what];
+    return topic === undefined ? [] : [{ what, ...topic }];
   });
+}
+
+/** The schema of each subject, to be registered: one entry a topic. */
+export function subjectsOf(names: Pick<Names, "topics">, contract: Pick<Contract, "pipeline" | "schemas">) {
+  return topicsOf(names).map(({ what, subject, schema }) => ({
+    what,
+    subject,
+    schema: schemaOf(contract, schema),
+  }));
 }

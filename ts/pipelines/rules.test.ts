@@ -11,7 +11,7 @@ const takes = (attempt: () => unknown): string | true => {
     return (error as Error).message;
   }
 };
-const pipeline = { name: "weather", topics: { partitions: 1 } };
+const pipeline = { name: "weather", streams: { raw: { partitions: 1 } } };
 
 describe("NAMESPACE", () => {
   it.each([

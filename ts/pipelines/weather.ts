@@ -7,16 +7,36 @@ const HOUR_MS = 3_600_000;
 
 export const weather = definePipeline({
   name: "weather",
-  observation: "weather_observation",
-  duplicates: "source",
-  window: { size_ms: 300_000, slide_ms: 60_000, lateness_ms: 600_000, lead_ms: HOUR_MS },
-  features: {
-    temperature: ["mean", "std", "min", "max", "rate"],
-    humidity: ["mean", "std", "min", "max", "rate"],
-    pressure: ["mean", "std", "min", "max", "rate"],
-    wind_speed: ["mean", "std", "min", "max", "rate"],
-    wind_direction: ["circular_mean", "resultant"],
-    precipitation: ["sum", "max"],
+  entity: "station",
+  streams: {
+    raw: {
+      observation: "weather_observation",
+      partitions: 4,
+      duplicates: "source",
+      lateness_ms: 600_000,
+      lead_ms: HOUR_MS,
+    },
+  },
+  windows: {
+    size_ms: 300_000,
+    slide_ms: 60_000,
+    features: {
+      temperature: ["mean", "std", "min", "max", "rate"],
+      humidity: ["mean", "std", "min", "max", "rate"],
+      pressure: ["mean", "std", "min", "max", "rate"],
+      wind_speed: ["mean", "std", "min", "max", "rate"],
+      wind_direction: ["circular_mean", "resultant"],
+      precipitation: ["sum", "max"],
+    },
+    resources: {
+      cores: 2,
+      driver_memory: "512m",
+      executor_memory: "900m",
+      trigger_ms: 300,
+      rejects_trigger_ms: 5_000,
+      state_store: "memory",
+      shuffle_partitions: 1,
+    },
   },
   history: {
     cell_ms: 600_000,
@@ -43,6 +63,8 @@ export const weather = definePipeline({
       { column: "dew_point", function: "weather.dew_point", inputs: ["temperature_mean", "humidity_mean"] },
       { column: "sun", function: "sky.sun_elevation_sine", inputs: ["latitude", "longitude", "t_ms"] },
     ],
+    actors: 1,
+    group: "ray-ml-inference",
   },
   // The largest hourly changes of a real feed: 99.9 % of temperatures stay within 10.6 K an hour
   // (shared data notes on the Kaggle set); a step rule at 12 K flags one hour in some thousands.
@@ -59,19 +81,7 @@ export const weather = definePipeline({
     // forgotten to.
     datums: { pressure: [870, 1085] },
   },
-  inference_group: "ray-ml-inference",
-  topics: { partitions: 4 },
-  resources: {
-    features: {
-      cores: 2,
-      driver_memory: "512m",
-      executor_memory: "900m",
-      trigger_ms: 300,
-      rejects_trigger_ms: 5_000,
-      state_store: "memory",
-      shuffle_partitions: 1,
-    },
-    infer: { actors: 1 },
-  },
   stations,
+  archive: { trigger_ms: 30_000 },
+  serve: { silent_ms: 120_000 },
 });

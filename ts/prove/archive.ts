@@ -5,19 +5,20 @@
 
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { ArchiveParams } from "../contract/generated/params.ts";
 import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
 import { until } from "../ground/until.ts";
-import { ARCHIVE, planArchive } from "../jobs/archive.ts";
+import { planArchive } from "../jobs/archive.ts";
 import { planBackfill } from "../jobs/backfill.ts";
 import { tables } from "../jobs/plan/tables.ts";
+import { topicOf } from "../pipelines/index.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { type Archive, archiveOf, reachOf } from "../supervise/archive.ts";
 import { runBatch } from "../supervise/batch.ts";
 import { always, changeDesired } from "../supervise/desired.ts";
 import { requirePlace } from "../supervise/place.ts";
-
 import { startSupervisor } from "../supervise/run.ts";
 import { settingOf, untilEnded, untilRunning, withdrawJobs } from "../supervise/submit.ts";
 import { closeLine, type Line, openLine, python, type Said } from "./line.ts";
@@ -91,7 +92,7 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
     const singapore = {
       bootstrap: settings.kafka.bootstrap,
       raw_topic: names.topics.raw.topic,
-      features_topic: names.topics.features.topic,
+      features_topic: topicOf(names, "features").topic,
       rejects_topic: names.topics.rejects.topic,
       raw_schema_id: requireApplied(settings, contract.fingerprint).writers.raw,
       sample: join(engines.root, "samples", "singapore-1min-3days.csv.gz"),
@@ -148,7 +149,7 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
 }
 
 /** How often the archive's job does what it does on a schedule. */
-export type Upkeep = Pick<typeof ARCHIVE, "trigger_ms" | "compact_ms" | "vacuum_ms">;
+export type Upkeep = Pick<ArchiveParams, "trigger_ms" | "compact_ms" | "vacuum_ms">;
 
 /** As often as it can, so that a kill meets each of them. */
 const OFTEN: Upkeep = { trigger_ms: 1_000, compact_ms: 2_000, vacuum_ms: 4_000 };
@@ -156,7 +157,7 @@ const OFTEN: Upkeep = { trigger_ms: 1_000, compact_ms: 2_000, vacuum_ms: 4_000 }
 /** The archive's job under the supervisor. */
 export async function startArchive(line: Line, upkeep: Upkeep = OFTEN): Promise<void> {
   const { settings, signal, log } = line;
-  const plan = planArchive(settingOf(settings), { ...ARCHIVE, ...upkeep });
+  const plan = planArchive(settingOf(settings), upkeep);
   const job = always(plan);
   await changeDesired(settings, (before) => ({ ...before, [plan.name]: job }));
   startSupervisor(settings);

@@ -4,7 +4,7 @@
 import { Decoder, PipelineError } from "../contract/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import type { Contract, Names } from "../pipelines/index.ts";
+import { type Contract, type Names, schemaOf, topicOf } from "../pipelines/index.ts";
 
 /** What is read of a prediction; times are epoch ms. */
 export interface Seen {
@@ -41,10 +41,10 @@ export class Committed {
 
   async #follow(kafka: Kafka, registry: Registry, names: Names, contract: Contract): Promise<void> {
     const decoder = new Decoder<Seen & Readonly<Record<string, unknown>>>(
-      contract.schemas.predictions,
+      schemaOf(contract, "predictions"),
       (id) => registry.schemaById(id),
     );
-    const reader = kafka.read(names.topics.predictions.topic, {
+    const reader = kafka.read(topicOf(names, "predictions").topic, {
       from: "beginning",
       until: "never",
       signal: this.#stop.signal,

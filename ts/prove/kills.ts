@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { until } from "../ground/until.ts";
+import { topicOf } from "../pipelines/index.ts";
 import { requireApplied } from "../supervise/applied.ts";
 import { currentRecords, readRecords, startSupervisor } from "../supervise/run.ts";
 import {
@@ -229,7 +230,7 @@ async function check(line: Line, sample: string, sent: number): Promise<Checked>
     model: names.model,
     model_cache: join(line.folder, "models"),
     namespace: settings.namespace,
-    topics: Object.fromEntries(topics.map((what) => [what, names.topics[what].topic])),
+    topics: Object.fromEntries(topics.map((what) => [what, topicOf(names, what).topic])),
     tables: Object.fromEntries(topics.map((what) => [what, applied.tables[what]])),
     writers: applied.writers,
     group: names.groups.ray,

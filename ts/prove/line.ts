@@ -12,7 +12,7 @@ import type { JobName } from "../jobs/index.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { type Contract, type Names, namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
+import { type Contract, type Names, namesOf, pipelineOf, topicsOf } from "../pipelines/index.ts";
 import { positionOf } from "../source/replay/position.ts";
 import { readCursor } from "../source/send/cursor.ts";
 import { targetOf } from "../source/send/target.ts";
@@ -151,7 +151,7 @@ export async function closeLine(line: Line, { keep = false } = {}): Promise<void
     const { problems } = await stopNamespace(settings);
     for (const problem of problems) log(problem);
   });
-  const topics = TOPICS.map((what) => names.topics[what]);
+  const topics = topicsOf(names);
   await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
   for (const { subject } of topics) await attempt(() => registry.remove(subject));
   await attempt(() => {

@@ -10,6 +10,7 @@ import { wallClock } from "../ground/clock.ts";
 import { until } from "../ground/until.ts";
 import { decided, planBackfill } from "../jobs/backfill.ts";
 import { tables } from "../jobs/plan/tables.ts";
+import { topicOf } from "../pipelines/index.ts";
 import { feed } from "../source/replay/feed.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { type BadRow, describeBad } from "../source/row.ts";
@@ -79,7 +80,7 @@ export async function proveWindows(options: WindowsOptions): Promise<WindowsRoun
     const common = {
       bootstrap: settings.kafka.bootstrap,
       raw_topic: names.topics.raw.topic,
-      features_topic: names.topics.features.topic,
+      features_topic: topicOf(names, "features").topic,
       rejects_topic: names.topics.rejects.topic,
       raw_schema_id: writers.raw,
       sample: join(engines.root, "samples", "singapore-1min-3days.csv.gz"),
@@ -165,7 +166,7 @@ async function submit(line: Line, duplicates: "source" | "engine"): Promise<void
 
 /** Resolves once the first micro-batch has published: what follows meets a stream that runs. */
 async function caughtUp({ kafka, names, signal }: Line): Promise<void> {
-  const { topic } = names.topics.features;
+  const { topic } = topicOf(names, "features");
   const look = await until(
     async () => {
       const seen = (await kafka.admin.offsets(topic)).reduce((sum, { end }) => sum + end, 0);

@@ -697,6 +697,26 @@ describe("GET /openapi.json", () => {
     expect(text).toContain('"description":"Median, in hPa.","unit":"hPa","minimum":0}');
   });
 
+  it("leaves out what belongs to a part that is absent, and so does the API", async () => {
+    const bare = { ...contract, parts: [], targets: [], horizons_h: [], bands: [], history_values: [] };
+    const { paths, components } = openapi(bare, "0.1.0", "") as {
+      paths: Json;
+      components: { schemas: Json };
+    };
+    expect(Object.keys(paths)).toEqual([
+      "/jobs",
+      "/health",
+      "/health/live",
+      "/health/ready",
+      "/metrics",
+      "/openapi.json",
+    ]);
+    expect(Object.keys(components.schemas)).not.toContain("Forecast");
+    const { app: api } = app({ contract: bare });
+    await expectProblem(await api.request("/stations"), 404, "unknown_route");
+    expect((await api.request("/jobs")).status).toBe(200);
+  });
+
   it("names the station as the contract does", () => {
     const other = openapi({ ...contract, key: "vehicle_id" }, "0.1.0", "");
     expect(Object.keys(other["paths"] as Json)).toContain("/predictions/{vehicle_id}");

@@ -19,6 +19,7 @@ import {
   openapi,
   ROUTES,
   type RouteName,
+  routesOf,
   STATIONS_LIMIT,
   STATIONS_LIMIT_MAX,
   VERIFICATIONS_LIMIT,
@@ -273,7 +274,7 @@ export function createApp(effects: Effects): Hono {
     openapi: () => json(document),
   };
 
-  for (const name of Object.keys(ROUTES) as RouteName[]) {
+  for (const name of routesOf(effects.contract)) {
     const path = ROUTES[name].path.replace(/\{(\w+)\}/g, ":$1");
     app.get(path, async (c) => {
       const started_ms = performance.now();

@@ -23,7 +23,8 @@ import type { Verified } from "./verified.ts";
 export const TAIL_RECORDS = 25_000;
 
 /** What a topic holds; decides where its records go. */
-export type FeedKind = "predictions" | "features" | "verifications" | "rejects" | "progress";
+export const FEED_KINDS = ["predictions", "features", "verifications", "rejects", "progress"] as const;
+export type FeedKind = (typeof FEED_KINDS)[number];
 
 export interface FeedEffects {
   readonly contract: ServedContract;

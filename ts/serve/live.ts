@@ -3,24 +3,31 @@
 
 import { Decoder, PipelineError } from "../contract/index.ts";
 import { OPTIONAL, type Settings } from "../engines/settings.ts";
+import { standardOf, typeOf } from "../jobs/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { type Contract, namesOf, type Registered } from "../pipelines/index.ts";
+import {
+  type Contract,
+  namesOf,
+  type Registered,
+  requirePart,
+  schemaOf,
+  topicOf,
+} from "../pipelines/index.ts";
 import type { Service } from "../topology/entry.ts";
 import { status } from "../topology/local/index.ts";
 import { SERVICES } from "../topology/services.ts";
-import type { FeedKind } from "./feed.ts";
+import { FEED_KINDS, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
 import type { StaleRule } from "./latest.ts";
-import type { ServedContract } from "./records.ts";
 import type { ServeOptions } from "./start.ts";
 
 /**
- * When stations are stale unless told otherwise: two steps behind the network in event time, or two minutes of wall
- * time without any prediction. Feeds with a slower cadence set more.
+ * When stations are stale unless told otherwise: two steps behind the network in event time, or no prediction for the wall time
+ * that the pipeline says.
  */
-export function ruleOf(contract: ServedContract): StaleRule {
-  return { trail_ms: 2 * contract.step_ms, silent_ms: 120_000 };
+export function ruleOf({ pipeline, contract }: Registered): StaleRule {
+  return { trail_ms: 2 * contract.step_ms, silent_ms: requirePart(pipeline, "serve").silent_ms };
 }
 
 type LiveOptions = Pick<
@@ -73,15 +80,12 @@ export function decoderOf(
       throw error;
     }
   };
-  const { predictions, features, verifications, rejects, progress } = contract.schemas;
-  const decoders: Readonly<Record<FeedKind, Decoder<unknown>>> = {
-    predictions: new Decoder(predictions, schemaById),
-    features: new Decoder(features, schemaById),
-    verifications: new Decoder(verifications, schemaById),
-    rejects: new Decoder(rejects, schemaById),
-    progress: new Decoder(progress, schemaById),
+  const decoders = new Map<FeedKind, Decoder<unknown>>();
+  return (kind, value) => {
+    const decoder = decoders.get(kind) ?? new Decoder<unknown>(schemaOf(contract, kind), schemaById);
+    decoders.set(kind, decoder);
+    return decoder.decode(value);
   };
-  return (kind, value) => decoders[kind].decode(value);
 }
 
 /** The part of the options that follows from settings and pipeline. */
@@ -91,19 +95,20 @@ export function liveOptions(
   kafka: Kafka,
   registry: Pick<Registry, "schemaById">,
 ): LiveOptions {
-  const { topics, groups, job } = namesOf(pipeline, settings.namespace);
+  const names = namesOf(pipeline, settings.namespace);
+  const { topics, groups, job } = names;
+  const followed = FEED_KINDS.flatMap((kind) => {
+    const topic = topics[kind]?.topic;
+    return topic === undefined ? [] : [[topic, kind] as const];
+  });
   return {
     contract,
     kafka,
-    topics: {
-      [topics.predictions.topic]: "predictions",
-      [topics.features.topic]: "features",
-      [topics.verifications.topic]: "verifications",
-      [topics.rejects.topic]: "rejects",
-      [topics.progress.topic]: "progress",
-    },
-    groups: [{ group: groups.ray, topic: topics.features.topic }],
-    needed_jobs: [job("features"), job("infer")],
+    topics: Object.fromEntries(followed),
+    groups: pipeline.forecast ? [{ group: groups.ray, topic: topicOf(names, "features").topic }] : [],
+    needed_jobs: standardOf(pipeline)
+      .filter((name) => typeOf(name).kind === "stream")
+      .map(job),
     engines: () => enginesOf(settings),
     decode: decoderOf(contract, registry),
     links: [

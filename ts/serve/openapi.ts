@@ -1,6 +1,7 @@
 // The API's description: one table of routes, and an OpenAPI 3.1 document made from it and the contract.
 // app.ts mounts exactly the routes of this table, so none can go undescribed. Answers no request.
 
+import type { PartName } from "../pipelines/index.ts";
 import { bandsOf, forecastNames, forecastSupports, forecastUnits, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
 import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
@@ -10,6 +11,8 @@ import { WINDOW_NAMES } from "./verified.ts";
 type Schema = Readonly<Record<string, unknown>>;
 
 interface Route {
+  /** Parts without which there is no such route. */
+  readonly needs: readonly PartName[];
   /** Path in OpenAPI's form; `{station_id}` is named by the contract's key in the document. */
   readonly path: string;
   readonly tag: "forecasts" | "operation" | "description";
@@ -33,6 +36,7 @@ export const VERIFICATIONS_LIMIT_MAX = 1_000;
 
 export const ROUTES = {
   page: {
+    needs: ["forecast"],
     path: "/",
     tag: "description",
     summary: "Page for people",
@@ -45,6 +49,7 @@ export const ROUTES = {
     refusals: [],
   },
   prediction: {
+    needs: ["forecast"],
     path: "/predictions/{station_id}",
     tag: "forecasts",
     summary: "Latest forecast of one station",
@@ -57,6 +62,7 @@ export const ROUTES = {
     refusals: ["unknown_station", "no_prediction", "catching_up"],
   },
   stations: {
+    needs: ["forecast"],
     path: "/stations",
     tag: "forecasts",
     summary: "Stations with their latest values and forecasts",
@@ -80,6 +86,7 @@ export const ROUTES = {
     refusals: ["bad_parameter", "catching_up"],
   },
   verifications: {
+    needs: ["forecast"],
     path: "/verifications",
     tag: "forecasts",
     summary: "Forecasts held against their truth, and what they were worth",
@@ -110,6 +117,7 @@ export const ROUTES = {
     refusals: ["bad_parameter", "catching_up"],
   },
   jobs: {
+    needs: [],
     path: "/jobs",
     tag: "operation",
     summary: "Jobs: desired, actual, and what each last said of itself",
@@ -122,6 +130,7 @@ export const ROUTES = {
     refusals: [],
   },
   health: {
+    needs: [],
     path: "/health",
     tag: "operation",
     summary: "Every engine and job, with what to do about one that is down",
@@ -134,6 +143,7 @@ export const ROUTES = {
     refusals: [],
   },
   live: {
+    needs: [],
     path: "/health/live",
     tag: "operation",
     summary: "This process answers",
@@ -145,6 +155,7 @@ export const ROUTES = {
     refusals: [],
   },
   ready: {
+    needs: [],
     path: "/health/ready",
     tag: "operation",
     summary: "This process can serve forecasts from memory",
@@ -157,6 +168,7 @@ export const ROUTES = {
     refusals: [],
   },
   metrics: {
+    needs: [],
     path: "/metrics",
     tag: "operation",
     summary: "Prometheus text",
@@ -169,6 +181,7 @@ export const ROUTES = {
     refusals: [],
   },
   openapi: {
+    needs: [],
     path: "/openapi.json",
     tag: "description",
     summary: "This document",
@@ -182,6 +195,12 @@ export const ROUTES = {
 } as const satisfies Record<string, Route>;
 
 export type RouteName = keyof typeof ROUTES;
+
+/** The routes that a pipeline's parts bring. */
+export function routesOf({ parts }: Pick<ServedContract, "parts">): readonly RouteName[] {
+  const has = ({ needs }: Route) => needs.every((part) => parts.includes(part));
+  return (Object.keys(ROUTES) as RouteName[]).filter((name) => has(ROUTES[name]));
+}
 
 const nullable = (schema: Schema): Schema => ({ anyOf: [schema, { type: "null" }] });
 const string = (description: string, more: Schema = {}): Schema => ({ type: "string", description, ...more });
@@ -241,7 +260,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
   const supports = forecastSupports(contract);
   const values = valueUnits(contract);
   const bands = bandsOf(contract);
-  const { lower, upper } = bands.at(-1)!;
+  const { lower, upper } = bands.at(-1) ?? { lower: "none", upper: "none" };
   const bandNames = contract.bands.map((band) => String(Math.round(band * 100)));
   // Both ends of an interval stay where the forecast can be.
   const interval = (name: string): Schema => {
@@ -586,7 +605,8 @@ export function openapi(
   confidence: string,
 ): Record<string, unknown> {
   const paths: Record<string, unknown> = {};
-  for (const [name, route] of Object.entries(ROUTES) as [string, Route][]) {
+  for (const name of routesOf(contract)) {
+    const route: Route = ROUTES[name];
     const path = route.path.replace("{station_id}", `{${contract.key}}`);
     const body = content(route.type, route.schema ? ref(route.schema) : { type: "string" });
     const refusals = new Map<number, Refusal[]>();
@@ -659,6 +679,23 @@ export function openapi(
       { name: "description", description: "For people and clients." },
     ],
     paths,
-    components: { schemas: schemas(contract, confidence) },
+    components: { schemas: referred(paths, schemas(contract, confidence)) },
   };
+}
+
+/** The schemas that the paths speak of, and those that these speak of. */
+function referred(
+  paths: Readonly<Record<string, unknown>>,
+  schemas: Readonly<Record<string, Schema>>,
+): Record<string, Schema> {
+  const found = new Set<string>();
+  const visit = (part: unknown): void => {
+    for (const [, name] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (found.has(name!)) continue;
+      found.add(name!);
+      visit(schemas[name!]);
+    }
+  };
+  visit(paths);
+  return Object.fromEntries(Object.entries(schemas).filter(([name]) => found.has(name)));
 }

@@ -1,9 +1,12 @@
 // What the API reads, as types: the parts of the contract it needs and the records of the topics it follows.
 // Structural on purpose: the generated contract and the decoded Avro records of any pipeline fit. Holds no logic.
 
+import type { PartName } from "../pipelines/index.ts";
+
 /** The part of a generated contract that the API speaks about. */
 export interface ServedContract {
   readonly pipeline: string;
+  readonly parts: readonly PartName[];
   /** Field that names the station: `station_id`. */
   readonly key: string;
   readonly fields: readonly {

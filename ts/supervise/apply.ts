@@ -7,11 +7,18 @@ import { assertCompatible, PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import { lockWithin } from "../ground/lock.ts";
-import { DOWNSTREAM_FIRST, type JobName, typeOf } from "../jobs/index.ts";
+import { type JobName, jobsOf, typeOf } from "../jobs/index.ts";
 import type { Applied, Setting } from "../jobs/plan/type.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../pipelines/index.ts";
+import {
+  type ByTopic,
+  namesOf,
+  pipelineOf,
+  subjectsOf,
+  type TopicName,
+  topicsOf,
+} from "../pipelines/index.ts";
 import { readApplied, writeApplied } from "./applied.ts";
 import { always, changeDesired, hashOf, readDesired } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
@@ -68,7 +75,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     ...contract.schemas,
     ...(options.observation ? { observation: bare(options.observation) } : {}),
   };
-  const wanted = subjectsOf(names, { schemas });
+  const wanted = subjectsOf(names, { pipeline: pipeline.name, schemas });
 
   // All checks before the first change: a refusal leaves everything as it was.
   const plans: { what: TopicName; subject: string; schema: string; change: SubjectChange["change"] }[] = [];
@@ -87,7 +94,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     }
     plans.push({ what, subject, schema, change: held ? "same" : newest ? "evolved" : "new" });
   }
-  const specs = TOPICS.map((what) => names.topics[what]);
+  const specs = topicsOf(names);
   if (dry_run)
     return {
       subjects: plans.map(({ subject, change }) => ({ subject, change, id: null })),
@@ -111,8 +118,8 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     for (const change of topics) onStep(describeTopic(change));
 
     const subjects: SubjectChange[] = [];
-    const newest = {} as Record<TopicName, number>;
-    const tables = {} as Record<TopicName, Record<string, string>>;
+    const newest: Partial<Record<TopicName, number>> = {};
+    const tables: Partial<Record<TopicName, Record<string, string>>> = {};
     for (const { what, subject, schema, change } of plans) {
       const id = await registry.register(subject, schema, "BACKWARD_TRANSITIVE");
       if (change !== "same") onStep(`${subject}: ${change}, id ${id}`);
@@ -125,19 +132,20 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     // A job always writes by the contract it was generated from, so its ids are the newest ones from its restart on, and who
     // reads it restarts first. Sources alone may lag behind: theirs move when all readers know them.
     const before = readApplied(settings);
-    const ids = Object.keys(tables.raw).map(Number);
-    const { raw = newest.raw, cursors = newest.cursors } = before?.writers ?? {};
+    const writers = newest as ByTopic<number>;
+    const ids = Object.keys(tables.raw ?? {}).map(Number);
+    const { raw = writers.raw, cursors = writers.cursors } = before?.writers ?? {};
     const known: Applied = {
       pipeline: pipeline.name,
       fingerprint: contract.fingerprint,
-      tables,
-      writers: { ...newest, raw, cursors },
+      tables: tables as Applied["tables"],
+      writers: { ...writers, raw, cursors },
       readable: before?.readable ?? ids,
     };
     writeApplied(settings, known);
     const restarted: string[] = [];
-    for (const job of DOWNSTREAM_FIRST) restarted.push(...(await enforce(options, known, job)));
-    writeApplied(settings, { ...known, writers: newest, readable: ids });
+    for (const job of jobsOf(pipeline).toReversed()) restarted.push(...(await enforce(options, known, job)));
+    writeApplied(settings, { ...known, writers, readable: ids });
     return { subjects, topics, restarted, dry_run };
   } finally {
     turn.release();

@@ -14,7 +14,7 @@ import { tables } from "../jobs/plan/tables.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf, TOPICS } from "../pipelines/index.ts";
+import { namesOf, pipelineOf, topicsOf } from "../pipelines/index.ts";
 import { feed } from "../source/replay/feed.ts";
 import { held, piecesOf } from "../source/replay/pieces.ts";
 import type { Input } from "../source/row.ts";
@@ -340,7 +340,7 @@ async function remove(
     }
   };
   const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-  const topics = TOPICS.map((what) => names.topics[what]);
+  const topics = topicsOf(names);
   if (existsSync(stateDir(settings)))
     await attempt(async () => {
       for (const problem of (await stopNamespace(settings)).problems) log(problem);

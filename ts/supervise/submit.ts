@@ -7,10 +7,11 @@ import { digestOf } from "../engines/package.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
 import { type JobName, typeOf } from "../jobs/index.ts";
+import { tableFor } from "../jobs/plan/params.ts";
 import { checkpointPath } from "../jobs/plan/spark.ts";
 import type { Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
 import { askedRun, changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
 import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
@@ -75,9 +76,9 @@ export async function planOf(
     () =>
       covering(
         kafka,
-        names.topics[checkpoint.topic].topic,
+        topicOf(names, checkpoint.topic).topic,
         checkpoint.span_ms(contract),
-        eventTimeOf(contract, setting.applied.tables[checkpoint.topic]),
+        eventTimeOf(contract, tableFor(setting.applied, checkpoint.topic)),
       ),
     (before) => {
       const folder = join(checkpointPath(setting, job, before), job);

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { type Settings, settingsOf, stateDir } from "../engines/settings.ts";
 import { fakeKafka } from "../kafka/fake.ts";
 import type { Registry, Version } from "../kafka/registry.ts";
-import { namesOf, pipelineOf, subjectsOf, TOPICS } from "../pipelines/index.ts";
+import { namesOf, pipelineOf, subjectsOf, topicOf, topicsOf } from "../pipelines/index.ts";
 import { readApplied } from "./applied.ts";
 import { apply } from "./apply.ts";
 import { readDesired } from "./desired.ts";
@@ -39,7 +39,7 @@ function registryBefore(settings: Settings): Registry {
   const applied = readApplied(settings)!;
   const subjects = new Map<string, Version[]>();
   for (const { what, subject } of subjectsOf(names, contract)) {
-    const versions = Object.entries(applied.tables[what]);
+    const versions = Object.entries(applied.tables[what] ?? {});
     subjects.set(
       subject,
       versions.map(([id, schema], i) => ({ version: i + 1, id: Number(id), schema })),
@@ -68,14 +68,14 @@ describe("a namespace of the commit before", () => {
     const kafka = fakeKafka();
     const { pipeline, contract } = pipelineOf(settings.pipeline);
     const names = namesOf(pipeline, settings.namespace);
-    await kafka.admin.ensure(TOPICS.map((what) => names.topics[what]));
+    await kafka.admin.ensure(topicsOf(names));
     const report = await apply({ settings, kafka, registry: registryBefore(settings) });
     const changes = new Map(report.subjects.map(({ subject, change }) => [subject, change]));
-    expect(changes.get(names.topics.history.subject)).toBe("evolved");
+    expect(changes.get(topicOf(names, "history").subject)).toBe("evolved");
     expect([...changes.values()]).not.toContain("new");
     const now = readApplied(settings)!;
     expect(now.fingerprint).toBe(contract.fingerprint);
-    expect(Object.keys(now.tables.history)).toEqual([
+    expect(Object.keys(now.tables.history!)).toEqual([
       String(old.writers.history),
       String(now.writers.history),
     ]);

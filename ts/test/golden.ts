@@ -17,7 +17,10 @@ import {
   pipelineOf,
   SCHEMA_NAMES,
   type SchemaName,
+  schemaOf,
   TOPICS,
+  topicOf,
+  topicsOf,
 } from "../pipelines/index.ts";
 import { type Place, type Reject, rejectId, resend } from "../source/rejects.ts";
 import { feed } from "../source/replay/feed.ts";
@@ -54,12 +57,14 @@ export function textOf(value: unknown): string {
 
 /** Fingerprint, plan hash, names of topics, and a digest of every schema: as file, and as the text that is registered. */
 async function contract() {
-  const { fingerprint, plan_hash, schemas } = weather.contract;
+  const { fingerprint, plan_hash } = weather.contract;
   const digest = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
   const avro = join(ROOT, "schemas", "avro");
   const foreign = pipelineNames
     .map((name) => pipelineOf(name).pipeline)
-    .flatMap(({ name, observation }) => (name === weather.pipeline.name ? [] : [`${observation}.avsc`]));
+    .flatMap(({ name, streams }) =>
+      name === weather.pipeline.name ? [] : [`${streams.raw.observation}.avsc`],
+    );
   const files = ["generated", "records"].flatMap((folder) =>
     readdirSync(join(avro, folder))
       .filter((file) =>
@@ -73,13 +78,15 @@ async function contract() {
     plan_hash,
     topics: Object.fromEntries(
       TOPICS.map((what) => {
-        const { topic, partitions, subject } = names.topics[what];
+        const { topic, partitions, subject } = topicOf(names, what);
         return [what, { topic, partitions, subject }];
       }),
     ),
     schema_ids,
     schema_files: Object.fromEntries(files),
-    registered_schemas: Object.fromEntries(SCHEMA_NAMES.map((name) => [name, digest(schemas[name])])),
+    registered_schemas: Object.fromEntries(
+      SCHEMA_NAMES.map((name) => [name, digest(schemaOf(weather.contract, name))]),
+    ),
   };
 }
 
@@ -132,7 +139,7 @@ async function resent() {
 
 async function kafkaOf(): Promise<FakeKafka> {
   const kafka = fakeKafka(() => NOW_MS);
-  await kafka.admin.ensure(TOPICS.map((what) => names.topics[what]));
+  await kafka.admin.ensure(topicsOf(names));
   return kafka;
 }
 
@@ -148,9 +155,10 @@ function placeOf(kafka: FakeKafka): Place {
 
 /** Committed records of a topic, by partition and offset; `record` is the decoded value, for the reader of a difference. */
 async function recordsOf(kafka: FakeKafka, what: (typeof TOPICS)[number]) {
-  const schema = weather.contract.schemas[names.topics[what].schema];
+  const { topic, schema: name } = topicOf(names, what);
+  const schema = schemaOf(weather.contract, name);
   const decoder = new Decoder(schema, async () => schema);
-  const records = await readAll(kafka, names.topics[what].topic);
+  const records = await readAll(kafka, topic);
   records.sort((a, b) => a.partition - b.partition || a.offset - b.offset);
   return Promise.all(
     records.map(async ({ partition, offset, timestamp, key, headers, value }) => {

@@ -86,9 +86,11 @@ class Contract:
     """Everything a job knows about its pipeline.
 
     Units: times and spans in milliseconds, `horizons_h` in hours, `lags` and `neighbour_lags` in steps of `step_ms`.
+    `parts` are those the pipeline has; what belongs to another one is empty here: 0, no entry, no schema.
+    `entity` is what one key names, in the domain's word.
     `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
-    `schemas` holds Avro schemas as JSON text: observation, features, history, predictions, verifications, rejects,
-    cursors, progress, model_events.
+    `schemas` holds Avro schemas as JSON text: observation, rejects, cursors and progress of every pipeline; features,
+    history, predictions, verifications and model_events with the parts that bring them.
     `neighbours` has the stations with a place on the map: sector by sector in the order of `sectors`, nearest first, at
     most `per_sector` in each; `sectors` is empty in a pipeline without neighbours.
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
@@ -99,6 +101,8 @@ class Contract:
     """
 
     pipeline: str
+    parts: tuple[str, ...]
+    entity: str
     fingerprint: str
     plan_hash: str
     key: str

@@ -1,7 +1,8 @@
 // The order of jobs follows from what they read and write.
 
 import { describe, expect, it } from "vitest";
-import { DOWNSTREAM_FIRST, JOBS, STANDARD, typeOf } from "../index.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
+import { JOBS, jobsOf, standardOf, typeOf } from "../index.ts";
 import { upstreamFirst } from "./order.ts";
 import type { Channel } from "./type.ts";
 
@@ -30,12 +31,13 @@ describe("upstreamFirst()", () => {
 });
 
 describe("the jobs there are", () => {
-  it("are started writers first", () => expect(STANDARD).toEqual(["features", "infer", "serve"]));
+  const weather = pipelineOf("weather").pipeline;
+  it("are started writers first", () => expect(standardOf(weather)).toEqual(["features", "infer", "serve"]));
   it("get to know a new schema readers first", () =>
-    expect(DOWNSTREAM_FIRST.filter((job) => typeOf(job).kind === "stream")).toEqual([
-      "infer",
-      "features",
-      "archive",
-    ]));
+    expect(
+      jobsOf(weather)
+        .toReversed()
+        .filter((job) => typeOf(job).kind === "stream"),
+    ).toEqual(["infer", "features", "archive"]));
   it("are all in the table, each once", () => expect(new Set(JOBS).size).toBe(JOBS.length));
 });

@@ -2,8 +2,8 @@
 
 import { PipelineError } from "../../contract/index.ts";
 import type { Settings } from "../../engines/settings.ts";
-import { type Names, namesOf } from "../../pipelines/names.ts";
-import type { Setting } from "./type.ts";
+import { type Names, namesOf, type TopicName } from "../../pipelines/names.ts";
+import type { Applied, Setting } from "./type.ts";
 
 /** Parameters before a submission has a name. */
 export type Before<P> = Omit<P, "submission">;
@@ -18,6 +18,21 @@ function access({ kafka }: Settings) {
 
 export function namesIn({ settings, pipeline }: Pick<Setting, "settings" | "pipeline">): Names {
   return namesOf(pipeline, settings.namespace);
+}
+
+/** The id that records of a topic are written with. */
+export function idFor(applied: Applied, topic: TopicName): number {
+  const id = applied.writers[topic];
+  // What is applied and the contract have one fingerprint, so whoever has the topic's name has its id.
+  if (id === undefined) throw new Error(`no schema of "${topic}" is applied`);
+  return id;
+}
+
+/** Every schema a record of a topic may carry: registry id to Avro JSON. */
+export function tableFor(applied: Applied, topic: TopicName): Readonly<Record<string, string>> {
+  const table = applied.tables[topic];
+  if (table === undefined) throw new Error(`no schema of "${topic}" is applied`);
+  return table;
 }
 
 export function sharedParams(setting: Setting, job: string) {

@@ -3,7 +3,7 @@
 
 import type { EngineKind, Launch } from "../../engines/job.ts";
 import type { Settings } from "../../engines/settings.ts";
-import type { Contract, Pipeline, TopicName } from "../../pipelines/index.ts";
+import type { ByTopic, Contract, PartName, Pipeline, TopicName } from "../../pipelines/index.ts";
 
 /**
  * What jobs hand each other beside topics: `files` are observations in files, `feature_table`, `reject_table` and `archive_table`
@@ -31,9 +31,9 @@ export interface Applied {
   readonly pipeline: string;
   readonly fingerprint: string;
   /** Every schema a record of the topic may carry: registry id (decimal text) to Avro JSON. */
-  readonly tables: Readonly<Record<TopicName, Readonly<Record<string, string>>>>;
+  readonly tables: ByTopic<Readonly<Record<string, string>>>;
   /** The id new records of the topic are written with. */
-  readonly writers: Readonly<Record<TopicName, number>>;
+  readonly writers: ByTopic<number>;
   /** Ids a source may write with: those that every running reader of the raw topic knows. */
   readonly readable: readonly number[];
 }
@@ -102,6 +102,8 @@ export interface JobType {
   readonly summary: string;
   /** `<room>.<module>` of the engine's Python package that has `run(contract, params, reporter)`; null for a process. */
   readonly module: string | null;
+  /** Parts a pipeline must have to have this job. */
+  readonly needs: readonly PartName[];
   readonly reads: readonly Channel[];
   readonly writes: readonly Channel[];
   /** Whether a submit without names starts it. */

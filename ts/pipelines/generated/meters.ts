@@ -350,6 +350,8 @@ export interface MetersRejects {
 
 export const CONTRACT = {
   pipeline: "meters",
+  parts: ["windows", "history", "forecast", "anomaly", "stations", "archive", "serve"],
+  entity: "meter",
   key: "meter",
   event_time: "read_at",
   fields: [

@@ -430,6 +430,8 @@ export interface WeatherRejects {
 
 export const CONTRACT = {
   pipeline: "weather",
+  parts: ["windows", "history", "forecast", "anomaly", "stations", "archive", "serve"],
+  entity: "station",
   key: "station_id",
   event_time: "timestamp",
   fields: [

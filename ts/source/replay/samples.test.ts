@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { pipelineOf } from "../../pipelines/index.ts";
 import { fileInput } from "./input.ts";
 
-const { contract, pipeline } = pipelineOf("weather");
+const { contract } = pipelineOf("weather");
 const samples = join(import.meta.dirname, "..", "..", "..", "samples");
 const readme = readFileSync(join(samples, "README.md"), "utf8");
 
@@ -35,7 +35,7 @@ describe("the bundled samples", () => {
       }
       expect(disorder).toBe(0);
       expect(seen.size).toBe(stations);
-      expect([...seen].filter((id) => !Object.hasOwn(pipeline.stations, id))).toEqual([]);
+      expect([...seen].filter((id) => !Object.hasOwn(contract.stations, id))).toEqual([]);
     },
   );
 

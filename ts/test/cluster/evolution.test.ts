@@ -14,7 +14,7 @@ import { until } from "../../ground/until.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { type OutRecord, readAll, sendOnce } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, schemaOf, topicOf } from "../../pipelines/index.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { syntheticInput } from "../../source/replay/synthetic.ts";
 import { spanOf, targetOf } from "../../source/send/target.ts";
@@ -42,7 +42,10 @@ interface Schema {
 }
 const observation = (change: (schema: Schema) => void): string => {
   const schema = JSON.parse(
-    readFileSync(join(settings.root, "schemas", "avro", "records", `${pipeline.observation}.avsc`), "utf8"),
+    readFileSync(
+      join(settings.root, "schemas", "avro", "records", `${pipeline.streams.raw.observation}.avsc`),
+      "utf8",
+    ),
   ) as Schema;
   change(schema);
   return JSON.stringify(schema);
@@ -118,12 +121,13 @@ it("a nullable field is added under load without a reject", async () => {
     target,
     { speed: 1, loop: false, span_ms: spanOf(contract), clock: wallClock, signal: stop.signal },
   );
-  const decoder = new Decoder<{ station_id: string; window_end: number }>(contract.schemas.features, (id) =>
-    registry.schemaById(id),
+  const decoder = new Decoder<{ station_id: string; window_end: number }>(
+    schemaOf(contract, "features"),
+    (id) => registry.schemaById(id),
   );
   const stationsSince = async (since_ms: number): Promise<Set<string>> => {
     const found = new Set<string>();
-    for (const { value, timestamp } of await readAll(kafka, names.topics.features.topic)) {
+    for (const { value, timestamp } of await readAll(kafka, topicOf(names, "features").topic)) {
       if (timestamp < since_ms) continue;
       const decoded = await decoder.decode(value);
       if (decoded.ok) found.add(decoded.record.station_id.replace(/-\d+$/, ""));

@@ -13,7 +13,7 @@ import { latestByKey, readAll } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { announce, lastEvent } from "../../models/announce.ts";
 import { promote } from "../../models/promote.ts";
-import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, schemaOf, topicOf } from "../../pipelines/index.ts";
 
 const settings = inject("engines");
 const mlflow = mlflowOf(settings);
@@ -58,9 +58,9 @@ it("promote() moves the alias on the real server and announces it on model-event
   const kafka = connectKafka(settings.kafka, { client_id: "models-test" });
   try {
     const registry = connectRegistry(settings.registryUrl);
-    const { topic, partitions, config, subject } = names.topics.model_events;
+    const { topic, partitions, config, subject } = topicOf(names, "model_events");
     await kafka.admin.ensure([{ topic, partitions, config }]);
-    await registry.register(subject, contract.schemas.model_events, "BACKWARD");
+    await registry.register(subject, schemaOf(contract, "model_events"), "BACKWARD");
     const audience = { kafka, registry, names, contract };
     expect(await lastEvent(audience)).toBeNull();
     const say = async (moved: { alias: string; version: string }) => {
@@ -85,7 +85,9 @@ it("promote() moves the alias on the real server and announces it on model-event
     expect((await mlflow.byAlias(names.model, "champion"))?.version).toBe("2");
 
     const last = latestByKey(await readAll(kafka, topic)).get(names.model);
-    const decoder = new Decoder<ModelEvent>(contract.schemas.model_events, (id) => registry.schemaById(id));
+    const decoder = new Decoder<ModelEvent>(schemaOf(contract, "model_events"), (id) =>
+      registry.schemaById(id),
+    );
     expect(await decoder.decode(last?.value ?? null)).toMatchObject({
       ok: true,
       record: { model: names.model, version: "2", alias: "champion", timestamp: 1_480_000_000_000 },

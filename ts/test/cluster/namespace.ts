@@ -6,7 +6,14 @@ import type { Settings } from "../../engines/settings.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../../kafka/registry.ts";
-import { type Contract, type Names, namesOf, pipelineOf, subjectsOf, TOPICS } from "../../pipelines/index.ts";
+import {
+  type Contract,
+  type Names,
+  namesOf,
+  pipelineOf,
+  subjectsOf,
+  topicsOf,
+} from "../../pipelines/index.ts";
 
 export interface Ground {
   /** The engines' settings with this namespace. */
@@ -24,7 +31,7 @@ export async function namespace(engines: Settings, what: string): Promise<Ground
   const names = namesOf(pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka);
   const registry = connectRegistry(settings.registryUrl);
-  const topics = TOPICS.map((topic) => names.topics[topic]);
+  const topics = topicsOf(names);
   await kafka.admin.ensure(topics);
   for (const { subject, schema } of subjectsOf(names, contract))
     await registry.register(subject, schema, "BACKWARD_TRANSITIVE");

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { until } from "../../ground/until.ts";
-import { namesOf, pipelineOf, subjectsOf } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, subjectsOf, topicOf } from "../../pipelines/index.ts";
 import { closeLine, type Line, openLine, publishChampion, start } from "../../prove/line.ts";
 
 const engines = inject("engines");
@@ -79,7 +79,7 @@ it("MLflow lists the model under its alias", async () => {
 });
 
 it("a prediction arrives on its topic, of the horizons and targets of the contract", async () => {
-  const reader = line.kafka.read(line.names.topics.predictions.topic, {
+  const reader = line.kafka.read(topicOf(line.names, "predictions").topic, {
     from: "beginning",
     until: "never",
     signal: AbortSignal.timeout(120_000),

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, it } from "vitest";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { pipelineOf } from "../../pipelines/index.ts";
+import { pipelineOf, schemaOf } from "../../pipelines/index.ts";
 
 const { registryUrl, root } = inject("engines");
 const registry = connectRegistry(registryUrl);
@@ -51,7 +51,7 @@ describe("connectRegistry()", () => {
     const { tables } = JSON.parse(readFileSync(state, "utf8")) as {
       tables: { history: Record<string, string> };
     };
-    const { history } = pipelineOf("weather").contract.schemas;
+    const history = schemaOf(pipelineOf("weather").contract, "history");
     for (const before of Object.values(tables.history))
       await registry.register(followed, before, "BACKWARD_TRANSITIVE");
     await registry.register(followed, history, "BACKWARD_TRANSITIVE");

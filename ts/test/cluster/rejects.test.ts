@@ -6,6 +6,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { encoder } from "../../contract/index.ts";
 import { readAll, sendOnce } from "../../kafka/kafka.ts";
+import { topicOf } from "../../pipelines/index.ts";
 import { resend } from "../../source/rejects.ts";
 import { type Ground, namespace } from "./namespace.ts";
 
@@ -71,7 +72,7 @@ describe("millrace rejects and tail", () => {
         reason: "time_jump",
         value: encode({ ...observation, temperature: 1, timestamp: CLOCK + 10 * 86_400_000 }),
       }),
-      reject(10, { topic: names.topics.features.topic, reason: "unscorable" }),
+      reject(10, { topic: topicOf(names, "features").topic, reason: "unscorable" }),
     ]);
   });
   afterAll(() => ground.clear());
@@ -99,7 +100,7 @@ describe("millrace rejects and tail", () => {
       [`${raw}/1/7/temperature`, "out_of_range", false],
       [`${raw}/1/8`, "bad_framing", false],
       [`${raw}/1/9`, "time_jump", false],
-      [`${ground.names.topics.features.topic}/1/10`, "unscorable", false],
+      [`${topicOf(ground.names, "features").topic}/1/10`, "unscorable", false],
     ]);
     const some = await millrace("rejects", "list", "--reason", "time_jump");
     expect(some.out).toContain(`${raw}/1/9`);
@@ -127,7 +128,7 @@ describe("millrace rejects and tail", () => {
       [[id], { temp: "1" }, /"temp" expected one of/],
       [[`${raw}/1/8`], {}, /--value/],
       [[`${raw}/1/9`], {}, /ms ahead of its clock/],
-      [[`${ground.names.topics.features.topic}/1/10`], {}, /expected one of topic/],
+      [[`${topicOf(ground.names, "features").topic}/1/10`], {}, /expected one of topic/],
       [[`${raw}/1/9`, id], { timestamp: CLOCK }, /got 480/],
     ];
     for (const [ids, changes, message] of refused)

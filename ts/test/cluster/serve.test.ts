@@ -7,7 +7,7 @@ import { encoder, prefixOf } from "../../contract/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { type Kafka, type OutRecord, sendOnce } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { namesOf, pipelineOf, subjectsOf, TOPICS } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, schemaOf, subjectsOf, topicOf, topicsOf } from "../../pipelines/index.ts";
 import { features, HOUR_MS, prediction, T0_MS } from "../../serve/fixtures/weather.ts";
 import { ruleOf } from "../../serve/live.ts";
 
@@ -17,10 +17,9 @@ const names = namesOf(pipeline, settings.namespace);
 const stations = Object.keys(contract.stations);
 const stop = new AbortController();
 const blank = Object.fromEntries(
-  (JSON.parse(contract.schemas.features) as { fields: { name: string; type: unknown }[] }).fields.map((f) => [
-    f.name,
-    Array.isArray(f.type) ? null : 0,
-  ]),
+  (JSON.parse(schemaOf(contract, "features")) as { fields: { name: string; type: unknown }[] }).fields.map(
+    (f) => [f.name, Array.isArray(f.type) ? null : 0],
+  ),
 );
 
 let kafka: Kafka;
@@ -33,7 +32,7 @@ const record = (
   key: string,
   value: object,
 ): OutRecord => ({
-  topic: names.topics[what].topic,
+  topic: topicOf(names, what).topic,
   key,
   value: encode[what]!(value),
 });
@@ -58,7 +57,7 @@ async function until(path: string, fits: (answer: { status: number; text: string
 beforeAll(async () => {
   kafka = connectKafka(settings.kafka);
   const registry = connectRegistry(settings.registryUrl);
-  await kafka.admin.ensure(TOPICS.map((what) => names.topics[what]));
+  await kafka.admin.ensure(topicsOf(names));
   encode = {};
   for (const { what, subject, schema } of subjectsOf(names, contract))
     encode[what] = encoder(schema, await registry.register(subject, schema, "BACKWARD"));
@@ -72,7 +71,7 @@ beforeAll(async () => {
   await sendOnce(kafka, `${settings.namespace}-a`, written);
   await sendOnce(kafka, `${settings.namespace}-b`, [
     {
-      topic: names.topics.predictions.topic,
+      topic: topicOf(names, "predictions").topic,
       key: "x",
       value: Buffer.concat([prefixOf(999_999), Buffer.from("?")]),
     },
@@ -89,7 +88,7 @@ beforeAll(async () => {
   url = await new Promise<string>((resolve, reject) => {
     serving = serve(
       settings,
-      { host: "127.0.0.1", port: 0, rule: ruleOf(contract), json: true },
+      { host: "127.0.0.1", port: 0, rule: ruleOf(pipelineOf("weather")), json: true },
       {
         jobs: async () => [],
         signal: stop.signal,
@@ -104,7 +103,7 @@ beforeAll(async () => {
 afterAll(async () => {
   stop.abort();
   await serving;
-  await kafka.admin.remove(TOPICS.map((what) => names.topics[what].topic));
+  await kafka.admin.remove(topicsOf(names).map(({ topic }) => topic));
   await kafka.close();
 });
 
@@ -118,7 +117,7 @@ it("is ready once it has read what was there, and serves the newest version of e
   expect(JSON.parse((await get(`/predictions/${stations[0]}`)).text)).toMatchObject({
     station_id: stations[0],
     version: { revision: 2 },
-    provenance: { prediction_topic: names.topics.predictions.topic },
+    provenance: { prediction_topic: topicOf(names, "predictions").topic },
   });
 });
 
@@ -128,14 +127,14 @@ it("leaves out a forecast of the future: its station is served, and the others a
   };
   expect(all.filter(({ stale }) => stale)).toEqual([]);
   expect((await get("/metrics")).text).toContain(
-    `millrace_feed_records_total{topic="${names.topics.predictions.topic}",outcome="ahead"} 1`,
+    `millrace_feed_records_total{topic="${topicOf(names, "predictions").topic}",outcome="ahead"} 1`,
   );
 });
 
 it("counts a record whose schema nobody knows and goes on", async () => {
   const { text } = await get("/metrics");
   expect(text).toContain(
-    `millrace_feed_records_total{topic="${names.topics.predictions.topic}",outcome="undecodable"} 1`,
+    `millrace_feed_records_total{topic="${topicOf(names, "predictions").topic}",outcome="undecodable"} 1`,
   );
   expect(text).toContain('millrace_job_input_rows{job="weather-features"} 42');
 });

@@ -9,7 +9,7 @@ import { Decoder } from "../../contract/index.ts";
 import type { Settings } from "../../engines/settings.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { type KafkaRecord, readAll } from "../../kafka/kafka.ts";
-import { namesOf, pipelineOf, subjectsOf, TOPICS, type TopicName } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, subjectsOf, type TopicName, topicsOf } from "../../pipelines/index.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { positionOf } from "../../source/replay/position.ts";
 import { syntheticInput } from "../../source/replay/synthetic.ts";
@@ -187,7 +187,7 @@ describe("millrace replay", () => {
     const { kafka, registry } = ground;
     const oldSettings = join(folder, "before.json");
     writeFileSync(oldSettings, JSON.stringify(old));
-    const topics = TOPICS.map((what) => names.topics[what]);
+    const topics = topicsOf(names);
     try {
       await kafka.admin.ensure(topics);
       let cursor_id = 0;

@@ -6,14 +6,14 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Decoder, encoder, PipelineError, parseRecord, type Shape } from "../../contract/index.ts";
-import { pipelineOf, SCHEMA_NAMES } from "../../pipelines/index.ts";
+import { pipelineOf, SCHEMA_NAMES, schemaOf } from "../../pipelines/index.ts";
 
 const avro = join(import.meta.dirname, "..", "..", "..", "schemas", "avro");
 const SCHEMA_ID = 7;
 
 const { contract } = pipelineOf("weather");
 const records = SCHEMA_NAMES.map((name) => {
-  const schema = contract.schemas[name];
+  const schema = schemaOf(contract, name);
   return { schema, shape: parseRecord(schema, name) };
 });
 

@@ -7,6 +7,8 @@ from spark_jobs.generated.contract import Contract, Derived, Feature, Field, Nei
 
 CONTRACT = Contract(
     pipeline="meters",
+    parts=("windows", "history", "forecast", "anomaly", "stations", "archive", "serve"),
+    entity="meter",
     key="meter",
     event_time="read_at",
     fields=(

@@ -7,6 +7,8 @@ from ray_jobs.generated.contract import Contract, Derived, Feature, Field, Neigh
 
 CONTRACT = Contract(
     pipeline="weather",
+    parts=("windows", "history", "forecast", "anomaly", "stations", "archive", "serve"),
+    entity="station",
     key="station_id",
     event_time="timestamp",
     fields=(

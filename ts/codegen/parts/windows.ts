@@ -1,0 +1,107 @@
+// Windows and their features: the rules of what may be asked of a field, and the record of a window.
+
+import { isMeasured, type Observation, type ObservationField, unitRule } from "../../contract/index.ts";
+import type { FeatureKind, Windows } from "../../pipelines/define.ts";
+import { field, type Schema, time, top } from "../avro.ts";
+import type { Check } from "../check.ts";
+import type { Outline } from "../derive.ts";
+
+/** What each kind of feature asks of its field, and the unit it has. A kind that is not here is refused. */
+export const KINDS: Readonly<
+  Record<
+    FeatureKind,
+    { readonly role: "measurement" | "circular"; readonly unit: (unit: string) => string | null }
+  >
+> = {
+  mean: { role: "measurement", unit: (unit) => unit },
+  std: { role: "measurement", unit: (unit) => unit },
+  min: { role: "measurement", unit: (unit) => unit },
+  max: { role: "measurement", unit: (unit) => unit },
+  rate: { role: "measurement", unit: (unit) => unitRule(unit)?.per_hour ?? null },
+  sum: { role: "measurement", unit: (unit) => (unitRule(unit)?.additive ? unit : null) },
+  circular_mean: { role: "circular", unit: (unit) => unit },
+  resultant: { role: "circular", unit: () => "1" },
+};
+
+export type WindowsOutline = Pick<Outline, "window_ms" | "slide_ms" | "features">;
+
+export function outlineWindows(
+  { need, refuse, multiple }: Check,
+  observation: Observation,
+  windows: Windows | undefined,
+): WindowsOutline {
+  if (windows === undefined) return { window_ms: 0, slide_ms: 0, features: [] };
+  const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
+  for (const name of Object.keys(windows.features))
+    need(
+      isMeasured(fields.get(name) ?? { role: "key" }),
+      `windows.features.${name}`,
+      "a measured field",
+      name,
+    );
+  // In contract order, whatever the order in the pipeline: the same meaning gives the same files.
+  const features = observation.fields.flatMap((field) =>
+    (windows.features[field.name] ?? []).map((kind, i, kinds) => {
+      const place = `windows.features.${field.name}`;
+      const rule = Object.hasOwn(KINDS, kind)
+        ? KINDS[kind]
+        : refuse(place, `kinds of ${Object.keys(KINDS).join(", ")}`, kind);
+      need(rule.role === field.role, place, `a kind for role ${field.role}`, kind);
+      need(kinds.indexOf(kind) === i, place, "every kind once", kind);
+      const unit =
+        rule.unit(field.unit ?? "") ?? refuse(place, `a kind that has a unit for ${field.unit}`, kind);
+      return { column: `${field.name}_${kind}`, field: field.name, kind, unit };
+    }),
+  );
+  multiple("windows.slide_ms", windows.slide_ms, 1, "a millisecond,");
+  multiple("windows.size_ms", windows.size_ms, windows.slide_ms, "slide_ms");
+  return { window_ms: windows.size_ms, slide_ms: windows.slide_ms, features };
+}
+
+export function featuresSchema(outline: Outline): Schema {
+  return top(
+    outline,
+    "features",
+    "One published window of one key. Identity (key, window_end), version (plan_epoch, revision).",
+    [
+      field(outline.key, "string", "Whose window it is."),
+      time("window_start", "Start of the window, inclusive, UTC event time."),
+      time("window_end", "End of the window, exclusive, UTC event time."),
+      field("plan_epoch", "int", "Which checkpoint of the stream wrote it; 0 in a backfill."),
+      field("revision", "long", "Largest raw offset in the window."),
+      field("raw_partition", "int", "Raw partition of the key."),
+      field("first_offset", "long", "Smallest raw offset in the window."),
+      field("measurement_count", "int", "Observations in the window."),
+      ...outline.fields.flatMap(({ name, quantity }: ObservationField) => {
+        const own = outline.features.filter((f) => f.field === name);
+        if (own.length === 0) return [];
+        return [
+          field(`${name}_count`, "int", `Values of ${name} in the window, within their range.`),
+          ...own.map(({ column, kind, unit }) => ({
+            name: column,
+            type: ["null", "double"],
+            default: null,
+            ...(quantity === null ? {} : { quantity }),
+            unit,
+            doc: KIND_DOC[kind],
+          })),
+        ];
+      }),
+      time("max_event_time", "Event time of the newest observation in the window."),
+      time("raw_append_time", "Largest append time of the raw records in the window."),
+      time("processing_time", "When the batch computed it, UTC wall time."),
+    ],
+  );
+}
+
+const KIND_DOC: Readonly<Record<Outline["features"][number]["kind"], string>> = {
+  mean: "Mean; null without a value.",
+  std: "Sample standard deviation; null for fewer than two values.",
+  min: "Smallest value; null without one.",
+  max: "Largest value; null without one.",
+  rate: "Least-squares slope per hour; null for fewer than two distinct times.",
+  sum: "Sum; null without a value.",
+  circular_mean:
+    "Mean direction in [0, 360); null without a value or where the directions cancel (resultant below 1e-6).",
+  resultant: "Length of the mean direction in [0, 1]; null without a value.",
+};
