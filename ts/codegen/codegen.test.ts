@@ -9,6 +9,7 @@ import type { Pipeline } from "../pipelines/define.ts";
 import { CONTRACT } from "../pipelines/generated/meters.ts";
 import { meters } from "../pipelines/meters.ts";
 import { outline, sha256 } from "./derive.ts";
+import { works } from "./fixtures/works/pipeline.ts";
 import { differences, write } from "./folder.ts";
 import { DERIVED, functionsIn } from "./functions.ts";
 import { FOLDERS, generate, render } from "./generate.ts";
@@ -298,6 +299,52 @@ describe("a pipeline without a part", () => {
     const files = filesOf({ archive: meters.archive });
     expect(schemas(files.get("t/bare.ts")!)).toEqual(own);
     expect(schemas(files.get("pyspark/bare_contract.py")!)).toEqual(own);
+  });
+});
+
+describe("a contract of attributes", () => {
+  const folder = "ts/codegen/fixtures/works";
+  const files = pipelineFiles(
+    root,
+    { pipeline: works, source: `${folder}/pipeline.ts`, contract: `${folder}/works_notice.avsc` },
+    { schemas: "s", typescript: "t", engine: ({ name }) => name },
+  );
+
+  it("is typed in TypeScript, and its rules go to both languages", () => {
+    const typescript = files.get("t/works.ts")!;
+    for (const line of [
+      "  readonly state: WorksState;",
+      "  readonly blocked: boolean | null;",
+      "  /** The last day. Days since 1970-01-01. */\n  readonly until: number | null;",
+      '  entity: "site",',
+    ])
+      expect(typescript).toContain(line);
+    const python = files.get("pyspark/works_contract.py")!;
+    for (const line of [
+      'Field("state", "attribute", None, None, None, None, Attribute("enum", True, ("planned", "open", "closed"), None, None, None)),',
+      'Field("lanes", "attribute", None, None, None, None, Attribute("integer", False, None, (0, 12), None, None)),',
+      'Field("until", "attribute", None, None, None, None, Attribute("date", False, None, (10957, 47481), None, None)),',
+      'Field("note", "attribute", None, None, None, None, Attribute("string", False, None, None, 500, None)),',
+    ])
+      expect(python).toContain(line);
+    expect(python).toContain('    parts=("archive",),');
+  });
+
+  it("brings what its parts bring", () =>
+    expect([...files.keys()].sort()).toEqual([
+      "pyspark/works_archive.py",
+      "pyspark/works_contract.py",
+      "s/works_rejects.avsc",
+      "t/works.ts",
+    ]));
+
+  it("has no field that a window could be made of", () => {
+    const path = join(root, folder, "works_notice.avsc");
+    const notice = parseObservation(readFileSync(path, "utf8"), path);
+    const windows = { ...meters.windows, features: { lanes: ["mean"] as const } };
+    expect(() => outline(notice, { ...works, windows })).toThrow(
+      "windows.features.lanes: expected a measured field",
+    );
   });
 });
 

@@ -10,6 +10,7 @@ const PRIMITIVE = {
   int: "int",
   double: "float",
   timestamp: "int",
+  date: "int",
   string: "str",
   bytes: "bytes",
 } as const;
@@ -142,7 +143,7 @@ export function contractModule(header: readonly string[], contract: Contract, ro
     "",
     "from __future__ import annotations",
     "",
-    `from ${root}.generated.contract import Contract, Derived, Feature, Field, Neighbour, Station, Step`,
+    `from ${root}.generated.contract import ${CLASSES.join(", ")}`,
     "",
     "CONTRACT = Contract(",
     ...Object.entries(contract).flatMap(([name, value]) => argument(name as keyof Contract, value)),
@@ -150,12 +151,14 @@ export function contractModule(header: readonly string[], contract: Contract, ro
   ]);
 }
 
+const CLASSES = ["Attribute", "Contract", "Derived", "Feature", "Field", "Neighbour", "Station", "Step"];
+
 type Row = Readonly<Record<string, unknown>>;
 
 /** How the rows of a list are written. A list that is not here is a tuple of plain values. */
 const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
   fields: (f) =>
-    `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])}, ${range(f["support"])})`,
+    `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])}, ${range(f["support"])}${f["attribute"] === undefined ? "" : `, ${attribute(f["attribute"] as Row)}`})`,
   features: (f) => `Feature(${[f["column"], f["field"], f["kind"], f["unit"]].map(literal).join(", ")})`,
   derived: (d) =>
     `Derived(${[d["column"], d["function"]].map(literal).join(", ")}, ${tuple((d["inputs"] as readonly string[]).map(literal))})`,
@@ -165,6 +168,19 @@ const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
   stations: (s) =>
     `Station(${literal(s["name"])}, ${[s["latitude"], s["longitude"], s["elevation_m"]].map(float).join(", ")})`,
 };
+
+function attribute(a: Row): string {
+  const symbols = a["symbols"] as readonly string[] | null;
+  const ends = a["range"] as readonly number[] | null;
+  return `Attribute(${[
+    literal(a["kind"]),
+    a["required"] ? "True" : "False",
+    symbols === null ? "None" : tuple(symbols.map(literal)),
+    ends === null ? "None" : tuple(ends.map(literal)),
+    literal(a["max_length"]),
+    literal(a["pattern"]),
+  ].join(", ")})`;
+}
 
 function neighbour(n: Row): string {
   return `Neighbour(${[n["station"], n["sector"], n["rank"]].map(literal).join(", ")}, ${float(n["distance_km"])})`;

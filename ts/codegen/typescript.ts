@@ -8,6 +8,7 @@ const PRIMITIVE = {
   int: "number",
   double: "number",
   timestamp: "number",
+  date: "number",
   string: "string",
   bytes: "Buffer",
 } as const;
@@ -47,7 +48,8 @@ function interfaceOf({ name, doc, fields }: RecordShape): string[] {
     `export interface ${pascal(name)} {`,
     ...fields.flatMap((field) => {
       const unit = field.unit === null ? "" : ` Unit: ${field.unit}.`;
-      const note = `${field.doc}${unit}`.trim();
+      const days = (field.shape.kind === "nullable" ? field.shape.of : field.shape).kind === "date";
+      const note = `${field.doc}${unit}${days ? " Days since 1970-01-01." : ""}`.trim();
       return [
         ...(note === "" ? [] : [`  /** ${note} */`]),
         `  readonly ${field.name}: ${typeOf(field.shape)};`,

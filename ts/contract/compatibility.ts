@@ -1,5 +1,5 @@
 // The change check: whether a schema may follow another under the same name. Stricter than the registry, which sees Avro's types
-// but not what a number means: a unit, quantity, range or role that changes would turn every stored number into a lie.
+// but not what a number means: a unit, quantity, range, role or rule for text that changes would turn what is stored into a lie.
 // A support may come, go and change: it bounds forecasts to come and says nothing of a number that is stored.
 // Pure; says what is wrong by field, and leaves asking the registry to whoever applies.
 
@@ -53,7 +53,7 @@ function changedRecord(before: RecordShape, after: RecordShape, at: string): Bre
   return found;
 }
 
-const MEANINGS = ["unit", "quantity", "role", "range"] as const;
+const MEANINGS = ["unit", "quantity", "role", "range", "max_length", "pattern"] as const;
 
 function changedField(before: FieldShape, after: FieldShape, path: string): Breach[] {
   const found = MEANINGS.flatMap((what) => {

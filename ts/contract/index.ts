@@ -1,5 +1,12 @@
 // What other rooms may know of contracts. Everything else in this folder is its own business.
 
+export {
+  type Attribute,
+  type AttributeKind,
+  dateText,
+  dayOf,
+  unaccepted,
+} from "./attribute.ts";
 export { type Decoded, Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./avro.ts";
 export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";

@@ -1,6 +1,8 @@
-// The observation contract: a record schema whose every field has a role, and every measurement a quantity, a unit and a range.
+// The observation contract: a record schema whose every field has a role, every measurement a quantity, a unit and a range, and
+// every attribute its rules.
 // Stands between the hand-written schema and all that is derived from it. Does not look at single observations.
 
+import { type Attribute, attributeOf } from "./attribute.ts";
 import { PipelineError } from "./errors.ts";
 import { type FieldShape, parseRecord, type Role, type Shape, type Support } from "./schema.ts";
 import { unitRule } from "./units.ts";
@@ -14,6 +16,8 @@ export interface ObservationField {
   readonly range: readonly [number, number] | null;
   /** What the quantity can be, within the range: forecasts stay inside, a truth beyond it is judged at its edge. */
   readonly support: Support | null;
+  /** What is accepted in an attribute; only such a field has it. */
+  readonly attribute?: Attribute;
 }
 
 export interface Observation {
@@ -41,7 +45,6 @@ export function parseObservation(text: string, source: string): Observation {
       String(first ? more.length + 1 : 0),
     );
   };
-  if (!fields.some(isMeasured)) throw rejected(`Cannot use contract "${source}"`, "a measurement", "none");
   return { name: record.name, key: only("key"), event_time: only("event_time"), fields };
 }
 
@@ -50,7 +53,7 @@ export function isMeasured({ role }: { readonly role: Role }): boolean {
   return role === "measurement" || role === "circular";
 }
 
-const SHAPE_OF_ROLE: Readonly<Record<Role, string>> = {
+const SHAPE_OF_ROLE: Readonly<Record<Exclude<Role, "attribute">, string>> = {
   key: "string",
   event_time: "timestamp",
   measurement: "nullable double",
@@ -60,6 +63,9 @@ const SHAPE_OF_ROLE: Readonly<Record<Role, string>> = {
 function checked(field: FieldShape, action: string): ObservationField {
   const { name, shape, role, quantity, unit, range, support } = field;
   if (role === null) throw rejected(action, "a role", "none");
+  if (role === "attribute") return attributeField(field, action);
+  if (field.max_length !== null || field.pattern !== null)
+    throw rejected(action, "max_length and pattern on an attribute only", `them on role ${role}`);
   if (word(shape) !== SHAPE_OF_ROLE[role])
     throw rejected(action, `${SHAPE_OF_ROLE[role]} for role ${role}`, word(shape));
   if (role === "event_time" && unit !== "ms") throw rejected(action, 'unit "ms"', JSON.stringify(unit));
@@ -80,6 +86,20 @@ function checked(field: FieldShape, action: string): ObservationField {
       throw rejected(action, `a support within the range ${JSON.stringify(range)}`, JSON.stringify(support));
   }
   return { name, role, quantity, unit, range, support };
+}
+
+function attributeField(field: FieldShape, action: string): ObservationField {
+  const { name, quantity, unit, support } = field;
+  if (support !== null) throw rejected(action, "a support on a measurement only", "one on role attribute");
+  const attribute = attributeOf(field);
+  if (Array.isArray(attribute)) {
+    const [wanted, seen] = attribute as readonly [string, string];
+    throw rejected(action, wanted, seen);
+  }
+  const rules = attribute as Attribute;
+  if (unit !== null && rules.kind !== "integer")
+    throw rejected(action, "a unit on a number only", `"${unit}" on ${rules.kind}`);
+  return { name, role: "attribute", quantity, unit, range: null, support: null, attribute: rules };
 }
 
 function word(shape: Shape): string {

@@ -13,13 +13,25 @@ describe("parseRecord()", () => {
     expect(PRIMITIVES).toEqual(["boolean", "int", "long", "double", "string", "bytes"]);
     expect(KEYS).toEqual({
       record: ["type", "name", "namespace", "doc", "fields"],
-      field: ["name", "type", "default", "doc", "quantity", "unit", "range", "support", "role"],
+      field: [
+        "name",
+        "type",
+        "default",
+        "doc",
+        "quantity",
+        "unit",
+        "range",
+        "support",
+        "max_length",
+        "pattern",
+        "role",
+      ],
       enum: ["type", "name", "namespace", "doc", "symbols"],
       array: ["type", "items"],
       map: ["type", "values"],
       primitive: ["type", "logicalType", "wide"],
     });
-    expect(ROLES).toEqual(["key", "event_time", "measurement", "circular"]);
+    expect(ROLES).toEqual(["key", "event_time", "measurement", "circular", "attribute"]);
     expect(Object.keys(UNITS).sort()).toEqual(
       [
         "%",
@@ -161,7 +173,7 @@ describe("parseObservation()", () => {
     ["two keys", [key, { ...key, name: "other" }, time, value()], "got 2"],
     ["no time", [key, value()], "role event_time"],
     ["a time in seconds", [key, { ...time, unit: "s" }, value()], '"ms"'],
-    ["no measurement", [key, time], "a measurement"],
+    ["a pattern on a measurement", [key, time, value({ pattern: "a" })], "on an attribute only"],
     ["a field without a role", [key, time, value(), { name: "note", type: "string" }], "a role"],
     [
       "a measurement that cannot be null",

@@ -2,12 +2,13 @@
 // The generator, the codec and the change check all stand on it. Refuses every word it does not know, so that a feature of
 // Avro that one language would read otherwise never gets in unseen. Knows nothing of pipelines.
 
+import { dayOf, isPortable } from "./attribute.ts";
 import { PipelineError } from "./errors.ts";
 import { isUnit } from "./units.ts";
 
-/** Beside Avro's own: `timestamp` is timestamp-millis; a `wide` long may pass 2^52 and is a bigint in TypeScript. */
+/** Beside Avro's own: `timestamp` is timestamp-millis, `date` days since 1970-01-01; a `wide` long may pass 2^52 and is a bigint in TypeScript. */
 export type Shape =
-  | { readonly kind: "boolean" | "int" | "double" | "string" | "bytes" | "timestamp" }
+  | { readonly kind: "boolean" | "int" | "double" | "string" | "bytes" | "timestamp" | "date" }
   | { readonly kind: "long"; readonly wide: boolean }
   | { readonly kind: "enum"; readonly name: string; readonly symbols: readonly string[] }
   | RecordShape
@@ -24,7 +25,7 @@ export interface RecordShape {
 }
 
 /** The closed roles of an observation's field. Other records have none. */
-export const ROLES = ["key", "event_time", "measurement", "circular"] as const;
+export const ROLES = ["key", "event_time", "measurement", "circular", "attribute"] as const;
 export type Role = (typeof ROLES)[number];
 
 /** What a quantity can be, in the field's unit: inclusive ends, null where it has none. */
@@ -36,9 +37,13 @@ export interface FieldShape {
   readonly doc: string;
   readonly quantity: string | null;
   readonly unit: string | null;
-  /** What a sensor may say: inclusive on both ends, in the field's unit. */
+  /** What a sensor may say: inclusive on both ends, in the field's unit; of a date, days since 1970-01-01. */
   readonly range: readonly [number, number] | null;
   readonly support: Support | null;
+  /** Of a text, in code points. */
+  readonly max_length: number | null;
+  /** Of a text: a regular expression that all of it matches. */
+  readonly pattern: string | null;
   readonly role: Role | null;
 }
 
@@ -47,7 +52,19 @@ type Json = Readonly<Record<string, unknown>>;
 /** Which keys each construct may carry. A key that is not here is refused by name. */
 export const KEYS = {
   record: ["type", "name", "namespace", "doc", "fields"],
-  field: ["name", "type", "default", "doc", "quantity", "unit", "range", "support", "role"],
+  field: [
+    "name",
+    "type",
+    "default",
+    "doc",
+    "quantity",
+    "unit",
+    "range",
+    "support",
+    "max_length",
+    "pattern",
+    "role",
+  ],
   enum: ["type", "name", "namespace", "doc", "symbols"],
   array: ["type", "items"],
   map: ["type", "values"],
@@ -109,7 +126,13 @@ class Parser {
     if (type === "long" && logicalType === undefined && wide === true) return { kind: "long", wide: true };
     if (type === "long" && logicalType === "timestamp-millis" && wide === undefined)
       return { kind: "timestamp" };
-    throw refused(this.#source, at, "timestamp-millis or wide on a long", JSON.stringify(schema));
+    if (type === "int" && logicalType === "date" && wide === undefined) return { kind: "date" };
+    throw refused(
+      this.#source,
+      at,
+      "timestamp-millis or wide on a long, or date on an int",
+      JSON.stringify(schema),
+    );
   }
 
   #word(word: string, at: string): Shape {
@@ -181,19 +204,40 @@ class Parser {
       doc: text(schema["doc"]),
       quantity: quantity ?? null,
       unit: unit ?? null,
-      range: this.#range(schema["range"], at),
+      range: this.#range(schema["range"], shape, at),
       support: this.#support(schema["support"], at),
+      max_length: this.#maxLength(schema["max_length"], at),
+      pattern: this.#pattern(schema["pattern"], at),
       role: known,
     };
   }
 
-  #range(json: unknown, at: string): readonly [number, number] | null {
+  #range(json: unknown, shape: Shape, at: string): readonly [number, number] | null {
     if (json === undefined) return null;
+    const dates = (shape.kind === "nullable" ? shape.of : shape).kind === "date";
     if (Array.isArray(json) && json.length === 2) {
-      const [low, high]: unknown[] = json;
+      const [low, high]: unknown[] = dates ? json.map((end) => dayOf(String(end))) : json;
       if (typeof low === "number" && typeof high === "number" && low < high) return [low, high];
     }
-    throw refused(this.#source, at, "a range of two rising numbers", JSON.stringify(json));
+    const wanted = dates ? 'two rising days as in "2024-02-29"' : "two rising numbers";
+    throw refused(this.#source, at, `a range of ${wanted}`, JSON.stringify(json));
+  }
+
+  #maxLength(json: unknown, at: string): number | null {
+    if (json === undefined) return null;
+    if (typeof json === "number" && Number.isInteger(json) && json >= 1) return json;
+    throw refused(this.#source, at, "a max_length of at least 1", JSON.stringify(json));
+  }
+
+  #pattern(json: unknown, at: string): string | null {
+    if (json === undefined) return null;
+    if (typeof json === "string" && isPortable(json)) return json;
+    throw refused(
+      this.#source,
+      at,
+      "a pattern of plain characters, [classes], (groups), | and quantifiers, which every engine reads alike",
+      JSON.stringify(json),
+    );
   }
 
   #support(json: unknown, at: string): Support | null {

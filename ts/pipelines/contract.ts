@@ -1,7 +1,7 @@
 // The shape of a generated contract in TypeScript, word for word the one of ts/codegen/static/contract.py.
 // Filled in by ts/pipelines/generated/<pipeline>.ts; read by everyone who must know what a pipeline's records mean.
 
-import type { Role, Support } from "../contract/index.ts";
+import type { Attribute, Role, Support } from "../contract/index.ts";
 import type { Derived, FeatureKind, Station } from "./define.ts";
 import { absent, type PartName, type PartTopic, partOf } from "./parts.ts";
 
@@ -55,6 +55,8 @@ export interface Contract {
     readonly range: readonly [number, number] | null;
     /** What the quantity can be, inclusive, null at an open end: forecasts stay inside. */
     readonly support: Support | null;
+    /** What is accepted in an attribute; only such a field has it. */
+    readonly attribute?: Attribute;
   }[];
   readonly duplicates: "source" | "engine";
   readonly window_ms: number;

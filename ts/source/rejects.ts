@@ -10,6 +10,7 @@ import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import type { Contract, Names } from "../pipelines/index.ts";
 import { type BadCell, type Cells, isBad, mapperOf } from "./formats/cells.ts";
+import type { Value } from "./row.ts";
 import { cursorCodecOf, readCursor } from "./send/cursor.ts";
 
 /** A record of `<pipeline>-rejects`, apart from its key field, whose name the contract knows. Times in epoch ms. */
@@ -101,7 +102,7 @@ export function mended(
   observation: Cells | null,
   changes: Cells,
   contract: Contract,
-): Record<string, string | number | null> {
+): Record<string, Value> {
   const id = rejectId(reject);
   const { key, event_time, fields } = contract;
   const refused = (wanted: string, seen: string): PipelineError =>
@@ -129,12 +130,13 @@ export function mended(
       `a time at most ${contract.lead_ms} ms ahead of its clock (${new Date(clock_ms).toISOString()})`,
       `"${event_time}" ${new Date(row.time).toISOString()}`,
     );
-  const record: Record<string, string | number | null> = { ...row.record };
+  const record: Record<string, Value> = { ...row.record };
   if (reject.field !== null) {
     if (record[reject.field] === null || record[reject.field] === undefined)
       throw refused(`a value for "${reject.field}" (--set ${reject.field}=VALUE)`, "nothing");
-    for (const { name } of fields)
-      if (name !== key && name !== event_time && name !== reject.field) record[name] = null;
+    for (const { name, attribute } of fields)
+      if (name !== key && name !== event_time && name !== reject.field && !attribute?.required)
+        record[name] = null;
   }
   for (const { name, unit, range } of fields) {
     const value = record[name];
@@ -148,7 +150,7 @@ export interface Resent {
   readonly id: string;
   readonly topic: string;
   readonly key: string;
-  readonly record: Readonly<Record<string, string | number | null>>;
+  readonly record: Readonly<Record<string, Value>>;
 }
 
 /**

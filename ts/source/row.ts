@@ -2,12 +2,15 @@
 // Between the file readers (csv.ts, jsonl.ts, container.ts) or the generator (synthetic.ts) and feed.ts, which sends them.
 // A row is already in the contract's names and units; nothing after this point converts.
 
+/** A value of a field; a date is its days since 1970-01-01. */
+export type Value = string | number | boolean | null;
+
 /** Measurements are in the contract's units, null when absent. `record` holds every field of the contract, nothing else. */
 export interface Observation {
   readonly key: string;
   /** Event time, UTC epoch ms. */
   readonly time: number;
-  readonly record: Readonly<Record<string, string | number | null>>;
+  readonly record: Readonly<Record<string, Value>>;
 }
 
 /** An observation at its place in the input. */

@@ -31,6 +31,12 @@ export function outlineWindows(
   windows: Windows | undefined,
 ): WindowsOutline {
   if (windows === undefined) return { window_ms: 0, slide_ms: 0, features: [] };
+  need(
+    Object.keys(windows.features).length > 0,
+    "windows.features",
+    "at least one measured field",
+    windows.features,
+  );
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
   for (const name of Object.keys(windows.features))
     need(

@@ -1,5 +1,8 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
+import { parseObservation } from "../../contract/index.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
 import { type BadCell, epochMs, isBad, type MapperOptions, mapperOf } from "./cells.ts";
 
@@ -151,5 +154,58 @@ describe("mapperOf()", () => {
     expect(of({ temperature: "m/s" })).toThrow(/"temperature" in "m\/s".*"degC"/);
     expect(of({ station_id: "K" })).toThrow(/"station_id"/);
     expect(of({ timestamp: "s" })).toThrow(/"timestamp"/);
+  });
+});
+
+describe("mapperOf() with attributes", () => {
+  const path = join(import.meta.dirname, "../../codegen/fixtures/works/works_notice.avsc");
+  const notice = parseObservation(readFileSync(path, "utf8"), path);
+  const good = { site_id: "7", reported_at: "2024-02-01T00:00:00Z", state: "open" };
+  const mapped = (cells: object, options: MapperOptions = {}) => {
+    const bad: BadCell[] = [];
+    const row = mapperOf(notice, options)({ ...good, ...cells }, (cell) => bad.push(cell));
+    return { row, columns: bad.map(({ column }) => column), record: isBad(row) ? null : row.record };
+  };
+
+  it.each([
+    ["text of a CSV", { blocked: "TRUE", lanes: "2", until: "2024-02-29", note: " two words " }],
+    ["JSON", { blocked: true, lanes: 2, until: "2024-02-29", note: " two words " }],
+    ["Avro", { blocked: true, lanes: 2, until: 19_782, note: " two words " }],
+  ])("reads %s", (_, cells) =>
+    expect(mapped({ ...cells, state: " open " })).toMatchObject({
+      columns: [],
+      record: { state: "open", blocked: true, lanes: 2, until: 19_782, note: " two words " },
+    }),
+  );
+
+  it("takes an empty cell for nothing", () =>
+    expect(mapped({ blocked: "", lanes: " ", until: null, note: "" }).record).toEqual({
+      site_id: "7",
+      reported_at: 1_706_745_600_000,
+      state: "open",
+      blocked: null,
+      lanes: null,
+      until: null,
+      note: null,
+    }));
+
+  it("costs a value that is not accepted, and no more", () => {
+    const cells = { blocked: "maybe", lanes: "2.5", until: "2024-02-30", note: "x".repeat(501) };
+    const { columns, record } = mapped(cells);
+    expect(columns).toEqual(["blocked", "lanes", "until", "note"]);
+    expect(record).toMatchObject({ state: "open", blocked: null, lanes: null, until: null, note: null });
+    expect(mapped({ blocked: 1, lanes: 13, until: "1999-12-31", note: 5 }).columns).toEqual(columns);
+  });
+
+  it.each(["", "ended", null, 1])("refuses a row whose required attribute is %j", (state) =>
+    expect(mapped({ state }).row).toMatchObject({ column: "state" }),
+  );
+
+  it("knows the words for no value, and no unit of an attribute", () => {
+    expect(mapped({ lanes: "-1", note: "NA" }, { nulls: ["NA", "lanes=-1"] })).toMatchObject({
+      columns: [],
+      record: { lanes: null, note: null },
+    });
+    expect(() => mapperOf(notice, { units: { lanes: "mm" } })).toThrow("expected a measurement");
   });
 });

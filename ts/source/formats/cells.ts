@@ -1,9 +1,16 @@
 // Cells of a file into one observation by the contract: names, numbers, times, units. Pure; the only place where a
 // source's unit becomes the contract's. Ranges are not judged here: a value outside is Spark's to null and to report.
 
-import { converter, PipelineError } from "../../contract/index.ts";
+import {
+  type Attribute,
+  converter,
+  dayOf,
+  isMeasured,
+  PipelineError,
+  unaccepted,
+} from "../../contract/index.ts";
 import type { Contract } from "../../pipelines/contract.ts";
-import type { Observation } from "../row.ts";
+import type { Observation, Value } from "../row.ts";
 
 /** The part of a contract that a source needs. */
 export type SourceContract = Pick<Contract, "key" | "event_time" | "fields">;
@@ -18,7 +25,7 @@ export type Cells = Readonly<Record<string, unknown>>;
 
 /**
  * Turns cells into an observation, or says why they are none. A measurement that is no number costs its cell, not its row: it becomes null
- * and goes to `onBadCell`.
+ * and goes to `onBadCell`. So does an attribute that is not accepted, unless the contract requires it: then the row is none.
  */
 export type Mapper = (cells: Cells, onBadCell: (bad: BadCell) => void) => Observation | BadCell;
 
@@ -46,16 +53,19 @@ export function mapperOf(contract: SourceContract, { units = {}, nulls = [] }: M
         "config_invalid",
         `Cannot convert the unit of "${name}": expected a measurement of the contract (${measured(contract).join(", ")}), got "${name}"`,
       );
-  const measurements = contract.fields
-    .filter(({ name }) => name !== key && name !== event_time)
-    .map(({ name, unit }) => {
-      const from = units[name];
-      return {
-        name,
-        convert: from === undefined ? null : converterOf(name, from, unit!),
-        isNull: nullTest(name, measured(contract), nulls),
-      };
-    });
+  const measurements = contract.fields.filter(isMeasured).map(({ name, unit }) => {
+    const from = units[name];
+    return {
+      name,
+      convert: from === undefined ? null : converterOf(name, from, unit!),
+      isNull: nullTest(name, values(contract), nulls),
+    };
+  });
+  const attributes = contract.fields.flatMap(({ name, attribute }) =>
+    attribute === undefined
+      ? []
+      : [{ name, rules: attribute, isNull: nullTest(name, values(contract), nulls) }],
+  );
   const known = new Set(names);
   return (cells, onBadCell) => {
     for (const name in cells)
@@ -66,7 +76,7 @@ export function mapperOf(contract: SourceContract, { units = {}, nulls = [] }: M
       return { column: key, reason: `expected a name, got ${shown(id)}` };
     const time = epochMs(trimmed(cells[event_time]));
     if (typeof time === "string") return { column: event_time, reason: time };
-    const record: Record<string, string | number | null> = { [key]: id, [event_time]: time };
+    const record: Record<string, Value> = { [key]: id, [event_time]: time };
     for (const { name, convert, isNull } of measurements) {
       const cell = cells[name];
       let value = isNull?.(cell) ? null : numberOf(cell);
@@ -76,6 +86,14 @@ export function mapperOf(contract: SourceContract, { units = {}, nulls = [] }: M
         value = null;
       }
       record[name] = value;
+    }
+    for (const { name, rules, isNull } of attributes) {
+      const cell = cells[name];
+      const value = isNull?.(cell) ? null : attributeOf(rules, cell);
+      const reason = unaccepted(rules, value);
+      if (reason !== null && rules.required) return { column: name, reason };
+      if (reason !== null) onBadCell({ column: name, reason });
+      record[name] = reason === null ? value : null;
     }
     return { key: id, time, record };
   };
@@ -116,10 +134,43 @@ function nullTest(
   };
 }
 
+/** Names of the fields that a unit can be said of. */
 export function measured(contract: SourceContract): string[] {
+  return contract.fields.filter(isMeasured).map(({ name }) => name);
+}
+
+/** Names of the fields that carry a value: all but the key and the time. */
+export function values(contract: SourceContract): string[] {
   return contract.fields
     .map(({ name }) => name)
     .filter((n) => n !== contract.key && n !== contract.event_time);
+}
+
+const WORDS: Readonly<Record<string, boolean>> = { true: true, "1": true, false: false, "0": false };
+
+/**
+ * A cell as a value of the attribute's kind where it can be read as one, else as it is, for the rules to refuse; null for an empty
+ * one. A day is text as in `2024-02-29`, or a number of days as Avro has it.
+ */
+function attributeOf({ kind }: Attribute, cell: unknown): Value {
+  if (cell === null || cell === undefined || cell === "") return null;
+  if (typeof cell !== "string") return cell as Value;
+  const word = cell.trim();
+  if (word === "" && kind !== "string") return null;
+  switch (kind) {
+    case "string":
+      return cell;
+    case "enum":
+      return word;
+    case "boolean":
+      return WORDS[word.toLowerCase()] ?? word;
+    case "integer": {
+      const number = numberOf(word);
+      return typeof number === "string" ? word : number;
+    }
+    case "date":
+      return dayOf(word) ?? word;
+  }
 }
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;

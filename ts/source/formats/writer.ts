@@ -2,8 +2,8 @@
 // writer's. Pure; container.ts decodes by it. A field whose meaning is not certain is refused by name before its first value.
 
 import avsc from "avsc";
-import { PipelineError } from "../../contract/index.ts";
-import { measured, type SourceContract } from "./cells.ts";
+import { type AttributeKind, PipelineError } from "../../contract/index.ts";
+import { type SourceContract, values as valuesOf } from "./cells.ts";
 
 /** A field of the writer's record that is one of the contract. */
 export interface WriterField {
@@ -96,6 +96,11 @@ export function writerFields(schema: unknown, file: string, contract: SourceCont
       return { from, name, unit: null, read: unwrapped };
     }
     if (name === event_time) return { from, name, unit: null, read: timeReader(branches, unit, cannot) };
+    const kind = contract.fields.find((f) => f.name === name)?.attribute?.kind;
+    if (kind !== undefined) {
+      if (!branches.every(ATTRIBUTES[kind].fits)) throw cannot(ATTRIBUTES[kind].wanted);
+      return { from, name, unit: null, read: (value) => plainCell(unwrapped(value)) };
+    }
     const scale = scaleOf(branches, cannot);
     return { from, name, unit, read: (value) => numberCell(unwrapped(value), scale) };
   });
@@ -105,8 +110,8 @@ export function writerFields(schema: unknown, file: string, contract: SourceCont
   for (const { name } of found)
     if (found.filter((field) => field.name === name).length > 1)
       throw refused(`one field for "${name}"`, "several");
-  const values = measured(contract);
-  if (!found.some(({ name }) => values.includes(name)))
+  const values = valuesOf(contract);
+  if (values.length > 0 && !found.some(({ name }) => values.includes(name)))
     throw refused(`at least one of ${values.join(", ")}`, "none of them");
   return found;
 }
@@ -157,6 +162,28 @@ function unitOf(part: Json): string | null {
 
 const isName = ({ type, logical }: Branch): boolean =>
   (type === "string" && (logical === null || logical === "uuid")) || (type === "enum" && logical === null);
+
+const isWhole = ({ type, logical }: Branch): boolean =>
+  (type === "int" || type === "long") && logical === null;
+
+/** What may stand in a writer's record for an attribute. */
+const ATTRIBUTES: Readonly<
+  Record<AttributeKind, { readonly wanted: string; readonly fits: (branch: Branch) => boolean }>
+> = {
+  string: { wanted: "a string or an enum", fits: isName },
+  enum: { wanted: "an enum or a string", fits: isName },
+  boolean: { wanted: "a boolean", fits: ({ type }) => type === "boolean" },
+  integer: { wanted: "an int or a long", fits: isWhole },
+  date: {
+    wanted: "an int (date), or a string",
+    fits: (branch) =>
+      (branch.type === "int" && branch.logical === "date") || (branch.type === "string" && isName(branch)),
+  },
+};
+
+function plainCell(value: unknown): unknown {
+  return typeof value === "bigint" ? Number(value) : value;
+}
 
 /** How a moment is read. A float does not tell two minutes apart, and an int ends in January 1970. */
 function timeReader(

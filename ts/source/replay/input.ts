@@ -10,7 +10,7 @@ import { pipeline } from "node:stream/promises";
 import { PipelineError, unitNamed } from "../../contract/index.ts";
 import { wallClock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/contract.ts";
-import { type BadCell, isBad, mapperOf, measured, type SourceContract } from "../formats/cells.ts";
+import { type BadCell, isBad, mapperOf, type SourceContract, values as valuesOf } from "../formats/cells.ts";
 import { avroCells } from "../formats/container.ts";
 import { csvCells, type Located } from "../formats/csv.ts";
 import { jsonCells } from "../formats/jsonl.ts";
@@ -86,7 +86,7 @@ export function fileInput(options: FileOptions): Input {
   const format = options.format ?? formatOf(path);
   let mapper = mapperOf(contract, { units, nulls });
   const fields = contract.fields.map((field) => field.name);
-  const values = measured(contract);
+  const values = valuesOf(contract);
   const file = basename(path);
   // A looping feed reads the file again and again; what is bad in it is told once.
   let told_line = 0;
@@ -103,7 +103,7 @@ export function fileInput(options: FileOptions): Input {
         return csvCells(stream, path, {
           columns: fields,
           required: [contract.key, contract.event_time],
-          some: measured(contract),
+          some: values,
         });
       case "jsonl":
         return jsonCells(stream);

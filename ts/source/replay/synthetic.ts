@@ -2,8 +2,9 @@
 // The bench's load and the input of long tests. Values lie well inside their ranges and mean nothing.
 
 import { createHash } from "node:crypto";
-import { measured, type SourceContract } from "../formats/cells.ts";
-import type { Input, Row } from "../row.ts";
+import { type Attribute, isMeasured, PipelineError, unaccepted } from "../../contract/index.ts";
+import type { SourceContract } from "../formats/cells.ts";
+import type { Input, Row, Value } from "../row.ts";
 
 export interface SyntheticOptions {
   readonly contract: SourceContract;
@@ -32,12 +33,14 @@ export function syntheticInput(options: SyntheticOptions): Input {
   const { key, event_time } = contract;
   const digits = String(stations - 1).length;
   const names = Array.from({ length: stations }, (_, i) => `${prefix}-${String(i).padStart(digits, "0")}`);
-  const fields = contract.fields
-    .filter(({ name }) => measured(contract).includes(name))
-    .map(({ name, range }, i) => {
-      const [low, high] = range ?? [0, 1];
-      return { name, middle: (low + high) / 2, width: (high - low) / 20, phase: i };
-    });
+  const fields = contract.fields.filter(isMeasured).map(({ name, range }, i) => {
+    const [low, high] = range ?? [0, 1];
+    return { name, middle: (low + high) / 2, width: (high - low) / 20, phase: i };
+  });
+
+  const attributes = contract.fields.flatMap(({ name, attribute }) =>
+    attribute === undefined ? [] : [{ name, values: valuesOf(name, attribute) }],
+  );
 
   async function* rows(): AsyncGenerator<readonly Row[]> {
     for (let n = 0; n < count; ) {
@@ -45,10 +48,11 @@ export function syntheticInput(options: SyntheticOptions): Input {
       for (; n < count && chunk.length < CHUNK; n++) {
         const station = n % stations;
         const time = start_ms + Math.floor((n * 1000) / rate);
-        const record: Record<string, string | number | null> = { [key]: names[station]!, [event_time]: time };
+        const record: Record<string, Value> = { [key]: names[station]!, [event_time]: time };
         const day = (2 * Math.PI * (time % DAY_MS)) / DAY_MS;
         for (const { name, middle, width, phase } of fields)
           record[name] = middle + width * (Math.sin(day + phase + station) + 0.1 * noise(n + phase));
+        for (const { name, values } of attributes) record[name] = values[n % values.length]!;
         chunk.push({ key: names[station]!, time, record, clock: time });
       }
       yield chunk;
@@ -63,6 +67,26 @@ export function syntheticInput(options: SyntheticOptions): Input {
         .update(JSON.stringify({ stations, rate, count, start_ms, prefix, fields }))
         .digest("hex"),
   };
+}
+
+/** The few values that an attribute takes in turn. Errors: `config_invalid` for a required text of a pattern that none of them has. */
+function valuesOf(name: string, rules: Attribute): readonly Value[] {
+  const [low = 0, high = 0] = rules.range ?? [];
+  const middle = Math.round((low + high) / 2);
+  const values: readonly Value[] = {
+    string: ["one", "two", "three"],
+    enum: rules.symbols ?? [],
+    boolean: [false, true],
+    integer: [low, middle, high],
+    date: [low, middle, high],
+  }[rules.kind];
+  const fitting = values.filter((value) => unaccepted(rules, value) === null);
+  if (fitting.length > 0) return fitting;
+  if (!rules.required) return [null];
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot make up observations: expected "${name}" to accept one of ${values.join(", ")}, got the pattern ${rules.pattern}`,
+  );
 }
 
 /** Deterministic noise in [-1, 1). Source: the finaliser of MurmurHash3, 32 bit. */

@@ -26,7 +26,7 @@ from spark_jobs.kit import kafka, session, table
 from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress
 from spark_jobs.kit.query import LOOK_S, end
-from spark_jobs.windows import decode
+from spark_jobs.windows import attributes, decode
 
 # Columns of the record itself; they come first, so that a table is read the same way for every contract.
 OWN = ("topic", "partition", "offset", "schema_id", "append_time", "key", "value", "headers", "clock_ms", "reason")
@@ -144,6 +144,8 @@ def column(field: Field) -> str:
 
 def said(contract: Contract, field: Field) -> Column:
     text = decode.said(field.name)
+    if field.attribute is not None:
+        return attributes.shown(field.attribute, text)
     return F.when(F.is_valid_utf8(text), text) if field.name == contract.key else text
 
 

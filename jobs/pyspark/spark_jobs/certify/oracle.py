@@ -42,12 +42,7 @@ def reader(contract: Any, schemas: dict[int, str]) -> Callable[[Record], Observa
     range is left out by `row`.
     """
     # Times as the plain numbers that were written.
-    writers = {
-        schema_id: fastavro.parse_schema(
-            json.loads(re.sub(r'"logicalType"\s*:\s*"timestamp-millis"', '"unit":"ms"', s))
-        )
-        for schema_id, s in schemas.items()
-    }
+    writers = {schema_id: fastavro.parse_schema(json.loads(plain(s))) for schema_id, s in schemas.items()}
 
     def read(record: Record) -> Observation | None:
         value = record.value or b""
@@ -65,16 +60,19 @@ def reader(contract: Any, schemas: dict[int, str]) -> Callable[[Record], Observa
         at_ms = clock_ms(record, contract)
         if not time >= YEAR_1_MS or time - (record.append_ms if at_ms is None else at_ms) > contract.lead_ms:
             return None
+        if any(a.required and not is_accepted(a, said.get(name)) for name, a in contract.attributes):
+            return None
+        words = {name: said.get(name) if is_accepted(a, said.get(name)) else None for name, a in contract.attributes}
         values = {f.name: None if said.get(f.name) is None else float(said[f.name]) for f in contract.measured}
         where = {"raw_partition": record.partition, "raw_offset": record.offset, "append_time": record.append_ms}
-        return {contract.key: key, "event_time": time, **values, **where}
+        return {contract.key: key, "event_time": time, **values, **words, **where}
 
     return read
 
 
 def plain(schema: str) -> str:
     """The schema with its times as the numbers that were written."""
-    return re.sub(r'"logicalType"\s*:\s*"timestamp-millis"', '"unit":"ms"', schema)
+    return re.sub(r'"logicalType"\s*:\s*"(?:timestamp-millis|date)"', '"unit":"ms"', schema)
 
 
 def clock_ms(record: Record, contract: Any) -> int | None:
@@ -87,6 +85,21 @@ def clock_ms(record: Record, contract: Any) -> int | None:
         return None
     clock = int(text)
     return min(clock, record.append_ms + contract.lead_ms) if YEAR_1_MS <= clock <= YEAR_9999_MS else None
+
+
+def is_accepted(attribute: Any, value: Any) -> bool:
+    """A value that is not there is accepted where it is not required; a date is its days since 1970-01-01."""
+    if value is None:
+        return not attribute.required
+    if attribute.kind == "boolean":
+        return isinstance(value, bool)
+    if attribute.kind == "enum":
+        return value in attribute.symbols
+    if attribute.kind == "string":
+        fits = isinstance(value, str) and len(value) <= attribute.max_length
+        return fits and (attribute.pattern is None or re.fullmatch(attribute.pattern, value) is not None)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and attribute.range[0] <= value <= attribute.range[1]
 
 
 def in_range(value: float | None, bounds: tuple[float, float] | None) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from spark_jobs.generated.contract import Contract, Derived, Feature, Field, Neighbour, Station, Step
+from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step
 
 CONTRACT = Contract(
     pipeline="weather",

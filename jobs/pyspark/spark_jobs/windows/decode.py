@@ -19,6 +19,7 @@ from pyspark.sql.avro.functions import from_avro
 from pyspark.sql.types import DataType, LongType, NumericType, StringType, StructType, TimestampType
 from spark_jobs.generated.contract import Contract, Field
 from spark_jobs.kit.frame import PREFIX_BYTES, prefix
+from spark_jobs.windows import attributes
 
 # Epoch milliseconds of the years 1 to 9999: what a clock may be, so that no sum with one overflows.
 TIME_MIN_MS = -62_135_596_800_000
@@ -54,9 +55,12 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
     body = F.substring("value", PREFIX_BYTES + 1, 2_147_483_647)
     head = F.substring("value", 1, PREFIX_BYTES)
     opened = [
-        fenced(F.when(head == F.lit(prefix(schema_id)), from_avro(body, schema, {"mode": "PERMISSIVE"}))).alias(
-            branch(schema_id)
-        )
+        fenced(
+            F.when(
+                head == F.lit(prefix(schema_id)),
+                from_avro(body, attributes.plain_dates(schema), {"mode": "PERMISSIVE"}),
+            )
+        ).alias(branch(schema_id))
         for schema_id, schema in sorted(schemas.items())
     ]
     # get() is null where there is no such header; an array index would end the query.
@@ -155,6 +159,9 @@ def judge(parsed: DataFrame, contract: Contract) -> DataFrame:
         .when(time < TIME_MIN_MS, "undecodable")
         .when(time > F.col(CLOCK_MS) + contract.lead_ms, "time_jump")
     )
+    required = [attributes.is_accepted(a, said(name)) for name, a in contract.attributes if a.required]
+    if required:
+        reason = reason.when(~reduce(and_, required), "out_of_range")
     return parsed.withColumn("reason", fenced(reason))
 
 
@@ -164,6 +171,10 @@ def observations(judged: DataFrame, contract: Contract) -> DataFrame:
         said(contract.key).alias(contract.key),
         F.timestamp_millis(said(contract.event_time)).alias(EVENT_TIME),
         *(F.when(said(f.name).between(*bounds(f)), said(f.name)).alias(f.name) for f in contract.measured),
+        *(
+            attributes.shown(a, F.when(attributes.is_accepted(a, said(name)), said(name))).alias(name)
+            for name, a in contract.attributes
+        ),
         F.col("partition").alias("raw_partition"),
         F.col("offset").alias("raw_offset"),
         "append_time",
@@ -172,22 +183,26 @@ def observations(judged: DataFrame, contract: Contract) -> DataFrame:
 
 
 def rejects(judged: DataFrame, contract: Contract) -> DataFrame:
-    """One row for a refused record, one for every value out of range. Identity: (topic, partition, offset, field)."""
+    """One row for a refused record, one for every value that is not accepted. Identity: (topic, partition, offset,
+    field).
+    """
     whole = F.struct(
         F.lit(None).cast("string").alias("field"), F.col("reason").alias("reason"), detail(contract).alias("detail")
     )
+    refused = [(f.name, is_out_of_range(f), range_detail(f)) for f in contract.measured] + [
+        (name, ~attributes.is_accepted(a, said(name)), attributes.refusal(name, a, said(name)))
+        for name, a in contract.attributes
+    ]
     values = F.array(
         *(
             F.when(
-                is_out_of_range(f),
-                F.struct(
-                    F.lit(f.name).alias("field"), F.lit("out_of_range").alias("reason"), range_detail(f).alias("detail")
-                ),
+                is_refused,
+                F.struct(F.lit(name).alias("field"), F.lit("out_of_range").alias("reason"), sentence.alias("detail")),
             )
-            for f in contract.measured
+            for name, is_refused, sentence in refused
         )
     )
-    faulty = F.col("reason").isNotNull() | reduce(or_, (is_out_of_range(f) for f in contract.measured), F.lit(False))
+    faulty = F.col("reason").isNotNull() | reduce(or_, (is_refused for _, is_refused, _ in refused), F.lit(False))
     each = F.explode(F.when(F.col("reason").isNotNull(), F.array(whole)).otherwise(F.array_compact(values)))
     key_text = F.col("key").cast("string")
     # Of a header that occurs twice the first stays: a map refuses the second and would end the query.
@@ -322,11 +337,22 @@ def detail(contract: Contract) -> Column:
                 F.lit(f" ms, at most {contract.lead_ms} are allowed"),
             ),
         ),
+        # Of a record that was read only a required attribute is left to refuse it.
+        *(
+            F.when(
+                (reason == "out_of_range") & ~attributes.is_accepted(a, said(name)),
+                attributes.refusal(name, a, said(name)),
+            )
+            for name, a in contract.attributes
+            if a.required
+        ),
         F.lit(""),
     )
 
 
 def said_type(field: Field) -> str:
+    if field.attribute is not None:
+        return attributes.READ_AS[field.attribute.kind]
     return {"key": "string", "event_time": "bigint"}.get(field.role, "double")
 
 
@@ -348,6 +374,10 @@ def as_contract(column: str, shape: StructType, field: Field) -> Column:
             return F.lit(None).cast("double")
         if isinstance(kind, NumericType):
             return at.cast("double")
+    if field.attribute is not None:
+        value = F.lit(None).cast(said_type(field)) if kind is None else attributes.as_read(at, kind, field.attribute)
+        if value is not None:
+            return value
     raise ValueError(f"writer schema does not fit the contract: field {field.name!r} ({field.role}) is {kind}")
 
 
@@ -359,15 +389,17 @@ def is_intact(schema_id: int, schema: str, contract: Contract) -> Column:
     """
     fields = json.loads(schema)["fields"]
     record = F.col(branch(schema_id))
-    key_is_text = F.coalesce(F.is_valid_utf8(record[contract.key]), F.lit(True))
+    names = {field["name"] for field in fields}
+    texts = [contract.key, *(name for name in attributes.texts(contract) if name in names)]
+    text_is_valid = reduce(and_, (F.coalesce(F.is_valid_utf8(record[name]), F.lit(True)) for name in texts))
     lengths = [encoded_length(record[field["name"]], field["type"]) for field in fields]
     if any(length is None for length in lengths):
         required = [
             record[f["name"]].isNotNull() for f in fields if not isinstance(f["type"], list) and f["type"] != "null"
         ]
-        return reduce(and_, required, key_is_text)
+        return reduce(and_, required, text_is_valid)
     expected = reduce(add, (length for length in lengths if length is not None), F.lit(PREFIX_BYTES))
-    return key_is_text & (expected == F.length("value"))
+    return text_is_valid & (expected == F.length("value"))
 
 
 def encoded_length(value: Column, avro: Any, required: bool = True) -> Column | None:
@@ -387,8 +419,11 @@ def encoded_length(value: Column, avro: Any, required: bool = True) -> Column | 
     kind = avro.get("type") if isinstance(avro, dict) else avro
     if kind == "long" and logical in ("timestamp-millis", "timestamp-micros"):
         return varint_length(F.unix_millis(value) if logical == "timestamp-millis" else F.unix_micros(value))
-    if logical is not None:
+    if logical is not None and not (kind == "int" and logical == "date"):
         return None
+    if kind == "enum":
+        # By its place in the writer's list, from 0.
+        return varint_length(F.array_position(F.array(*map(F.lit, avro["symbols"])), value) - 1)
     if kind in ("int", "long"):
         return varint_length(value)
     if kind in ("string", "bytes"):

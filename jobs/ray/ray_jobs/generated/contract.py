@@ -11,9 +11,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Attribute:
+    """What is accepted in a field of that role. `kind`: string, enum, boolean, integer or date; `required`: whether a
+    record without an accepted value is refused as a whole; `symbols` of an enum; `range` of an integer, and of a date in
+    days since 1970-01-01, inclusive; `max_length` of a string in code points; `pattern`, which all of a string matches.
+    """
+
+    kind: str
+    required: bool
+    symbols: tuple[str, ...] | None
+    range: tuple[int, int] | None
+    max_length: int | None
+    pattern: str | None
+
+
+@dataclass(frozen=True)
 class Field:
-    """One field of the observation. `role`: key, event_time, measurement or circular; `range`: what a sensor may say,
-    inclusive both ends; `support`: what the quantity can be, inclusive, None at an end that is open.
+    """One field of the observation. `role`: key, event_time, measurement, circular or attribute; `range`: what a sensor
+    may say, inclusive both ends; `support`: what the quantity can be, inclusive, None at an end that is open;
+    `attribute`: what is accepted in one, None in any other field.
     """
 
     name: str
@@ -22,6 +38,7 @@ class Field:
     unit: str | None
     range: tuple[float, float] | None
     support: tuple[float | None, float | None] | None
+    attribute: Attribute | None = None
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -147,6 +164,11 @@ class Contract:
     def measured(self) -> tuple[Field, ...]:
         """The fields that carry a value: measurements and directions, in contract order."""
         return tuple(f for f in self.fields if f.role in ("measurement", "circular"))
+
+    @property
+    def attributes(self) -> tuple[tuple[str, Attribute], ...]:
+        """Names and rules of the attributes, in contract order."""
+        return tuple((f.name, f.attribute) for f in self.fields if f.attribute is not None)
 
     def datums_of(self, target: str) -> tuple[float, float]:
         """Where a target can come to stand when a sensor's datum changes, inclusive; infinite where nothing is said."""
