@@ -14,7 +14,10 @@ export interface BatchView extends Required<Pick<BatchOptions, "signal" | "onRep
 
 /** Adds the optional first argument that names a pipeline; its word goes to `forPipeline`. */
 export function withPipeline(command: Command): Command {
-  return command.argument("[pipeline]", `one of ${pipelineNames.join(", ")}; default: the settings'`);
+  return command.argument(
+    "[pipeline]",
+    `one of ${pipelineNames().join(", ")}, or of those --pipelines names; default: the settings'`,
+  );
 }
 
 /** The settings for the pipeline that was named, or as they are. Errors: `config_invalid` for a name there is no pipeline of. */

@@ -4,8 +4,18 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { PipelineError } from "../contract/errors.ts";
-import { type Cluster, isPlace, type Ports, type Settings, settingsOf } from "../engines/settings.ts";
+import {
+  type Cluster,
+  isPlace,
+  type NamespaceSettings,
+  type Ports,
+  type Settings,
+  settingsOf,
+  settingsPath,
+} from "../engines/settings.ts";
+import { readJson } from "../ground/json.ts";
 import { refuseLiteralSecrets } from "../kafka/access.ts";
+import { addPipelines } from "../pipelines/further.ts";
 import { NAMESPACE } from "../pipelines/rules.ts";
 import type { Service } from "../topology/entry.ts";
 import { addressesOf, portEntries, portsOf, rangesOf } from "../topology/ports.ts";
@@ -17,6 +27,8 @@ export interface Flags {
   readonly namespace?: string | undefined;
   /** Wins over the variable, and over what complete settings say. */
   readonly pipeline?: string | undefined;
+  /** Folder of pipelines beside those of the checkout; empty for none. Wins over the variable and over the namespace's. */
+  readonly pipelines?: string | undefined;
   /** JSON file of complete settings; wins over the environment, so that a child holds its parent's addresses. */
   readonly settings?: string | undefined;
 }
@@ -109,12 +121,28 @@ function propertiesFrom(path: string | undefined): Record<string, string> | null
   return properties;
 }
 
+/**
+ * The folder that was asked for, else the one that the namespace was last used with, so that a command for one pipeline does not
+ * take those of another from its supervisor. Errors: those of `addPipelines`.
+ */
+function pipelinesFrom(
+  given: string | undefined,
+  place: Pick<NamespaceSettings, "home" | "namespace">,
+): string | null {
+  const before = () => readJson<Partial<NamespaceSettings>>(settingsPath(place))?.pipelines ?? null;
+  const folder = given === undefined ? before() : given === "" ? null : resolve(given);
+  addPipelines(folder, { required: given !== undefined });
+  return folder;
+}
+
 /** Settings for one command. Errors: `config_invalid`, naming the variable or flag, what was wanted and what was seen. */
 export function settingsFrom(root: string, env: Environment, flags: Flags = {}): Settings {
   const named = flags.pipeline === undefined ? {} : { pipeline: flags.pipeline };
   if (flags.settings !== undefined) {
     const settings = { ...(json("--settings", flags.settings) as Settings), ...named };
     refuseLiteralSecrets(settings.kafka.properties);
+    // Settings of a namespace from before there were such folders say none; one that is gone takes its pipelines along.
+    addPipelines(settings.pipelines ?? null, { required: false });
     return Object.freeze(settings);
   }
   const text: Partial<Record<(typeof TEXT)[keyof typeof TEXT], string>> = {};
@@ -135,12 +163,14 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     );
   const secrets = env["MILLRACE_SECRETS"];
   const properties = propertiesFrom(env["MILLRACE_KAFKA_PROPERTIES"]);
+  const home = resolve(env["MILLRACE_HOME"] || join(root, ".millrace"));
   return settingsOf(root, {
     ...text,
     ...addresses,
     ...named,
-    home: resolve(env["MILLRACE_HOME"] || join(root, ".millrace")),
+    home,
     namespace,
+    pipelines: pipelinesFrom(flags.pipelines ?? env["MILLRACE_PIPELINES"], { home, namespace }),
     external,
     ports: portsFrom(env),
     javaPath: env["JAVA_HOME"] ? join(env["JAVA_HOME"], "bin", "java") : "java",

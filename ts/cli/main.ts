@@ -165,6 +165,11 @@ function withShared(command: Command): Command {
     command.option("--namespace <name>", "namespace of topics, jobs and state (MILLRACE_NAMESPACE)");
   if (!has("--pipeline"))
     command.option("--pipeline <name>", "pipeline to work for (MILLRACE_PIPELINE; default: weather)");
+  if (!has("--pipelines"))
+    command.option(
+      "--pipelines <folder>",
+      "further pipelines, each in <folder>/<name>/pipeline.ts (MILLRACE_PIPELINES)",
+    );
   if (!has("--settings"))
     command.addOption(
       new Option("--settings <file>", "complete settings as JSON, instead of the environment").hideHelp(),

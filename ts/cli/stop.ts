@@ -56,7 +56,7 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
       const strays =
         words.length > 0
           ? named
-          : pipelineNames.flatMap((pipeline) => JOBS.map((job) => ({ job, name: `${pipeline}-${job}` })));
+          : pipelineNames().flatMap((pipeline) => JOBS.map((job) => ({ job, name: `${pipeline}-${job}` })));
       for (const { job, name } of strays.filter((stray) => ours(stray.name)))
         await stopStrays(runnersOf(settings)[typeOf(job).engine], prefixOf(settings.namespace), name, say);
       if (json) console.log(JSON.stringify({ stopped: asked }));

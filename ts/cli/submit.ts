@@ -38,7 +38,7 @@ export interface NamedJob {
 
 /** Errors: `config_invalid` for a word that names no job. */
 export function jobNamed(settings: Settings, word: string): NamedJob {
-  for (const pipeline of pipelineNames)
+  for (const pipeline of pipelineNames())
     for (const job of jobsOf(pipelineOf(pipeline).pipeline)) {
       const name = `${pipeline}-${job}`;
       if (word === name || (word === job && pipeline === settings.pipeline)) return { pipeline, job, name };
@@ -47,7 +47,7 @@ export function jobNamed(settings: Settings, word: string): NamedJob {
     "config_invalid",
     `Cannot use job "${word}": expected one of ${jobsOf(pipelineOf(settings.pipeline).pipeline)
       .map((job) => `${settings.pipeline}-${job}`)
-      .join(", ")}${pipelineNames.length > 1 ? `, or the same of ${pipelineNames.join(", ")}` : ""}`,
+      .join(", ")}${pipelineNames().length > 1 ? `, or the same of ${pipelineNames().join(", ")}` : ""}`,
   );
 }
 

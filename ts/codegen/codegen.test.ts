@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { parseObservation } from "../contract/index.ts";
 import type { Pipeline } from "../pipelines/define.ts";
 import { CONTRACT } from "../pipelines/generated/meters.ts";
-import { meters } from "../pipelines/meters.ts";
+import { meters } from "../pipelines/meters/pipeline.ts";
 import { outline, sha256 } from "./derive.ts";
 import { works } from "./fixtures/works/pipeline.ts";
 import { differences, write } from "./folder.ts";
@@ -270,8 +270,13 @@ describe("outline()", () => {
 describe("a pipeline without a part", () => {
   const filesOf = (parts: Partial<Pipeline>) => {
     const pipeline = { name: "bare", streams: meters.streams, ...parts };
-    const layout = { schemas: "s", typescript: "t", engine: ({ name }: { name: string }) => name };
-    return pipelineFiles(root, { pipeline, source: "x", contract: METER }, layout);
+    const layout = {
+      schemas: "s",
+      typescript: "t",
+      engine: ({ name }: { name: string }) => name,
+      contract: null,
+    };
+    return pipelineFiles(root, { pipeline, base: root, source: "x", contract: METER }, layout);
   };
   const paths = (parts: Partial<Pipeline>) => [...filesOf(parts).keys()].sort();
 
@@ -306,8 +311,8 @@ describe("a contract of attributes", () => {
   const folder = "ts/codegen/fixtures/works";
   const files = pipelineFiles(
     root,
-    { pipeline: works, source: `${folder}/pipeline.ts`, contract: `${folder}/works_notice.avsc` },
-    { schemas: "s", typescript: "t", engine: ({ name }) => name },
+    { pipeline: works, base: join(root, folder), source: "pipeline.ts", contract: "works_notice.avsc" },
+    { schemas: "s", typescript: "t", engine: ({ name }) => name, contract: null },
   );
 
   it("is typed in TypeScript, and its rules go to both languages", () => {
@@ -356,8 +361,8 @@ describe("the hashes", () => {
     writeFileSync(join(here, METER), change(text(METER)));
     const files = pipelineFiles(
       here,
-      { pipeline, source: "x", contract: METER },
-      { schemas: "s", typescript: "t", engine: () => "e" },
+      { pipeline, base: here, source: "x", contract: METER },
+      { schemas: "s", typescript: "t", engine: () => "e", contract: null },
     );
     const [, fingerprint] = /fingerprint: "([0-9a-f]{64})"/.exec(files.get("t/meters.ts")!)!;
     const [, plan_hash] = /plan_hash: "([0-9a-f]{64})"/.exec(files.get("t/meters.ts")!)!;
@@ -431,7 +436,8 @@ describe("one definition for every domain", () => {
       .filter((name) => name.endsWith(ending))
       .map((name) => `${path}/${name}`);
 
-  it("finds a planted word", () => expect(mentions(["ts/pipelines/weather.ts"]).length).toBeGreaterThan(5));
+  it("finds a planted word", () =>
+    expect(mentions(["ts/pipelines/weather/pipeline.ts"]).length).toBeGreaterThan(5));
 
   it("the generator does not know the weather", () => {
     const own = inFolder("ts/codegen", ".ts").filter((path) => !path.endsWith(".test.ts"));

@@ -1,8 +1,16 @@
 // The generator as one call: everything rendered, then written or compared. Called by `millrace generate` and by main.ts.
 
-import { definitions } from "../pipelines/definitions.ts";
+import { GENERATED } from "../pipelines/folder.ts";
 import { type Difference, differences, write } from "./folder.ts";
-import { definition, ENGINES, type Files, LAYOUT, pipelineFiles, sharedFiles } from "./render.ts";
+import {
+  definitionsIn,
+  ENGINES,
+  type Files,
+  LAYOUT,
+  LAYOUT_BESIDE,
+  pipelineFiles,
+  sharedFiles,
+} from "./render.ts";
 import { serviceFiles } from "./topology.ts";
 
 /** Folders that hold generated files only. */
@@ -15,16 +23,36 @@ export const FOLDERS: readonly string[] = [
   ...ENGINES.map(LAYOUT.engine),
 ];
 
+const PIPELINES = "ts/pipelines";
+
 /** Every generated file of the repository, in memory. Errors: `contract_rejected`. */
 export function render(root: string): Files {
+  const definitions = definitionsIn(root, PIPELINES);
   return new Map([
-    ...sharedFiles(root),
-    ...definitions.flatMap((pipeline) => [...pipelineFiles(root, definition(pipeline), LAYOUT)]),
+    ...sharedFiles(root, definitions),
+    ...definitions.flatMap((definition) => [...pipelineFiles(root, definition, LAYOUT)]),
     ...serviceFiles(root),
   ]);
 }
 
+/** The generated files of the pipelines in a folder outside the repository, by their paths in it. Errors: `contract_rejected`. */
+export function renderBeside(root: string, folder: string): Files {
+  return new Map(
+    definitionsIn(folder).flatMap((definition) => [...pipelineFiles(root, definition, LAYOUT_BESIDE)]),
+  );
+}
+
+export interface GenerateOptions {
+  readonly root: string;
+  readonly check: boolean;
+  /** A folder of pipelines outside the repository, beside which its files are written; null for the repository's own. */
+  readonly pipelines?: string | null;
+}
+
 /** Writes what is stale, missing or left over, or with `check` only says what is. Returns the differences it found. */
-export function generate({ root, check }: { readonly root: string; readonly check: boolean }): Difference[] {
-  return (check ? differences : write)(root, render(root), FOLDERS);
+export function generate({ root, check, pipelines = null }: GenerateOptions): Difference[] {
+  const apply = check ? differences : write;
+  return pipelines === null
+    ? apply(root, render(root), FOLDERS)
+    : apply(pipelines, renderBeside(root, pipelines), [GENERATED]);
 }

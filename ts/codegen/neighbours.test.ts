@@ -1,7 +1,7 @@
 // Who stands around whom: distances, directions, sectors, ranks and the reach.
 
 import { describe, expect, it } from "vitest";
-import { stations } from "../pipelines/weather_stations.ts";
+import { stations } from "../pipelines/weather/stations.ts";
 import { neighbours, way } from "./neighbours.ts";
 
 const place = (latitude: number | null, longitude: number | null) => ({

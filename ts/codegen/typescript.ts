@@ -101,16 +101,16 @@ export function pipelineModule(
   header: readonly string[],
   contract: Contract,
   records: readonly RecordShape[],
+  contract_module: string | null,
 ): string {
   return text([
     ...header.map((line) => `// ${line}`),
-    "",
-    `import type { Contract } from ${JSON.stringify("../contract.ts")};`,
+    ...(contract_module === null ? [] : ["", `import type { Contract } from "${contract_module}";`]),
     ...interfaces(records),
     "",
     "export const CONTRACT = {",
     ...Object.entries(contract).flatMap(([name, value]) => entry(name, value)),
-    "} as const satisfies Contract;",
+    `} as const${contract_module === null ? "" : " satisfies Contract"};`,
   ]);
 }
 

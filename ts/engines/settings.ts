@@ -50,6 +50,8 @@ export interface NamespaceSettings extends Addresses {
    * for the namespace's own tables.
    */
   readonly archive: string | null;
+  /** Absolute folder of pipelines beside those of the checkout; null for none. */
+  readonly pipelines: string | null;
   /** Python of the jobs, and of the MLflow server. */
   readonly pythonPath: string;
   readonly mlflowPythonPath: string;
@@ -98,6 +100,7 @@ export function settingsOf(
     ...addresses,
     apiUrl: `http://${host}:${all.api}`,
     archive: null,
+    pipelines: null,
     pythonPath: join(root, ".venv", "bin", "python"),
     mlflowPythonPath: join(root, ".venv-mlflow", "bin", "python"),
     javaPath: "java",

@@ -37,6 +37,7 @@ const setting = (namespace: string): Setting => ({
   contract,
   applied,
   code: { spark: "s", ray: "r" },
+  folders: { spark: "/code/spark", ray: "/code/ray" },
 });
 const epoch = {
   plan_hash: "0123456789abcdef",

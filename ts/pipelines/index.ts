@@ -1,16 +1,18 @@
-// The pipelines by name, each with its derived contract. What the rest of Millrace imports; the generator alone does not,
-// because this needs its output to exist.
+// The pipelines by name, each with its derived contract: those of the checkout, by the generated table, and those of a folder
+// outside it, where the settings name one. What the rest of Millrace imports; the generator alone does not, because this needs its
+// output to exist.
 
 import { PipelineError } from "../contract/index.ts";
 import type { Contract } from "./contract.ts";
 import type { Pipeline } from "./define.ts";
-import { CONTRACT as metersContract } from "./generated/meters.ts";
-import { CONTRACT as weatherContract } from "./generated/weather.ts";
-import { meters } from "./meters.ts";
-import { weather } from "./weather.ts";
+import { contractIn, definitionIn } from "./folder.ts";
+import { type Further, furtherPipelines } from "./further.ts";
+import { PIPELINES } from "./generated/table.ts";
 
 export { type BySchema, type Contract, SCHEMA_NAMES, type SchemaName, schemaOf } from "./contract.ts";
 export type { FeatureKind, Pipeline, Station } from "./define.ts";
+export { GENERATED } from "./folder.ts";
+export { addPipelines } from "./further.ts";
 export {
   type ByTopic,
   type Names,
@@ -28,22 +30,40 @@ export { PARTS, type PartName, partsOf, requirePart } from "./parts.ts";
 export interface Registered {
   readonly pipeline: Pipeline;
   readonly contract: Contract;
+  /** Folder outside the checkout that it was found in; null for one of the checkout. */
+  readonly folder: string | null;
 }
 
-const PIPELINES: Readonly<Record<string, Registered>> = {
-  meters: { pipeline: meters, contract: metersContract },
-  weather: { pipeline: weather, contract: weatherContract },
-};
+const OWN: Readonly<Record<string, Omit<Registered, "folder">>> = PIPELINES;
+
+/** Errors: `contract_rejected` for a name that the checkout has. */
+function further(): Further | null {
+  const found = furtherPipelines();
+  const twice = found?.names.find((name) => Object.hasOwn(OWN, name));
+  if (twice !== undefined)
+    throw new PipelineError(
+      "contract_rejected",
+      `Cannot use pipelines in "${found?.folder}": expected names that the checkout does not have, got "${twice}"`,
+    );
+  return found;
+}
 
 /** Names of all pipelines, sorted. */
-export const pipelineNames: readonly string[] = Object.keys(PIPELINES).sort();
+export function pipelineNames(): readonly string[] {
+  return [...Object.keys(OWN), ...(further()?.names ?? [])].sort();
+}
 
-/** Errors: `config_invalid` for a name there is no pipeline of. */
+/** Errors: `config_invalid` for a name there is no pipeline of, and for one outside the checkout that was not generated. */
 export function pipelineOf(name: string): Registered {
-  const found = Object.hasOwn(PIPELINES, name) ? PIPELINES[name] : undefined;
-  if (found) return found;
+  const own = Object.hasOwn(OWN, name) ? OWN[name] : undefined;
+  if (own) return { ...own, folder: null };
+  const beside = further();
+  if (beside?.names.includes(name)) {
+    const { folder } = beside;
+    return { pipeline: definitionIn(folder, name), contract: contractIn(folder, name), folder };
+  }
   throw new PipelineError(
     "config_invalid",
-    `Cannot use pipeline "${name}": expected one of ${pipelineNames.join(", ")}`,
+    `Cannot use pipeline "${name}": expected one of ${pipelineNames().join(", ")}`,
   );
 }

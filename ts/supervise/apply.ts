@@ -157,7 +157,7 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
   const { settings, onStep = () => {}, deadline_ms = DEADLINE_MS, signal } = options;
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const name = namesOf(pipeline, settings.namespace).job(job);
-  const setting: Setting = { settings, pipeline, contract, applied, code: codeOf(settings) };
+  const setting: Setting = { settings, pipeline, contract, applied, ...codeOf(settings) };
   const { kind, checkpoint, plan } = typeOf(job);
   const before = readDesired(settings)[name];
   if (!before) return [];

@@ -59,7 +59,7 @@ export async function announceMoved(effects: FinishEffects, desired: Desired): P
         : [];
     }),
   );
-  for (const name of pipelineNames) {
+  for (const name of pipelineNames()) {
     if (!served.has(name)) continue;
     const to = audience(effects, name);
     const champion = await mlflowOf(settings).byAlias(to.names.model, "champion");

@@ -88,7 +88,7 @@ export async function supervise(
     );
   writeSettings(settings);
   // Where all pipelines of a namespace report, in one form.
-  const { pipeline, contract } = pipelineOf(pipelineNames[0]!);
+  const { pipeline, contract } = pipelineOf(pipelineNames()[0]!);
   const names = namesOf(pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}supervisor` });
   const registry = connectRegistry(settings.registryUrl);

@@ -1,9 +1,10 @@
 // Puts jobs into the desired state or takes them out, and follows them until they run or have ended. The work itself is the
 // supervisor's; this only waits for what it writes down.
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { digestOf } from "../engines/package.ts";
+import { assembled } from "../engines/package.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { pause } from "../ground/pause.ts";
 import { type JobName, typeOf } from "../jobs/index.ts";
@@ -11,7 +12,7 @@ import { tableFor } from "../jobs/plan/params.ts";
 import { checkpointPath } from "../jobs/plan/spark.ts";
 import type { Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
+import { GENERATED, namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
 import { askedRun, changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
 import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
@@ -21,11 +22,23 @@ import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisor
 import { askAt, nextDue, requireSchedule, type Timetable } from "./schedule.ts";
 import { said } from "./supervisor.ts";
 
-/** Digests of the code both engines run. */
-export function codeOf(settings: Settings): Setting["code"] {
+/**
+ * The code both engines run. For a pipeline outside the checkout its generated files, and its own in `<name>/pyspark` and
+ * `<name>/ray`, are laid over the checkout's.
+ */
+export function codeOf(settings: Settings): Pick<Setting, "code" | "folders"> {
+  const { folder, pipeline } = pipelineOf(settings.pipeline);
+  const of = (engine: "pyspark" | "ray") => {
+    const own = folder === null ? [] : [join(folder, GENERATED, engine), join(folder, pipeline.name, engine)];
+    return assembled(
+      [join(settings.root, "jobs", engine), ...own.filter((path) => existsSync(path))],
+      join(stateDir(settings), "code", engine),
+    );
+  };
+  const [spark, ray] = [of("pyspark"), of("ray")];
   return {
-    spark: digestOf(join(settings.root, "jobs", "pyspark")),
-    ray: digestOf(join(settings.root, "jobs", "ray")),
+    code: { spark: spark.digest, ray: ray.digest },
+    folders: { spark: spark.folder, ray: ray.folder },
   };
 }
 
@@ -37,7 +50,7 @@ export function settingOf(settings: Settings): Setting {
     pipeline,
     contract,
     applied: requireApplied(settings, contract.fingerprint),
-    code: codeOf(settings),
+    ...codeOf(settings),
   };
 }
 

@@ -60,7 +60,7 @@ async function contract() {
   const { fingerprint, plan_hash } = weather.contract;
   const digest = (text: string | Buffer) => createHash("sha256").update(text).digest("hex");
   const avro = join(ROOT, "schemas", "avro");
-  const foreign = pipelineNames
+  const foreign = pipelineNames()
     .map((name) => pipelineOf(name).pipeline)
     .flatMap(({ name, streams }) =>
       name === weather.pipeline.name ? [] : [`${streams.raw.observation}.avsc`],

@@ -1,6 +1,5 @@
 // How a job is launched on Ray: the folder that travels and the module in it.
 
-import { join } from "node:path";
 import { HEARTBEAT_MS, namesIn, STOP_MS } from "./params.ts";
 import type { Planned, Setting } from "./type.ts";
 
@@ -10,14 +9,14 @@ export function onRay(
   kind: "stream" | "batch",
   params: Readonly<Record<string, unknown>>,
 ): Planned {
-  const { settings, pipeline, code } = setting;
+  const { pipeline, code, folders } = setting;
   return {
     name: namesIn(setting).job(job),
     pipeline: pipeline.name,
     launch: {
       engine: "ray",
       entrypoint: `ray_jobs.generated.${pipeline.name}_${job}`,
-      code: join(settings.root, "jobs", "ray"),
+      code: folders.ray,
     },
     params,
     code: code.ray,

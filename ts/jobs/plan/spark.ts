@@ -30,8 +30,8 @@ const KINDS = {
   batch: { properties: BATCH, heartbeat_ms: null },
 };
 
-const entrypoint = ({ settings, pipeline }: Setting, job: string) =>
-  join(settings.root, "jobs", "pyspark", "spark_jobs", "generated", `${pipeline.name}_${job}.py`);
+const entrypoint = ({ folders, pipeline }: Setting, job: string) =>
+  join(folders.spark, "spark_jobs", "generated", `${pipeline.name}_${job}.py`);
 
 export interface SparkNeeds {
   readonly kind: "stream" | "batch";

@@ -58,8 +58,10 @@ export interface Setting {
   readonly pipeline: Pipeline;
   readonly contract: Contract;
   readonly applied: Applied;
-  /** Digests of jobs/pyspark and jobs/ray. */
+  /** Digests of what lies in the folders. */
   readonly code: { readonly spark: string; readonly ray: string };
+  /** Folders of the Python that runs: jobs/pyspark and jobs/ray, with what a pipeline outside the checkout brings. */
+  readonly folders: { readonly spark: string; readonly ray: string };
 }
 
 /** What a plan may get beside its setting. */

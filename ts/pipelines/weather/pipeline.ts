@@ -1,7 +1,7 @@
 // The weather pipeline: stations report, five-minute windows slide by one minute, forecasts reach 24 hours.
 
-import { definePipeline } from "./define.ts";
-import { stations } from "./weather_stations.ts";
+import { definePipeline } from "../define.ts";
+import { stations } from "./stations.ts";
 
 const HOUR_MS = 3_600_000;
 

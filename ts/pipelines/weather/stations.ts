@@ -1,9 +1,9 @@
 // Where the stations of the bundled samples stand: 27 US cities and 20 stations of Singapore's network.
-// Part of the weather pipeline (weather.ts). A station that is not listed here is still served; it has no place on a map.
+// Part of the weather pipeline (pipeline.ts). A station that is not listed here is still served; it has no place on a map.
 // Sources: city points of the Kaggle hourly set (city_attributes.csv), Singapore from data.gov.sg's station list.
 // Neither gives elevations, and a city point is not its airport, so elevation_m stays null rather than guessed.
 
-import type { Station } from "./define.ts";
+import type { Station } from "../define.ts";
 
 export const stations = {
   albuquerque: { name: "Albuquerque", latitude: 35.084492, longitude: -106.651138, elevation_m: null },

@@ -1,0 +1,166 @@
+// A pipeline of another shape in a folder outside the checkout: copied to an empty place, generated, applied, planned and described
+// there, and gone with its folder.
+
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { settingsFrom } from "../cli/config.ts";
+import { jobNamed } from "../cli/submit.ts";
+import { generate } from "../codegen/generate.ts";
+import { type Settings, stateDir } from "../engines/settings.ts";
+import { jobsOf, typeOf } from "../jobs/index.ts";
+import { fakeKafka } from "../kafka/fake.ts";
+import type { Registry, Version } from "../kafka/registry.ts";
+import { addPipelines, pipelineNames, pipelineOf } from "../pipelines/index.ts";
+import { apply } from "./apply.ts";
+import { writeSettings } from "./namespace.ts";
+import { codeOf, settingOf } from "./submit.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+let place = "";
+beforeEach(() => {
+  place = mkdtempSync(join(tmpdir(), "further-"));
+  cpSync(join(root, "ts/codegen/fixtures/works"), join(place, "mine", "works"), { recursive: true });
+});
+afterEach(() => {
+  addPipelines(null);
+  rmSync(place, { recursive: true, force: true });
+});
+
+const mine = () => join(place, "mine");
+const make = (check = false) => generate({ root, check, pipelines: mine() });
+const settings = (flags: object = { pipelines: mine(), pipeline: "works" }): Settings =>
+  settingsFrom(root, { MILLRACE_HOME: join(place, "home") }, { namespace: "x", ...flags });
+
+function emptyRegistry(): Registry {
+  const subjects = new Map<string, Version[]>();
+  let next = 1;
+  const registry: Partial<Registry> = {
+    url: "http://registry",
+    versions: async (subject) => subjects.get(subject) ?? [],
+    check: async () => ({ compatible: true, messages: [] }),
+    async register(subject, schema) {
+      const versions = subjects.get(subject) ?? [];
+      subjects.set(subject, [...versions, { version: versions.length + 1, id: next, schema }]);
+      return next++;
+    },
+  };
+  return registry as Registry;
+}
+
+describe("a folder of pipelines outside the checkout", () => {
+  it("gets its generated files, and nothing else in it is touched", () => {
+    const paths = make().map(({ path }) => path);
+    expect(paths).toEqual([
+      "generated/pyspark/spark_jobs/generated/works_archive.py",
+      "generated/pyspark/spark_jobs/generated/works_contract.py",
+      "generated/schemas/works_rejects.avsc",
+      "generated/works.ts",
+    ]);
+    expect(make(true)).toEqual([]);
+    expect(readdirSync(join(mine(), "works")).sort()).toEqual(["pipeline.ts", "works_notice.avsc"]);
+    expect(generate({ root, check: true })).toEqual([]);
+  });
+
+  it("is found by its name alone, and says what to run before it was generated", () => {
+    settings();
+    expect(pipelineNames()).toEqual(["meters", "weather", "works"]);
+    expect(() => pipelineOf("works")).toThrow(`run "millrace generate --pipelines ${mine()}"`);
+    make();
+    const { pipeline, contract } = pipelineOf("works");
+    expect(contract).toMatchObject({ pipeline: "works", entity: "site", parts: ["archive"] });
+    expect([...jobsOf(pipeline)].sort()).toEqual(["archive", "replay"]);
+    expect(jobNamed(settings(), "works-archive").job).toBe("archive");
+    expect(() => jobNamed(settings(), "works-features")).toThrow(
+      "expected one of works-replay, works-archive",
+    );
+  });
+
+  it("is applied: the topics and subjects of its parts, and no other", async () => {
+    make();
+    const kafka = fakeKafka();
+    const report = await apply({ settings: settings(), kafka, registry: emptyRegistry() });
+    expect(report.subjects.map(({ subject }) => subject)).toEqual([
+      "x-works-raw-value",
+      "x-works-cursors-value",
+      "x-works-rejects-value",
+      "x-job-progress-value",
+    ]);
+    expect((await kafka.admin.topics()).sort()).toEqual([
+      "x-job-progress",
+      "x-works-cursors",
+      "x-works-raw",
+      "x-works-rejects",
+    ]);
+    // Whoever comes next to this namespace finds them without being told.
+    addPipelines(null);
+    expect(settings({ pipeline: "works" }).pipelines).toBe(mine());
+    expect(pipelineNames()).toContain("works");
+  });
+
+  it("brings its Python between the checkout's, under one digest of both", async () => {
+    make();
+    const kafka = fakeKafka();
+    const at = settings();
+    await apply({ settings: at, kafka, registry: emptyRegistry() });
+    const setting = settingOf(at);
+    const { launch, code } = typeOf("archive").plan(setting, {});
+    if (launch.engine !== "spark") throw new Error("not on Spark");
+    expect(launch.entrypoint).toBe(
+      join(stateDir(at), "code", "pyspark", code, "spark_jobs", "generated", "works_archive.py"),
+    );
+    const said = execFileSync(join(root, ".venv/bin/python"), [launch.entrypoint, "--describe"], {
+      encoding: "utf8",
+    });
+    expect(JSON.parse(said)).toMatchObject({
+      job: "works-archive",
+      fingerprint: setting.contract.fingerprint,
+      fields: { site_id: null, state: null, until: null },
+    });
+    // Another file of its own is other code; the checkout's pipelines run theirs as it lies.
+    mkdirSync(join(mine(), "works", "pyspark", "spark_jobs", "works"), { recursive: true });
+    writeFileSync(join(mine(), "works", "pyspark", "spark_jobs", "works", "own.py"), "");
+    const { code: after, folders } = codeOf(at);
+    expect(after.spark).not.toBe(code);
+    expect(existsSync(join(folders.spark, "spark_jobs", "works", "own.py"))).toBe(true);
+    expect(existsSync(launch.entrypoint)).toBe(true);
+    expect(codeOf(settings({ pipeline: "weather" })).folders.spark).toBe(join(root, "jobs", "pyspark"));
+  }, 30_000);
+
+  it("is gone with its folder, and a supervisor of the namespace goes on", () => {
+    make();
+    const at = settings();
+    writeSettings(at);
+    rmSync(mine(), { recursive: true });
+    settingsFrom(root, {}, { settings: join(stateDir(at), "settings.json") });
+    expect(pipelineNames()).toEqual(["meters", "weather"]);
+    expect(() => settings()).toThrow(`Cannot read pipelines in "${mine()}"`);
+    expect(settings({}).pipelines).toBe(mine());
+    expect(settings({ pipelines: "" }).pipelines).toBeNull();
+  });
+
+  it.each([
+    [
+      "another name",
+      'export const roads = { name: "roads" };',
+      'export the pipeline "works" under that name, got roads',
+    ],
+    ["one that calls itself otherwise", 'export const works = { name: "roads" };', 'calls itself "roads"'],
+    ["no TypeScript", "export const works = ;", "got an error"],
+  ])("refuses a file with %s", (_, text, words) => {
+    writeFileSync(join(mine(), "works", "pipeline.ts"), text);
+    expect(() => make()).toThrow(words);
+  });
+
+  it("refuses a contract that is not there, and a name of the checkout", () => {
+    rmSync(join(mine(), "works", "works_notice.avsc"));
+    expect(() => make()).toThrow(
+      'Cannot use pipeline "works" at streams.raw.observation: expected its contract in',
+    );
+    cpSync(join(root, "ts/pipelines/meters"), join(mine(), "meters"), { recursive: true });
+    settings();
+    expect(() => pipelineNames()).toThrow('expected names that the checkout does not have, got "meters"');
+  });
+});
