@@ -77,6 +77,10 @@ down: ## Stops supervisor, jobs and engines
 demo: setup ## Everything at once: engines, training, stream, API; stays until Ctrl-C (DETACH=1 returns)
 	@bin/millrace demo $(if $(DETACH),--detach)
 
+# Of any pipeline whose definition has a demo: make demo-weather.
+demo-%: setup
+	@bin/millrace demo $* $(if $(DETACH),--detach)
+
 test: setup ## All tests: check, unit, cluster on real engines, browser
 	@infra/local/chromium.sh
 	@$(node) ts/test/suite.ts all

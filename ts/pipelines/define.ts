@@ -115,6 +115,30 @@ export interface Serve {
   readonly silent_ms: number;
 }
 
+/** What `millrace demo` shows of a pipeline: a file of observations, replayed faster than it was. */
+export interface Demo {
+  /** From the root of the checkout; of a pipeline elsewhere, from its own folder. */
+  readonly sample: string;
+  /**
+   * Event time at which the stream begins, epoch ms; with a forecast, what lies before it is backfilled and trained on, so that
+   * nothing the stream forecasts was seen in training. Null streams the whole file, and trains on nothing.
+   */
+  readonly from_ms: number | null;
+  /** Event time that passes in one second. */
+  readonly speed: number;
+  /** The key whose forecast is waited for and shown. */
+  readonly show?: string;
+  /** A smaller model than `millrace train` makes of itself: what a person waits for. */
+  readonly training?: {
+    readonly trees: number;
+    readonly leaves: number;
+    readonly learning_rate: number;
+    readonly sample_every: number;
+  };
+  /** Commands that show what there is now, for the end. */
+  readonly closing: readonly string[];
+}
+
 export interface Pipeline {
   readonly name: string;
   /** What one key names, in the domain's word: "station". Without one, the key's own name. */
@@ -128,6 +152,8 @@ export interface Pipeline {
   readonly stations?: Readonly<Record<string, Station>>;
   readonly archive?: Archive;
   readonly serve?: Serve;
+  /** No part of the line: it brings nothing but the command. */
+  readonly demo?: Demo;
 }
 
 /** Fixes the literal types of a definition without widening them. */

@@ -1,5 +1,5 @@
-"""Attributes: the rules against schemas/acceptance.json, which ts/contract/attribute.test.ts reads as well, and the way of a
-record with one of each kind from its bytes.
+"""Attributes: the rules against schemas/acceptance.json, which ts/contract/attribute.test.ts reads as well, and the way
+of a record with one of each kind from its bytes.
 """
 
 from __future__ import annotations

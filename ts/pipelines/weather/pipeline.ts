@@ -84,4 +84,14 @@ export const weather = definePipeline({
   stations,
   archive: { trigger_ms: 30_000 },
   serve: { silent_ms: 120_000 },
+  demo: {
+    sample: "samples/us-cities-hourly.csv.gz",
+    from_ms: Date.UTC(2016, 11, 1),
+    // An hour a second.
+    speed: 3_600,
+    show: "new-york",
+    // Fewer and smaller trees over every tenth row, the same code: what fits into two minutes on two cores.
+    training: { trees: 100, leaves: 31, learning_rate: 0.1, sample_every: 10 },
+    closing: [],
+  },
 });

@@ -1,7 +1,7 @@
 """What is accepted in an attribute, as Spark columns: the type it is read as, the rule, and the sentence for a refusal.
 
-Part of decode.py. The rules are those of ts/contract/attribute.ts, in the generated contract; schemas/acceptance.json has
-examples for both sides.
+Part of decode.py. The rules are those of ts/contract/attribute.ts, in the generated contract; schemas/acceptance.json
+has examples for both sides.
 """
 
 from __future__ import annotations
