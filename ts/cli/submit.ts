@@ -38,16 +38,20 @@ export interface NamedJob {
 
 /** Errors: `config_invalid` for a word that names no job. */
 export function jobNamed(settings: Settings, word: string): NamedJob {
-  for (const pipeline of pipelineNames())
-    for (const job of jobsOf(pipelineOf(pipeline).pipeline)) {
-      const name = `${pipeline}-${job}`;
-      if (word === name || (word === job && pipeline === settings.pipeline)) return { pipeline, job, name };
-    }
+  // Only the pipeline that the word begins with is opened: another one, not generated yet, is nobody's business here.
+  const pipeline = pipelineNames().find((name) => word.startsWith(`${name}-`)) ?? settings.pipeline;
+  const known = jobsOf(pipelineOf(pipeline).pipeline);
+  const job = known.find(
+    (job) => word === `${pipeline}-${job}` || (word === job && pipeline === settings.pipeline),
+  );
+  if (job !== undefined) return { pipeline, job, name: `${pipeline}-${job}` };
+  const others = pipelineNames().filter((name) => name !== pipeline);
+  const jobs = known.map((job) => `${pipeline}-${job}`);
   throw new PipelineError(
     "config_invalid",
-    `Cannot use job "${word}": expected one of ${jobsOf(pipelineOf(settings.pipeline).pipeline)
-      .map((job) => `${settings.pipeline}-${job}`)
-      .join(", ")}${pipelineNames().length > 1 ? `, or the same of ${pipelineNames().join(", ")}` : ""}`,
+    `Cannot use job "${word}": expected one of ${jobs.join(", ")}${
+      others.length > 0 ? `, or a job of ${others.join(", ")}` : ""
+    }`,
   );
 }
 

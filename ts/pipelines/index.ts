@@ -48,9 +48,9 @@ function further(): Further | null {
   return found;
 }
 
-/** Names of all pipelines, sorted. */
+/** Names of all pipelines: the checkout's, sorted, then those of the other folder, which may not be generated yet. */
 export function pipelineNames(): readonly string[] {
-  return [...Object.keys(OWN), ...(further()?.names ?? [])].sort();
+  return [...Object.keys(OWN).sort(), ...(further()?.names ?? [])];
 }
 
 /** Errors: `config_invalid` for a name there is no pipeline of, and for one outside the checkout that was not generated. */

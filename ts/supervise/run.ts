@@ -87,7 +87,7 @@ export async function supervise(
       `Cannot supervise namespace "${settings.namespace}": expected no other supervisor, process ${taken.holder.pid} is one`,
     );
   writeSettings(settings);
-  // Where all pipelines of a namespace report, in one form.
+  // Where all pipelines of a namespace report, in one form; the first is one of the checkout.
   const { pipeline, contract } = pipelineOf(pipelineNames()[0]!);
   const names = namesOf(pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}supervisor` });
