@@ -1,6 +1,8 @@
 // The generator as one call: everything rendered, then written or compared. Called by `millrace generate` and by main.ts.
 
-import { GENERATED } from "../pipelines/folder.ts";
+import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+import { GENERATED, pipelinesIn } from "../pipelines/folder.ts";
 import { type Difference, differences, write } from "./folder.ts";
 import {
   definitionsIn,
@@ -37,6 +39,13 @@ export function render(root: string): Files {
 
 /** The generated files of the pipelines in a folder outside the repository, by their paths in it. Errors: `contract_rejected`. */
 export function renderBeside(root: string, folder: string): Files {
+  const own = pipelinesIn(join(root, PIPELINES));
+  const twice = pipelinesIn(folder).find((name) => own.includes(name));
+  if (twice !== undefined)
+    throw new PipelineError(
+      "contract_rejected",
+      `Cannot use pipelines in "${folder}": expected names that the checkout does not have, got "${twice}"`,
+    );
   return new Map(
     definitionsIn(folder).flatMap((definition) => [...pipelineFiles(root, definition, LAYOUT_BESIDE)]),
   );

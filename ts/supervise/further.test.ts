@@ -162,6 +162,7 @@ describe("a folder of pipelines outside the checkout", () => {
       'Cannot use pipeline "works" at streams.raw.observation: expected its contract in',
     );
     cpSync(join(root, "ts/pipelines/meters"), join(mine(), "meters"), { recursive: true });
+    expect(() => make()).toThrow('expected names that the checkout does not have, got "meters"');
     settings();
     expect(() => pipelineNames()).toThrow('expected names that the checkout does not have, got "meters"');
   });
