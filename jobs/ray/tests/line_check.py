@@ -41,6 +41,7 @@ from ray_jobs.state.changelog import kind_of
 from ray_jobs.state.ring import CURSOR, StationState
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Scorer
 from ray_jobs.stream.worker import restore
+from tests.compacted import compacted, scored
 from tests.heard import HeardFold, heard, rows_of, wrong_heard
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "pyspark"))
@@ -50,6 +51,17 @@ SCHEMA_OF = {"raw": "observation"}
 # Of the run itself: when it happened, and how far the actor had read the history of others.
 OF_THE_RUN = ("stages",)
 SHOWN = 40
+COUNTED = (
+    "rows",
+    "predicted",
+    "skipped",
+    "expired",
+    "rejected",
+    "verified",
+    "unverifiable",
+    "beyond_support",
+    "evicted",
+)
 
 
 @dataclass(frozen=True)
@@ -261,8 +273,8 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
     if not summary["moved_by_neighbours"]:
         yield "predictions: none depends on a neighbour, so this run shows nothing about them"
     scorer.fold = HeardFold(contract, got)
-    outcome = scorer.score(batch, champion, [])
-    for count in ("rows", "predicted", "skipped", "expired", "rejected", "verified", "unverifiable", "beyond_support"):
+    outcome = scored(scorer, batch, champion, [])
+    for count in COUNTED:
         summary[count] = getattr(outcome, count)
     decode = line.decoders["predictions"]
     yield from wrong_predictions(
@@ -274,11 +286,12 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         [v for _, v in line.decoded("verifications", line.read("verifications"))],
         [decode(value) for _, value in outcome.verifications],
     )
+    decode = line.decoders["history"]
     committed = [
-        (m.partition() or 0, m.key() or b"", m.value() or b"", record)
-        for m, record in line.decoded("history", line.read("history"))
+        (m.partition() or 0, m.key() or b"", m.value(), None if m.value() is None else decode(m.value()))
+        for m in line.read("history")
     ]
-    unbroken = {(p, k): v for p, k, v in outcome.history}
+    unbroken = compacted(outcome.history)
     summary["history_keys"] = len(unbroken)
     yield from wrong_history(committed, unbroken)  # type: ignore[arg-type]
     restored = restore(
@@ -356,16 +369,18 @@ def wrong_verifications(got: list[dict[str, Any]], wanted: list[dict[str, Any]])
 
 
 def wrong_history(
-    committed: Iterable[tuple[int, bytes, bytes, dict[str, Any]]], unbroken: dict[tuple[int, bytes], bytes]
+    committed: Iterable[tuple[int, bytes, bytes | None, dict[str, Any] | None]],
+    unbroken: dict[tuple[int, bytes], bytes],
 ) -> Iterator[str]:
-    """The last value of each key is that of a run without kills, and no feature offset was covered twice: the cursors
-    of a partition only rise. `committed`: (partition, key, value, record) in order.
+    """The last value of each key is that of a run without kills, what that run has forgotten is forgotten, and no
+    feature offset was covered twice: the cursors of a partition only rise. `committed`: (partition, key, value, record)
+    in order, tombstones with neither.
     """
-    latest: dict[tuple[int, bytes], bytes] = {}
+    committed = list(committed)
+    latest = compacted((partition, key, value) for partition, key, value, _ in committed)
     cursors: dict[int, int] = {}
-    for partition, key, value, record in committed:
-        latest[partition, key] = value
-        if kind_of(record) == CURSOR:
+    for partition, _, _, record in committed:
+        if record is not None and kind_of(record) == CURSOR:
             if record["next_offset"] <= cursors.get(partition, 0):
                 yield f"history: partition {partition} covers {record['next_offset']} after {cursors[partition]}"
             cursors[partition] = record["next_offset"]

@@ -60,6 +60,7 @@ def test_wrong_verifications_finds_lost_doubled_and_changed_truths() -> None:
 
 CELL = {"kind": "named", "kind_name": "cell"}
 CURSOR = {"kind": "named", "kind_name": "cursor"}
+CLOCK = {"kind": "named", "kind_name": "clock"}
 HISTORY = [
     (0, b"boston|1", b"old", CELL),
     (0, b"cursor|0", b"c1", CURSOR | {"next_offset": 1}),
@@ -69,8 +70,13 @@ HISTORY = [
 UNBROKEN = {(0, b"boston|1"): b"new", (0, b"cursor|0"): b"c2"}
 
 
+# An entity that was evicted, and when a clock was written.
+FORGOTTEN = [(0, b"cell|1|miami", b"x", CELL), (0, b"clock|0", b"t", CLOCK), (0, b"cell|1|miami", None, None)]
+
+
 def test_wrong_history_accepts_the_last_value_of_each_key() -> None:
     assert list(wrong_history(HISTORY, UNBROKEN)) == []
+    assert list(wrong_history([*FORGOTTEN, *HISTORY], UNBROKEN)) == []
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,8 @@ def test_wrong_history_accepts_the_last_value_of_each_key() -> None:
     [
         (HISTORY[1:2] + HISTORY[3:], "missing"),
         ([*HISTORY, (1, b"miami|1", b"x", CELL)], "extra"),
+        ([*HISTORY, *FORGOTTEN[:2]], "extra"),
+        ([*HISTORY, (0, b"boston|1", None, None)], "missing"),
         ([*HISTORY, (0, b"boston|1", b"other", CELL)], "differs"),
         (
             [*HISTORY, (0, b"cursor|0", b"c2", CURSOR | {"next_offset": 2})],

@@ -37,7 +37,7 @@ VERIFICATIONS = Decoder({"11": CONTRACT.schemas["verifications"]}, CONTRACT.sche
 REJECTS = Decoder({"10": CONTRACT.schemas["rejects"]}, CONTRACT.schemas["rejects"])
 
 
-def scorer(contract: Contract = CONTRACT, arm: str = "champion") -> Scorer:
+def scorer(contract: Contract = CONTRACT, arm: str = "champion", challengers: tuple[str, ...] = ()) -> Scorer:
     codecs = Codecs(
         features=Decoder({"7": contract.schemas["features"]}, contract.schemas["features"]),
         predictions=Encoder(contract.schemas["predictions"], 8),
@@ -45,7 +45,7 @@ def scorer(contract: Contract = CONTRACT, arm: str = "champion") -> Scorer:
         history=Encoder(contract.schemas["history"], 9),
         rejects=Encoder(contract.schemas["rejects"], 10),
     )
-    return Scorer(contract, Names("ns", "ns-weather-features", arm), codecs, lambda: NOW)
+    return Scorer(contract, Names("ns", "ns-weather-features", arm, challengers), codecs, lambda: NOW)
 
 
 def incoming(offset: int, value: bytes | None, partition: int = 0, key: bytes | None = b"new-york") -> Incoming:
@@ -396,6 +396,35 @@ def test_a_new_model_does_not_wear_the_corrections_of_the_one_before() -> None:
     assert memory(meanwhile) == memory(subject)
     again = score(old, 72, 1)
     assert again[0] > worn[-1] > fresh[-1], "misses of the last twelve hours were its own"
+
+
+def test_a_challenger_changes_nothing_of_what_the_served_arm_says() -> None:
+    """Two arms over the same batches: the champion's records are those of a run without one, byte for byte, and the
+    challenger's are those it would make as the only one, but for the neighbours that hear nothing of it.
+    """
+    rng = np.random.default_rng(11)
+    records = [
+        incoming(i, feature(T0 + i * 20 * MINUTE, i, 13.0 if i == 7 else float(rng.normal()), station))
+        for i, station in enumerate(["new-york", "boston"] * 150)
+    ]
+    models = FakeModel(CONTRACT, "3"), FakeModel(CONTRACT, "4")
+    beside, alone = scorer(challengers=("challenger",)), scorer()
+    of_arm: dict[str, list[Any]] = {"champion": [], "challenger": []}
+    for at in range(0, len(records), 40):
+        batch = records[at : at + 40]
+        both = beside.score(batch, models[0], [0], {"challenger": models[1]})
+        one = alone.score(batch, models[0], [0])
+        counted = ("rows", "predicted", "skipped", "expired", "rejected")
+        assert [getattr(both, name) for name in counted] == [getattr(one, name) for name in counted]
+        assert [p for p in both.predictions if PREDICTIONS(p[1])["arm"] == "champion"] == one.predictions
+        assert [v for v in both.verifications if VERIFICATIONS(v[1])["arm"] == "champion"] == one.verifications
+        served = [h for h in both.history if HISTORY(h[2])["arm"] != "challenger"]
+        assert served == one.history and both.rejects == one.rejects
+        for arm, found in of_arm.items():
+            found += [p["id"] for p in decode(both) if p["arm"] == arm]
+            found += [v["id"] for v in (VERIFICATIONS(x) for _, x in both.verifications) if v["arm"] == arm]
+    assert len(of_arm["champion"]) == len(of_arm["challenger"]) > 400
+    assert len({*of_arm["champion"], *of_arm["challenger"]}) == 2 * len(of_arm["champion"])
 
 
 def test_restoration_is_complete_when_the_cursor_is_the_committed_offset() -> None:

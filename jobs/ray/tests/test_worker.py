@@ -19,6 +19,7 @@ from ray_jobs.stream.worker import Failed, restore
 
 T0 = 1_480_550_400_000
 NOW = 1_700_000_000_000
+HOUR_MS = 3_600_000
 YEAR_2073 = 3_250_454_400_000
 SCHEMA = CONTRACT.schemas["history"]
 DECODE = Decoder({"9": SCHEMA}, SCHEMA)
@@ -27,8 +28,10 @@ KEY = CONTRACT.key
 
 
 class Record:
-    def __init__(self, partition: int, value: bytes | None, error: KafkaError | None = None) -> None:
-        self._partition, self._value, self._error = partition, value, error
+    def __init__(
+        self, partition: int, value: bytes | None, error: KafkaError | None = None, key: bytes | None = None
+    ) -> None:
+        self._partition, self._value, self._error, self._key = partition, value, error, key
 
     def partition(self) -> int:
         return self._partition
@@ -38,6 +41,9 @@ class Record:
 
     def topic(self) -> str:
         return "history"
+
+    def key(self) -> bytes | None:
+        return self._key
 
     def value(self) -> bytes | None:
         return self._value
@@ -52,11 +58,17 @@ class Record:
 def cell(partition: int, end: int = T0) -> Record:
     number = ring.cell_of(end, CONTRACT.cell_ms)
     held = Cell(number, end, 1, 7, partition, 3, (1,) * 10, (1.0,) * len(CONTRACT.history_values))
-    return Record(partition, ENCODE(ring.to_record(KEY, "boston", held)))
+    key = ring.key_of("boston", number, CONTRACT.ring_cells)
+    return Record(partition, ENCODE(ring.to_record(KEY, "boston", held)), key=key)
+
+
+def tombstone(partition: int, end: int = T0) -> Record:
+    number = ring.cell_of(end, CONTRACT.cell_ms)
+    return Record(partition, None, key=ring.key_of("boston", number, CONTRACT.ring_cells))
 
 
 def cursor(partition: int, next_offset: int) -> Record:
-    return Record(partition, ENCODE(ring.cursor_record(KEY, partition, next_offset)))
+    return Record(partition, ENCODE(ring.cursor_record(KEY, partition, next_offset)), key=ring.cursor_key(partition))
 
 
 def end(partition: int) -> Record:
@@ -122,6 +134,17 @@ def test_restore_forgets_what_a_row_of_the_future_left() -> None:
     state = restoration.states["boston"]
     assert state.newest == ring.cell_of(latest, CONTRACT.cell_ms)
     assert {c.window_end for c in state.cells.values()} == {T0, latest}
+
+
+def test_restore_forgets_an_evicted_station_and_knows_it_again_when_it_came_back() -> None:
+    gone = [cell(0), cell(0, T0 + HOUR_MS), tombstone(0), tombstone(0, T0 + HOUR_MS), cursor(0, 9), end(0)]
+    restoration, _ = run(Replayed(gone), lambda: {0: 9}, [0])[0]
+    assert restoration.states == {} and restoration.records == 5
+    back = [*gone[:-2], cell(0, T0 + 2 * HOUR_MS), cursor(0, 9), end(0)]
+    restoration, _ = run(Replayed(back), lambda: {0: 9}, [0])[0]
+    (state,) = restoration.states.values()
+    assert {c.window_end for c in state.cells.values()} == {T0 + 2 * HOUR_MS}
+    assert state.newest == ring.cell_of(T0 + 2 * HOUR_MS, CONTRACT.cell_ms)
 
 
 def test_restore_gives_up_with_what_it_saw_last() -> None:

@@ -28,6 +28,7 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.params import InferParams
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Scorer
+from tests.compacted import compacted, scored
 from tests.feature_rows import row
 from tests.heard import HeardFold
 from tests.scores import FakeModel
@@ -272,12 +273,12 @@ def expected(topics: Topics, contract: Contract, heard: Iterable[dict[str, Any]]
         Incoming(m.partition() or 0, m.offset() or 0, m.timestamp()[1], m.key(), m.value(), {})  # type: ignore[arg-type]
         for m in topics.read("features")
     ]
-    out = scorer.score(batch, FakeModel(contract, "1"), [0] * PARTITIONS)
+    out = scored(scorer, batch, FakeModel(contract, "1"), [0] * PARTITIONS)
     rejected = [topics.decoders["rejects"](value) for _, value in out.rejects]
     return Expected(
         [topics.decoders["predictions"](value) for _, value in out.predictions],
         [topics.decoders["verifications"](value) for _, value in out.verifications],
-        {(p, k): v for p, k, v in out.history},
+        compacted(out.history),
         {(r["partition"], r["offset"]) for r in rejected},
     )
 

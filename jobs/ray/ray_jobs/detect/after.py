@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ray_jobs.detect.before import FINDINGS
 from ray_jobs.detect.rules import Verdict
 from ray_jobs.state.batch import Batch, Part
-from ray_jobs.state.stage import States
+from ray_jobs.state.stage import Stage, States
 
 
 class Judgement(NamedTuple):
@@ -20,7 +20,7 @@ class Judgement(NamedTuple):
 VERDICTS: Part[Judgement] = Part("verdicts")
 
 
-class VerdictStage:
+class VerdictStage(Stage):
     def step(self, batch: Batch, states: States) -> None:
         findings = FINDINGS.of(batch)
         if findings:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ray_jobs.detect.rules import METHOD, Rules, Verdict
 from ray_jobs.generated.contract import Contract
 from ray_jobs.state.batch import Batch, Part
-from ray_jobs.state.stage import States
+from ray_jobs.state.stage import Stage, States
 
 # By detector, in the order in which they judged: a verdict for each applied row.
 FINDINGS: Part[dict[str, list[Verdict]]] = Part("findings")
 
 
-class RulesStage:
+class RulesStage(Stage):
     def __init__(self, contract: Contract) -> None:
         self._rules = Rules(contract)
 

@@ -18,7 +18,8 @@ from ray_jobs.ledger.forecasts import FORECASTS, Forecasts
 from ray_jobs.ledger.identity import Identity
 from ray_jobs.ledger.verify import LEDGERS, Book, Ledger, Pending, Truth
 from ray_jobs.state.batch import Applied, Batch, Change, Part
-from ray_jobs.state.stage import States
+from ray_jobs.state.ring import StationState
+from ray_jobs.state.stage import Stage, States, Tick
 
 # By partition, station and arm: the last calibration record of each counts.
 Calibrations = dict[tuple[int, str, str], dict[str, Any]]
@@ -57,36 +58,55 @@ class Judging:
         calibrations: Calibrations,
         promise: Callable[[int], Pending] | None = None,
     ) -> None:
-        """`promise` gives the forecast that an applied row of this very batch issued."""
-        ledger, out = due.ledger, batch.out
+        """What a row's truths say. `promise` gives the forecast that an applied row of this very segment issued."""
+        ledger, partition = due.ledger, one.incoming.partition
+        for version, held in self._verify(batch, one.station, ledger, due.truths, promise).items():
+            if held:
+                ledger.correct(version, self._adaptation.step(ledger.ratios(version), held))
+        calibrations[partition, one.station, arm] = self.book.calibration_record(
+            one.station, arm, due.waiting, ledger.corrections, partition
+        )
+
+    def close(self, batch: Batch, tick: Tick, station: str, state: StationState, arm: str, ledger: Ledger) -> None:
+        """Of an evicted station: takes every truth that its ring still holds, calls the rest unverifiable, and forgets
+        the arm.
+        """
+        self._verify(batch, station, ledger, self.book.close(ledger, state, tick.time_ms))
+        keys = [*self.book.pending_keys(station, arm, ledger), self.book.calibration_key(station, arm)]
+        batch.changes += [Change(tick.partition, key, None) for key in keys]
+
+    def _verify(
+        self,
+        batch: Batch,
+        station: str,
+        ledger: Ledger,
+        truths: list[Truth],
+        promise: Callable[[int], Pending] | None = None,
+    ) -> dict[str, list[tuple[int, tuple[bool, ...]]]]:
+        """Leaves the verifications; what the bands of each model version learn from them."""
+        out = batch.out
         learnt: dict[str, list[tuple[int, tuple[bool, ...]]]] = {}
-        for truth in due.truths:
+        for truth in truths:
             pending = ledger.pendings.get(truth.hour)
             if isinstance(pending, int):
                 assert promise is not None, "only an arm that is served issues anything"
                 pending = ledger.pendings[truth.hour] = promise(pending)
             if pending is None:
                 continue
-            judged = self.book.judge(one.station, pending, truth)
+            judged = self.book.judge(station, pending, truth)
             learnt.setdefault(pending.model_version, []).extend(judged.held)
             out.verified += judged.verified
             out.unverifiable += len(judged.records) - judged.verified
             out.beyond_support += judged.beyond
-            batch.verifications += [(one.station, record) for record in judged.records]
-        for version, held in learnt.items():
-            if held:
-                ledger.correct(version, self._adaptation.step(ledger.ratios(version), held))
-        partition = one.incoming.partition
-        calibrations[partition, one.station, arm] = self.book.calibration_record(
-            one.station, arm, due.waiting, ledger.corrections, partition
-        )
+            batch.verifications += [(station, record) for record in judged.records]
+        return learnt
 
     def write(self, batch: Batch, calibrations: Calibrations) -> None:
         for (partition, station, arm), record in calibrations.items():
             batch.changes.append(Change(partition, self.book.calibration_key(station, arm), record))
 
 
-class SettleStage:
+class SettleStage(Stage):
     """Of one arm. Without a model in a batch (Batch.arms) it judges and promises nothing."""
 
     def __init__(self, contract: Contract, arm: str, identity: Identity) -> None:
@@ -150,6 +170,12 @@ class SettleStage:
         self._issue(batch, notes, promise)
         self._judging.write(batch, calibrations)
 
+    def tick(self, batch: Batch, tick: Tick) -> None:
+        for station, state in tick.evicted.items():
+            ledger = (LEDGERS.of(state) or {}).get(self._arm)
+            if ledger is not None:
+                self._judging.close(batch, tick, station, state, self._arm, ledger)
+
     def _issue(self, batch: Batch, notes: list[_Noted | None], promise: Callable[[int], Pending]) -> None:
         """Writes down what the rows have promised and nobody replaced, and forgets what waits for nothing."""
         book, arm = self._book, self._arm
@@ -169,6 +195,7 @@ class SettleStage:
             elif not isinstance(pending, Pending) or pending.offset != one.incoming.offset:
                 continue
             issued[one.incoming.partition, one.station, book.slot(pending.issued)] = (one.station, pending)
+            book.wrote(ledger, pending)
         for ledger in ledgers.values():
             book.forget(ledger)
         for (partition, _, _), (station, pending) in issued.items():
@@ -205,7 +232,7 @@ class SettleStage:
         return promise
 
 
-class RetiredStage:
+class RetiredStage(Stage):
     """Of all arms that left ledgers behind and are not `served`."""
 
     def __init__(self, contract: Contract, served: Collection[str]) -> None:
@@ -237,3 +264,9 @@ class RetiredStage:
         for _, _, due in notes:
             self._judging.book.forget(due.ledger)
         self._judging.write(batch, calibrations)
+
+    def tick(self, batch: Batch, tick: Tick) -> None:
+        for station, state in tick.evicted.items():
+            for arm, ledger in (LEDGERS.of(state) or {}).items():
+                if arm not in self._served:
+                    self._judging.close(batch, tick, station, state, arm, ledger)

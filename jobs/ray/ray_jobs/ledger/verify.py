@@ -14,8 +14,8 @@ All in the station's own event time:
             and so do the baselines.
   arm       each arm issues and is judged for itself, and by what it was when it promised: a verification carries the
             arm and the model version of its forecast, and only that version's bands learn from it.
-  nothing   found by a row with window_end >= t + h + GRACE_MS: unverifiable. A row whose value is missing is no truth
-            either; then it is known at once.
+  nothing   found by a row with window_end >= t + h + GRACE_MS: unverifiable, and so is all that waits when a station is
+            evicted. A row whose value is missing is no truth either; then it is known at once.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Pending(NamedTuple):
 
 class Truth(NamedTuple):
     """That the forecast of `hour` for the horizon with this index is to be judged now. `values` [target] are those of
-    the row that ends at `window_end`; None for both when there is no row. `judged` is the row that brought it.
+    the row that ends at `window_end`; None for both when there is no row. `judged` is the row that brought it, or the
+    time at which its station was evicted.
     """
 
     hour: int
@@ -105,10 +106,11 @@ class Ledger:
     `open`: by horizon, the hours that wait for their truth with the time of their issue, oldest first. `pendings`: the
     forecasts of all hours that wait somewhere, while a batch is under way as the row that issues it. `corrections`: by
     model version, the last judged one last, the station's scale of each band over the model's [target, horizon, band],
-    flat. `next_due`: no row before it can be due.
+    flat. `next_due`: no row before it can be due. `written`: the slots under which the history has a pending record, as
+    bits.
     """
 
-    __slots__ = ("_uncorrected", "corrections", "newest", "newest_issued", "next_due", "open", "pendings")
+    __slots__ = ("_uncorrected", "corrections", "newest", "newest_issued", "next_due", "open", "pendings", "written")
 
     def __init__(self, contract: Contract) -> None:
         self.newest = NONE
@@ -117,6 +119,7 @@ class Ledger:
         self.open: list[list[tuple[int, int]]] = [[] for _ in contract.horizons_h]
         self.pendings: dict[int, Pending | int] = {}
         self.corrections: dict[str, tuple[float, ...]] = {}
+        self.written = 0
         self._uncorrected = (1.0,) * (len(contract.targets) * len(contract.horizons_h) * len(contract.bands))
 
     def ratios(self, version: str) -> tuple[float, ...]:
@@ -193,6 +196,17 @@ class Book:
             if waiting:
                 next_due = min(next_due, waiting[0][1] + horizon_ms + contract.lateness_ms)
         ledger.next_due = next_due
+        return taken
+
+    def close(self, ledger: Ledger, state: StationState, t: int) -> list[Truth]:
+        """Takes all that waits, at time `t`, when no row will come any more: what the ring holds, and for the rest that
+        there is nothing.
+        """
+        taken = self.due(ledger, state, t)
+        for j, waiting in enumerate(ledger.open):
+            taken += [Truth(hour, j, None, None, t) for hour, _ in waiting]
+            waiting.clear()
+        ledger.next_due = NEVER
         return taken
 
     def opens(self, ledger: Ledger, t: int) -> bool:
@@ -306,6 +320,14 @@ class Book:
         """A later hour of the same slot replaces it, which bounds the compacted topic."""
         return changelog.key_of(PENDING, arm, self.slot(issued), station=station)
 
+    def pending_keys(self, station: str, arm: str, ledger: Ledger) -> list[bytes]:
+        """Every key under which the history has a forecast of this station and arm."""
+        slots = (slot for slot in range(self.slots) if ledger.written >> slot & 1)
+        return [changelog.key_of(PENDING, arm, slot, station=station) for slot in slots]
+
+    def wrote(self, ledger: Ledger, pending: Pending) -> None:
+        ledger.written |= 1 << self.slot(pending.issued)
+
     def slot(self, issued: int) -> int:
         return issued // HOUR_MS % self.slots
 
@@ -397,6 +419,7 @@ class Book:
         for pending in ordered:
             hour = pending.issued // HOUR_MS
             ledger.pendings[hour] = pending
+            self.wrote(ledger, pending)
             ledger.newest, ledger.newest_issued = hour, pending.issued
             for j, horizon_ms in enumerate(self._horizons_ms):
                 if waiting is None or hour > known or hour in waiting[j]:

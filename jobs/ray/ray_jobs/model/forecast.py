@@ -11,13 +11,13 @@ from ray_jobs.ledger.conformal import Forecast
 from ray_jobs.ledger.forecasts import FORECASTS, Forecasts
 from ray_jobs.model.champion import Scores
 from ray_jobs.state.batch import Applied, Batch, Part
-from ray_jobs.state.stage import States
+from ray_jobs.state.stage import Stage, States
 
 # By arm: the models that a batch is forecast with.
 MODELS: Part[Mapping[str, Scores]] = Part("models")
 
 
-class ForecastStage:
+class ForecastStage(Stage):
     """Of one arm. `rejects`: a row that its model chokes on is a reject; of other arms it merely has no forecast, since
     a row is one reject at most.
     """

@@ -46,25 +46,26 @@ class Applied(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One record for the history."""
+    """One record for the history; without one a tombstone, which makes the compacted topic forget the key."""
 
     partition: int
     key: bytes
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] | None
 
 
 @dataclass
 class Outcome:
-    """What one transaction is to write. Every row of the batch is in exactly one of the counts below `rows`: of those
-    that are predicted, the first arm's forecast counts.
+    """What one transaction is to write. Every row that it covers is in exactly one of predicted, skipped, expired and
+    rejected: of those that are predicted, the first arm's forecast counts.
 
-    `predictions`, `verifications` and `rejects`: (key, value). `history`: (partition, key, value), the last record of
-    each key and then the cursors. `next_offsets`: partition -> first offset not covered.
+    `predictions`, `verifications` and `rejects`: (key, value). `history`: (partition, key, value), in an order whose
+    last record of each key counts, None for a tombstone; then the cursors. `next_offsets`: partition -> first offset
+    not covered. `evicted`: entities that had fallen silent.
     """
 
     predictions: list[tuple[bytes, bytes]] = field(default_factory=list)
     verifications: list[tuple[bytes, bytes]] = field(default_factory=list)
-    history: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    history: list[tuple[int, bytes, bytes | None]] = field(default_factory=list)
     rejects: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     next_offsets: dict[int, int] = field(default_factory=dict)
     rows: int = 0
@@ -75,11 +76,17 @@ class Outcome:
     verified: int = 0
     unverifiable: int = 0
     beyond_support: int = 0
+    evicted: int = 0
+    tombstones: int = 0
     predict_ms: float = 0.0
 
 
 class Batch:
     """The rows of one transaction. `arms` are those that have a model now; only they promise anything.
+
+    It goes through the stages in segments: a segment ends before a row at which a partition's alarm rang (`rang`: the
+    partition and its settled time), else with the batch. `applied` and the parts are the segment's, `covered` counts
+    the rows of the batch so far, `ticked` names the partitions that a tick came to.
 
     `rejected`, `changes` and `verifications` (station, record) wait for the stage that encodes them, which adds them to
     `out`; the other stages count there.
@@ -91,12 +98,21 @@ class Batch:
         self.incoming = list(incoming)
         self.arms = frozenset(arms)
         self.history_offsets = list(history_offsets)
+        self.covered = 0
+        self.rang: tuple[int, int] | None = None
+        self.ticked: set[int] = set()
         self.applied: list[Applied] = []
         self.rejected: list[tuple[Incoming, BadRecord]] = []
         self.changes: list[Change] = []
         self.verifications: list[tuple[str, dict[str, Any]]] = []
         self.out = Outcome()
         self.parts: dict[Any, Any] = {}
+
+    def begin(self) -> None:
+        """The next segment."""
+        self.rang = None
+        self.applied = []
+        self.parts = {}
 
     def reject(self, incoming: Incoming, bad: BadRecord) -> None:
         self.out.rejected += 1

@@ -51,6 +51,11 @@ def read_key(key: bytes, parts: int, of_station: bool = True) -> Key:
     return Key(words[0], tuple(words[1 : parts + 1]), words[-1] if of_station else None)
 
 
+def kind_of_key(key: bytes) -> str:
+    """What a key of this form begins with; of another form, whatever that is."""
+    return key.split(SEPARATOR.encode(), 1)[0].decode("utf-8", "replace")
+
+
 def record_of(kind: str, key: str, station: str | None, **fields: Any) -> dict[str, Any]:
     """A record of this kind; `key` is the contract's key column, `fields` what differs from nothing."""
     return {

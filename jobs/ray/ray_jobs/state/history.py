@@ -7,15 +7,18 @@ commit together. Both classes take records in offset order and do no input or ou
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from ray_jobs.generated.contract import Contract
 from ray_jobs.state import ring
 from ray_jobs.state.asof import rule_of
-from ray_jobs.state.changelog import kind_of
-from ray_jobs.state.ring import CELL, CURSOR, Cell, StationState
+from ray_jobs.state.changelog import kind_of, kind_of_key, read_key
+from ray_jobs.state.partition import Partition
+from ray_jobs.state.ring import CELL, CLOCK, CURSOR, Cell, StationState
+from ray_jobs.state.strays import STRAYS
 
-OWN_KINDS = frozenset({CELL, CURSOR})
+OWN_KINDS = frozenset({CELL, CURSOR, CLOCK})
 
 
 class Records(Protocol):
@@ -26,7 +29,13 @@ class Records(Protocol):
         """Kinds of history records that are this stage's."""
         ...
 
-    def take(self, station: str, record: dict[str, Any]) -> None: ...
+    def take(self, station: str, record: dict[str, Any]) -> bytes | None:
+        """The key under which this stage writes such a record; None for one that it cannot read."""
+        ...
+
+    def forget(self, key: bytes) -> None:
+        """What a tombstone under the key of one of its kinds forgets. Errors: ValueError for a key of another form."""
+        ...
 
     def settle(self, state_of: Callable[[str], StationState]) -> None:
         """Puts into the states what the records so far say; `state_of` makes the state of a station that has none."""
@@ -50,29 +59,70 @@ class Restoration:
                 raise ValueError(f"two stages restore history records of kind {', '.join(sorted(claimed))}")
             self._owners |= dict.fromkeys(stage.kinds, stage)
         self._states: dict[str, StationState] = {}
+        # Keys that nobody here writes, and whose they are.
+        self._strays: dict[bytes, str] = {}
         self.partition = partition
         self.cursor: int | None = None
+        self._clock: bytes | None = None
         self.records = 0
 
-    def take(self, record: dict[str, Any]) -> None:
-        """Kinds that this version does not know are left for the one that wrote them."""
+    def take(self, record: dict[str, Any], key: bytes | None = None) -> None:
+        """Kinds that this version does not know are left for the one that wrote them. `key`: the record's, None for the
+        one under which it is written here.
+        """
         self.records += 1
         kind = kind_of(record)
         if kind == CURSOR:
             self.cursor = record["next_offset"]
             return
+        if kind == CLOCK:
+            self._clock = record["payload"]
+            return
         station = record[self._contract.key]
+        written: bytes | None = None
         if kind == CELL:
-            self._state_of(station).put(ring.from_record(record), self._contract.ring_cells)
+            cell = ring.from_record(record)
+            self._state_of(station).put(cell, self._contract.ring_cells)
+            written = ring.key_of(station, cell.cell, self._contract.ring_cells)
         elif kind in self._owners:
-            self._owners[kind].take(station, record)
+            written = self._owners[kind].take(station, record)
+        self._strays.pop(key or b"", None)
+        if key != written:
+            self.stray(key, station)
+
+    def stray(self, key: bytes | None, station: str) -> None:
+        """Remembers a key that nobody here writes until its station is evicted."""
+        if key is not None:
+            self._strays[key] = station
+
+    def forget(self, key: bytes) -> None:
+        """A tombstone. Stations are evicted as a whole: one whose last cell goes is a stranger from there on."""
+        self.records += 1
+        self._strays.pop(key, None)
+        kind = kind_of_key(key)
+        with suppress(ValueError):
+            if kind == CELL:
+                _, (slot,), name = read_key(key, 1)
+                station = name or ""
+                state = self._states.get(station)
+                if state is not None and state.cells.pop(int(slot), None) is not None and not state.cells:
+                    del self._states[station]
+            elif kind in self._owners:
+                self._owners[kind].forget(key)
 
     @property
-    def states(self) -> dict[str, StationState]:
+    def states(self) -> Partition:
         """What the records so far say of each station."""
         for stage in self._stages:
             stage.settle(self._state_of)
-        return self._states
+        known = {name: state for name, state in self._states.items() if state.cells or state.memories}
+        for key, station in self._strays.items():
+            if station in known:
+                STRAYS.put(known[station], (STRAYS.of(known[station]) or set()) | {key})
+        partition = Partition(known)
+        if self._clock is not None:
+            partition.set_clock(self._clock)
+        return partition
 
     def _state_of(self, station: str) -> StationState:
         state = self._states.get(station)
@@ -105,6 +155,7 @@ class GlobalTable:
         self._rule = rule_of(contract)
         back_ms = 2 * self._rule.delay_ms + (max(contract.neighbour_lags, default=0) + 2) * contract.step_ms
         self._kept = back_ms // contract.cell_ms + 2
+        self._ring = contract.ring_cells
         self._cells: dict[str, dict[int, Cell]] = {}
         self._offsets = [0] * partitions
 
@@ -118,6 +169,20 @@ class GlobalTable:
         held = cells.get(slot)
         if held is None or held.cell <= cell.cell:
             cells[slot] = cell
+
+    def forget(self, partition: int, offset: int, key: bytes) -> None:
+        """A tombstone: a station of which no cell is left is one never heard of."""
+        self._offsets[partition] = offset + 1
+        if kind_of_key(key) != CELL:
+            return
+        with suppress(ValueError):
+            _, (slot,), name = read_key(key, 1)
+            station = name or ""
+            cells = self._cells.get(station, {})
+            for place in [p for p, cell in cells.items() if cell.cell % self._ring == int(slot)]:
+                del cells[place]
+            if not cells:
+                self._cells.pop(station, None)
 
     @property
     def offsets(self) -> list[int]:

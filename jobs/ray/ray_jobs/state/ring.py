@@ -16,7 +16,7 @@ from ray_jobs.state import changelog
 NONE = -(1 << 62)
 NO_VERSION = 0
 # Kinds of history records.
-CELL, CURSOR = "cell", "cursor"
+CELL, CURSOR, CLOCK = "cell", "cursor", "clock"
 
 
 class Cell(NamedTuple):
@@ -55,6 +55,11 @@ class StationState:
         self.newest = NONE
         self.memories: dict[Any, Any] = {}
         self.caches: dict[Any, Any] = {}
+
+    @property
+    def newest_end(self) -> int:
+        """The largest window end that was applied, NONE when empty."""
+        return max((cell.window_end for cell in self.cells.values() if cell.cell == self.newest), default=NONE)
 
     def put(self, cell: Cell, ring_cells: int) -> None:
         """Takes a cell from a history record. Edges: an older cell never displaces a newer one of the same slot."""
@@ -120,6 +125,10 @@ def cursor_key(partition: int) -> bytes:
     return changelog.key_of(CURSOR, partition)
 
 
+def clock_key(partition: int) -> bytes:
+    return changelog.key_of(CLOCK, partition)
+
+
 def to_record(key: str, station: str, cell: Cell) -> dict[str, Any]:
     """The history record of a cell; `key` is the contract's key column."""
     return changelog.record_of(
@@ -144,6 +153,11 @@ def cursor_record(key: str, partition: int, next_offset: int) -> dict[str, Any]:
     return changelog.record_of(
         CURSOR, key, None, feature_partition=partition, feature_offset=next_offset - 1, next_offset=next_offset
     )
+
+
+def clock_record(key: str, partition: int, payload: bytes) -> dict[str, Any]:
+    """How far the time of a partition has settled, see partition.py."""
+    return changelog.record_of(CLOCK, key, None, feature_partition=partition, payload=payload)
 
 
 def from_record(record: dict[str, Any]) -> Cell:

@@ -32,3 +32,6 @@ class Slot(Generic[T]):
 
     def put(self, state: StationState, value: T) -> None:
         (state.caches if self._of_cells else state.memories)[self] = value
+
+    def clear(self, state: StationState) -> None:
+        (state.caches if self._of_cells else state.memories).pop(self, None)

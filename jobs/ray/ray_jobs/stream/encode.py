@@ -21,7 +21,7 @@ from ray_jobs.model.confidence import confidence
 from ray_jobs.model.forecast import MODELS
 from ray_jobs.state import ring
 from ray_jobs.state.batch import Batch, Incoming
-from ray_jobs.state.stage import States
+from ray_jobs.state.stage import Stage, States, Tick
 
 # In the place of a method where no detector judges.
 NOBODY = "none"
@@ -54,7 +54,7 @@ class Codecs:
     rejects: Encoder
 
 
-class EncodeStage:
+class EncodeStage(Stage):
     def __init__(
         self, contract: Contract, names: Names, codecs: Codecs, identity: Identity, now_ms: Callable[[], int]
     ) -> None:
@@ -76,15 +76,22 @@ class EncodeStage:
                 self._predictions(batch, arm, forecasts[arm], bands[arm], models[arm])
         self._flush(batch)
 
+    def tick(self, batch: Batch, tick: Tick) -> None:
+        """Encodes what the others left at this tick."""
+        self._flush(batch)
+
     def end(self, batch: Batch) -> None:
         """Where each partition goes on, after everything else."""
+        self._flush(batch)
         for partition, next_offset in batch.out.next_offsets.items():
             record = ring.cursor_record(self._contract.key, partition, next_offset)
             batch.out.history.append((partition, ring.cursor_key(partition), self._codecs.history(record)))
 
     def _flush(self, batch: Batch) -> None:
         out, codecs = batch.out, self._codecs
-        out.history += [(change.partition, change.key, codecs.history(change.record)) for change in batch.changes]
+        for partition, key, record in batch.changes:
+            out.history.append((partition, key, None if record is None else codecs.history(record)))
+            out.tombstones += record is None
         judged = batch.verifications
         out.verifications += [(station.encode(), codecs.verifications(record)) for station, record in judged]
         out.rejects += [(incoming.key, self._reject(incoming, bad)) for incoming, bad in batch.rejected]

@@ -52,6 +52,7 @@ TOTALS = (
     "verified",
     "unverifiable",
     "beyond_support",
+    "evicted",
     "batches",
     "aborts",
     "restores",

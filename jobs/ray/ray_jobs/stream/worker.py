@@ -190,8 +190,8 @@ class Worker:
                 model = self._champion.take()
                 assert model is not None, "the loop starts with a model and never drops it"
                 batch = self._poll(consumer)
-                if batch:
-                    self._transact(consumer, producer, batch, model)
+                while batch:
+                    batch = self._transact(consumer, producer, batch, model)
                 self._measure(consumer, model)
                 self._beat()
         finally:
@@ -298,15 +298,18 @@ class Worker:
 
     # Transactions
 
-    def _transact(self, consumer: Consumer, producer: Producer, batch: list[Incoming], model: Scores) -> None:
+    def _transact(self, consumer: Consumer, producer: Producer, batch: list[Incoming], model: Scores) -> list[Incoming]:
+        """Commits one transaction; the rows that it does not cover and that were not given up to be read again."""
         began = time.monotonic()
         outcome = self._scorer.score(batch, model, self._table.offsets)
         try:
             producer.begin_transaction()
             self._produce(producer, outcome)
             offsets = [TopicPartition(self._params.features_topic, p, o) for p, o in outcome.next_offsets.items()]
-            group = consumer.consumer_group_metadata()
-            self._patiently(lambda: producer.send_offsets_to_transaction(offsets, group, TRANSACTION_MS / 1000))
+            # None when the first row was preceded by so many evictions that they fill the transaction.
+            if offsets:
+                group = consumer.consumer_group_metadata()
+                self._patiently(lambda: producer.send_offsets_to_transaction(offsets, group, TRANSACTION_MS / 1000))
             self._patiently(lambda: producer.commit_transaction(TRANSACTION_MS / 1000))
         except KafkaException as error:
             reason = error.args[0]
@@ -319,10 +322,11 @@ class Worker:
                 raise Failed(f"{self._aborts_in_a_row} transactions in a row were aborted: {reason}") from error
             self._restore(consumer, sorted(self._next))
             self._read_from_next(consumer)
-            return
+            return []
         self._aborts_in_a_row = 0
         self._next.update(outcome.next_offsets)
         self._count(outcome, began, batch)
+        return batch[outcome.rows :]
 
     def _produce(self, producer: Producer, outcome: Outcome) -> None:
         params = self._params
@@ -330,8 +334,8 @@ class Worker:
             _enqueue(producer, params.predictions_topic, value, key)
         for key, value in outcome.verifications:
             _enqueue(producer, params.verifications_topic, value, key)
-        for partition, key, value in outcome.history:
-            _enqueue(producer, params.history_topic, value, key, partition)
+        for partition, key, change in outcome.history:
+            _enqueue(producer, params.history_topic, change, key, partition)
         for reject_key, value in outcome.rejects:
             _enqueue(producer, params.rejects_topic, value, reject_key)
 
@@ -351,6 +355,7 @@ class Worker:
             "verified",
             "unverifiable",
             "beyond_support",
+            "evicted",
         ):
             status.add(name, getattr(outcome, name))
         status.add("batches", 1)
@@ -401,9 +406,11 @@ class Worker:
                 if error.fatal() or not error.retriable():
                     raise Failed(f"cannot follow {message.topic()}: {error}")
             elif message.topic() == self._params.history_topic:
-                value = message.value()
-                record = None if value is None else decoded(self._contract, self._history, message)
-                self._table.take(*_place(message), record)
+                if message.value() is None:
+                    self._table.forget(*_place(message), key_of(message))
+                else:
+                    record = decoded(self._history, message)
+                    self._table.take(*_place(message), None if leads(self._contract, record, message) else record)
             elif message.value() is not None:
                 try:
                     event = self._model_events(message.value())
@@ -485,10 +492,16 @@ def restore(
                     if error.fatal() or not error.retriable():
                         raise Failed(f'cannot read the history "{topic}": {error}')
                     continue
-                ended.discard(_place(message)[0])
-                record = None if message.value() is None else decoded(contract, decoder, message)
-                if record is not None:
-                    found[_place(message)[0]].take(record)
+                partition, _ = _place(message)
+                ended.discard(partition)
+                if message.value() is None:
+                    found[partition].forget(key_of(message))
+                    continue
+                record = decoded(decoder, message)
+                if leads(contract, record, message):
+                    found[partition].stray(key_of(message), record[contract.key])
+                else:
+                    found[partition].take(record, key_of(message))
             disagree = [p for p in ended - done if not found[p].complete(committed[p])]
             if disagree:
                 committed = committed_now()
@@ -498,17 +511,26 @@ def restore(
     return {p: (r, committed[p]) for p, r in found.items()}
 
 
-def decoded(contract: Contract, decoder: Decoder, message: Message) -> dict[str, Any] | None:
-    """A history record; None for what a row of the future left there, which must not outlive a restart.
-
-    Errors: Failed, since a state with a hole in it must not be served from.
-    """
+def decoded(decoder: Decoder, message: Message) -> dict[str, Any]:
+    """A history record. Errors: Failed, since a state with a hole in it must not be served from."""
     try:
-        record = decoder(message.value())
+        return decoder(message.value())
     except BadRecord as bad:
         raise Failed(f"cannot read {message.topic()}/{message.partition()} at {message.offset()}: {bad}") from bad
+
+
+def leads(contract: Contract, record: dict[str, Any], message: Message) -> bool:
+    """Whether a row of the future left the record, which must not outlive a restart."""
     end = record["window_end"]
-    return None if end is not None and end > ring.latest_end(contract, message.timestamp()[1]) else record
+    return end is not None and bool(end > ring.latest_end(contract, message.timestamp()[1]))
+
+
+def key_of(message: Message) -> bytes:
+    """The client's types allow for none and for text: no deserializer is configured, and every history record has a
+    key.
+    """
+    key = message.key()
+    return key if isinstance(key, bytes) else b""
 
 
 def now_ms() -> int:
@@ -531,7 +553,9 @@ def _place(message: Message) -> tuple[int, int]:
     return -1 if partition is None else partition, -1 if offset is None else offset
 
 
-def _enqueue(producer: Producer, topic: str, value: bytes, key: bytes | None, partition: int = ANY_PARTITION) -> None:
+def _enqueue(
+    producer: Producer, topic: str, value: bytes | None, key: bytes | None, partition: int = ANY_PARTITION
+) -> None:
     """Puts one record into the client's queue; when it is full, waits for deliveries, as long as a transaction may
     last.
     """
