@@ -154,7 +154,7 @@ export function closing(
   url: string | null,
   path: string | null,
 ): string[] {
-  const engines = new Set(jobsOf(pipeline).map((job) => typeOf(job).engine));
+  const engines = new Set(jobsOf(pipeline).map((job) => typeOf(pipeline, job).engine));
   const others = Object.keys(contract.stations).length - 1;
   const place = demo.show === undefined ? null : (contract.stations[demo.show]?.name ?? demo.show);
   const model = namesOf(pipeline, settings.namespace).model;
@@ -260,12 +260,12 @@ function steps(
                 deadline_ms: BATCH_MS,
               }),
             ),
-            ...running(standardOf(pipeline).filter((job) => !typeOf(job).reads.includes("models"))),
+            ...running(standardOf(pipeline).filter((job) => !typeOf(pipeline, job).reads.includes("models"))),
           ].map(named),
           { concurrent: true },
         ),
     },
-    ...running(standardOf(pipeline).filter((job) => typeOf(job).reads.includes("models"))),
+    ...running(standardOf(pipeline).filter((job) => typeOf(pipeline, job).reads.includes("models"))),
   ];
   const tasks: Step[] = [
     {
@@ -331,7 +331,9 @@ function steps(
 /** What a demo without training starts: what a bare submit would, else every stream there is. */
 export function streamsOf(pipeline: Pipeline): readonly JobName[] {
   const standard = standardOf(pipeline);
-  return standard.length > 0 ? standard : jobsOf(pipeline).filter((job) => typeOf(job).kind === "stream");
+  return standard.length > 0
+    ? standard
+    : jobsOf(pipeline).filter((job) => typeOf(pipeline, job).kind === "stream");
 }
 
 /** Waits for the first forecast and says it in one line. Errors: `job_timed_out` with what was last seen. */

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { settingsOf } from "../engines/settings.ts";
-import { JOBS, typeOf } from "../jobs/index.ts";
+import { typesOf } from "../jobs/index.ts";
+import { pipelineOf } from "../pipelines/index.ts";
 import { changeDesired, type DesiredJob } from "../supervise/desired.ts";
 import { writeRecords } from "../supervise/run.ts";
 import { countersLine, forPipeline } from "./batch.ts";
@@ -78,7 +79,7 @@ it("every job is listed, also where nothing was ever started", async () => {
   expect(exitCode).toBe(0);
   const rows = JSON.parse(stdout) as { name: string; engine: string; state: string }[];
   expect(rows.map(({ name, engine }) => `${name} ${engine}`)).toEqual(
-    JOBS.map((job) => `weather-${job} ${typeOf(job).engine}`),
+    typesOf(pipelineOf("weather").pipeline).map(({ name, engine }) => `weather-${name} ${engine}`),
   );
   expect(new Set(rows.map(({ state }) => state))).toEqual(new Set(["stopped"]));
 });

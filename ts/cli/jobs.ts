@@ -2,7 +2,7 @@
 
 import { Command } from "commander";
 import type { Settings } from "../engines/settings.ts";
-import { jobsOf, typeOf } from "../jobs/index.ts";
+import { typesOf } from "../jobs/index.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import { supervisorOf } from "../supervise/run.ts";
 import { absentJob, jobRows, type SupervisedJob } from "../supervise/views.ts";
@@ -12,8 +12,8 @@ export function allJobs(settings: Settings): SupervisedJob[] {
   const known = new Map(jobRows(settings).map((row) => [row.name, row]));
   const { pipeline } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
-  return jobsOf(pipeline).map(
-    (job) => known.get(names.job(job)) ?? absentJob(names.job(job), typeOf(job).engine),
+  return typesOf(pipeline).map(
+    ({ name, engine }) => known.get(names.job(name)) ?? absentJob(names.job(name), engine),
   );
 }
 

@@ -7,7 +7,7 @@ import type { Settings } from "../engines/settings.ts";
 import { type Clock, wallClock } from "../ground/clock.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf, streamSchema } from "../pipelines/index.ts";
 import { type FeedReport, feed, type Progress } from "../source/replay/feed.ts";
 import { type Format, fileInput } from "../source/replay/input.ts";
 import { LeftOut } from "../source/row.ts";
@@ -73,7 +73,7 @@ export async function replay(
   const names = namesOf(pipeline, settings.namespace);
   try {
     // While a new contract is being applied, its readers restart first.
-    const raw_id = await registry.idOf(names.topics.raw.subject, contract.schemas.observation);
+    const raw_id = await registry.idOf(names.topics.raw.subject, streamSchema(contract));
     await untilReadable(settings, raw_id, { signal: effects.signal });
     const target = await targetOf({
       kafka,

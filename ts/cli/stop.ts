@@ -4,8 +4,8 @@ import { Command } from "commander";
 import type { JobRunner } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
 import type { Settings } from "../engines/settings.ts";
-import { JOBS, typeOf } from "../jobs/index.ts";
-import { pipelineNames, prefixOf } from "../pipelines/index.ts";
+import { TYPES, typesOf } from "../jobs/index.ts";
+import { pipelineNames, pipelineOf, prefixOf } from "../pipelines/index.ts";
 import { readDesired } from "../supervise/desired.ts";
 import { liveSubmissions } from "../supervise/launch.ts";
 import { readRecords, supervisorOf } from "../supervise/run.ts";
@@ -53,12 +53,16 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
       } else if (words.length === 0 && only === undefined) await stopNamespace(settings, say);
       else await withdrawJobs(settings, asked);
       // Jobs that run without supervision (--once, or left by a supervisor whose records are gone), those too whose part is gone.
-      const strays =
-        words.length > 0
-          ? named
-          : pipelineNames().flatMap((pipeline) => JOBS.map((job) => ({ job, name: `${pipeline}-${job}` })));
-      for (const { job, name } of strays.filter((stray) => ours(stray.name)))
-        await stopStrays(runnersOf(settings)[typeOf(job).engine], prefixOf(settings.namespace), name, say);
+      const strays = pipelineNames()
+        .flatMap((pipeline) =>
+          [...TYPES, ...typesOf(pipelineOf(pipeline).pipeline)].map(({ name, engine }) => ({
+            engine,
+            name: `${pipeline}-${name}`,
+          })),
+        )
+        .filter(({ name }) => (words.length > 0 ? asked.includes(name) : ours(name)));
+      for (const { engine, name } of new Map(strays.map((stray) => [stray.name, stray])).values())
+        await stopStrays(runnersOf(settings)[engine], prefixOf(settings.namespace), name, say);
       if (json) console.log(JSON.stringify({ stopped: asked }));
       else if (asked.length === 0) console.log("No job was wanted or running");
     });

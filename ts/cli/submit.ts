@@ -62,7 +62,7 @@ function jobsAndRest(settings: Settings, words: readonly string[]) {
   for (const [at, word] of words.entries()) {
     const job = jobNamed(settings, word);
     named.push(job);
-    if (typeOf(job.job).words === undefined) continue;
+    if (typeOf(pipelineOf(job.pipeline).pipeline, job.job).words === undefined) continue;
     rest = words.slice(at + 1);
     break;
   }
@@ -78,7 +78,7 @@ function jobsAndRest(settings: Settings, words: readonly string[]) {
 export function submitCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("submit")
     .description(
-      "Submits jobs under supervision and follows them until they run: all long-running ones of the pipeline, or those named",
+      "Submits jobs under supervision and follows them until they run: all long-running ones of the pipeline and its queries, or those named",
     )
     .argument("[job...]", "jobs, weather-features; words after -- go to weather-replay")
     .option("--list", "only say which jobs there are and their state", false)
@@ -99,7 +99,7 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       const jobs = words.length === 0 ? standardOf(pipelineOf(pipeline).pipeline) : named.jobs;
       const settings = forPipeline(given, pipeline);
       for (const job of jobs) {
-        const { words: taken, kind } = typeOf(job);
+        const { words: taken, kind } = typeOf(pipelineOf(pipeline).pipeline, job);
         if (kind !== "batch" && (options.now || options.schedule !== undefined))
           throw new PipelineError(
             "config_invalid",

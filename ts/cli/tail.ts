@@ -1,16 +1,26 @@
 // `millrace tail`: decoded records of a topic, committed ones only, as lines for a person or as JSON for a pipe.
 
 import { Command } from "commander";
-import { Decoder, toJson } from "../contract/index.ts";
+import { definitionOf, toJson, type Unframed, WireDecoder } from "../contract/index.ts";
 import type { Settings } from "../engines/settings.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { type Names, namesOf, pipelineOf, TOPICS, topicOf, topicsOf } from "../pipelines/index.ts";
+import {
+  type Contract,
+  type Names,
+  namesOf,
+  pipelineOf,
+  streamSchema,
+  TOPICS,
+  topicOf,
+  topicsOf,
+} from "../pipelines/index.ts";
 import { whole } from "./flags.ts";
 
 export interface TailFlags {
   readonly topic: string;
+  readonly unframed: Unframed;
   readonly json: boolean;
   readonly from_beginning: boolean;
   readonly follow: boolean;
@@ -21,12 +31,22 @@ export interface TailFlags {
 export function topicNamed(names: Names, word: string): string {
   const short = TOPICS.find((what) => what === word.replaceAll("-", "_"));
   if (short !== undefined) return topicOf(names, short).topic;
-  const ours = topicsOf(names).find(({ topic }) => topic === `${names.prefix}${word}`);
+  const query = names.results[word] ?? names.results[word.replaceAll("-", "_")];
+  if (query !== undefined) return query.topic;
+  const ours = [...topicsOf(names), ...Object.values(names.results)].find(
+    ({ topic }) => topic === `${names.prefix}${word}`,
+  );
   return ours?.topic ?? word;
 }
 
+/** What JSON without a frame is on a topic: an observation, the result of a query, or nothing of ours. */
+function unframedIn(names: Names, contract: Contract, topic: string): Unframed {
+  if (topic === names.topics.raw.topic) return definitionOf(streamSchema(contract));
+  return Object.values(names.results).some((result) => result.topic === topic) ? "any_json" : null;
+}
+
 /** What a record is on a line. Bytes that are no UTF-8 are base64 behind `base64:`; a value that cannot be decoded says why. */
-export async function shown(record: KafkaRecord, decoder: Decoder): Promise<Record<string, unknown>> {
+export async function shown(record: KafkaRecord, decoder: WireDecoder): Promise<Record<string, unknown>> {
   const { partition, offset, timestamp, key, value } = record;
   const headers = Object.fromEntries(
     Object.entries(record.headers).map(([name, bytes]) => [name, words(bytes)]),
@@ -58,7 +78,7 @@ export async function tail(
   flags: TailFlags,
   { print, signal }: { print: (line: string) => void; signal: AbortSignal },
 ): Promise<number> {
-  const decoder = new Decoder(null, (id) => registry.schemaById(id));
+  const decoder = new WireDecoder(flags.unframed, (id) => registry.schemaById(id));
   const reader = kafka.read(flags.topic, {
     from: flags.from_beginning ? "beginning" : "end",
     until: flags.follow ? "never" : "stable",
@@ -90,7 +110,7 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
     .description("Print the decoded records of a topic: key, partition, offset, headers and value")
     .argument(
       "<topic>",
-      `${TOPICS.map((what) => what.replaceAll("_", "-")).join(", ")}, or a whole topic name`,
+      `${TOPICS.map((what) => what.replaceAll("_", "-")).join(", ")}, a query whose results are a topic, or a whole topic name`,
     )
     .option("--json", "one JSON object a line", false)
     .option("--from-beginning", "start with the oldest record and end with the newest", false)
@@ -99,7 +119,9 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
     .addHelpText("after", "\nExample:\n  millrace tail features --json --from-beginning --limit 5\n")
     .action(async (word: string, options: Record<string, string | boolean | undefined>, command: Command) => {
       const settings = settingsOf(command);
-      const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
+      const { pipeline, contract } = pipelineOf(settings.pipeline);
+      const names = namesOf(pipeline, settings.namespace);
+      const topic = topicNamed(names, word);
       const from_beginning = options["fromBeginning"] === true;
       const limit =
         options["limit"] === undefined
@@ -115,7 +137,8 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
         await tail(
           { kafka, registry: connectRegistry(settings.registryUrl) },
           {
-            topic: topicNamed(names, word),
+            topic,
+            unframed: unframedIn(names, contract, topic),
             json: options["json"] === true,
             from_beginning,
             follow: options["follow"] === true || !from_beginning,

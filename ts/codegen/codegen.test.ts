@@ -11,7 +11,7 @@ import { meters } from "../pipelines/meters/pipeline.ts";
 import { outline, sha256 } from "./derive.ts";
 import { works } from "./fixtures/works/pipeline.ts";
 import { differences, write } from "./folder.ts";
-import { DERIVED, functionsIn } from "./functions.ts";
+import { DERIVED, functionsIn, QUERIES } from "./functions.ts";
 import { FOLDERS, generate, render } from "./generate.ts";
 import { KINDS } from "./parts/windows.ts";
 import { pipelineFiles } from "./render.ts";
@@ -22,11 +22,16 @@ const METER = "schemas/avro/records/meter_observation.avsc";
 const observation = parseObservation(text(METER), METER);
 
 const functions = new Map([
-  ...functionsIn(root),
+  ...functionsIn(root, DERIVED),
   ["heat.flow", ["power_kW", "other_kW"]],
   ["heat.later", ["power_kW", "t_ms"]],
   ["heat.where", ["latitude"]],
 ]);
+
+const known = {
+  queries: new Map([...functionsIn(root, QUERIES), ["meters.two", ["one", "other"]]]),
+  jobs: ["features"],
+};
 
 const folders: string[] = [];
 const folder = () => {
@@ -69,7 +74,7 @@ describe("generate()", () => {
 
   it("refuses a parameter record without a job, and one record under two shapes", () => {
     const here = folder();
-    for (const path of ["schemas", "ts/codegen", "ts/pipelines", DERIVED])
+    for (const path of ["schemas", "ts/codegen", "ts/pipelines", DERIVED, QUERIES])
       cpSync(join(root, path), join(here, path), { recursive: true });
     const params = (name: string) => join(here, "schemas/avro/params", `${name}_params.avsc`);
     const infer = readFileSync(params("infer"), "utf8");
@@ -96,7 +101,7 @@ describe("outline()", () => {
 
   it("keeps contract order whatever the order of the definition", () =>
     expect(
-      outline(observation, meters, functions).features.map(({ column, unit }) => `${column} ${unit}`),
+      outline(observation, meters, functions, known).features.map(({ column, unit }) => `${column} ${unit}`),
     ).toEqual([
       "phase_circular_mean deg",
       "phase_resultant 1",
@@ -113,6 +118,7 @@ describe("outline()", () => {
   const windowing = (change: object) => but({ windows: { ...meters.windows, ...change } });
   const deriving = (change: object): Pipeline =>
     but({ forecast: { ...meters.forecast, derived: [{ ...meters.forecast.derived[0], ...change }] } });
+  const asking = (change: object) => but({ queries: [{ ...meters.queries[1], ...change }] });
   const unknown = "median" as "mean";
   it.each<[string, Pipeline, string]>([
     ["a name with capitals", but({ name: "Meters" }), "lower-case"],
@@ -195,6 +201,29 @@ describe("outline()", () => {
       "latitude, longitude, t_ms",
     ],
     [
+      "an unknown format",
+      but({ streams: { raw: { ...meters.streams.raw, format: "xml" as "json" } } }),
+      "streams.raw.format",
+    ],
+    ["a query of an unknown function", asking({ function: "meters.nothing" }), '"meters.nothing"'],
+    ["a query of two frames", asking({ function: "meters.two" }), "a function of one frame"],
+    ["a query named like a job", asking({ name: "features" }), "other than"],
+    ["a query twice", but({ queries: [meters.queries[1], meters.queries[1]] }), "every name once"],
+    ["a query of another stream", asking({ reads: "features" }), "reads"],
+    ["a query without a time", asking({ trigger_ms: undefined }), "a millisecond"],
+    ["a query with two", asking({ schedule: "5 * * * *" }), "not both"],
+    ["a sink that is none", asking({ sink: { kind: "csv" } }), "json_lines"],
+    [
+      "a run into a topic",
+      but({ queries: [{ ...meters.queries[0], sink: { kind: "kafka", partitions: 1 } }] }),
+      "can replace",
+    ],
+    [
+      "a schedule by the second",
+      but({ queries: [{ ...meters.queries[0], schedule: "* * * * * *" }] }),
+      "five",
+    ],
+    [
       "a datum of no target",
       but({ anomaly: { ...meters.anomaly, datums: { voltage: [0, 1] } } }),
       "a target of power",
@@ -230,7 +259,7 @@ describe("outline()", () => {
       "columns, or else the time",
     ],
   ])("refuses %s", (_, pipeline, words) =>
-    expect(() => outline(observation, pipeline, functions)).toThrow(words),
+    expect(() => outline(observation, pipeline, functions, known)).toThrow(words),
   );
 
   const without = (...parts: (keyof Pipeline)[]): Pipeline =>
@@ -245,11 +274,11 @@ describe("outline()", () => {
     ["a forecast without rules", without("anomaly"), ['"anomaly"', '"forecast"']],
     ["rules without a forecast", without("history", "forecast"), ['"forecast"', '"anomaly"']],
   ])("refuses %s, naming both", (_, pipeline, words) => {
-    for (const word of words) expect(() => outline(observation, pipeline, functions)).toThrow(word);
+    for (const word of words) expect(() => outline(observation, pipeline, functions, known)).toThrow(word);
   });
 
   it("says what is absent by emptiness, and the parts by name", () => {
-    const made = outline(observation, { name: "bare", streams: meters.streams }, functions);
+    const made = outline(observation, { name: "bare", streams: meters.streams }, functions, known);
     expect(made).toMatchObject({ parts: [], entity: "meter", window_ms: 0, ring_cells: 0, lead_ms: 600_000 });
     expect([made.features, made.history_values, made.targets, made.bands, made.steps]).toEqual([
       [],
@@ -258,7 +287,7 @@ describe("outline()", () => {
       [],
       [],
     ]);
-    expect(outline(observation, { ...meters, entity: "home" }, functions).entity).toBe("home");
+    expect(outline(observation, { ...meters, entity: "home" }, functions, known).entity).toBe("home");
   });
 
   it("finds the functions of the domains with their parameters", () => {
@@ -272,6 +301,7 @@ describe("a pipeline without a part", () => {
     const pipeline = { name: "bare", streams: meters.streams, ...parts };
     const layout = {
       schemas: "s",
+      formats: { json: "j", proto: "p" },
       typescript: "t",
       engine: ({ name }: { name: string }) => name,
       contract: null,
@@ -281,13 +311,24 @@ describe("a pipeline without a part", () => {
   const paths = (parts: Partial<Pipeline>) => [...filesOf(parts).keys()].sort();
 
   it("gets no file of it", () => {
-    expect(paths({})).toEqual(["s/bare_rejects.avsc", "t/bare.ts"]);
+    expect(paths({})).toEqual([
+      "j/meter_observation.json",
+      "p/meter_observation.proto",
+      "s/bare_rejects.avsc",
+      "t/bare.ts",
+    ]);
     expect(paths({ serve: meters.serve })).toEqual(paths({}));
     expect(paths({ archive: meters.archive })).toEqual([
+      "j/meter_observation.json",
+      "p/meter_observation.proto",
       "pyspark/bare_archive.py",
       "pyspark/bare_contract.py",
-      ...paths({}),
+      "s/bare_rejects.avsc",
+      "t/bare.ts",
     ]);
+    expect(paths({ queries: meters.queries })).toEqual(
+      expect.arrayContaining(["pyspark/bare_hours.py", "pyspark/bare_peaks.py"]),
+    );
     const { windows } = meters;
     expect(paths({ windows }).filter((path) => path.startsWith("ray"))).toEqual([
       "ray/bare_compact.py",
@@ -312,7 +353,13 @@ describe("a contract of attributes", () => {
   const files = pipelineFiles(
     root,
     { pipeline: works, base: join(root, folder), source: "pipeline.ts", contract: "works_notice.avsc" },
-    { schemas: "s", typescript: "t", engine: ({ name }) => name, contract: null },
+    {
+      schemas: "s",
+      formats: { json: "j", proto: "p" },
+      typescript: "t",
+      engine: ({ name }) => name,
+      contract: null,
+    },
   );
 
   it("is typed in TypeScript, and its rules go to both languages", () => {
@@ -337,6 +384,8 @@ describe("a contract of attributes", () => {
 
   it("brings what its parts bring", () =>
     expect([...files.keys()].sort()).toEqual([
+      "j/works_notice.json",
+      "p/works_notice.proto",
       "pyspark/works_archive.py",
       "pyspark/works_contract.py",
       "s/works_rejects.avsc",
@@ -356,13 +405,19 @@ describe("a contract of attributes", () => {
 describe("the hashes", () => {
   const of = (change: (contract: string) => string, pipeline: Pipeline = meters) => {
     const here = folder();
-    for (const path of ["schemas", "ts/codegen", "ts/pipelines", DERIVED])
+    for (const path of ["schemas", "ts/codegen", "ts/pipelines", DERIVED, QUERIES])
       cpSync(join(root, path), join(here, path), { recursive: true });
     writeFileSync(join(here, METER), change(text(METER)));
     const files = pipelineFiles(
       here,
       { pipeline, base: here, source: "x", contract: METER },
-      { schemas: "s", typescript: "t", engine: () => "e", contract: null },
+      {
+        schemas: "s",
+        formats: { json: "j", proto: "p" },
+        typescript: "t",
+        engine: () => "e",
+        contract: null,
+      },
     );
     const [, fingerprint] = /fingerprint: "([0-9a-f]{64})"/.exec(files.get("t/meters.ts")!)!;
     const [, plan_hash] = /plan_hash: "([0-9a-f]{64})"/.exec(files.get("t/meters.ts")!)!;

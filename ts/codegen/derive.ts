@@ -13,17 +13,25 @@ import type { Functions } from "./functions.ts";
 import { outlineAnomaly } from "./parts/anomaly.ts";
 import { outlineForecast } from "./parts/forecast.ts";
 import { outlineHistory } from "./parts/history.ts";
+import { checkQueries } from "./parts/queries.ts";
 import { outlineStream } from "./parts/stream.ts";
 import { outlineWindows } from "./parts/windows.ts";
 
 /** A contract before its schemas and hashes are known; `event` goes into a schema only. */
 export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas"> & { readonly event: string };
 
+/** What queries may name, and the names of jobs they may not have. */
+export interface Known {
+  readonly queries: Functions;
+  readonly jobs: readonly string[];
+}
+
 /** `functions` are those that derived columns may name. Errors: `contract_rejected`, naming the pipeline, the place and the rule. */
 export function outline(
   observation: Observation,
   pipeline: Pipeline,
   functions: Functions = new Map(),
+  { queries, jobs }: Known = { queries: new Map(), jobs: [] },
 ): Outline {
   const check = checkOf(pipeline.name);
   check.need(PIPELINE.holds(pipeline.name), "name", PIPELINE.words, pipeline.name);
@@ -32,6 +40,7 @@ export function outline(
   const parts = wholeParts(check, pipeline);
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
   const stations = pipeline.stations ?? {};
+  if (pipeline.queries) checkQueries(check, pipeline.queries, queries, jobs);
 
   const { lateness_ms, lead_ms, ...stream } = outlineStream(check, observation, pipeline.streams.raw);
   const windows = outlineWindows(check, observation, pipeline.windows);

@@ -18,6 +18,7 @@ import { serviceFiles } from "./topology.ts";
 /** Folders that hold generated files only. */
 export const FOLDERS: readonly string[] = [
   LAYOUT.schemas,
+  ...Object.values(LAYOUT.formats),
   LAYOUT.typescript,
   "ts/contract/generated",
   "ts/jobs/generated",

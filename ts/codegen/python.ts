@@ -224,10 +224,11 @@ function literal(value: unknown): string {
   return value.includes('"') && !/['\\\n]/.test(value) ? `'${value}'` : JSON.stringify(value);
 }
 
-/** One thin entrypoint. `by_path`: run as a file (Spark), so it puts the engine's root in the place of its own folder. */
+/** One thin entrypoint of the job `name`, which is its type's own or one of its members. `by_path`: run as a file (Spark), so it puts the engine's root in the place of its own folder. */
 export function entrypoint(
   header: readonly string[],
   pipeline: string,
+  name: string,
   job: Job,
   { root, by_path }: { readonly root: string; readonly by_path: boolean },
 ): string {
@@ -252,7 +253,7 @@ export function entrypoint(
     `from ${root}.generated.${pipeline}_contract import CONTRACT`,
     "",
     'if __name__ == "__main__":',
-    `    job.main("${pipeline}-${job.name}", CONTRACT, ${params}, ${module}.run)`,
+    `    job.main("${pipeline}-${name}", CONTRACT, ${params}, ${module}.run)`,
   ]);
 }
 

@@ -31,7 +31,8 @@ export function encoder<T extends object>(schema: string, schema_id: number): (r
 
 /** What became of the bytes of one record. Bad bytes are an outcome, not an error: they are counted and kept. */
 export type Decoded<T> =
-  | { readonly ok: true; readonly schema_id: number; readonly record: T }
+  /** The id is null for JSON without a frame alone. */
+  | { readonly ok: true; readonly schema_id: number | null; readonly record: T }
   | {
       readonly ok: false;
       /** Null when there is no frame to read it from. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { assertCompatible, breaches } from "./compatibility.ts";
+import { STREAM_FORMATS, schemaIn } from "./format.ts";
 
 const field = (name: string, more: object = {}) => ({
   name,
@@ -47,6 +48,34 @@ describe("breaches()", () => {
     for (const word of words)
       expect(() => assertCompatible("weather-raw-value", before, after)).toThrow(word);
     expect(() => assertCompatible("weather-raw-value", before, after)).toThrow('"weather-raw-value"');
+  });
+
+  it("lets no field of protobuf change its number, and no number its field", () => {
+    const proto = (...fields: object[]) => schemaIn("protobuf", schema(...fields));
+    const first = proto(id, field("temperature"));
+    expect(breaches(first, proto(id, field("temperature"), field("dew_point")))).toEqual([]);
+    expect(breaches(first, proto(field("temperature"), id))).toMatchObject([
+      { field: "id", reason: expect.stringContaining("expected 1, got 2") },
+      { field: "temperature", reason: expect.stringContaining("expected 2, got 1") },
+    ]);
+    expect(breaches(first, proto(id, field("dew_point"), field("temperature")))).toMatchObject([
+      { field: "temperature", reason: expect.stringContaining("expected 2, got 3") },
+    ]);
+    // Its number would be the next one's.
+    expect(breaches(first, proto(id, field("dew_point")))).toMatchObject([
+      { field: "temperature", reason: expect.stringContaining("is gone") },
+    ]);
+  });
+
+  it("sees a unit that changes in every format, and a format that changes", () => {
+    const kelvin = schema(id, field("temperature", { unit: "K" }));
+    for (const format of STREAM_FORMATS)
+      expect(breaches(schemaIn(format, before), schemaIn(format, kelvin))).toMatchObject([
+        { field: "temperature", reason: expect.stringContaining("unit") },
+      ]);
+    expect(breaches(before, schemaIn("json", before))).toMatchObject([
+      { reason: expect.stringContaining("format") },
+    ]);
   });
 
   it("looks into records, lists, maps and enumerations", () => {

@@ -4,6 +4,7 @@
 // Pure; says what is wrong by field, and leaves asking the registry to whoever applies.
 
 import { PipelineError } from "./errors.ts";
+import { definitionOf } from "./format.ts";
 import { type FieldShape, parseRecord, type RecordShape, type Shape } from "./schema.ts";
 
 /** One reason why a change is refused. `field` is a path: `confidence.temperature_confidence`. */
@@ -14,14 +15,29 @@ export interface Breach {
 
 /**
  * Why `after` may not follow `before`; empty when it may. Allowed: a nullable field more, a symbol more at the end of an
- * enumeration, another doc, another place in the record.
+ * enumeration, another doc, another place in the record. In protobuf a field's number is its place: there every field stays at
+ * its place and new ones come last, so that no number ever means another field.
  */
 export function breaches(before: string, after: string): Breach[] {
-  return changedRecord(
-    parseRecord(before, "the registered schema"),
-    parseRecord(after, "the new schema"),
-    "",
-  );
+  const [was, is] = [definitionOf(before), definitionOf(after)];
+  if (was.format !== is.format)
+    return [{ field: "the stream", reason: `changes its format: expected ${was.format}, got ${is.format}` }];
+  const then = parseRecord(was.avro, "the registered schema");
+  const now = parseRecord(is.avro, "the new schema");
+  return [...changedRecord(then, now, ""), ...(is.format === "protobuf" ? movedNumbers(then, now) : [])];
+}
+
+function movedNumbers(before: RecordShape, after: RecordShape): Breach[] {
+  return before.fields.flatMap(({ name }, i) => {
+    const place = after.fields.findIndex((field) => field.name === name);
+    if (place === i || place < 0) return [];
+    return [
+      {
+        field: name,
+        reason: `changes its number: expected ${i + 1}, got ${place + 1}; a new field comes last`,
+      },
+    ];
+  });
 }
 
 /** Errors: `contract_rejected`, naming the subject and every field, both values of what changed in the message. */

@@ -10,6 +10,14 @@ export {
 export { type Decoded, Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./avro.ts";
 export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
+export {
+  type Definition,
+  definitionOf,
+  readableSchema,
+  STREAM_FORMATS,
+  type StreamFormat,
+  schemaIn,
+} from "./format.ts";
 export type { JobProgress, JobState, ModelEvent, SourceCursor } from "./generated/records.ts";
 export { isMeasured, type Observation, type ObservationField, parseObservation } from "./observation.ts";
 export {
@@ -22,3 +30,4 @@ export {
   type Support,
 } from "./schema.ts";
 export { converter, UNITS, type Unit, unitNamed, unitRule, unitRules, unitWord } from "./units.ts";
+export { observationEncoder, type Unframed, WireDecoder } from "./wire.ts";

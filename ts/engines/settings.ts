@@ -125,13 +125,19 @@ export function isPlace(text: string): boolean {
 
 /** The archive's place in full, without a slash at its end: an `hdfs:` without a host gets that of our own HDFS. */
 export function archivePlace({ archive, hdfsUrl }: Pick<Settings, "archive" | "hdfsUrl">): string | null {
-  const place = archive?.replace(/^hdfs:(?:\/\/)?(?=\/(?!\/)|$)/, hdfsUrl) ?? null;
-  return place?.replace(/\/+$/, "") ?? null;
+  return archive === null || archive === undefined ? null : placeOf(archive, { hdfsUrl });
 }
 
-/** Whether the archive lies on the HDFS that `up --with hdfs` starts. */
-export function onOurHdfs(settings: Pick<Settings, "archive" | "hdfsUrl">): boolean {
-  const place = archivePlace(settings);
+/** A place in full, without a slash at its end: an `hdfs:` without a host gets that of our own HDFS. */
+export function placeOf(place: string, { hdfsUrl }: Pick<Settings, "hdfsUrl">): string {
+  return place.replace(/^hdfs:(?:\/\/)?(?=\/(?!\/)|$)/, hdfsUrl).replace(/\/+$/, "");
+}
+
+/** Whether a place, the archive's where none is given, lies on the HDFS that `up --with hdfs` starts. */
+export function onOurHdfs(
+  settings: Pick<Settings, "archive" | "hdfsUrl">,
+  place: string | null = archivePlace(settings),
+): boolean {
   return place === settings.hdfsUrl || (place?.startsWith(`${settings.hdfsUrl}/`) ?? false);
 }
 

@@ -1,30 +1,48 @@
-// The table of job types and what derives from it: their order, and which names a pipeline's jobs have. The table itself is
-// generated from the files beside this one, so that a new job type is its file and no line anywhere else.
+// The table of job types and what derives from it: their order, and which jobs a pipeline has. The table itself is generated from
+// the files beside this one, so that a new job type is its file and no line anywhere else.
 
+import { PipelineError } from "../contract/index.ts";
 import type { Pipeline } from "../pipelines/define.ts";
-import { type PartName, partsOf } from "../pipelines/parts.ts";
+import { partsOf } from "../pipelines/parts.ts";
 import { JOB_TYPES } from "./generated/table.ts";
 import { upstreamFirst } from "./plan/order.ts";
 import type { JobType } from "./plan/type.ts";
 
-export type JobName = keyof typeof JOB_TYPES;
+/** A job of a pipeline without the pipeline's name: that of its type, or of one of the type's members. */
+export type JobName = string;
 
 /** All job types, writers before their readers. */
-export const JOBS: readonly JobName[] = upstreamFirst(Object.values(JOB_TYPES)).map(
-  ({ name }) => name as JobName,
-);
+export const TYPES: readonly JobType[] = upstreamFirst<JobType>(Object.values(JOB_TYPES));
 
-export function typeOf(job: JobName): JobType {
-  return JOB_TYPES[job];
-}
-
-/** The jobs that a pipeline's parts bring, writers before their readers. */
-export function jobsOf(pipeline: Pick<Pipeline, PartName>): readonly JobName[] {
+/** The jobs that a pipeline's parts bring, each by its type, writers before their readers. */
+export function typesOf(pipeline: Pipeline): readonly JobType[] {
   const parts = partsOf(pipeline);
-  return JOBS.filter((job) => typeOf(job).needs.every((part) => parts.includes(part)));
+  return TYPES.filter(({ needs }) => needs.every((part) => parts.includes(part))).flatMap(
+    (type) => type.members?.(pipeline) ?? [type],
+  );
 }
 
-/** Long-running jobs of a pipeline that a bare submit starts, writers before their readers. */
-export function standardOf(pipeline: Pick<Pipeline, PartName>): readonly JobName[] {
-  return jobsOf(pipeline).filter((job) => typeOf(job).standard);
+/** Their names. */
+export function jobsOf(pipeline: Pipeline): readonly JobName[] {
+  return typesOf(pipeline).map(({ name }) => name);
+}
+
+/** Long-running and scheduled jobs of a pipeline that a bare submit starts, writers before their readers. */
+export function standardOf(pipeline: Pipeline): readonly JobName[] {
+  return typesOf(pipeline).flatMap(({ name, standard }) => (standard ? [name] : []));
+}
+
+/** The type of a job; null for one that the pipeline does not have. */
+export function findType(pipeline: Pipeline, job: JobName): JobType | null {
+  return typesOf(pipeline).find(({ name }) => name === job) ?? null;
+}
+
+/** Errors: `config_invalid` for a job that the pipeline does not have. */
+export function typeOf(pipeline: Pipeline, job: JobName): JobType {
+  const type = findType(pipeline, job);
+  if (type !== null) return type;
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot use job "${pipeline.name}-${job}": expected one of ${jobsOf(pipeline).join(", ")}`,
+  );
 }

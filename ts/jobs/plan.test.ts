@@ -12,7 +12,7 @@ import { planBackfill } from "./backfill.ts";
 import { planCertify } from "./certify.ts";
 import { EVALUATE, planEvaluate } from "./evaluate.ts";
 import { planFeatures } from "./features.ts";
-import { JOBS, typeOf } from "./index.ts";
+import { typesOf } from "./index.ts";
 import type { Applied, Setting } from "./plan/type.ts";
 import { planReplay } from "./replay.ts";
 import { planSeed } from "./seed.ts";
@@ -50,9 +50,9 @@ const plans = (namespace: string) => {
   return {
     // What runs by its name alone is planned by its type; a batch with choices of its own by its function.
     ...Object.fromEntries(
-      JOBS.filter((job) => typeOf(job).kind === "stream" || typeOf(job).schedule !== undefined).map(
-        (job) => [job, typeOf(job).plan(of, { epoch })] as const,
-      ),
+      typesOf(pipeline)
+        .filter(({ kind, schedule }) => kind === "stream" || schedule !== undefined)
+        .map(({ name, plan }) => [name, plan(of, { epoch })] as const),
     ),
     backfill: planBackfill(of, { from: { files: ["/a.avro"] }, from_ms: null, to_ms: 5 }),
     certify: planCertify(of, {
@@ -76,7 +76,9 @@ const plans = (namespace: string) => {
 };
 
 it("every job with parameters is planned here", () => {
-  expect(Object.keys(plans("x")).sort()).toEqual(JOBS.filter((job) => typeOf(job).module !== null).sort());
+  expect(Object.keys(plans("x")).sort()).toEqual(
+    [...typesOf(pipeline).flatMap(({ name, module }) => (module === null ? [] : [name]))].sort(),
+  );
 });
 
 describe.each(Object.entries(plans("x")))("%s", (job, plan) => {

@@ -2,7 +2,7 @@
 // By plain HTTP and not through a client library: what is asked are seven routes, and all HTTP has one place (ts/ground).
 // Registration happens here only, never from a job. Decoding lives in ts/contract; this hands out ids and schema texts.
 
-import { PipelineError } from "../contract/errors.ts";
+import { definitionOf, PipelineError } from "../contract/index.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import { type Exchange, type Http, httpOf } from "../ground/http.ts";
 
@@ -13,7 +13,7 @@ export type Compatibility = "BACKWARD" | "BACKWARD_TRANSITIVE" | "FORWARD" | "FU
 export interface Version {
   readonly version: number;
   readonly id: number;
-  /** Avro JSON as registered. */
+  /** As registered: Avro JSON, a JSON Schema, a .proto. */
   readonly schema: string;
 }
 
@@ -21,7 +21,7 @@ export interface Registry {
   readonly url: string;
   /** Sets the subject's compatibility, then registers. The same schema gives the same id again. Errors: `contract_rejected`. */
   register(subject: string, schema: string, compatibility: Compatibility): Promise<number>;
-  /** Avro JSON of an id, cached: an id never changes its meaning. Null for an unknown id, which is not cached. */
+  /** Text of an id's schema, cached: an id never changes its meaning. Null for an unknown id, which is not cached. */
   schemaById(id: number): Promise<string | null>;
   /**
    * Id under which a subject holds this very schema.
@@ -100,7 +100,7 @@ export function connectRegistry(
       );
       const { id } = (await ok(`register subject "${subject}"`, "POST", `${of(subject)}/versions`, {
         schema,
-        schemaType: "AVRO",
+        schemaType: typeIn(schema),
       })) as { id: number };
       texts.set(id, schema);
       return id;
@@ -120,9 +120,8 @@ export function connectRegistry(
       return schema;
     },
     async idOf(subject, schema) {
-      const wanted = canonicalJson(JSON.parse(schema));
       const versions = await this.versions(subject);
-      const found = versions.findLast((version) => canonicalJson(JSON.parse(version.schema)) === wanted);
+      const found = versions.findLast((version) => sameSchema(version.schema, schema));
       if (found !== undefined) return found.id;
       throw new PipelineError(
         "contract_mismatch",
@@ -160,7 +159,7 @@ export function connectRegistry(
         `check subject "${subject}"`,
         "POST",
         `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`,
-        { schema, schemaType: "AVRO" },
+        { schema, schemaType: typeIn(schema) },
       );
       if (status === 404) return { compatible: true, messages: [] };
       if (status === 422 || status === 409)
@@ -178,6 +177,18 @@ export function connectRegistry(
       await call(`remove subject "${subject}"`, "DELETE", of(subject));
     },
   };
+}
+
+/** The registry's word for a schema's format. */
+function typeIn(schema: string): string {
+  return definitionOf(schema).format.toUpperCase();
+}
+
+/** Registries may write the same JSON with other spaces or key order, and the same .proto with other line ends. */
+export function sameSchema(a: string, b: string): boolean {
+  const bare = (text: string) =>
+    /^\s*[{["]/.test(text) ? canonicalJson(JSON.parse(text)) : text.trim().split(/\s+/).join(" ");
+  return bare(a) === bare(b);
 }
 
 function said(body: unknown): string {

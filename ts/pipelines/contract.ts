@@ -1,7 +1,7 @@
 // The shape of a generated contract in TypeScript, word for word the one of ts/codegen/static/contract.py.
 // Filled in by ts/pipelines/generated/<pipeline>.ts; read by everyone who must know what a pipeline's records mean.
 
-import type { Attribute, Role, Support } from "../contract/index.ts";
+import { type Attribute, type Role, type StreamFormat, type Support, schemaIn } from "../contract/index.ts";
 import type { Derived, FeatureKind, Station } from "./define.ts";
 import { absent, type PartName, type PartTopic, partOf } from "./parts.ts";
 
@@ -95,6 +95,8 @@ export interface Contract {
   readonly stations: Readonly<Record<string, Station>>;
   /** Of each station that has any: sector by sector, nearest first. */
   readonly neighbours: Readonly<Record<string, readonly Neighbour[]>>;
+  /** Of the observations on their stream; Avro where nothing is said. */
+  readonly format?: StreamFormat;
   /** Avro as JSON text, without docs: a better sentence is no new version in the registry. */
   readonly schemas: BySchema<string>;
 }
@@ -107,4 +109,9 @@ export function schemaOf(
   const schema = schemas[what];
   if (schema === undefined) throw absent(pipeline, `schema "${what}"`, partOf(what as PartTopic));
   return schema;
+}
+
+/** What is registered for observations: their schema in the stream's format. */
+export function streamSchema({ format = "avro", schemas }: Pick<Contract, "format" | "schemas">): string {
+  return schemaIn(format, schemas.observation);
 }

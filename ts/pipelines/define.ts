@@ -1,6 +1,8 @@
 // What a pipeline is: a name and the parts it has, typed data and no behaviour. One file a domain beside this one; parts.ts says
 // what each part needs and brings. The generator turns it, with its observation contract, into schemas, types and entrypoints.
 
+import type { StreamFormat } from "../contract/index.ts";
+
 /** What a window knows of one field. `rate` is the least-squares slope per hour; circular kinds are for directions only. */
 export type FeatureKind = "mean" | "std" | "min" | "max" | "rate" | "sum" | "circular_mean" | "resultant";
 
@@ -25,6 +27,8 @@ export interface Derived {
 export interface Stream {
   /** Name of the record in schemas/avro/records. */
   readonly observation: string;
+  /** What its records are written in; Avro where nothing is said. A stream keeps its format. */
+  readonly format?: StreamFormat;
   readonly partitions: number;
   /** Who keeps repeats out: the transactional source, or Spark (for topics that others write). */
   readonly duplicates: "source" | "engine";
@@ -103,6 +107,53 @@ export interface Anomaly {
   readonly datums: Readonly<Record<string, readonly [number, number]>>;
 }
 
+/**
+ * Where a query's results go. `place`: a folder of this machine or a URL (`hdfs:`), below which the results lie by namespace and
+ * query; beside the namespace's other tables where nothing is said. A topic is called as its query is.
+ */
+export type Sink =
+  | { readonly kind: "delta" | "json_lines" | "parquet"; readonly place?: string }
+  | { readonly kind: "kafka"; readonly partitions: number };
+
+interface AnyQuery {
+  /** Lower-case letters, digits and underscores: its job is `<pipeline>-<name>`. */
+  readonly name: string;
+  /** One sentence for people. */
+  readonly summary: string;
+  /** `<module>.<function>` in jobs/pyspark/spark_jobs/queries: a frame of observations to a frame of results. */
+  readonly function: string;
+  /** The stream whose accepted observations it sees. */
+  readonly reads: "raw";
+  readonly sink: Sink;
+  /** Of its driver, its executor and its shuffles; a core and a modest memory where nothing is said. */
+  readonly resources?: {
+    readonly cores: number;
+    readonly driver_memory: string;
+    readonly executor_memory: string;
+    readonly shuffle_partitions: number;
+  };
+}
+
+/** A query that follows its stream. */
+export interface StreamQuery extends AnyQuery {
+  readonly trigger_ms: number;
+  /** Raised where a changed function cannot go on with the state of the old one: it then begins with none. */
+  readonly version?: number;
+}
+
+/**
+ * A query that runs when it is due: over `span_ms` of event time up to the last whole multiple of `step_ms` at or before the due
+ * time. A run takes the place of an earlier one over the same range.
+ */
+export interface ScheduledQuery extends AnyQuery {
+  /** Five fields of cron, UTC. */
+  readonly schedule: string;
+  readonly span_ms: number;
+  readonly step_ms: number;
+}
+
+export type Query = StreamQuery | ScheduledQuery;
+
 /** Every committed raw record in Delta. */
 export interface Archive {
   /** How often what has come is written. A batch takes a core for about a second. */
@@ -151,6 +202,8 @@ export interface Pipeline {
   /** Names and places, by key. */
   readonly stations?: Readonly<Record<string, Station>>;
   readonly archive?: Archive;
+  /** The domain's own Spark work, one job each. */
+  readonly queries?: readonly Query[];
   readonly serve?: Serve;
   /** No part of the line: it brings nothing but the command. */
   readonly demo?: Demo;

@@ -9,8 +9,15 @@ import { contractIn, definitionIn } from "./folder.ts";
 import { type Further, furtherPipelines } from "./further.ts";
 import { PIPELINES } from "./generated/table.ts";
 
-export { type BySchema, type Contract, SCHEMA_NAMES, type SchemaName, schemaOf } from "./contract.ts";
-export type { FeatureKind, Pipeline, Station } from "./define.ts";
+export {
+  type BySchema,
+  type Contract,
+  SCHEMA_NAMES,
+  type SchemaName,
+  schemaOf,
+  streamSchema,
+} from "./contract.ts";
+export type { FeatureKind, Pipeline, Query, Station } from "./define.ts";
 export { GENERATED } from "./folder.ts";
 export { addPipelines } from "./further.ts";
 export {

@@ -2,7 +2,7 @@
 // The namespace keeps tests, demos and rehearsals apart; it is empty by default. Knows no address and opens nothing.
 
 import { PipelineError } from "../contract/index.ts";
-import { type Contract, type SchemaName, schemaOf } from "./contract.ts";
+import { type Contract, type SchemaName, schemaOf, streamSchema } from "./contract.ts";
 import type { Pipeline, Stream } from "./define.ts";
 import { absent, type PartName, type PartTopic, partOf, type StreamTopic } from "./parts.ts";
 import { NAMESPACE } from "./rules.ts";
@@ -40,6 +40,8 @@ export interface Names {
   readonly pipeline: string;
   /** Those of every pipeline, and those of its parts. */
   readonly topics: ByTopic<Topic>;
+  /** Topics of queries whose sink is one, by the query's name. */
+  readonly results: Readonly<Record<string, Pick<Topic, "topic" | "partitions" | "config">>>;
   /** Full name of a job of a type, without the namespace. */
   readonly job: (type: string) => string;
   readonly groups: { readonly spark: string; readonly ray: string; readonly dashboard: string };
@@ -130,6 +132,22 @@ export function namesOf(
     topics: Object.fromEntries(
       TOPICS.filter(has).map((what) => [what, all[what]]),
     ) as unknown as ByTopic<Topic>,
+    results: Object.fromEntries(
+      (pipeline.queries ?? []).flatMap(({ name, sink }) =>
+        sink.kind === "kafka"
+          ? [
+              [
+                name,
+                {
+                  topic: `${prefix}${own(name.replaceAll("_", "-"))}`,
+                  partitions: sink.partitions,
+                  config: kept(30),
+                },
+              ],
+            ]
+          : [],
+      ),
+    ),
     job: own,
     groups: {
       spark: `${prefix}spark-${pipeline.name}-processors`,
@@ -158,11 +176,14 @@ export function topicsOf(names: Pick<Names, "topics">): readonly (Topic & { read
   });
 }
 
-/** The schema of each subject, to be registered: one entry a topic. */
-export function subjectsOf(names: Pick<Names, "topics">, contract: Pick<Contract, "pipeline" | "schemas">) {
+/** The schema of each subject, to be registered: one entry a topic, observations in their stream's format. */
+export function subjectsOf(
+  names: Pick<Names, "topics">,
+  contract: Pick<Contract, "pipeline" | "format" | "schemas">,
+) {
   return topicsOf(names).map(({ what, subject, schema }) => ({
     what,
     subject,
-    schema: schemaOf(contract, schema),
+    schema: schema === "observation" ? streamSchema(contract) : schemaOf(contract, schema),
   }));
 }

@@ -14,7 +14,10 @@ const windowed: Pipeline = { ...bare, windows: weather.windows! };
 const topics = (pipeline: Pipeline) => topicsOf(namesOf(pipeline, "x")).map(({ what }) => what);
 
 describe("the parts", () => {
-  it("are all there in weather", () => expect(partsOf(weather)).toEqual(PART_NAMES));
+  it("are all there in weather but for queries, which the meters have", () => {
+    expect(partsOf(weather)).toEqual(PART_NAMES.filter((part) => part !== "queries"));
+    expect(partsOf(pipelineOf("meters").pipeline)).toContain("queries");
+  });
   it("are those of the definition", () => expect(partsOf(windowed)).toEqual(["windows"]));
   it("bring every topic but those of the stream once", () => {
     const brought = PART_NAMES.flatMap((part) => PARTS[part].topics);

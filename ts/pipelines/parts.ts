@@ -17,7 +17,15 @@ interface Part {
   readonly summary: string;
 }
 
-export type PartName = "windows" | "history" | "forecast" | "anomaly" | "stations" | "archive" | "serve";
+export type PartName =
+  | "windows"
+  | "history"
+  | "forecast"
+  | "anomaly"
+  | "stations"
+  | "archive"
+  | "queries"
+  | "serve";
 
 export const PARTS: Readonly<Record<PartName, Part>> = {
   windows: { needs: [], topics: ["features"], summary: "sliding windows and their features" },
@@ -32,6 +40,7 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
   anomaly: { needs: ["forecast"], topics: [], summary: "rules that judge a window" },
   stations: { needs: [], topics: [], summary: "names and places of what the keys name" },
   archive: { needs: [], topics: [], summary: "every raw record kept in Delta" },
+  queries: { needs: [], topics: [], summary: "the domain's own Spark work" },
   serve: { needs: [], topics: [], summary: "the HTTP API and the page" },
 };
 

@@ -107,7 +107,7 @@ export function liveOptions(
     topics: Object.fromEntries(followed),
     groups: pipeline.forecast ? [{ group: groups.ray, topic: topicOf(names, "features").topic }] : [],
     needed_jobs: standardOf(pipeline)
-      .filter((name) => typeOf(name).kind === "stream")
+      .filter((name) => typeOf(pipeline, name).kind === "stream")
       .map(job),
     engines: () => enginesOf(settings),
     decode: decoderOf(contract, registry),

@@ -5,10 +5,10 @@
 // opened, and so fences any other, before the cursors are read.
 
 import { createHash } from "node:crypto";
-import { Decoder, encoder, PipelineError } from "../contract/index.ts";
+import { Decoder, definitionOf, observationEncoder, PipelineError, WireDecoder } from "../contract/index.ts";
 import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import type { Contract, Names } from "../pipelines/index.ts";
+import { type Contract, type Names, streamSchema } from "../pipelines/index.ts";
 import { type BadCell, type Cells, isBad, mapperOf } from "./formats/cells.ts";
 import type { Value } from "./row.ts";
 import { cursorCodecOf, readCursor } from "./send/cursor.ts";
@@ -86,9 +86,10 @@ const CURSOR = "reject/";
 /** The observation inside a reject, by the schema it was written with; null when its bytes hold none. */
 export async function observationOf(
   reject: Reject,
-  { registry }: Pick<Place, "registry">,
+  { registry, contract }: Pick<Place, "registry" | "contract">,
 ): Promise<Cells | null> {
-  const decoded = await new Decoder(null, (id) => registry.schemaById(id)).decode(reject.value);
+  const applied = definitionOf(streamSchema(contract));
+  const decoded = await new WireDecoder(applied, (id) => registry.schemaById(id)).decode(reject.value);
   return decoded.ok ? decoded.record : null;
 }
 
@@ -160,9 +161,9 @@ export interface Resent {
 export async function resend(place: Place, ids: readonly string[], changes: Cells): Promise<Resent[]> {
   const { kafka, registry, names, contract } = place;
   const { raw, cursors } = names.topics;
-  const raw_id = await registry.idOf(raw.subject, contract.schemas.observation);
+  const raw_id = await registry.idOf(raw.subject, streamSchema(contract));
   const cursors_id = await registry.idOf(cursors.subject, contract.schemas.cursors);
-  const encode = encoder(contract.schemas.observation, raw_id);
+  const encode = observationEncoder(contract.format ?? "avro", contract.schemas.observation, raw_id);
   const cursorCodec = cursorCodecOf(contract.schemas.cursors, cursors_id, (id) => registry.schemaById(id));
   const sentBefore = { kafka, cursors_topic: cursors.topic, cursorCodec };
   const rejects = new Map((await readRejects(place)).map((reject) => [rejectId(reject), reject]));

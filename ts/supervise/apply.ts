@@ -3,14 +3,13 @@
 // longer table of ids, and only when they run let the writers use it. Idempotent; with `dry_run` it only says.
 
 import { join } from "node:path";
-import { assertCompatible, PipelineError } from "../contract/index.ts";
+import { assertCompatible, definitionOf, PipelineError } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
-import { canonicalJson } from "../ground/canonical.ts";
 import { lockWithin } from "../ground/lock.ts";
 import { type JobName, jobsOf, typeOf } from "../jobs/index.ts";
 import type { Applied, Setting } from "../jobs/plan/type.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
-import type { Registry } from "../kafka/registry.ts";
+import { type Compatibility, type Registry, sameSchema } from "../kafka/registry.ts";
 import {
   type ByTopic,
   namesOf,
@@ -75,7 +74,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     ...contract.schemas,
     ...(options.observation ? { observation: bare(options.observation) } : {}),
   };
-  const wanted = subjectsOf(names, { pipeline: pipeline.name, schemas });
+  const wanted = subjectsOf(names, { ...contract, schemas });
 
   // All checks before the first change: a refusal leaves everything as it was.
   const plans: { what: TopicName; subject: string; schema: string; change: SubjectChange["change"] }[] = [];
@@ -94,7 +93,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     }
     plans.push({ what, subject, schema, change: held ? "same" : newest ? "evolved" : "new" });
   }
-  const specs = topicsOf(names);
+  const specs = [...topicsOf(names), ...Object.values(names.results)];
   if (dry_run)
     return {
       subjects: plans.map(({ subject, change }) => ({ subject, change, id: null })),
@@ -121,7 +120,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     const newest: Partial<Record<TopicName, number>> = {};
     const tables: Partial<Record<TopicName, Record<string, string>>> = {};
     for (const { what, subject, schema, change } of plans) {
-      const id = await registry.register(subject, schema, "BACKWARD_TRANSITIVE");
+      const id = await registry.register(subject, schema, ruleOf(schema));
       if (change !== "same") onStep(`${subject}: ${change}, id ${id}`);
       subjects.push({ subject, change, id });
       newest[what] = id;
@@ -158,7 +157,7 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const name = namesOf(pipeline, settings.namespace).job(job);
   const setting: Setting = { settings, pipeline, contract, applied, ...codeOf(settings) };
-  const { kind, checkpoint, plan } = typeOf(job);
+  const { kind, checkpoint, plan } = typeOf(pipeline, job);
   const before = readDesired(settings)[name];
   if (!before) return [];
   // A process knows its ids from what is applied; a batch keeps those it began with.
@@ -192,9 +191,12 @@ function bare(text: string): string {
   );
 }
 
-/** Registries may write the same JSON with other spaces or key order. */
-function sameSchema(a: string, b: string): boolean {
-  return canonicalJson(JSON.parse(a)) === canonicalJson(JSON.parse(b));
+/**
+ * The registry's own rule beside ours, which is the stricter one. For JSON none: a registry calls a new property a break where others
+ * are let through, as ours are.
+ */
+function ruleOf(schema: string): Compatibility {
+  return definitionOf(schema).format === "json" ? "NONE" : "BACKWARD_TRANSITIVE";
 }
 
 export function describeTopic(change: TopicChange): string {

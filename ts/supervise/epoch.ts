@@ -5,12 +5,12 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Decoder } from "../contract/index.ts";
+import { definitionOf, WireDecoder } from "../contract/index.ts";
 import { type Settings, stateDir } from "../engines/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Epoch } from "../jobs/plan/type.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
-import type { Contract } from "../pipelines/index.ts";
+import { type Contract, streamSchema } from "../pipelines/index.ts";
 import { underLock } from "./namespace.ts";
 
 /** Where a new checkpoint begins. */
@@ -83,10 +83,14 @@ export type EventTimeOf = (record: KafkaRecord) => Promise<number | null>;
 
 /** As the watermark of the stream: a record's time, but no later than its clock. `schemas` are writers by registry id. */
 export function eventTimeOf(
-  { event_time, lead_ms }: Pick<Contract, "event_time" | "lead_ms">,
+  contract: Pick<Contract, "event_time" | "lead_ms" | "format" | "schemas">,
   schemas: Readonly<Record<string, string>>,
 ): EventTimeOf {
-  const decoder = new Decoder(null, async (id) => schemas[String(id)] ?? null);
+  const { event_time, lead_ms } = contract;
+  const decoder = new WireDecoder(
+    definitionOf(streamSchema(contract)),
+    async (id) => schemas[String(id)] ?? null,
+  );
   return async (record) => {
     const decoded = await decoder.decode(record.value);
     const time = decoded.ok ? Number(decoded.record[event_time] ?? Number.NaN) : Number.NaN;

@@ -3,7 +3,8 @@
 
 import { mlflowOf } from "../engines/mlflow.ts";
 import type { NamespaceSettings } from "../engines/settings.ts";
-import { JOBS, type JobName, typeOf } from "../jobs/index.ts";
+import { findType } from "../jobs/index.ts";
+import type { JobType } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Audience, announce, lastEvent } from "../models/announce.ts";
@@ -26,14 +27,15 @@ function audience({ settings, kafka, registry }: FinishEffects, name: string): A
 }
 
 /** The type of a desired job; null for one that is none of ours. */
-function typeName({ name, pipeline }: Pick<DueJob, "name" | "pipeline">): JobName | null {
-  return JOBS.find((job) => name === `${pipeline}-${job}`) ?? null;
+function typeIn({ name, pipeline }: Pick<DueJob, "name" | "pipeline">): JobType | null {
+  return pipelineNames().includes(pipeline)
+    ? findType(pipelineOf(pipeline).pipeline, name.slice(`${pipeline}-`.length))
+    : null;
 }
 
 /** Errors: those of registry, Kafka and MLflow; nothing is lost by doing it again. */
 export async function finishJob(effects: FinishEffects, job: DueJob, submission: string): Promise<void> {
-  const type = typeName(job);
-  if (type === null || !typeOf(type).trains) return;
+  if (!typeIn(job)?.trains) return;
   const { settings, clock, log } = effects;
   const to = audience(effects, job.pipeline);
   const { model } = to.names;
@@ -53,10 +55,8 @@ export async function announceMoved(effects: FinishEffects, desired: Desired): P
   const { settings, clock, log } = effects;
   const served = new Set(
     Object.values(desired).flatMap((job) => {
-      const type = typeName(job);
-      return type !== null && typeOf(type).reads.includes("models") && typeOf(type).kind === "stream"
-        ? [job.pipeline]
-        : [];
+      const type = typeIn(job);
+      return type?.reads.includes("models") && type.kind === "stream" ? [job.pipeline] : [];
     }),
   );
   for (const name of pipelineNames()) {

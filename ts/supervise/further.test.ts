@@ -56,6 +56,8 @@ describe("a folder of pipelines outside the checkout", () => {
     expect(paths).toEqual([
       "generated/pyspark/spark_jobs/generated/works_archive.py",
       "generated/pyspark/spark_jobs/generated/works_contract.py",
+      "generated/schemas/works_notice.json",
+      "generated/schemas/works_notice.proto",
       "generated/schemas/works_rejects.avsc",
       "generated/works.ts",
     ]);
@@ -108,7 +110,7 @@ describe("a folder of pipelines outside the checkout", () => {
     const at = settings();
     await apply({ settings: at, kafka, registry: emptyRegistry() });
     const setting = settingOf(at);
-    const { launch, code } = typeOf("archive").plan(setting, {});
+    const { launch, code } = typeOf(setting.pipeline, "archive").plan(setting, {});
     if (launch.engine !== "spark") throw new Error("not on Spark");
     expect(launch.entrypoint).toBe(
       join(stateDir(at), "code", "pyspark", code, "spark_jobs", "generated", "works_archive.py"),

@@ -10,7 +10,7 @@ import { pause } from "../ground/pause.ts";
 import { type JobName, typeOf } from "../jobs/index.ts";
 import { tableFor } from "../jobs/plan/params.ts";
 import { checkpointPath } from "../jobs/plan/spark.ts";
-import type { Planned, Setting } from "../jobs/plan/type.ts";
+import type { JobType, Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { GENERATED, namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
 import { requireApplied } from "./applied.ts";
@@ -75,7 +75,7 @@ export async function planOf(
 ): Promise<Planned> {
   const { settings, pipeline, contract } = setting;
   const names = namesOf(pipeline, settings.namespace);
-  const { checkpoint, places, plan, listens, words: taken } = typeOf(job);
+  const { checkpoint, places, plan, listens, words: taken } = typeOf(pipeline, job);
   for (const place of places?.(settings) ?? []) await requirePlace(settings, place);
   if (!checkpoint)
     return plan(setting, {
@@ -86,13 +86,17 @@ export async function planOf(
     settings,
     names.job(job),
     checkpoint.plan_hash(setting),
-    () =>
-      covering(
+    async () => {
+      const span_ms = checkpoint.span_ms?.(contract);
+      // The job itself goes on behind the epoch before.
+      if (span_ms === undefined) return { starting_offsets: "earliest", publish_from_ms: null };
+      return covering(
         kafka,
         topicOf(names, checkpoint.topic).topic,
-        checkpoint.span_ms(contract),
+        span_ms,
         eventTimeOf(contract, tableFor(setting.applied, checkpoint.topic)),
-      ),
+      );
+    },
     (before) => {
       const folder = join(checkpointPath(setting, job, before), job);
       return (watermarkOf(folder) ?? 0) <= Date.now() + contract.lead_ms;
@@ -120,12 +124,11 @@ export function portOf({ launch }: Pick<Planned, "launch">): number | null {
 
 /** When a job should run: always, or for a batch by its schedule, or once now when it has none or somebody asks for it. */
 function timetable(
-  job: JobName,
+  type: JobType,
   { schedule, now = false }: Choice,
   before: DesiredJob | undefined,
   ran_ms: number | null,
 ): Timetable {
-  const type = typeOf(job);
   if (type.kind !== "batch") return { schedule: null, since_ms: 0, asked_ms: null };
   const now_ms = Date.now();
   const wanted = schedule ?? before?.schedule ?? type.schedule ?? null;
@@ -156,7 +159,7 @@ export async function submitJobs(
     const after: Record<string, Desired[string]> = { ...before };
     for (const { job, plan } of planned) {
       const { gave_up = null, done = null, ran_ms = null } = records[plan.name] ?? {};
-      const times = timetable(job, choice, before[plan.name], ran_ms);
+      const times = timetable(typeOf(setting.pipeline, job), choice, before[plan.name], ran_ms);
       const attempt = before[plan.name]?.attempt ?? 0;
       const again = { ...plan, ...times, attempt };
       const hash = hashOf(again);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -14,6 +16,8 @@ DEFAULTS = ROOT / "infra" / "local" / "spark" / "spark-defaults.conf"
 
 def local_session(folder: Path) -> SparkSession:
     """`folder`: where warehouse and Derby may leave files."""
+    # What executors of a local session run Python functions with; on the cluster the submission says it.
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = (
         SparkSession.builder.master("local[2]")
         .appName("unit")

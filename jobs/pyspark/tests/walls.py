@@ -21,6 +21,9 @@ MAY_IMPORT: Mapping[str, Mapping[str, frozenset[str]]] = {
             "windows": "kit",
             "archive": "kit windows",
             "certify": "kit windows",
+            # A domain's own functions: Spark and nothing of ours.
+            "queries": "",
+            "results": "kit windows queries",
         },
         "ray_jobs": {
             "generated": "",
@@ -40,8 +43,9 @@ MAY_IMPORT: Mapping[str, Mapping[str, frozenset[str]]] = {
 # Foreign libraries and the rooms that know each.
 LIVES_IN: Mapping[str, Mapping[str, frozenset[str]]] = {
     "spark_jobs": {
-        "confluent_kafka": frozenset({"generated", "archive"}),
+        "confluent_kafka": frozenset({"generated", "archive", "results"}),
         "fastavro": frozenset({"generated", "certify"}),
+        "google": frozenset({"kit", "certify"}),
         "deltalake": frozenset({"archive"}),
         "pyarrow": frozenset({"archive"}),
     },

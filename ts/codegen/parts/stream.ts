@@ -1,6 +1,6 @@
 // What every pipeline has: who sends what, how late and how early it may be, and the record of what was refused.
 
-import type { Observation } from "../../contract/index.ts";
+import { type Observation, STREAM_FORMATS } from "../../contract/index.ts";
 import type { Stream } from "../../pipelines/define.ts";
 import { enumeration, field, nullable, type Schema, time, top } from "../avro.ts";
 import type { Check } from "../check.ts";
@@ -27,7 +27,11 @@ export function outlineStream({ need }: Check, observation: Observation, stream:
     stream.partitions,
   );
   need(stream.lateness_ms >= 0 && stream.lead_ms >= 0, place, "a lateness and a lead of at least 0", stream);
+  const { format = "avro" } = stream;
+  need(STREAM_FORMATS.includes(format), `${place}.format`, `one of ${STREAM_FORMATS.join(", ")}`, format);
   return {
+    // Said where it is another than Avro: what was always so means what it always meant.
+    ...(format === "avro" ? {} : { format }),
     key: observation.key,
     event_time: observation.event_time,
     fields: observation.fields,

@@ -1,12 +1,15 @@
 // Where the Delta tables of a pipeline lie. Paths and URLs only; opens nothing.
 
 import { join } from "node:path";
-import { archivePlace, type Settings, stateDir } from "../../engines/settings.ts";
+import { archivePlace, placeOf, type Settings, stateDir } from "../../engines/settings.ts";
+import type { Query } from "../../pipelines/index.ts";
 
 export interface Tables {
   readonly features: string;
   readonly rejects: string;
   readonly archive: string;
+  /** Where the results of a query go, unless that is a topic. */
+  readonly results: (query: Pick<Query, "name" | "sink">) => string;
   /** Folder of certificates, beside the feature table they stand for. */
   readonly certificates: string;
 }
@@ -19,6 +22,11 @@ export function tables(settings: Settings): Tables {
   return {
     archive:
       place === null ? join(folder, archive) : `${place}/${settings.namespace || "default"}/${archive}`,
+    results({ name, sink }) {
+      const own = `${settings.pipeline}-${name}`;
+      const root = "place" in sink && sink.place ? placeOf(sink.place, settings) : null;
+      return root === null ? join(folder, own) : `${root}/${settings.namespace || "default"}/${own}`;
+    },
     features: join(folder, `${settings.pipeline}-features`),
     certificates: join(folder, `${settings.pipeline}-features-certificates`),
     rejects: join(folder, `${settings.pipeline}-rejects`),

@@ -7,7 +7,7 @@ import type { ByTopic, Contract, PartName, Pipeline, TopicName } from "../../pip
 
 /**
  * What jobs hand each other beside topics: `files` are observations in files, `feature_table`, `reject_table` and `archive_table`
- * lie in Delta, `certificates` beside the feature table, `models` in the registry, `http` is an answer.
+ * lie in Delta, `certificates` beside the feature table, `results` of queries in their sinks, `models` in the registry, `http` is an answer.
  */
 export type Channel =
   | TopicName
@@ -18,6 +18,7 @@ export type Channel =
   | "certificates"
   | "models"
   | "evaluations"
+  | "results"
   | "http";
 
 /**
@@ -96,7 +97,7 @@ export interface Planned {
 
 /** One job type. */
 export interface JobType {
-  /** Lower case letters and underscores; the job of a pipeline is `<pipeline>-<name>`. */
+  /** Lower case letters, digits and underscores; the job of a pipeline is `<pipeline>-<name>`. */
   readonly name: string;
   readonly engine: EngineKind;
   readonly kind: JobKind;
@@ -115,9 +116,14 @@ export interface JobType {
     /** SHA-256 over what a checkpoint depends on: another one opens the next epoch. */
     readonly plan_hash: (setting: Pick<Setting, "contract" | "pipeline">) => string;
     readonly topic: TopicName;
-    /** Event time a new checkpoint must see again, ms. */
-    readonly span_ms: (contract: Contract) => number;
+    /** Event time a new checkpoint must see again, ms; absent for a job that goes on by itself where the epoch before ended. */
+    readonly span_ms?: (contract: Contract) => number;
   };
+  /**
+   * The jobs of this type that a pipeline has, where that is another number than one: each a type of its own, of its own name. The
+   * type itself is no job then.
+   */
+  readonly members?: (pipeline: Pipeline) => readonly JobType[];
   /** Folders and URLs that must answer before the job is submitted. */
   readonly places?: (settings: Settings) => readonly string[];
   /** What stands behind its name on a command line, for messages; absent for a job that takes no words. */

@@ -350,7 +350,7 @@ export interface MetersRejects {
 
 export const CONTRACT = {
   pipeline: "meters",
-  parts: ["windows", "history", "forecast", "anomaly", "stations", "archive", "serve"],
+  parts: ["windows", "history", "forecast", "anomaly", "stations", "archive", "queries", "serve"],
   entity: "meter",
   key: "meter",
   event_time: "read_at",

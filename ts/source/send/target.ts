@@ -1,10 +1,10 @@
 // Where a source of a pipeline writes: names, ids and codecs put together for session.ts.
 // Looks up the registry's ids, and registers nothing: that is `millrace apply`.
 
-import { encoder } from "../../contract/index.ts";
+import { observationEncoder } from "../../contract/index.ts";
 import type { Kafka, OutRecord } from "../../kafka/kafka.ts";
 import type { Registry } from "../../kafka/registry.ts";
-import type { Contract, Names } from "../../pipelines/index.ts";
+import { type Contract, type Names, streamSchema } from "../../pipelines/index.ts";
 import type { Row } from "../row.ts";
 import { type CursorPlace, cursorCodecOf } from "./cursor.ts";
 
@@ -16,7 +16,7 @@ export interface Target extends CursorPlace {
   readonly source: string;
   /** The contract's field that says when. */
   readonly event_time: string;
-  /** Framed Avro of one observation. */
+  /** One observation, framed, in the stream's format. */
   readonly encode: (record: Row["record"]) => Buffer;
 }
 
@@ -48,7 +48,7 @@ export async function targetOf({
   slot = 0,
 }: TargetOptions): Promise<Target> {
   const { raw, cursors } = names.topics;
-  const raw_id = await registry.idOf(raw.subject, contract.schemas.observation);
+  const raw_id = await registry.idOf(raw.subject, streamSchema(contract));
   const cursors_id = await registry.idOf(cursors.subject, contract.schemas.cursors);
   return {
     kafka,
@@ -57,7 +57,11 @@ export async function targetOf({
     transactional_id: names.transactionalId(source, slot),
     source: `${source}-${slot}`,
     event_time: contract.event_time,
-    encode: encoder<Row["record"]>(contract.schemas.observation, raw_id),
+    encode: observationEncoder<Row["record"]>(
+      contract.format ?? "avro",
+      contract.schemas.observation,
+      raw_id,
+    ),
     cursorCodec: cursorCodecOf(contract.schemas.cursors, cursors_id, (id) => registry.schemaById(id)),
   };
 }

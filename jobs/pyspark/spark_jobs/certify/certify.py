@@ -28,7 +28,9 @@ from spark_jobs.generated.params import CertifyParams
 from spark_jobs.kit import kafka, session
 from spark_jobs.kit.client import java_client
 from spark_jobs.kit.frame import PREFIX_BYTES, prefix
-from spark_jobs.windows import backfill, decode, meaning, plans
+from spark_jobs.kit.heartbeat import heartbeat
+from spark_jobs.kit.schema_text import avro_of
+from spark_jobs.windows import decode, meaning, plans
 
 # Of the record's columns these are no result: which checkpoint wrote it, and when.
 NOT_COMPARED = ("plan_epoch", "processing_time")
@@ -43,7 +45,7 @@ def run(contract: Contract, params: CertifyParams, reporter: Reporter) -> dict[s
     settings = dict(session.BATCH_CONF) | {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
     spark = session.configure(SparkSession.builder, session.APP_CONF, settings)
     try:
-        with backfill.heartbeat(spark, reporter):
+        with heartbeat(spark, reporter):
             made = certify(spark, contract, params)
     finally:
         spark.stop()
@@ -204,7 +206,7 @@ def unit_reasons(contract: Contract, scanned: Scanned, written: Mapping[int, str
     for schema_id, seen in sorted(scanned.schemas.items()):
         if schema_id not in written:
             continue
-        fields = {f["name"]: f for f in json.loads(written[schema_id])["fields"]}
+        fields = {f["name"]: f for f in json.loads(avro_of(written[schema_id]))["fields"]}
         for field in contract.fields:
             unit = fields.get(field.name, {}).get("unit", field.unit)
             if unit != field.unit:

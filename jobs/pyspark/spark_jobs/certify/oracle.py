@@ -10,8 +10,10 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 from typing import Any
 
@@ -41,21 +43,16 @@ def reader(contract: Any, schemas: dict[int, str]) -> Callable[[Record], Observa
     `schemas` holds the Avro JSON of every writer by registry id. Values stay as they were written: what is outside its
     range is left out by `row`.
     """
-    # Times as the plain numbers that were written.
-    writers = {schema_id: fastavro.parse_schema(json.loads(plain(s))) for schema_id, s in schemas.items()}
+    open_body = {"avro": avro_bodies, "json": json_bodies, "protobuf": protobuf_bodies}[contract.format](
+        contract, schemas
+    )
 
     def read(record: Record) -> Observation | None:
-        value = record.value or b""
-        schema = writers.get(int.from_bytes(value[1:5], "big")) if value[:1] == b"\x00" and len(value) >= 5 else None
-        if schema is None:
-            return None
-        body = io.BytesIO(value[5:])
-        try:
-            said: Any = fastavro.schemaless_reader(body, schema, None)
-        except Exception:
+        said = open_body(record.value or b"")
+        if said is None:
             return None
         key, time = said.get(contract.key), said.get(contract.event_time)
-        if body.read(1) != b"" or not key or record.key != key.encode() or time is None:
+        if not key or record.key != key.encode() or time is None:
             return None
         at_ms = clock_ms(record, contract)
         if not time >= YEAR_1_MS or time - (record.append_ms if at_ms is None else at_ms) > contract.lead_ms:
@@ -63,11 +60,163 @@ def reader(contract: Any, schemas: dict[int, str]) -> Callable[[Record], Observa
         if any(a.required and not is_accepted(a, said.get(name)) for name, a in contract.attributes):
             return None
         words = {name: said.get(name) if is_accepted(a, said.get(name)) else None for name, a in contract.attributes}
-        values = {f.name: None if said.get(f.name) is None else float(said[f.name]) for f in contract.measured}
+        values = {f.name: None if said.get(f.name) is None else as_double(said[f.name]) for f in contract.measured}
         where = {"raw_partition": record.partition, "raw_offset": record.offset, "append_time": record.append_ms}
         return {contract.key: key, "event_time": time, **values, **words, **where}
 
     return read
+
+
+def as_double(value: float) -> float:
+    """A whole number that no double holds is infinite, as a longer fraction is."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+Body = Callable[[bytes], dict[str, Any] | None]
+
+
+def written_by(value: bytes, schemas: dict[int, str]) -> int | None:
+    """The id in the frame, if it is one of a writer."""
+    schema_id = int.from_bytes(value[1:5], "big") if value[:1] == b"\x00" and len(value) >= 5 else None
+    return schema_id if schema_id in schemas else None
+
+
+def avro_bodies(contract: Any, schemas: dict[int, str]) -> Body:
+    # Times as the plain numbers that were written.
+    writers = {schema_id: fastavro.parse_schema(json.loads(plain(s))) for schema_id, s in schemas.items()}
+
+    def opened(value: bytes) -> dict[str, Any] | None:
+        schema_id = written_by(value, schemas)
+        body = io.BytesIO(value[5:])
+        try:
+            said: Any = None if schema_id is None else fastavro.schemaless_reader(body, writers[schema_id], None)
+        except Exception:
+            return None
+        return said if body.read(1) == b"" or schema_id is None else None
+
+    return opened
+
+
+def json_bodies(contract: Any, schemas: dict[int, str]) -> Body:
+    """One object of the contract's fields, framed or not; 1 is no 1.0, and text is neither."""
+    words: dict[str, tuple[type, ...]] = {"boolean": (bool,), "integer": (int,), "event_time": (int,)}
+    words |= dict.fromkeys(("measurement", "circular"), (int, float))
+    kinds = {f.name: f.attribute.kind if f.attribute else f.role for f in contract.fields}
+
+    def opened(value: bytes) -> dict[str, Any] | None:
+        if value[:1] == b"\x00":
+            if written_by(value, schemas) is None:
+                return None
+            value = value[5:]
+        try:
+            said = json.loads(value.decode("utf-8"), parse_constant=lambda word: [word])
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(said, dict):
+            return None
+        for field in contract.fields:
+            seen = said.get(field.name)
+            if seen is not None and type(seen) not in words.get(kinds[field.name], (str,)):
+                return None
+            if seen is not None and kinds[field.name] == "date":
+                said[field.name] = day(seen)
+                if said[field.name] is None:
+                    return None
+        return said
+
+    return opened
+
+
+def day(text: str) -> int | None:
+    """Days since 1970-01-01; None for text that is no day as in 2024-02-29."""
+    try:
+        return (date.fromisoformat(text) - date(1970, 1, 1)).days if len(text) == 10 else None
+    except ValueError:
+        return None
+
+
+def protobuf_bodies(contract: Any, schemas: dict[int, str]) -> Body:
+    """Fields by their place in the contract, each of its own wire type."""
+    names = [field.name for field in contract.fields]
+    kinds = [field.attribute.kind if field.attribute else field.role for field in contract.fields]
+    wire_types = [{"key": 2, "string": 2, "measurement": 1, "circular": 1}.get(kind, 0) for kind in kinds]
+
+    def opened(value: bytes) -> dict[str, Any] | None:
+        if written_by(value, schemas) is None:
+            return None
+        index = 1 if value[5:6] == b"\x00" else 2 if value[5:7] == b"\x02\x00" else None
+        if index is None:
+            return None
+        said: dict[str, Any] = {}
+        try:
+            for number, wire_type, seen in wire_fields(value[5 + index :]):
+                if 1 <= number <= len(names):
+                    if wire_type != wire_types[number - 1]:
+                        return None
+                    said[names[number - 1]] = worth(contract.fields[number - 1], wire_type, seen)
+        except ValueError:
+            return None
+        return said
+
+    return opened
+
+
+def worth(field: Any, wire_type: int, seen: Any) -> Any:
+    """Text, a double, a symbol by its number from 1, yes or no, or a whole number in two's complement of 64 bits."""
+    kind = field.attribute.kind if field.attribute else field.role
+    if kind == "boolean":
+        return seen != 0
+    if kind == "enum":
+        return field.attribute.symbols[seen - 1] if 1 <= seen <= len(field.attribute.symbols) else str(seen)
+    if wire_type == 2:
+        return seen.decode("utf-8")
+    if wire_type == 1:
+        return struct.unpack("<d", seen)[0]
+    return seen - (1 << 64) if seen >= 1 << 63 else seen
+
+
+def wire_fields(body: bytes, group: int | None = None) -> Iterator[tuple[int, int, Any]]:
+    """(number, wire type, payload) of a message's fields, those of groups not among them. Raises ValueError."""
+    rest = io.BytesIO(body) if isinstance(body, bytes) else body
+
+    def take(count: int) -> bytes:
+        found = rest.read(count) if count >= 0 else b""
+        if count < 0 or len(found) < count:
+            raise ValueError("cut short")
+        return found
+
+    def varint() -> int:
+        value = 0
+        for place in range(10):
+            byte = take(1)[0]
+            value |= (byte & 0x7F) << (7 * place)
+            if byte < 0x80:
+                return value & (1 << 64) - 1
+        raise ValueError("longer than ten bytes")
+
+    while group is not None or rest.tell() < len(rest.getvalue()):
+        tag = varint() & 0xFFFF_FFFF
+        number, wire_type = tag >> 3, tag & 7
+        if number == 0:
+            raise ValueError("no field has the number 0")
+        if wire_type == 0:
+            yield number, 0, varint()
+        elif wire_type in (1, 5):
+            yield number, wire_type, take(8 if wire_type == 1 else 4)
+        elif wire_type == 2:
+            length = varint() & 0xFFFF_FFFF
+            yield number, 2, take(length - (1 << 32) if length >= 1 << 31 else length)
+        elif wire_type == 3:
+            for _ in wire_fields(rest, number):  # type: ignore[arg-type]
+                pass
+            yield number, 3, None
+        elif wire_type == 4 and number == group:
+            return
+        else:
+            raise ValueError(f"no wire type {wire_type} here")
 
 
 def plain(schema: str) -> str:

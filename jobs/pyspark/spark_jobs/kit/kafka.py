@@ -40,6 +40,14 @@ def read_range(
     return reader.option("startingOffsets", starting_offsets).option("endingOffsets", ending_offsets).load()
 
 
+def read_since(spark: SparkSession, client: Mapping[str, str], topic: str, since_ms: int) -> DataFrame:
+    """The committed records of a topic that the broker took at `since_ms` (epoch ms) or later, up to its end now."""
+    reader = spark.read.format("kafka").options(**read_options(client, topic))
+    # A partition without a record that young has none to read.
+    reader = reader.option("startingOffsetsByTimestampStrategy", "latest")
+    return reader.option("startingTimestamp", max(since_ms, 0)).option("endingOffsets", "latest").load()
+
+
 def no_records(spark: SparkSession) -> DataFrame:
     """No record at all, with the columns of a read with headers."""
     columns = (

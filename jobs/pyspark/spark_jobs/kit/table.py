@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 from spark_jobs.generated.contract import Contract
 from spark_jobs.generated.job import JobError
+from spark_jobs.kit.schema_text import avro_of
 
 # Ours among a table's properties. Schemas are kept one a property: `millrace.schema.<id>`.
 TOPIC, TOPIC_ID, FINGERPRINT, LOST = "millrace.topic", "millrace.topic_id", "millrace.fingerprint", "millrace.lost"
@@ -127,7 +128,7 @@ def meaning(schema: str) -> Any:
             return {key: bare(value) for key, value in node.items() if key != "doc"}
         return [bare(item) for item in node] if isinstance(node, list) else node
 
-    return bare(json.loads(schema))
+    return bare(json.loads(avro_of(schema)))
 
 
 def check_units(known: Mapping[int, str], contract: Contract, path: str) -> None:
@@ -136,7 +137,7 @@ def check_units(known: Mapping[int, str], contract: Contract, path: str) -> None
     Bytes that were written in kelvin decode to a number all the same, and nobody would see it.
     """
     for schema_id, text in sorted(known.items()):
-        units = {field["name"]: field.get("unit") for field in json.loads(text)["fields"]}
+        units = {field["name"]: field.get("unit") for field in json.loads(avro_of(text))["fields"]}
         for field in contract.measured:
             unit = units.get(field.name)
             if unit is not None and field.unit is not None and unit != field.unit:

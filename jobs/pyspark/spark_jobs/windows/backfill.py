@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import PurePosixPath
 
 from py4j.protocol import Py4JJavaError
@@ -23,9 +20,8 @@ from spark_jobs.generated.job import JobError, Reporter, kafka_config
 from spark_jobs.generated.params import BackfillParams
 from spark_jobs.kit import kafka, session, table
 from spark_jobs.kit.client import java_client
+from spark_jobs.kit.heartbeat import heartbeat
 from spark_jobs.windows import decode, meaning, plans
-
-HEARTBEAT_S = 1.0
 
 
 def run(contract: Contract, params: BackfillParams, reporter: Reporter) -> dict[str, float]:
@@ -204,33 +200,3 @@ def of_input(params: BackfillParams) -> str:
 
 def quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
-
-
-@contextmanager
-def heartbeat(spark: SparkSession, reporter: Reporter) -> Iterator[None]:
-    """Reports tasks done and running while the body runs; a stop request cancels the body's Spark jobs."""
-    done = threading.Event()
-
-    def beat() -> None:
-        tracker = spark.sparkContext.statusTracker()
-        while not done.wait(HEARTBEAT_S):
-            if reporter.stop_requested():
-                spark.sparkContext.cancelAllJobs()
-                return
-            stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
-            active = [stage for stage in stages if stage is not None]
-            reporter.progress(
-                {
-                    "stages_active": float(len(active)),
-                    "tasks": float(sum(stage.numTasks for stage in active)),
-                    "tasks_done": float(sum(stage.numCompletedTasks for stage in active)),
-                }
-            )
-
-    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()

@@ -1,7 +1,8 @@
-"""Raw records to observations and rejects: framing, Avro by writer schema, ranges, time jumps. One way for all runs.
+"""Raw records to observations and rejects: framing, Avro by writer schema, JSON, protobuf, ranges, time jumps.
 
 Sits between kafka.py, which reads, and windows.py. Every record ends as an observation, as a reject with its original
-bytes, or as both when only a value was out of range. Keeps no state: lateness and repeats are not judged here.
+bytes, or as both when only a value was out of range. One way for all runs, whatever the stream's format. Keeps no
+state: lateness and repeats are not judged here.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add, and_, or_
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.avro.functions import from_avro
 from pyspark.sql.types import DataType, LongType, NumericType, StringType, StructType, TimestampType
 from spark_jobs.generated.contract import Contract, Field
+from spark_jobs.kit import json_records, protobuf_records
 from spark_jobs.kit.frame import PREFIX_BYTES, prefix
 from spark_jobs.windows import attributes
 
@@ -52,17 +54,6 @@ def decode_staged(staged: DataFrame, contract: Contract, source: str) -> tuple[D
 
 def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str]) -> DataFrame:
     """Kafka records with what they say beside them (`said_<field>`), and `fault` where nothing can be understood."""
-    body = F.substring("value", PREFIX_BYTES + 1, 2_147_483_647)
-    head = F.substring("value", 1, PREFIX_BYTES)
-    opened = [
-        fenced(
-            F.when(
-                head == F.lit(prefix(schema_id)),
-                from_avro(body, attributes.plain_dates(schema), {"mode": "PERMISSIVE"}),
-            )
-        ).alias(branch(schema_id))
-        for schema_id, schema in sorted(schemas.items())
-    ]
     # get() is null where there is no such header; an array index would end the query.
     header = F.get(F.filter("headers", lambda h: h["key"] == "clock"), F.lit(0))
     clock_text = header["value"].cast("string")
@@ -74,29 +65,9 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
         "value",
         "headers",
         F.col("timestamp").alias("append_time"),
+        clock_text.try_cast("bigint").alias("clock"),
     ]
-    wide = raw.select(*carried, clock_text.try_cast("bigint").alias("clock"), *opened)
-
-    # PERMISSIVE leaves a struct of nulls where bytes cannot be read, so null means: another writer.
-    by_writer = {schema_id: F.col(branch(schema_id)).isNotNull() for schema_id in sorted(schemas)}
-    framed = F.coalesce(
-        (F.length("value") >= PREFIX_BYTES) & (F.substring("value", 1, 1) == F.lit(b"\x00")), F.lit(False)
-    )
-    known = reduce(or_, by_writer.values(), F.lit(False))
-    intact = first_of([(is_writer, is_intact(i, schemas[i], contract)) for i, is_writer in by_writer.items()])
-    fault = (
-        F.when(~framed, "bad_framing")
-        .when(~known, "unknown_schema")
-        .when(~F.coalesce(intact, F.lit(False)), "undecodable")
-    )
-    clock = F.col("clock")
-    shape = wide.schema
-    # A record has one writer, and what the others' columns say of it is null.
-    said = []
-    for field in contract.fields:
-        nothing = F.lit(None).cast(said_type(field))
-        value = F.coalesce(*(as_contract(branch(i), shape, field) for i in by_writer), nothing)
-        said.append(value.alias(f"said_{field.name}"))
+    wide, fault, said = FORMATS[contract.format](raw, carried, contract, schemas)
     return wide.select(
         "topic",
         "partition",
@@ -105,11 +76,135 @@ def parse_framed(raw: DataFrame, contract: Contract, schemas: Mapping[int, str])
         "value",
         "headers",
         "append_time",
-        F.when(framed, F.conv(F.hex(F.substring("value", 2, 4)), 16, 10).try_cast("int")).alias("schema_id"),
-        believed(clock, contract).alias(CLOCK_MS),
+        F.when(is_framed(), F.conv(F.hex(F.substring("value", 2, 4)), 16, 10).try_cast("int")).alias("schema_id"),
+        believed(F.col("clock"), contract).alias(CLOCK_MS),
         fenced(fault).alias("fault"),
         *said,
     )
+
+
+class Opened(NamedTuple):
+    """Records taken apart: a frame of them, why one cannot be understood, and what each says (`said_<field>`)."""
+
+    wide: DataFrame
+    fault: Column
+    said: list[Column]
+
+
+def open_avro(
+    raw: DataFrame, carried: Sequence[Column | str], contract: Contract, schemas: Mapping[int, str]
+) -> Opened:
+    """Each record by the schema its id names."""
+    body = F.substring("value", PREFIX_BYTES + 1, 2_147_483_647)
+    head = F.substring("value", 1, PREFIX_BYTES)
+    opened = [
+        fenced(F.when(head == F.lit(prefix(schema_id)), read_avro(body, schema))).alias(branch(schema_id))
+        for schema_id, schema in sorted(schemas.items())
+    ]
+    wide = raw.select(*carried, *opened)
+
+    # PERMISSIVE leaves a struct of nulls where bytes cannot be read, so null means: another writer.
+    by_writer = {schema_id: F.col(branch(schema_id)).isNotNull() for schema_id in sorted(schemas)}
+    known = reduce(or_, by_writer.values(), F.lit(False))
+    intact = first_of([(is_writer, is_intact(i, schemas[i], contract)) for i, is_writer in by_writer.items()])
+    fault = (
+        F.when(~is_framed(), "bad_framing")
+        .when(~known, "unknown_schema")
+        .when(~F.coalesce(intact, F.lit(False)), "undecodable")
+    )
+    shape = wide.schema
+    # A record has one writer, and what the others' columns say of it is null.
+    said = []
+    for field in contract.fields:
+        nothing = F.lit(None).cast(said_type(field))
+        value = F.coalesce(*(as_contract(branch(i), shape, field) for i in by_writer), nothing)
+        said.append(value.alias(f"said_{field.name}"))
+    return Opened(wide, fault, said)
+
+
+def read_avro(body: Column, schema: str) -> Column:
+    return from_avro(body, attributes.plain_dates(schema), {"mode": "PERMISSIVE"})
+
+
+def open_json(
+    raw: DataFrame, carried: Sequence[Column | str], contract: Contract, schemas: Mapping[int, str]
+) -> Opened:
+    """Framed by a known id, or JSON alone, which no frame begins like; either way by the contract's fields."""
+    plain = F.coalesce((F.length("value") > 0) & (F.substring("value", 1, 1) != F.lit(b"\x00")), F.lit(False))
+    framed = F.when(is_written_by(schemas), F.substring("value", PREFIX_BYTES + 1, 2_147_483_647))
+    text = F.when(plain, F.col("value")).otherwise(framed).cast("string")
+    fields = {f.name: json_records.JsonField(f.name, kind_of(f)) for f in contract.fields}
+    listed = tuple(fields.values())
+    read = raw.select(*carried, fenced(text).alias("text"))
+    wide = read.select("*", fenced(json_records.parsed(F.col("text"), listed)).alias("opened"))
+    fault = (
+        F.when(~(plain | is_framed()), "bad_framing")
+        .when(F.col("text").isNull(), "unknown_schema")
+        .when(~json_records.is_whole(F.col("text"), F.col("opened"), listed), "undecodable")
+    )
+    said = [
+        json_records.field(F.col("opened"), fields[f.name]).cast(said_type(f)).alias(f"said_{f.name}")
+        for f in contract.fields
+    ]
+    return Opened(wide, fault, said)
+
+
+def open_protobuf(
+    raw: DataFrame, carried: Sequence[Column | str], contract: Contract, schemas: Mapping[int, str]
+) -> Opened:
+    """Framed by a known id, and by the contract's own numbers: they stay what they are in every later schema."""
+    body = F.when(is_written_by(schemas), protobuf_records.message_in(F.col("value")))
+    opened = protobuf_records.parsed(body, contract.schemas["observation"])
+    wide = raw.select(*carried, fenced(opened).alias("opened"))
+    fault = (
+        F.when(~is_framed(), "bad_framing")
+        .when(~is_written_by(schemas), "unknown_schema")
+        .when(F.col("opened").isNull(), "undecodable")
+    )
+    said = [in_protobuf(F.col("opened")[f.name], f).cast(said_type(f)).alias(f"said_{f.name}") for f in contract.fields]
+    return Opened(wide, fault, said)
+
+
+FORMATS = {"avro": open_avro, "json": open_json, "protobuf": open_protobuf}
+
+# What a field of each role, or an attribute of each kind, is in JSON.
+KINDS = {
+    "key": "string",
+    "event_time": "long",
+    "measurement": "double",
+    "circular": "double",
+    "string": "string",
+    "enum": "string",
+    "boolean": "boolean",
+    "integer": "long",
+    "date": "date",
+}
+
+
+def kind_of(field: Field) -> str:
+    return KINDS[field.role if field.attribute is None else field.attribute.kind]
+
+
+def in_protobuf(value: Column, field: Field) -> Column:
+    """A message's field as it is read. An enum is a number on the wire, its symbols count from 1; one that is none of
+    them stays a number, which no rule accepts."""
+    if field.attribute is None or field.attribute.symbols is None:
+        return value
+    symbol = F.get(F.array(*map(F.lit, field.attribute.symbols)), value - 1)
+    return F.coalesce(symbol, value.cast("string"))
+
+
+def is_framed() -> Column:
+    """Whether a value begins with a frame. Never null."""
+    return F.coalesce(
+        (F.length("value") >= PREFIX_BYTES) & (F.substring("value", 1, 1) == F.lit(b"\x00")), F.lit(False)
+    )
+
+
+def is_written_by(schemas: Mapping[int, str]) -> Column:
+    """Whether a value is framed by one of these ids. Never null."""
+    head = F.substring("value", 1, PREFIX_BYTES)
+    return F.coalesce(reduce(or_, (head == F.lit(prefix(i)) for i in sorted(schemas)), F.lit(False)), F.lit(False))
 
 
 def believed(clock: Column, contract: Contract) -> Column:
@@ -312,8 +407,8 @@ def detail(contract: Contract) -> Column:
         .when(
             reason == "undecodable",
             F.concat(
-                F.lit("not one whole record of schema "),
-                F.col("schema_id").cast("string"),
+                F.lit("not one whole record of "),
+                F.coalesce(F.concat(F.lit("schema "), F.col("schema_id").cast("string")), F.lit("the contract")),
                 F.lit(" in "),
                 size,
                 F.lit(" bytes"),

@@ -114,6 +114,7 @@ class Contract:
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
     `quantiles` are what the model's heads learn, `bands` the shares of outcomes that the central intervals are meant to
     hold, narrowest first, `levels` their ends and the median, ascending: what a prediction carries.
+    `format` is that of the observations on their stream: avro, json or protobuf.
     `datums` says of a target where it can come to stand when a sensor's datum changes, inclusive, in its unit; a target
     that is not there, anywhere.
     """
@@ -152,6 +153,7 @@ class Contract:
     stations: dict[str, Station]
     neighbours: dict[str, tuple[Neighbour, ...]]
     schemas: dict[str, str]
+    format: str = "avro"
 
     def field(self, name: str) -> Field:
         """The field of that name. Raises KeyError for a name the contract does not have."""

@@ -7,7 +7,7 @@ from ray_jobs.generated.contract import Attribute, Contract, Derived, Feature, F
 
 CONTRACT = Contract(
     pipeline="meters",
-    parts=("windows", "history", "forecast", "anomaly", "stations", "archive", "serve"),
+    parts=("windows", "history", "forecast", "anomaly", "stations", "archive", "queries", "serve"),
     entity="meter",
     key="meter",
     event_time="read_at",

@@ -1,0 +1,66 @@
+// The domain's own Spark work: the rules of what a query may be.
+
+import type { Query } from "../../pipelines/define.ts";
+import { type Check, distinct } from "../check.ts";
+import type { Functions } from "../functions.ts";
+
+const SINKS: readonly string[] = ["delta", "json_lines", "parquet", "kafka"];
+
+/** `taken` are the names of other jobs, which a query's job would be mistaken for. */
+export function checkQueries(
+  { need, multiple }: Check,
+  queries: readonly Query[],
+  functions: Functions,
+  taken: readonly string[],
+): void {
+  need(
+    queries.length > 0 && distinct(queries.map(({ name }) => name)),
+    "queries",
+    "at least one, every name once",
+    queries.map(({ name }) => name),
+  );
+  for (const query of queries) {
+    const place = `queries.${query.name}`;
+    need(
+      /^[a-z][a-z0-9_]*$/.test(query.name) && !taken.includes(query.name),
+      place,
+      `a name in snake_case other than ${taken.join(", ")}`,
+      query.name,
+    );
+    need(
+      functions.get(query.function)?.length === 1,
+      `${place}.function`,
+      `a function of one frame: ${[...functions].flatMap(([name, given]) => (given.length === 1 ? [name] : [])).join(", ")}`,
+      query.function,
+    );
+    need(query.reads === "raw", `${place}.reads`, "a stream of the pipeline: raw", query.reads);
+    need(
+      SINKS.includes(query.sink.kind),
+      `${place}.sink.kind`,
+      `one of ${SINKS.join(", ")}`,
+      query.sink.kind,
+    );
+    need(
+      "trigger_ms" in query !== "schedule" in query,
+      place,
+      "a trigger_ms, as a stream, or a schedule, and not both",
+      Object.keys(query),
+    );
+    if ("trigger_ms" in query) multiple(`${place}.trigger_ms`, query.trigger_ms, 1, "a millisecond,");
+    else {
+      need(
+        query.schedule.trim().split(/\s+/).length === 5,
+        `${place}.schedule`,
+        "five fields of cron",
+        query.schedule,
+      );
+      multiple(`${place}.step_ms`, query.step_ms, 1, "a millisecond,");
+      multiple(`${place}.span_ms`, query.span_ms, 1, "a millisecond,");
+    }
+    if (query.sink.kind === "kafka") {
+      // A run takes the place of an earlier one; a record that was read cannot be taken back.
+      need("trigger_ms" in query, `${place}.sink`, "a sink whose files a run can replace", query.sink.kind);
+      multiple(`${place}.sink.partitions`, query.sink.partitions, 1, "a partition,");
+    }
+  }
+}

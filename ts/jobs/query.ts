@@ -1,0 +1,99 @@
+// weather-<query>: the domain's own Spark work, one job for each query of a pipeline. What it computes is a function in
+// jobs/pyspark/spark_jobs/queries; where its results go, and when it runs, the pipeline says.
+
+import { createHash } from "node:crypto";
+import type { QueryParams } from "../contract/generated/params.ts";
+import { onOurHdfs } from "../engines/settings.ts";
+import { canonicalJson } from "../ground/canonical.ts";
+import type { Query } from "../pipelines/define.ts";
+import { requirePart } from "../pipelines/parts.ts";
+import { type Before, namesIn, needsCommand, sharedParams, tableFor } from "./plan/params.ts";
+import { checkpointPath, onSpark } from "./plan/spark.ts";
+import { tables } from "./plan/tables.ts";
+import type { Given, JobType, Planned, Setting } from "./plan/type.ts";
+
+/** What goes where a query says nothing: the driver holds a batch of results, the executor a shuffle of one partition. */
+const RESOURCES: NonNullable<Query["resources"]> = {
+  cores: 1,
+  driver_memory: "512m",
+  executor_memory: "700m",
+  shuffle_partitions: 1,
+};
+
+const resourcesOf = (one: Query) => one.resources ?? RESOURCES;
+
+function planQuery(setting: Setting, one: Query, { epoch }: Given): Planned {
+  const { settings, applied } = setting;
+  const { shuffle_partitions, ...resources } = resourcesOf(one);
+  const topic = namesIn(setting).results[one.name]?.topic;
+  const place = topic ?? tables(settings).results(one);
+  const stream = "trigger_ms" in one;
+  if (stream && !epoch) throw new Error(`a plan of the stream "${one.name}" without its epoch`);
+  const params: Before<QueryParams> = {
+    ...sharedParams(setting, one.name),
+    function: one.function,
+    raw_topic: namesIn(setting).topics.raw.topic,
+    raw_schemas: tableFor(applied, "raw"),
+    sink: one.sink.kind,
+    place,
+    checkpoint_path: stream && epoch ? checkpointPath(setting, one.name, epoch) : null,
+    plan_epoch: stream && epoch ? epoch.plan_epoch : null,
+    starting_offsets: stream && epoch ? epoch.starting_offsets : null,
+    trigger_ms: stream ? one.trigger_ms : null,
+    due_ms: null,
+    span_ms: stream ? null : one.span_ms,
+    step_ms: stream ? null : one.step_ms,
+    shuffle_partitions,
+  };
+  // The copies of a block are the client's word, by default three; ours has one DataNode.
+  const properties = onOurHdfs(settings, place) ? { "spark.hadoop.dfs.replication": "1" } : {};
+  return onSpark(setting, one.name, { kind: stream ? "stream" : "batch", ...resources, properties }, params);
+}
+
+/** The job of one query. */
+function member(one: Query): JobType {
+  const stream = "trigger_ms" in one;
+  return {
+    ...query,
+    name: one.name,
+    kind: stream ? "stream" : "batch",
+    summary: one.summary,
+    standard: true,
+    ...(stream
+      ? {
+          checkpoint: {
+            // What the checkpoint's state, or the place of its results, depends on.
+            plan_hash: ({ contract }) =>
+              createHash("sha256")
+                .update(
+                  canonicalJson([
+                    [one.function, one.version ?? 1, one.sink, resourcesOf(one).shuffle_partitions],
+                    [contract.key, contract.event_time, contract.duplicates, contract.lateness_ms],
+                  ]),
+                )
+                .digest("hex"),
+            topic: "raw",
+          },
+        }
+      : { schedule: one.schedule }),
+    places: (settings) => (one.sink.kind === "kafka" ? [] : [tables(settings).results(one)]),
+    plan: (setting, given) => planQuery(setting, one, given),
+  };
+}
+
+export const query: JobType = {
+  name: "query",
+  engine: "spark",
+  kind: "stream",
+  summary:
+    "the domain's own work, one job `<pipeline>-<query>` for each of its queries, as a stream or by a schedule",
+  module: "results.fill",
+  needs: ["queries"],
+  reads: ["raw"],
+  writes: ["results"],
+  standard: false,
+  members: (pipeline) => requirePart(pipeline, "queries").map(member),
+  plan(setting) {
+    throw needsCommand(setting, "query");
+  },
+};
