@@ -2,7 +2,7 @@
 // its counters as they change, the result. Ctrl-C stops the job.
 
 import type { Command } from "commander";
-import type { Settings } from "../engines/settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import type { BatchOptions, Finished } from "../supervise/batch.ts";
 import type { Report } from "../supervise/progress.ts";

@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
 import { type ErrorCode, explain, PipelineError } from "../contract/errors.ts";
-import type { Settings } from "../engines/settings.ts";
-import { type Flags, settingsFrom } from "./config.ts";
+import type { Settings } from "../settings/settings.ts";
+import { type Flags, settingsFrom } from "../settings/environment.ts";
 import { nextStep } from "./next.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -24,103 +24,103 @@ interface Row {
 const COMMANDS: Readonly<Record<string, Row>> = {
   demo: {
     summary: "runs the whole line on a bundled sample",
-    load: async () => (await import("./demo.ts")).demoCommand(settingsOf),
+    load: async () => (await import("./dev/demo.ts")).demoCommand(settingsOf),
   },
   doctor: {
     summary: "checks what the machine needs, and says what to do about what is missing",
-    load: async () => (await import("./doctor.ts")).doctorCommand(settingsOf),
+    load: async () => (await import("./engines/doctor.ts")).doctorCommand(settingsOf),
   },
   up: {
     summary: "starts the engines: Kafka, schema registry, Spark, Ray, MLflow",
-    load: async () => (await import("./up.ts")).upCommand(settingsOf),
+    load: async () => (await import("./engines/up.ts")).upCommand(settingsOf),
   },
   down: {
     summary: "stops supervisor, jobs and engines",
-    load: async () => (await import("./down.ts")).downCommand(settingsOf),
+    load: async () => (await import("./engines/down.ts")).downCommand(settingsOf),
   },
   status: {
     summary: "says how each engine is",
-    load: async () => (await import("./status.ts")).statusCommand(settingsOf),
+    load: async () => (await import("./engines/status.ts")).statusCommand(settingsOf),
   },
   apply: {
     summary: "registers schemas, creates topics, writes the desired state",
-    load: async () => (await import("./apply.ts")).applyCommand(settingsOf),
+    load: async () => (await import("./jobs/apply.ts")).applyCommand(settingsOf),
   },
   run: {
     summary: "supervises the desired jobs in the foreground",
-    load: async () => (await import("./run.ts")).runCommand(settingsOf),
+    load: async () => (await import("./jobs/run.ts")).runCommand(settingsOf),
   },
   submit: {
     summary: "starts the pipeline's long-running jobs, or one, under supervision",
-    load: async () => (await import("./submit.ts")).submitCommand(settingsOf),
+    load: async () => (await import("./jobs/submit.ts")).submitCommand(settingsOf),
   },
   jobs: {
     summary: "lists the jobs and their state",
-    load: async () => (await import("./jobs.ts")).jobsCommand(settingsOf),
+    load: async () => (await import("./jobs/jobs.ts")).jobsCommand(settingsOf),
   },
   logs: {
     summary: "prints the end of a job's log",
-    load: async () => (await import("./logs.ts")).logsCommand(settingsOf),
+    load: async () => (await import("./jobs/logs.ts")).logsCommand(settingsOf),
   },
   stop: {
     summary: "takes a job out of the desired state and ends it",
-    load: async () => (await import("./stop.ts")).stopCommand(settingsOf),
+    load: async () => (await import("./jobs/stop.ts")).stopCommand(settingsOf),
   },
   generate: {
     summary: "writes schemas, TypeScript and Python from the contracts and pipelines",
-    load: async () => (await import("./generate.ts")).generateCommand(root),
+    load: async () => (await import("./dev/generate.ts")).generateCommand(root),
   },
   replay: {
     summary: "sends a file of observations, each once, from where it stopped",
-    load: async () => (await import("./replay.ts")).replayCommand(settingsOf),
+    load: async () => (await import("./data/replay.ts")).replayCommand(settingsOf),
   },
   tail: {
     summary: "prints the decoded records of a topic",
-    load: async () => (await import("./tail.ts")).tailCommand(settingsOf),
+    load: async () => (await import("./data/tail.ts")).tailCommand(settingsOf),
   },
   rejects: {
     summary: "lists what could not be used, and sends mended records again",
-    load: async () => (await import("./rejects.ts")).rejectsCommand(settingsOf),
+    load: async () => (await import("./data/rejects.ts")).rejectsCommand(settingsOf),
   },
   serve: {
     summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
-    load: async () => (await import("./serve.ts")).serveCommand(settingsOf),
+    load: async () => (await import("./jobs/serve.ts")).serveCommand(settingsOf),
   },
   archive: {
     summary: "says what the archive of raw records holds, and what it lacks",
-    load: async () => (await import("./archive.ts")).archiveCommand(settingsOf),
+    load: async () => (await import("./data/archive.ts")).archiveCommand(settingsOf),
   },
   backfill: {
     summary: "computes features of a file or a Kafka range into the feature table",
-    load: async () => (await import("./backfill.ts")).backfillCommand(settingsOf),
+    load: async () => (await import("./data/backfill.ts")).backfillCommand(settingsOf),
   },
   certify: {
     summary: "shows that stream, backfill and an oracle agree row by row, and writes a certificate",
-    load: async () => (await import("./certify.ts")).certifyCommand(settingsOf),
+    load: async () => (await import("./data/certify.ts")).certifyCommand(settingsOf),
   },
   seed: {
     summary: "fills the history topic from the feature table",
-    load: async () => (await import("./seed.ts")).seedCommand(settingsOf),
+    load: async () => (await import("./models/seed.ts")).seedCommand(settingsOf),
   },
   train: {
     summary: "trains a model from the feature table",
-    load: async () => (await import("./train.ts")).trainCommand(settingsOf),
+    load: async () => (await import("./models/train.ts")).trainCommand(settingsOf),
   },
   evaluate: {
     summary: "judges a model on a split of its training, against every baseline",
-    load: async () => (await import("./evaluate.ts")).evaluateCommand(settingsOf),
+    load: async () => (await import("./models/evaluate.ts")).evaluateCommand(settingsOf),
   },
   models: {
     summary: "lists the models, and which is champion",
-    load: async () => (await import("./models.ts")).modelsCommand(settingsOf),
+    load: async () => (await import("./models/models.ts")).modelsCommand(settingsOf),
   },
   bench: {
     summary: "measures latency, throughput, memory and start-up",
-    load: async () => (await import("./bench.ts")).benchCommand(settingsOf),
+    load: async () => (await import("./dev/bench.ts")).benchCommand(settingsOf),
   },
   prove: {
     summary: "proves at full count: kill -9 of every part, nothing lost, nothing doubled",
-    load: async () => (await import("./prove.ts")).proveCommand(settingsOf),
+    load: async () => (await import("./dev/prove.ts")).proveCommand(settingsOf),
   },
 };
 

@@ -2,14 +2,14 @@ import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/errors.ts";
 import { FAILURE, REFUSAL } from "../serve/status.ts";
-import { applyCommand } from "./apply.ts";
-import { certifyCommand } from "./certify.ts";
-import { doctorCommand } from "./doctor.ts";
-import { generateCommand } from "./generate.ts";
-import { logsCommand } from "./logs.ts";
+import { applyCommand } from "./jobs/apply.ts";
+import { certifyCommand } from "./data/certify.ts";
+import { doctorCommand } from "./engines/doctor.ts";
+import { generateCommand } from "./dev/generate.ts";
+import { logsCommand } from "./jobs/logs.ts";
 import { nextStep } from "./next.ts";
-import { trainCommand } from "./train.ts";
-import { upCommand } from "./up.ts";
+import { trainCommand } from "./models/train.ts";
+import { upCommand } from "./engines/up.ts";
 
 const silent = (context: Record<string, unknown>, message = "Cannot read it: expected an answer, got none") =>
   new PipelineError("store_unreachable", message, { context });

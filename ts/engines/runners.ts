@@ -5,7 +5,7 @@ import { notesIn } from "./drivers.ts";
 import type { EngineKind, JobRunner } from "./job.ts";
 import { processRunner } from "./process.ts";
 import { rayRunner } from "./ray.ts";
-import { type NamespaceSettings, stateDir } from "./settings.ts";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { sparkRunner } from "./spark.ts";
 
 export type Runners = Readonly<Record<EngineKind, JobRunner>>;

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import type { InferParams } from "../contract/generated/params.ts";
-import { stateDir } from "../engines/settings.ts";
+import { stateDir } from "../settings/settings.ts";
 import { topicOf } from "../pipelines/names.ts";
 import { requirePart } from "../pipelines/parts.ts";
 import { type Before, idFor, namesIn, sharedParams, tableFor } from "./plan/params.ts";

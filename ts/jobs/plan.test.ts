@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseRecord } from "../contract/index.ts";
-import { settingsOf } from "../engines/settings.ts";
+import { settingsOf } from "../settings/settings.ts";
 import { pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { always, type DesiredJob, hashOf } from "../supervise/desired.ts";
 import { planArchive } from "./archive.ts";

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseRecord } from "../contract/index.ts";
-import { settingsOf } from "../engines/settings.ts";
+import { settingsOf } from "../settings/settings.ts";
 import type { Pipeline, Query } from "../pipelines/define.ts";
 import { namesOf, pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { readSubmission, submissionOf } from "../supervise/submission.ts";

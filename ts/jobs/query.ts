@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import type { QueryParams } from "../contract/generated/params.ts";
-import { onOurHdfs } from "../engines/settings.ts";
+import { onOurHdfs } from "../settings/settings.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import type { Query } from "../pipelines/define.ts";
 import { requirePart } from "../pipelines/parts.ts";

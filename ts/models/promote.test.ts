@@ -1,7 +1,7 @@
 // Who serves: what a person may promote, and what becomes of a version that was just trained, over a registry in memory.
 
 import { describe, expect, it } from "vitest";
-import { table } from "../cli/models.ts";
+import { table } from "../cli/models/models.ts";
 import type { Mlflow, ModelVersion } from "../engines/mlflow.ts";
 import { find, promote, promoteTrained, describe as sentence } from "./promote.ts";
 

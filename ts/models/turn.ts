@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { type NamespaceSettings, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { lockWithin } from "../ground/lock.ts";
 
 /** A move is a handful of requests; a registry that restarts answers again within this. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { settingsFrom } from "../cli/config.ts";
+import { settingsFrom } from "../settings/environment.ts";
 import { namesOf } from "./names.ts";
 import { NAMESPACE, PIPELINE } from "./rules.ts";
 

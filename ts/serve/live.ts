@@ -2,7 +2,7 @@
 // Built from settings; opens nothing until it is asked. Sits between the CLI and start.ts.
 
 import { Decoder, PipelineError } from "../contract/index.ts";
-import { OPTIONAL, type Settings } from "../engines/settings.ts";
+import { OPTIONAL, type Settings } from "../settings/settings.ts";
 import { standardOf, typeOf } from "../jobs/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";

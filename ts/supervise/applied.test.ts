@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { breaches } from "../contract/index.ts";
-import { settingsOf, stateDir } from "../engines/settings.ts";
+import { settingsOf, stateDir } from "../settings/settings.ts";
 import { pipelineOf } from "../pipelines/index.ts";
 import { readApplied, requireApplied } from "./applied.ts";
 

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { until } from "../ground/until.ts";
 import type { Applied } from "../jobs/plan/type.ts";

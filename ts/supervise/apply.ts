@@ -4,7 +4,7 @@
 
 import { join } from "node:path";
 import { assertCompatible, definitionOf, PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { lockWithin } from "../ground/lock.ts";
 import { type JobName, jobsOf, typeOf } from "../jobs/index.ts";
 import type { Applied, Setting } from "../jobs/plan/type.ts";

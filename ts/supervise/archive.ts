@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { writeJson } from "../ground/json.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";

@@ -5,7 +5,7 @@
 import { type ErrorCode, isErrorCode, PipelineError } from "../contract/index.ts";
 import type { EngineKind } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import type { Settings } from "../engines/settings.ts";
+import type { Settings } from "../settings/settings.ts";
 import { pause } from "../ground/pause.ts";
 import type { Planned } from "../jobs/plan/type.ts";
 import { connectKafka } from "../kafka/client.ts";

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { settingsOf, stateDir } from "../engines/settings.ts";
+import { settingsOf, stateDir } from "../settings/settings.ts";
 import { writeJson } from "../ground/json.ts";
 import { committedOffsets, readCertificate } from "./certify.ts";
 

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { explain, PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { wallClock } from "../ground/clock.ts";
 import { tryLock } from "../ground/lock.ts";
 import { until } from "../ground/until.ts";

@@ -3,7 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type NamespaceSettings, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Planned } from "../jobs/plan/type.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encoder } from "../contract/index.ts";
-import { settingsOf } from "../engines/settings.ts";
+import { settingsOf } from "../settings/settings.ts";
 import { fakeKafka } from "../kafka/fake.ts";
 import { sendOnce } from "../kafka/kafka.ts";
 import { pipelineOf } from "../pipelines/index.ts";

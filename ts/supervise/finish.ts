@@ -2,7 +2,7 @@
 // not in the terminal that asked for the training; and an alias that was moved is announced. Both can be done again at any time.
 
 import { mlflowOf } from "../engines/mlflow.ts";
-import type { NamespaceSettings } from "../engines/settings.ts";
+import type { NamespaceSettings } from "../settings/settings.ts";
 import { findType } from "../jobs/index.ts";
 import type { JobType } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";

@@ -4,7 +4,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type JobHandle, type JobRunner, stopMarker } from "../engines/job.ts";
-import { type NamespaceSettings, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { writeJson } from "../ground/json.ts";
 import type { Planned } from "../jobs/plan/type.ts";
 import { readSubmission } from "./submission.ts";

@@ -4,7 +4,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, settingsPath, stateDir } from "../settings/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { lockWithin } from "../ground/lock.ts";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, settingsOf } from "../engines/settings.ts";
+import { type Settings, settingsOf } from "../settings/settings.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import { freePorts } from "../topology/local/index.ts";
 import { requirePlace } from "./place.ts";

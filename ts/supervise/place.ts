@@ -3,7 +3,7 @@
 
 import { connect } from "node:net";
 import { PipelineError } from "../contract/index.ts";
-import { onOurHdfs, type Settings } from "../engines/settings.ts";
+import { onOurHdfs, type Settings } from "../settings/settings.ts";
 import { saidOf, status } from "../topology/local/index.ts";
 
 const CONNECT_MS = 5_000;

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { runnersOf } from "../engines/runners.ts";
-import { type NamespaceSettings, settingsPath, stateDir } from "../engines/settings.ts";
+import { type NamespaceSettings, settingsPath, stateDir } from "../settings/settings.ts";
 import type { Identity } from "../ground/identity.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { holderOf, tryLock } from "../ground/lock.ts";

@@ -4,7 +4,7 @@
 import { explain, PipelineError } from "../contract/index.ts";
 import { ended } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import type { NamespaceSettings } from "../engines/settings.ts";
+import type { NamespaceSettings } from "../settings/settings.ts";
 import { alive, type Identity } from "../ground/identity.ts";
 import { until } from "../ground/until.ts";
 import { changeDesired } from "./desired.ts";

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { assembled } from "../engines/package.ts";
-import { type Settings, stateDir } from "../engines/settings.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { pause } from "../ground/pause.ts";
 import { type JobName, typeOf } from "../jobs/index.ts";
 import { tableFor } from "../jobs/plan/params.ts";

@@ -1,7 +1,7 @@
 // The jobs of a namespace as people see them: what should run beside what does. For `millrace jobs` and the HTTP API.
 // Reads the two files the supervisor works with; asks no engine.
 
-import type { NamespaceSettings } from "../engines/settings.ts";
+import type { NamespaceSettings } from "../settings/settings.ts";
 import { readDesired } from "./desired.ts";
 import { readRecords, supervisorOf } from "./run.ts";
 import { nextDue } from "./schedule.ts";

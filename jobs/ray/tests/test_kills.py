@@ -124,7 +124,7 @@ class Stream:
 @pytest.mark.cluster
 def test_killed_workers_cover_every_feature_once(topics: Topics, kills: int, tmp_path: Path) -> None:
     """kill -9 at random numbers of committed predictions, with records still coming in. The actor's process and the
-    whole Ray job are killed in the proof of the line (ts/prove/kills.ts).
+    whole Ray job are killed in the proof of the line (ts/rehearse/prove/kills.ts).
     """
     slots = 2
     rng = np.random.default_rng(slots)

@@ -2,7 +2,7 @@
 // whatever environment the supervisor was started from.
 
 import { join } from "node:path";
-import { type Settings, settingsPath } from "../../engines/settings.ts";
+import { type Settings, settingsPath } from "../../settings/settings.ts";
 import { namesIn } from "./params.ts";
 import type { Planned, Setting } from "./type.ts";
 

@@ -1,7 +1,7 @@
 // How a job is launched on Spark: its entrypoint, its memory, the flags of its JVMs.
 
 import { join } from "node:path";
-import { stateDir } from "../../engines/settings.ts";
+import { stateDir } from "../../settings/settings.ts";
 import { HEARTBEAT_MS, namesIn, STOP_MS } from "./params.ts";
 import type { Epoch, Planned, Setting } from "./type.ts";
 

@@ -1,7 +1,7 @@
 // Where the Delta tables of a pipeline lie. Paths and URLs only; opens nothing.
 
 import { join } from "node:path";
-import { archivePlace, placeOf, type Settings, stateDir } from "../../engines/settings.ts";
+import { archivePlace, placeOf, type Settings, stateDir } from "../../settings/settings.ts";
 import type { Query } from "../../pipelines/index.ts";
 
 export interface Tables {

@@ -2,7 +2,7 @@
 // restart, entrypoints, listings and docs/jobs.md derive from the table of these files. Types only; nothing here does anything.
 
 import type { EngineKind, Launch } from "../../engines/job.ts";
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { ByTopic, Contract, PartName, Pipeline, TopicName } from "../../pipelines/index.ts";
 
 /**

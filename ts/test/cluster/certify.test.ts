@@ -3,7 +3,7 @@
 
 import { expect, inject, it } from "vitest";
 import { connectKafka } from "../../kafka/client.ts";
-import { proveCertificate } from "../../prove/certificate.ts";
+import { proveCertificate } from "../../rehearse/prove/certificate.ts";
 
 const engines = inject("engines");
 

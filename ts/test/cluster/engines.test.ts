@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axios from "axios";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { unwell } from "../../cli/status.ts";
+import { unwell } from "../../cli/engines/status.ts";
 import { PipelineError } from "../../contract/errors.ts";
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
 import { members } from "../../ground/process.ts";
 import {

@@ -4,12 +4,12 @@
 import { mkdtempSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import { evaluate } from "../../cli/evaluate.ts";
-import { scoreLines } from "../../cli/scores.ts";
+import { evaluate } from "../../cli/models/evaluate.ts";
+import { scoreLines } from "../../cli/models/scores.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
 import { EVALUATE } from "../../jobs/evaluate.ts";
 import { tables } from "../../jobs/plan/tables.ts";
-import { closeLine, openLine, python } from "../../prove/line.ts";
+import { closeLine, openLine, python } from "../../rehearse/line/line.ts";
 
 const engines = inject("engines");
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, inject, it, vi } from "vitest";
 import { Decoder, encoder } from "../../contract/index.ts";
 import { runnersOf } from "../../engines/runners.ts";
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { until } from "../../ground/until.ts";
 import { connectKafka } from "../../kafka/client.ts";

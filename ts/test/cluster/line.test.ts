@@ -3,8 +3,8 @@
 
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
-import { proveKills } from "../../prove/kills.ts";
-import { KINDS } from "../../prove/schedule.ts";
+import { proveKills } from "../../rehearse/prove/kills.ts";
+import { KINDS } from "../../rehearse/prove/schedule.ts";
 
 const engines = inject("engines");
 

@@ -2,7 +2,7 @@
 // What `millrace apply` does, without jobs.
 
 import { randomUUID } from "node:crypto";
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../../kafka/registry.ts";

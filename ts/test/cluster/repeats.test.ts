@@ -1,7 +1,7 @@
 // A dirty day with repeated records under a features job that drops repeats (duplicates "engine"), as windows.test.ts.
 
 import { expect, inject, it } from "vitest";
-import { proveWindows } from "../../prove/windows.ts";
+import { proveWindows } from "../../rehearse/prove/windows.ts";
 
 it("every feature row equals the oracle where records repeat", { timeout: 3_600_000 }, async () => {
   const round = await proveWindows({

@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
-import { serve } from "../../cli/serve.ts";
+import { serve } from "../../cli/jobs/serve.ts";
 import { encoder, prefixOf } from "../../contract/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { type Kafka, type OutRecord, sendOnce } from "../../kafka/kafka.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { Decoder } from "../../contract/index.ts";
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { type KafkaRecord, readAll } from "../../kafka/kafka.ts";
 import { namesOf, pipelineOf, subjectsOf, type TopicName, topicsOf } from "../../pipelines/index.ts";

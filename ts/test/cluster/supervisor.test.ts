@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import type { EngineKind } from "../../engines/job.ts";
 import { runnersOf } from "../../engines/runners.ts";
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { commandOf, livingProcesses } from "../../ground/proc.ts";
 import { members } from "../../ground/process.ts";
 import { until } from "../../ground/until.ts";

@@ -2,7 +2,7 @@
 // met as a catch-up and then paced, in the stream and in the backfill alike. At full count: `millrace prove --only windows`.
 
 import { expect, inject, it } from "vitest";
-import { proveWindows } from "../../prove/windows.ts";
+import { proveWindows } from "../../rehearse/prove/windows.ts";
 
 it("every feature row of a dirty day equals the oracle, none missing or extra, every bad record is a reject", {
   timeout: 3_600_000,

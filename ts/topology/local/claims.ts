@@ -1,6 +1,6 @@
 // Which ports the services that are about to start would open, and who stands in the way.
 
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
 import { listenerOn } from "../../ground/proc.ts";
 import type { Service } from "../entry.ts";

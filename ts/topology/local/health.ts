@@ -1,7 +1,7 @@
 // One look at a service, as its entry says: its probes in their order, the first that is not good decides.
 
 import { explain, PipelineError } from "../../contract/errors.ts";
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { httpOf, type Reply } from "../../ground/http.ts";
 import { ONCE } from "../../ground/repeat.ts";
 import type { Look } from "../../ground/until.ts";

@@ -1,6 +1,6 @@
 // What one service does on this machine that its entry cannot say as data. hooks/ has them, by the name the entry gives.
 
-import type { Settings } from "../../engines/settings.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Member } from "../../ground/process.ts";
 import type { Service } from "../entry.ts";
 import type { Command } from "./prepare.ts";

@@ -4,7 +4,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
-import { enginesDir, type Overrides, type Settings, settingsOf } from "../../engines/settings.ts";
+import { enginesDir, type Overrides, type Settings, settingsOf } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
 import { end, launch, members } from "../../ground/process.ts";
 import { until } from "../../ground/until.ts";

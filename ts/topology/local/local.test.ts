@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { enginesDir, type Settings, settingsOf } from "../../engines/settings.ts";
+import { enginesDir, type Settings, settingsOf } from "../../settings/settings.ts";
 import { until } from "../../ground/until.ts";
 import { SERVICES } from "../services.ts";
 import { check } from "./health.ts";

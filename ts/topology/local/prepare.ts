@@ -4,7 +4,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
-import { addressIn, type Settings } from "../../engines/settings.ts";
+import { addressIn, type Settings } from "../../settings/settings.ts";
 import type { Artifact, Configuration, Java, Service } from "../entry.ts";
 import { type Fill, filler } from "../fill.ts";
 import { QUICK, SMALL_JVM } from "../services.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect, it } from "vitest";
-import { settingsOf } from "../../engines/settings.ts";
+import { settingsOf } from "../../settings/settings.ts";
 import { until } from "../../ground/until.ts";
 import { startedSettings, writeSettings } from "./record.ts";
 

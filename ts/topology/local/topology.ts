@@ -1,7 +1,7 @@
 // The services of this machine, and which of them are ours to start. Looks at what is written down about them, starts nothing.
 
 import { join } from "node:path";
-import { enginesDir, type Settings } from "../../engines/settings.ts";
+import { enginesDir, type Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import { SERVICES } from "../services.ts";
 import type { Hook, Place } from "./hook.ts";

@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { enginesDir, type Settings, settingsOf } from "../../../engines/settings.ts";
+import { enginesDir, type Settings, settingsOf } from "../../../settings/settings.ts";
 import { SERVICES } from "../../services.ts";
 import { prepare as prepareWith } from "../prepare.ts";
 import { dataNode, nameNode } from "./hdfs.ts";

@@ -4,7 +4,7 @@ import { existsSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../../../contract/errors.ts";
-import { enginesDir, onOurHdfs } from "../../../engines/settings.ts";
+import { enginesDir, onOurHdfs } from "../../../settings/settings.ts";
 import type { Hook, Place } from "../hook.ts";
 import { fileUrl } from "../path.ts";
 import { type Command, UTF8 } from "../prepare.ts";

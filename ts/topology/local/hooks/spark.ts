@@ -3,7 +3,7 @@
 import { readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../../contract/errors.ts";
-import type { Settings } from "../../../engines/settings.ts";
+import type { Settings } from "../../../settings/settings.ts";
 import type { Hook } from "../hook.ts";
 
 /** pyspark's folder in the jobs' environment, which is a complete Spark. */

@@ -1,0 +1,171 @@
+// `millrace rejects`: list, show and send again what could not be used. Words only; ts/source/rejects.ts does the work.
+
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { PipelineError, toJson } from "../../contract/index.ts";
+import type { Settings } from "../../settings/settings.ts";
+import { connectKafka } from "../../kafka/client.ts";
+import { connectRegistry } from "../../kafka/registry.ts";
+import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import {
+  findReject,
+  observationOf,
+  type Place,
+  type Reject,
+  readRejects,
+  readResent,
+  rejectId,
+  resend,
+} from "../../source/rejects.ts";
+import { collected, whole } from "../flags.ts";
+
+type Print = (line: string) => void;
+
+export interface ListFlags {
+  readonly reason: string | null;
+  readonly limit: number;
+  readonly json: boolean;
+}
+
+/** The newest ones, oldest of them first. */
+export async function list(place: Place, { reason, limit, json }: ListFlags, print: Print): Promise<void> {
+  const resent = await readResent(place);
+  const all = (await readRejects(place))
+    .filter((reject) => reason === null || reject.reason === reason)
+    .sort((a, b) => a.rejected_time - b.rejected_time);
+  const lines = all.slice(Math.max(0, all.length - limit)).map((reject) => summary(reject, place, resent));
+  if (json) for (const line of lines) print(toJson(line));
+  else {
+    for (const { id, reason, key, resent, detail } of lines)
+      print(`${id}  ${reason}  ${key ?? "-"}${resent ? "  sent again" : ""}  ${detail}`);
+    print(`${all.length} rejects${all.length > lines.length ? `, the newest ${lines.length} shown` : ""}`);
+  }
+}
+
+function summary(reject: Reject, { contract }: Place, resent: ReadonlySet<string>) {
+  const id = rejectId(reject);
+  const { reason, detail, append_time, rejected_time } = reject;
+  const named = (reject as unknown as Readonly<Record<string, unknown>>)[contract.key];
+  const key = typeof named === "string" ? named : (reject.key?.toString("utf8") ?? null);
+  return { id, reason, key, detail, append_time, rejected_time, resent: resent.has(id) };
+}
+
+/** The whole reject; its bytes in base64 and, where they can be read, the observation they hold. */
+export async function show(place: Place, id: string, print: Print): Promise<void> {
+  const reject = await findReject(place, id);
+  const resent = await readResent(place);
+  const headers = Object.fromEntries(
+    Object.entries(reject.headers).map(([name, bytes]) => [name, bytes.toString("utf8")]),
+  );
+  const observation = await observationOf(reject, place);
+  print(
+    toJson({
+      ...summary(reject, place, resent),
+      schema_id: reject.schema_id,
+      headers,
+      observation,
+      value: reject.value,
+    }),
+  );
+}
+
+/** `temperature=21.5`, `humidity=` for nothing, as cells. */
+export function changesOf(words: readonly string[], value: string | null): Record<string, unknown> {
+  const changes: Record<string, unknown> = {};
+  if (value !== null) {
+    let json: unknown;
+    try {
+      json = JSON.parse(readFileSync(value, "utf8"));
+    } catch (cause) {
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot use --value "${value}": expected a file with one JSON object`,
+        { cause },
+      );
+    }
+    if (typeof json !== "object" || json === null || Array.isArray(json))
+      throw new PipelineError("config_invalid", `Cannot use --value "${value}": expected one JSON object`);
+    Object.assign(changes, json);
+  }
+  for (const word of words) {
+    const at = word.indexOf("=");
+    if (at <= 0)
+      throw new PipelineError("config_invalid", `Cannot use --set "${word}": expected FIELD=VALUE`);
+    changes[word.slice(0, at)] = word.slice(at + 1);
+  }
+  return changes;
+}
+
+export function rejectsCommand(settingsOf: (command: Command) => Settings): Command {
+  const print: Print = (line) => console.log(line);
+  const at = async (command: Command, work: (place: Place) => Promise<void>): Promise<void> => {
+    const settings = settingsOf(command);
+    const { pipeline, contract } = pipelineOf(settings.pipeline);
+    const kafka = connectKafka(settings.kafka, { client_id: "millrace-rejects" });
+    try {
+      await work({
+        kafka,
+        registry: connectRegistry(settings.registryUrl),
+        names: namesOf(pipeline, settings.namespace),
+        contract,
+      });
+    } finally {
+      await kafka.close();
+    }
+  };
+  const rejects = new Command("rejects")
+    .exitOverride()
+    .description("Records that could not be used: list them, show one, send mended ones again")
+    .addHelpText("after", "\nExample:\n  millrace rejects list --reason out_of_range\n");
+  rejects
+    .command("list")
+    .description("The newest rejects with their ids")
+    .option("--reason <reason>", "only those, for example out_of_range")
+    .option("--limit <number>", "how many", "50")
+    .option("--json", "one JSON object a line", false)
+    .addHelpText("after", "\nExample:\n  millrace rejects list --limit 10 --json\n")
+    .action(async (options: { reason?: string; limit: string; json: boolean }, command: Command) => {
+      const limit = whole("--limit", options.limit);
+      await at(command, (place) =>
+        list(place, { reason: options.reason ?? null, limit, json: options.json }, print),
+      );
+    });
+  rejects
+    .command("show")
+    .description("One reject as JSON, with the observation its bytes hold")
+    .argument("<id>", "as `rejects list` prints it")
+    .addHelpText("after", "\nExample:\n  millrace rejects show weather-raw/3/1042\n")
+    .action((id: string, _options: object, command: Command) =>
+      at(command, (place) => show(place, id, print)),
+    );
+  rejects
+    .command("replay")
+    .description("Send rejects to the raw topic again, once, mended; all of them or none")
+    .argument("<id...>", "as `rejects list` prints them")
+    .option(
+      "--set <field=value>",
+      "value in the contract's unit, nothing for none; repeatable",
+      collected,
+      [],
+    )
+    .option("--value <file>", "JSON file with the corrected observation, or the fields that change")
+    .option("--json", "one JSON object a line", false)
+    .addHelpText(
+      "after",
+      "\nExample:\n  millrace rejects replay weather-raw/3/1042/temperature --set temperature=21.5\n",
+    )
+    .action(
+      async (ids: string[], options: { set: string[]; value?: string; json: boolean }, command: Command) => {
+        const changes = changesOf(options.set, options.value ?? null);
+        await at(command, async (place) => {
+          for (const sent of await resend(place, ids, changes))
+            print(
+              options.json
+                ? toJson(sent)
+                : `${sent.id}  sent again to ${sent.topic} as ${toJson(sent.record)}`,
+            );
+        });
+      },
+    );
+  return rejects;
+}

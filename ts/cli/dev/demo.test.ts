@@ -1,0 +1,48 @@
+// What a demo starts and says follows from the definition: its parts, its sample, its closing lines.
+
+import { describe, expect, it } from "vitest";
+import { works } from "../../codegen/fixtures/works/pipeline.ts";
+import { settingsOf } from "../../settings/settings.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
+import { closing, shownOf, streamsOf } from "./demo.ts";
+
+const settings = settingsOf("/repo");
+
+describe("a demo", () => {
+  it("is of a pipeline that has one; the others are named", () => {
+    expect(shownOf("weather").demo.show).toBe("new-york");
+    expect(() => shownOf("meters")).toThrow(
+      'Cannot show pipeline "meters": expected one whose definition has a demo (weather), it has none',
+    );
+  });
+
+  it("starts what a bare submit would, else every stream there is", () => {
+    expect([...streamsOf(pipelineOf("meters").pipeline)].sort()).toEqual([
+      "features",
+      "hours",
+      "infer",
+      "peaks",
+      "serve",
+    ]);
+    expect(streamsOf(works)).toEqual(["archive"]);
+  });
+
+  it("ends with where to look", () => {
+    const lines = closing(settings, shownOf("weather"), "http://h:1", "/predictions/new-york");
+    expect(lines.map((line) => line.split(" ")[0])).toEqual(["API", "Spark", "Ray", "MLflow", "", "curl"]);
+    expect(lines[3]).toContain("New York and 46 more stations");
+    const demo = {
+      sample: "a.csv",
+      from_ms: null,
+      speed: 1,
+      closing: ["millrace tail raw --pipeline works"],
+    };
+    const { contract } = pipelineOf("weather");
+    const shown = { pipeline: works, contract: { ...contract, stations: {} }, folder: "/mine", demo };
+    expect(closing(settings, shown, null, null)).toEqual([
+      `Spark     ${settings.sparkUiUrl}`,
+      "",
+      "millrace tail raw --pipeline works",
+    ]);
+  });
+});

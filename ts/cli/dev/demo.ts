@@ -1,0 +1,383 @@
+// `millrace demo`: the whole line once, on real data: engines, contract, backfill, training, seeded history, stream, API.
+// Strings the other commands' functions together and says how far it is; computes and decides nothing of its own.
+// A second run skips what an earlier one has done if contract and code still match, and goes on from the source's cursor: also
+// after a step that failed.
+
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { Listr, type ListrTask } from "listr2";
+import { PipelineError } from "../../contract/index.ts";
+import { mlflowOf } from "../../engines/mlflow.ts";
+import { type Settings, stateDir } from "../../settings/settings.ts";
+import { httpOf } from "../../ground/http.ts";
+import { ONCE } from "../../ground/repeat.ts";
+import { until } from "../../ground/until.ts";
+import { planBackfill } from "../../jobs/backfill.ts";
+import { type JobName, jobsOf, standardOf, typeOf } from "../../jobs/index.ts";
+import { tables } from "../../jobs/plan/tables.ts";
+import { planSeed } from "../../jobs/seed.ts";
+import { TRAIN } from "../../jobs/train.ts";
+import { connectKafka } from "../../kafka/client.ts";
+import type { Kafka } from "../../kafka/kafka.ts";
+import { connectRegistry, type Registry } from "../../kafka/registry.ts";
+import type { Demo } from "../../pipelines/define.ts";
+import { namesOf, type Pipeline, pipelineNames, pipelineOf, type Registered } from "../../pipelines/index.ts";
+import { fileInput } from "../../source/replay/input.ts";
+import { stage } from "../../source/replay/stage.ts";
+import { apply } from "../../supervise/apply.ts";
+import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
+import { readDesired } from "../../supervise/desired.ts";
+import type { Report } from "../../supervise/progress.ts";
+import { portOf, settingOf, submitJobs, untilRunning } from "../../supervise/submit.ts";
+import { jobRows } from "../../supervise/views.ts";
+import { status } from "../../topology/local/index.ts";
+import { countersLine, forPipeline, withPipeline } from "../batch.ts";
+import { doctor } from "../engines/doctor.ts";
+import { stopAll } from "../engines/down.ts";
+import { interruptible } from "../interrupt.ts";
+import { type Done, doneSteps, during, failureOf, StepError } from "./steps.ts";
+import { train } from "../models/train.ts";
+import { startShown } from "../engines/up.ts";
+
+/** What goes for every demo's training; the rest is the definition's. */
+const TRAINING = {
+  from_ms: null,
+  workers: 2,
+  seed: 1,
+  // What the demo shows is the line; a certificate takes a stream of its own first.
+  allow_uncertified: true,
+};
+
+/** Longest a step may take on a slow machine before something is wrong, wall time. */
+const BATCH_MS = 900_000;
+const RUNNING_MS = 180_000;
+const FIRST_MS = 180_000;
+
+/** A pipeline with its demo. Errors: `config_invalid` for one without. */
+interface Shown extends Registered {
+  readonly demo: Demo;
+}
+
+export function shownOf(name: string): Shown {
+  const registered = pipelineOf(name);
+  const { demo } = registered.pipeline;
+  if (demo) return { ...registered, demo };
+  const others = pipelineNames().filter((other) => pipelineOf(other).pipeline.demo);
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot show pipeline "${name}": expected one whose definition has a demo (${others.join(", ")}), it has none`,
+  );
+}
+
+export function demoCommand(settingsOf: (command: Command) => Settings): Command {
+  return withPipeline(new Command("demo"))
+    .description(
+      "Runs the whole line of a pipeline on a sample, as its definition says; weather's is bundled",
+    )
+    .option("--detach", "return once the first forecast is served and leave everything running", false)
+    .addHelpText(
+      "after",
+      "\nExample:\n  millrace demo --detach\n  curl http://127.0.0.1:8000/predictions/new-york\n  millrace down",
+    )
+    .action(async (name: string | undefined, { detach }: { detach: boolean }, command: Command) => {
+      const settings = forPipeline(settingsOf(command), name);
+      shownOf(settings.pipeline);
+      await interruptible(
+        async (signal) => {
+          try {
+            await demo(settings, signal).catch(async (error: unknown) => {
+              throw error instanceof StepError ? failureOf(error, await left(settings)) : error;
+            });
+            if (detach) return;
+            console.log("\nCtrl-C stops everything.");
+            await watch(settings, signal);
+          } catch (error) {
+            if (!signal.aborted) throw error;
+          } finally {
+            if (signal.aborted) await stopAll(settings, (line) => console.log(line));
+          }
+        },
+        () => new PipelineError("job_timed_out", "The demo was interrupted"),
+      );
+    });
+}
+
+async function demo(settings: Settings, signal: AbortSignal): Promise<void> {
+  const begin_ms = performance.now();
+  await doctor(settings, (line) => console.log(line));
+  await during("Engines", () => startShown(settings, { quiet: false }));
+  const shown = shownOf(settings.pipeline);
+  const names = namesOf(shown.pipeline, settings.namespace);
+  const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}demo` });
+  const registry = connectRegistry(settings.registryUrl);
+  try {
+    await steps(settings, shown, kafka, registry, signal).run();
+    const url = apiOf(settings, names.job("serve"));
+    const path = url === null ? null : shownPath(shown);
+    const forecast =
+      url === null || path === null
+        ? null
+        : await during("First forecast", () => served(settings, `${url}${path}`, shown.demo.show!, signal));
+    const seconds = ((performance.now() - begin_ms) / 1000).toFixed(0);
+    console.log(
+      [
+        "",
+        forecast === null
+          ? `Everything runs after ${seconds} s`
+          : `First forecast served after ${seconds} s: ${forecast}`,
+        "",
+        ...closing(settings, shown, url, path).map((line) => `  ${line}`),
+      ].join("\n"),
+    );
+  } finally {
+    await kafka.close();
+  }
+}
+
+/** Where the API of a demo answers; null for a pipeline that serves none. */
+function apiOf(settings: Settings, job: string): string | null {
+  const desired = readDesired(settings)[job];
+  const port = desired === undefined ? null : portOf(desired);
+  return port === null ? null : `http://${settings.host}:${port}`;
+}
+
+/** The path of the forecast that is shown; null for a pipeline without forecasts, or whose demo shows none. */
+function shownPath({ pipeline, demo }: Shown): string | null {
+  return pipeline.forecast && demo.show !== undefined ? `/predictions/${demo.show}` : null;
+}
+
+/** Where to look now: the pages of what runs, and the definition's own commands. */
+export function closing(
+  settings: Settings,
+  { pipeline, contract, demo }: Shown,
+  url: string | null,
+  path: string | null,
+): string[] {
+  const engines = new Set(jobsOf(pipeline).map((job) => typeOf(pipeline, job).engine));
+  const others = Object.keys(contract.stations).length - 1;
+  const place = demo.show === undefined ? null : (contract.stations[demo.show]?.name ?? demo.show);
+  const model = namesOf(pipeline, settings.namespace).model;
+  const lines = [
+    ...(url === null ? [] : [`API       ${url}   the page; its description is at /openapi.json`]),
+    ...(engines.has("spark") ? [`Spark     ${settings.sparkUiUrl}`] : []),
+    ...(engines.has("ray") ? [`Ray       ${settings.rayUrl}`] : []),
+    ...(pipeline.forecast
+      ? [
+          `MLflow    ${settings.mlflowUrl}   model "${model}"${place === null ? "" : `, ${place} and ${others} more stations`}`,
+        ]
+      : []),
+  ];
+  const commands = [...(path === null ? [] : [`curl ${url}${path}`]), ...demo.closing];
+  return commands.length === 0 ? lines : [...lines, "", ...commands];
+}
+
+/** Engines and jobs that run. */
+async function left(settings: Settings): Promise<string[]> {
+  const engines = (await status(settings)).filter(({ state }) => state === "up" || state === "unwell");
+  const jobs = jobRows(settings).filter(({ state }) => state === "running" || state === "waiting");
+  return [...engines, ...jobs].map(({ name }) => name);
+}
+
+type Step = ListrTask;
+/** Steps that need not be done twice. */
+type StepName = "backfill" | "training" | "seed";
+type Follow = Required<Pick<BatchOptions, "signal" | "onReport" | "onState">>;
+
+function steps(
+  settings: Settings,
+  shown: Shown,
+  kafka: Kafka,
+  registry: Registry,
+  signal: AbortSignal,
+): Listr {
+  const { pipeline, contract, folder, demo } = shown;
+  const sample = join(folder === null ? settings.root : join(folder, pipeline.name), demo.sample);
+  const { from_ms } = demo;
+  const day = from_ms === null ? "its beginning" : new Date(from_ms).toISOString().slice(0, 10);
+  const names = namesOf(pipeline, settings.namespace);
+  const mlflow = mlflowOf(settings);
+  // Known once the contract is applied.
+  let done: Done | null = null;
+  /** Whether an earlier run has done it. */
+  const before = (name: StepName) => () =>
+    done?.of(name) != null && "done before, with the same contract and code";
+  const step = <F extends Finished>(
+    name: StepName,
+    title: string,
+    work: (follow: Follow) => Promise<F>,
+    resultOf: (finished: F) => string = () => "",
+  ): Step => ({
+    title,
+    skip: before(name),
+    task: async (_, task) => {
+      const say = (line: string) => {
+        task.output = line;
+      };
+      const onReport = ({ message, counters }: Report) => say(message ?? countersLine(counters));
+      const finished = await work({ signal, onState: say, onReport });
+      done?.add(name, resultOf(finished));
+      const { message } = finished;
+      task.title = message ? `${title}: ${message}` : title;
+    },
+  });
+
+  const staged = () => join(stateDir(settings), "staged", `${pipeline.name}.avro`);
+  /** What a forecast stands on: windows, model and history of what lies before the stream. */
+  const learning = (cut_ms: number): Step[] => [
+    {
+      title: `Observations before ${day} from ${demo.sample}`,
+      skip: before("backfill"),
+      task: async (_, task) => {
+        mkdirSync(join(stateDir(settings), "staged"), { recursive: true });
+        const input = fileInput({ path: sample, contract, units: {}, to_ms: cut_ms });
+        const { rows } = await stage(input, staged(), contract.schemas.observation);
+        task.title += `: ${rows.toLocaleString("en")}`;
+      },
+    },
+    step("backfill", "Backfill on Spark", (follow) => {
+      const plan = planBackfill(settingOf(settings), {
+        from: { files: [staged()] },
+        from_ms: null,
+        to_ms: null,
+      });
+      return runBatch(settings, plan, { ...follow, deadline_ms: BATCH_MS });
+    }),
+    {
+      title: "Model, history and stream",
+      task: (_, task) =>
+        task.newListr(
+          [
+            step(
+              "training",
+              "Training on Ray",
+              (follow) => train(settings, { ...TRAIN, ...demo.training, ...TRAINING, cut_ms }, follow),
+              ({ champion }) => champion ?? "",
+            ),
+            step("seed", "Seed: history before the cut", (follow) =>
+              runBatch(settings, planSeed(settingOf(settings), { cutover_ms: cut_ms }), {
+                ...follow,
+                deadline_ms: BATCH_MS,
+              }),
+            ),
+            ...running(standardOf(pipeline).filter((job) => !typeOf(pipeline, job).reads.includes("models"))),
+          ].map(named),
+          { concurrent: true },
+        ),
+    },
+    ...running(standardOf(pipeline).filter((job) => typeOf(pipeline, job).reads.includes("models"))),
+  ];
+  const tasks: Step[] = [
+    {
+      title: "Contract: schemas and topics",
+      task: async (_, task) => {
+        const { subjects, topics } = await apply({
+          settings,
+          kafka,
+          registry,
+          signal,
+          onStep: (line) => (task.output = line),
+        });
+        task.title += `: ${subjects.length} schemas, ${topics.filter(({ kind }) => kind === "create").length} new topics`;
+        const champion = pipeline.forecast ? await mlflow.byAlias(names.model, "champion") : null;
+        const earlier = doneSteps(settings, {
+          fingerprint: contract.fingerprint,
+          code: settingOf(settings).code,
+        });
+        // Somebody may have moved the alias, or thrown the table away.
+        const stands: Readonly<Record<StepName, boolean>> = {
+          backfill: existsSync(tables(settings).features),
+          training: champion !== null && champion.version === earlier.of("training"),
+          seed: true,
+        };
+        done = { add: earlier.add, of: (name) => (stands[name as StepName] ? earlier.of(name) : null) };
+      },
+    },
+    ...(pipeline.forecast && from_ms !== null ? learning(from_ms) : running(streamsOf(pipeline))),
+    ...running(["replay"], `Replay of ${demo.sample} from ${day} on`),
+  ];
+  return new Listr(tasks.map(named), {
+    // Ours stop what was started; listr2's would leave at once.
+    registerSignalListeners: false,
+    fallbackRenderer: "simple",
+    rendererOptions: { collapseSubtasks: false },
+  });
+
+  /** An error of a task names the task by the title it began with. */
+  function named(task: Step): Step {
+    const { title, task: work } = task;
+    return { ...task, task: (context, wrapper) => during(String(title), async () => work(context, wrapper)) };
+  }
+
+  /** Jobs that are submitted together; no step without any. */
+  function running(jobs: readonly JobName[], title = `Running: ${jobs.join(", ")}`): Step[] {
+    if (jobs.length === 0) return [];
+    const from = from_ms === null ? [] : ["--from", new Date(from_ms).toISOString()];
+    const words = [sample, ...from, "--speed", String(demo.speed)];
+    const task: Step["task"] = async (_, task) => {
+      const desired = await submitJobs(settings, kafka, jobs, { words });
+      await untilRunning(settings, desired, {
+        deadline_ms: RUNNING_MS,
+        signal,
+        onState: (name, state) => {
+          task.output = `${name}: ${state}`;
+        },
+      });
+    };
+    return [{ title, task }];
+  }
+}
+
+/** What a demo without training starts: what a bare submit would, else every stream there is. */
+export function streamsOf(pipeline: Pipeline): readonly JobName[] {
+  const standard = standardOf(pipeline);
+  return standard.length > 0
+    ? standard
+    : jobsOf(pipeline).filter((job) => typeOf(pipeline, job).kind === "stream");
+}
+
+/** Waits for the first forecast and says it in one line. Errors: `job_timed_out` with what was last seen. */
+async function served(settings: Settings, url: string, key: string, signal: AbortSignal): Promise<string> {
+  // One try a look: it is looked at again anyway.
+  const http = httpOf("job_timed_out", { pace: ONCE });
+  const { done, seen } = await until(
+    async () => {
+      try {
+        const { status, text } = await http({ action: "read a forecast", url });
+        if (status !== 200) return { done: false, seen: `HTTP ${status}` };
+        const { timestamp, predictions } = JSON.parse(text) as {
+          timestamp: string;
+          predictions: Record<string, number | null>;
+        };
+        const [name, value] = Object.entries(predictions)[0] ?? ["nothing", null];
+        return { done: true, seen: `${key} at ${timestamp}, ${name} ${value}` };
+      } catch (error) {
+        signal.throwIfAborted();
+        return { done: false, seen: String(error) };
+      }
+    },
+    { deadline_ms: FIRST_MS, interval_ms: 250, signal },
+  );
+  if (done) return seen;
+  const jobs = jobRows(settings).map(({ name, state, reason }) => `${name} ${reason ?? state}`);
+  throw new PipelineError(
+    "job_timed_out",
+    `Cannot see a forecast at "${url}": expected one within ${FIRST_MS / 1000} s, last seen: ${seen}; jobs: ${jobs.join("; ")}`,
+  );
+}
+
+/** Prints each change of a job's state until the signal fires. */
+async function watch(settings: Settings, signal: AbortSignal): Promise<void> {
+  const before = new Map(jobRows(settings).map(({ name, state }) => [name, state]));
+  await until(
+    () => {
+      for (const { name, state, reason } of jobRows(settings)) {
+        if (before.get(name) !== state)
+          console.log(`${name}: ${state}${reason === null ? "" : ` (${reason})`}`);
+        before.set(name, state);
+      }
+      return { done: signal.aborted, seen: null };
+    },
+    { deadline_ms: Number.POSITIVE_INFINITY, interval_ms: 1_000, signal },
+  );
+}

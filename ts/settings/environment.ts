@@ -1,0 +1,183 @@
+// Settings from the environment and the flags of one command. Read once, checked here, frozen, passed down: nothing
+// below ts/cli looks at the environment. Every variable is a row of a table; docs/settings.md says them all.
+
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { PipelineError } from "../contract/errors.ts";
+import {
+  type Cluster,
+  isPlace,
+  type NamespaceSettings,
+  type Ports,
+  type Settings,
+  settingsOf,
+  settingsPath,
+} from "./settings.ts";
+import { readJson } from "../ground/json.ts";
+import { refuseLiteralSecrets } from "../kafka/access.ts";
+import { addPipelines } from "../pipelines/further.ts";
+import { NAMESPACE } from "../pipelines/rules.ts";
+import type { Service } from "../topology/entry.ts";
+import { addressesOf, portEntries, portsOf, rangesOf } from "../topology/ports.ts";
+import { SERVICES } from "../topology/services.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Flags {
+  readonly namespace?: string | undefined;
+  /** Wins over the variable, and over what complete settings say. */
+  readonly pipeline?: string | undefined;
+  /** Folder of pipelines beside those of the checkout; empty for none. Wins over the variable and over the namespace's. */
+  readonly pipelines?: string | undefined;
+  /** JSON file of complete settings; wins over the environment, so that a child holds its parent's addresses. */
+  readonly settings?: string | undefined;
+}
+
+/** Variables that take one setting each, beside ports and addresses. */
+const TEXT = {
+  MILLRACE_NAMESPACE: "namespace",
+  MILLRACE_PIPELINE: "pipeline",
+  MILLRACE_JOB_PYTHON: "pythonPath",
+  MILLRACE_ARCHIVE: "archive",
+} as const satisfies Record<string, keyof Settings>;
+
+function invalid(name: string, value: string, wanted: string): PipelineError {
+  return new PipelineError("config_invalid", `Cannot use setting ${name}="${value}": expected ${wanted}`);
+}
+
+/** Reads a set of ports. Errors: `config_invalid` for no port number, and for a port within a range of others. */
+export function portsFrom(env: Environment, services: readonly Service[] = SERVICES): Ports {
+  const ports: Record<string, number> = { ...portsOf(services) };
+  const entries = portEntries(services);
+  for (const { name, setting } of entries) {
+    const value = env[setting];
+    if (value === undefined || value === "") continue;
+    const number = Number(value);
+    if (!Number.isInteger(number) || number < 1024 || number > 65_535)
+      throw invalid(setting, value, "a port from 1024 to 65535");
+    ports[name] = number;
+  }
+  for (const { first, last, count_min, whose } of rangesOf(services)) {
+    const [from, to] = [ports[first.name]!, ports[last.name]!];
+    if (to - from + 1 < count_min)
+      throw invalid(last.setting, String(to), `at least ${count_min} ports from ${from} on`);
+    for (const { name, setting } of entries) {
+      const number = ports[name]!;
+      if (name !== first.name && name !== last.name && number >= from && number <= to)
+        throw invalid(
+          setting,
+          String(number),
+          `a port outside ${from} to ${to}, which are ${whose} (${first.setting}, ${last.setting})`,
+        );
+    }
+  }
+  return ports as Ports;
+}
+
+/**
+ * Addresses that the environment gives, without a slash at their end, and the clusters that therefore exist already.
+ * Errors: `config_invalid` for a cluster of which some are given and others are not.
+ */
+function addressesFrom(
+  env: Environment,
+  services: readonly Service[] = SERVICES,
+): { readonly given: Readonly<Record<string, string>>; readonly external: readonly Cluster[] } {
+  const given: Record<string, string> = {};
+  const external: Cluster[] = [];
+  for (const [cluster, addresses] of Map.groupBy(addressesOf(services), (address) => address.cluster)) {
+    const [first] = addresses;
+    for (const { name, setting } of addresses)
+      if (setting !== undefined && env[setting]) given[name] = env[setting].replace(/\/+$/, "");
+    if (given[first!.name] === undefined) continue;
+    external.push(cluster as Cluster);
+    for (const { name, setting } of addresses)
+      if (setting !== undefined && given[name] === undefined)
+        throw invalid(setting, "", `an address, because ${first!.setting} is set`);
+  }
+  return { given, external };
+}
+
+function json(name: string, path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new PipelineError("config_invalid", `Cannot read ${name} "${path}": expected a JSON file`, {
+      cause,
+    });
+  }
+}
+
+/** Errors: `config_invalid` for anything but texts by name, and for a secret that is written out. */
+function propertiesFrom(path: string | undefined): Record<string, string> | null {
+  if (!path) return null;
+  const given = json("MILLRACE_KAFKA_PROPERTIES", path);
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw invalid("MILLRACE_KAFKA_PROPERTIES", path, "a file that holds an object of texts");
+  const properties = given as Record<string, string>;
+  for (const [name, value] of Object.entries(properties))
+    if (typeof value !== "string")
+      throw invalid("MILLRACE_KAFKA_PROPERTIES", path, `a text under "${name}" in the file`);
+  refuseLiteralSecrets(properties);
+  return properties;
+}
+
+/**
+ * The folder that was asked for, else the one that the namespace was last used with, so that a command for one pipeline does not
+ * take those of another from its supervisor. Errors: those of `addPipelines`.
+ */
+function pipelinesFrom(
+  given: string | undefined,
+  place: Pick<NamespaceSettings, "home" | "namespace">,
+): string | null {
+  const before = () => readJson<Partial<NamespaceSettings>>(settingsPath(place))?.pipelines ?? null;
+  const folder = given === undefined ? before() : given === "" ? null : resolve(given);
+  addPipelines(folder, { required: given !== undefined });
+  return folder;
+}
+
+/** Settings for one command. Errors: `config_invalid`, naming the variable or flag, what was wanted and what was seen. */
+export function settingsFrom(root: string, env: Environment, flags: Flags = {}): Settings {
+  const named = flags.pipeline === undefined ? {} : { pipeline: flags.pipeline };
+  if (flags.settings !== undefined) {
+    const settings = { ...(json("--settings", flags.settings) as Settings), ...named };
+    refuseLiteralSecrets(settings.kafka.properties);
+    // Settings of a namespace from before there were such folders say none; one that is gone takes its pipelines along.
+    addPipelines(settings.pipelines ?? null, { required: false });
+    return Object.freeze(settings);
+  }
+  const text: Partial<Record<(typeof TEXT)[keyof typeof TEXT], string>> = {};
+  for (const [name, key] of Object.entries(TEXT)) if (env[name]) text[key] = env[name];
+  const {
+    given: { bootstrap, ...addresses },
+    external,
+  } = addressesFrom(env);
+  if (text.archive !== undefined && !isPlace(text.archive))
+    throw invalid("MILLRACE_ARCHIVE", text.archive, "an absolute folder, file:, hdfs: or s3a://");
+
+  const namespace = flags.namespace ?? text.namespace ?? "";
+  if (!NAMESPACE.holds(namespace))
+    throw invalid(
+      flags.namespace === undefined ? "MILLRACE_NAMESPACE" : "--namespace",
+      namespace,
+      NAMESPACE.words,
+    );
+  const secrets = env["MILLRACE_SECRETS"];
+  const properties = propertiesFrom(env["MILLRACE_KAFKA_PROPERTIES"]);
+  const home = resolve(env["MILLRACE_HOME"] || join(root, ".millrace"));
+  return settingsOf(root, {
+    ...text,
+    ...addresses,
+    ...named,
+    home,
+    namespace,
+    pipelines: pipelinesFrom(flags.pipelines ?? env["MILLRACE_PIPELINES"], { home, namespace }),
+    external,
+    ports: portsFrom(env),
+    javaPath: env["JAVA_HOME"] ? join(env["JAVA_HOME"], "bin", "java") : "java",
+    kafka: {
+      ...(bootstrap === undefined ? {} : { bootstrap }),
+      ...(properties === null ? {} : { properties }),
+      secrets_path: secrets ? resolve(secrets) : null,
+    },
+  });
+}
