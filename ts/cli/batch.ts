@@ -2,8 +2,8 @@
 // its counters as they change, the result. Ctrl-C stops the job.
 
 import type { Command } from "commander";
-import type { Settings } from "../settings/settings.ts";
 import { pipelineNames, pipelineOf } from "../pipelines/index.ts";
+import type { Settings } from "../settings/settings.ts";
 import type { BatchOptions, Finished } from "../supervise/batch.ts";
 import type { Report } from "../supervise/progress.ts";
 import { interruptible } from "./interrupt.ts";

@@ -5,8 +5,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, Option } from "commander";
 import { type ErrorCode, explain, PipelineError } from "../contract/errors.ts";
-import type { Settings } from "../settings/settings.ts";
 import { type Flags, settingsFrom } from "../settings/environment.ts";
+import type { Settings } from "../settings/settings.ts";
 import { nextStep } from "./next.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -20,7 +20,7 @@ interface Row {
   load(): Promise<Command>;
 }
 
-/** Every command, in the order of help. A new one is a row here and a file beside this one. */
+/** Every command, in the order of help. A new one is a row here and a file in a folder beside this one. */
 const COMMANDS: Readonly<Record<string, Row>> = {
   demo: {
     summary: "runs the whole line on a bundled sample",

@@ -2,14 +2,14 @@ import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/errors.ts";
 import { FAILURE, REFUSAL } from "../serve/status.ts";
-import { applyCommand } from "./jobs/apply.ts";
 import { certifyCommand } from "./data/certify.ts";
-import { doctorCommand } from "./engines/doctor.ts";
 import { generateCommand } from "./dev/generate.ts";
-import { logsCommand } from "./jobs/logs.ts";
-import { nextStep } from "./next.ts";
-import { trainCommand } from "./models/train.ts";
+import { doctorCommand } from "./engines/doctor.ts";
 import { upCommand } from "./engines/up.ts";
+import { applyCommand } from "./jobs/apply.ts";
+import { logsCommand } from "./jobs/logs.ts";
+import { trainCommand } from "./models/train.ts";
+import { nextStep } from "./next.ts";
 
 const silent = (context: Record<string, unknown>, message = "Cannot read it: expected an answer, got none") =>
   new PipelineError("store_unreachable", message, { context });

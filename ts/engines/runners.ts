@@ -1,11 +1,11 @@
 // One runner of each engine for the given settings.
 
 import { join } from "node:path";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { notesIn } from "./drivers.ts";
 import type { EngineKind, JobRunner } from "./job.ts";
 import { processRunner } from "./process.ts";
 import { rayRunner } from "./ray.ts";
-import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { sparkRunner } from "./spark.ts";
 
 export type Runners = Readonly<Record<EngineKind, JobRunner>>;

@@ -1,6 +1,8 @@
 // Waiting for a condition with a deadline: looks at once, then again at short intervals, and hands back what it last
 // saw either way. The caller decides whether a missed deadline is an error.
 
+import { setTimeout } from "node:timers/promises";
+
 export interface Look<T> {
   readonly done: boolean;
   readonly seen: T;
@@ -22,6 +24,6 @@ export async function until<T>(
     signal?.throwIfAborted();
     const last = await look();
     if (last.done || performance.now() >= end_ms) return last;
-    await new Promise((resolve) => setTimeout(resolve, interval_ms));
+    await setTimeout(interval_ms);
   }
 }

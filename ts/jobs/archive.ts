@@ -2,8 +2,8 @@
 // It has no state but its table, in whose folder its checkpoint lies.
 
 import type { ArchiveParams } from "../contract/generated/params.ts";
-import { onOurHdfs } from "../settings/settings.ts";
 import { requirePart } from "../pipelines/parts.ts";
+import { onOurHdfs } from "../settings/settings.ts";
 import { type Before, namesIn, sharedParams } from "./plan/params.ts";
 import { onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";

@@ -2,9 +2,9 @@
 
 import { join } from "node:path";
 import type { InferParams } from "../contract/generated/params.ts";
-import { stateDir } from "../settings/settings.ts";
 import { topicOf } from "../pipelines/names.ts";
 import { requirePart } from "../pipelines/parts.ts";
+import { stateDir } from "../settings/settings.ts";
 import { type Before, idFor, namesIn, sharedParams, tableFor } from "./plan/params.ts";
 import { onRay } from "./plan/ray.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";

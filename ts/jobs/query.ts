@@ -3,10 +3,10 @@
 
 import { createHash } from "node:crypto";
 import type { QueryParams } from "../contract/generated/params.ts";
-import { onOurHdfs } from "../settings/settings.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import type { Query } from "../pipelines/define.ts";
 import { requirePart } from "../pipelines/parts.ts";
+import { onOurHdfs } from "../settings/settings.ts";
 import { type Before, namesIn, needsCommand, sharedParams, tableFor } from "./plan/params.ts";
 import { checkpointPath, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";

@@ -1,10 +1,8 @@
 // Turns the cluster access that Python gets too (librdkafka property names) into kafkajs's settings.
 // Connection security only: every other librdkafka property tunes Python's client and is not ours.
-// Reads the secrets file; a secret never enters a message.
 
-import { readFileSync } from "node:fs";
 import type { KafkaConfig, SASLOptions } from "kafkajs";
-import { PipelineError } from "../contract/errors.ts";
+import { readNamed, refused, refuseLiteralSecrets, resolveSecrets } from "../settings/secrets.ts";
 import type { KafkaAccess } from "./kafka.ts";
 
 export type Connection = Pick<KafkaConfig, "ssl" | "sasl"> & { readonly brokers: string[] };
@@ -27,24 +25,6 @@ const KNOWN = new Set([
   "enable.ssl.certificate.verification",
 ]);
 
-/** Properties whose value is a secret: passwords, and keys that are not given by the path of a file. */
-const isSecret = (name: string) =>
-  /(?:password|passphrase|secret)$|\.key(?:store)?\./.test(name) && !name.endsWith(".location");
-
-/**
- * A secret has to be named, not written out: properties lie in settings, parameters and submissions, which others may read.
- * Errors: `config_invalid`, naming the property and never its value.
- */
-export function refuseLiteralSecrets(properties: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(properties))
-    if (isSecret(name) && !value.startsWith("secret:"))
-      throw refused(
-        name,
-        '"secret:NAME" and the secret under NAME in the file of MILLRACE_SECRETS',
-        "a literal",
-      );
-}
-
 /** Errors: `config_invalid` for a property without a rule, a secret that is written out or missing, or an unreadable file. */
 export function connection(access: KafkaAccess): Connection {
   refuseLiteralSecrets(access.properties);
@@ -54,7 +34,8 @@ export function connection(access: KafkaAccess): Connection {
     .filter((broker) => broker !== "");
   if (brokers.length === 0)
     throw refused("kafka.bootstrap", "host:port, comma separated", JSON.stringify(access.bootstrap));
-  const values = resolved(access);
+  refuseUnknown(access.properties);
+  const values = resolveSecrets(access);
   const protocol = (values.get("security.protocol") ?? "plaintext").toLowerCase();
   const tls = protocol === "ssl" || protocol === "sasl_ssl";
   const login = protocol === "sasl_plaintext" || protocol === "sasl_ssl";
@@ -63,32 +44,19 @@ export function connection(access: KafkaAccess): Connection {
   return { brokers, ...(tls ? { ssl: tlsOf(values) } : {}), ...(login ? { sasl: saslOf(values) } : {}) };
 }
 
-function resolved(access: KafkaAccess): Map<string, string> {
-  let secrets: Record<string, unknown> | null = null;
-  const values = new Map<string, string>();
-  for (const [name, value] of Object.entries(access.properties)) {
+/** Errors: `config_invalid` for a property of connection security without a rule. */
+function refuseUnknown(properties: Readonly<Record<string, string>>): void {
+  for (const name of Object.keys(properties))
     if (/^(security|ssl|sasl)\./.test(name) && !KNOWN.has(name))
       throw refused(name, `one of ${[...KNOWN].join(", ")}`, "a property without a rule");
-    if (!value.startsWith("secret:")) {
-      values.set(name, value);
-      continue;
-    }
-    const secret = value.slice("secret:".length);
-    if (access.secrets_path === null)
-      throw refused(name, `a secrets file that holds "${secret}"`, "no secrets file");
-    secrets ??= JSON.parse(text(access.secrets_path, name)) as Record<string, unknown>;
-    const found = secrets[secret];
-    if (typeof found !== "string")
-      throw refused(name, `a text "${secret}" in "${access.secrets_path}"`, typeof found);
-    values.set(name, found);
-  }
-  return values;
 }
 
 function tlsOf(values: ReadonlyMap<string, string>): NonNullable<KafkaConfig["ssl"]> {
   const pem = (name: string): string | undefined => {
     const path = values.get(`${name}.location`);
-    return values.get(`${name}.pem`) ?? (path === undefined ? undefined : text(path, `${name}.location`));
+    return (
+      values.get(`${name}.pem`) ?? (path === undefined ? undefined : readNamed(path, `${name}.location`))
+    );
   };
   const [ca, cert, key, passphrase] = [
     pem("ssl.ca"),
@@ -125,21 +93,4 @@ function saslOf(values: ReadonlyMap<string, string>): SASLOptions {
     throw refused("sasl.username and sasl.password", "both", "at most one");
   // The union in kafkajs's types wants each mechanism spelt out; all three take the same two fields.
   return { mechanism, username, password } as SASLOptions;
-}
-
-function text(path: string, name: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    throw new PipelineError("config_invalid", `Cannot read "${path}" named by Kafka setting "${name}"`, {
-      cause: error,
-    });
-  }
-}
-
-function refused(name: string, wanted: string, seen: string): PipelineError {
-  return new PipelineError(
-    "config_invalid",
-    `Cannot use Kafka setting "${name}": expected ${wanted}, got ${seen}`,
-  );
 }

@@ -2,8 +2,8 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { lockWithin } from "../ground/lock.ts";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 
 /** A move is a handful of requests; a registry that restarts answers again within this. */
 const TURN_MS = 120_000;

@@ -2,7 +2,6 @@
 // Built from settings; opens nothing until it is asked. Sits between the CLI and start.ts.
 
 import { Decoder, PipelineError } from "../contract/index.ts";
-import { OPTIONAL, type Settings } from "../settings/settings.ts";
 import { standardOf, typeOf } from "../jobs/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
@@ -14,6 +13,7 @@ import {
   schemaOf,
   topicOf,
 } from "../pipelines/index.ts";
+import { OPTIONAL, type Settings } from "../settings/settings.ts";
 import type { Service } from "../topology/entry.ts";
 import { status } from "../topology/local/index.ts";
 import { SERVICES } from "../topology/services.ts";

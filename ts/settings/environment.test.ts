@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/errors.ts";
-import { archivePlace, onOurHdfs, PORT_SETTING, PORTS, settingsOf, stateDir } from "./settings.ts";
 import { type Environment, type Flags, portsFrom, settingsFrom } from "./environment.ts";
+import { archivePlace, onOurHdfs, PORT_SETTING, PORTS, settingsOf, stateDir } from "./settings.ts";
 
 const root = "/repo";
 const folder = mkdtempSync(join(tmpdir(), "config-"));

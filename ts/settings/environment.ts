@@ -1,9 +1,16 @@
-// Settings from the environment and the flags of one command. Read once, checked here, frozen, passed down: nothing
-// below ts/cli looks at the environment. Every variable is a row of a table; docs/settings.md says them all.
+// Settings from an environment and the flags of one command, which ts/cli hands over: checked here, frozen, passed down. Nothing
+// else looks at them. Every variable is a row of a table; docs/settings.md says them all.
 
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { PipelineError } from "../contract/errors.ts";
+import { readJson } from "../ground/json.ts";
+import { addPipelines } from "../pipelines/further.ts";
+import { NAMESPACE } from "../pipelines/rules.ts";
+import type { Service } from "../topology/entry.ts";
+import { addressesOf, portEntries, portsOf, rangesOf } from "../topology/ports.ts";
+import { SERVICES } from "../topology/services.ts";
+import { refuseLiteralSecrets } from "./secrets.ts";
 import {
   type Cluster,
   isPlace,
@@ -13,13 +20,6 @@ import {
   settingsOf,
   settingsPath,
 } from "./settings.ts";
-import { readJson } from "../ground/json.ts";
-import { refuseLiteralSecrets } from "../kafka/access.ts";
-import { addPipelines } from "../pipelines/further.ts";
-import { NAMESPACE } from "../pipelines/rules.ts";
-import type { Service } from "../topology/entry.ts";
-import { addressesOf, portEntries, portsOf, rangesOf } from "../topology/ports.ts";
-import { SERVICES } from "../topology/services.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

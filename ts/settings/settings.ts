@@ -1,4 +1,4 @@
-// Where everything is: folders, ports, addresses. One plain, serialisable object, built once at the edge (cli/config.ts,
+// Where everything is: folders, ports, addresses. One plain, serialisable object, built once at the edge (environment.ts,
 // or a test) and passed down. Ports and addresses are those of the services (ts/topology). Reads no environment and opens nothing.
 
 import { join } from "node:path";

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { breaches } from "../contract/index.ts";
-import { settingsOf, stateDir } from "../settings/settings.ts";
 import { pipelineOf } from "../pipelines/index.ts";
+import { settingsOf, stateDir } from "../settings/settings.ts";
 import { readApplied, requireApplied } from "./applied.ts";
 
 const root = join(import.meta.dirname, "..", "..");

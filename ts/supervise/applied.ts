@@ -3,10 +3,10 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../settings/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { until } from "../ground/until.ts";
 import type { Applied } from "../jobs/plan/type.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 
 const path = (settings: Settings) => join(stateDir(settings), `applied-${settings.pipeline}.json`);
 

@@ -4,7 +4,6 @@
 
 import { join } from "node:path";
 import { assertCompatible, definitionOf, PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../settings/settings.ts";
 import { lockWithin } from "../ground/lock.ts";
 import { type JobName, jobsOf, typeOf } from "../jobs/index.ts";
 import type { Applied, Setting } from "../jobs/plan/type.ts";
@@ -18,6 +17,7 @@ import {
   type TopicName,
   topicsOf,
 } from "../pipelines/index.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { readApplied, writeApplied } from "./applied.ts";
 import { always, changeDesired, hashOf, readDesired } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";

@@ -6,11 +6,11 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, stateDir } from "../settings/settings.ts";
 import { writeJson } from "../ground/json.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { requirePlace } from "./place.ts";
 import { unique } from "./submission.ts";
 

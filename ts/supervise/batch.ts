@@ -5,12 +5,12 @@
 import { type ErrorCode, isErrorCode, PipelineError } from "../contract/index.ts";
 import type { EngineKind } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import type { Settings } from "../settings/settings.ts";
 import { pause } from "../ground/pause.ts";
 import type { Planned } from "../jobs/plan/type.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import type { Settings } from "../settings/settings.ts";
 import { askedRun, changeDesired, type DesiredJob, hasEnded, hashOf } from "./desired.ts";
 import { writeSettings } from "./namespace.ts";
 import { followProgress, type Report } from "./progress.ts";

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { settingsOf, stateDir } from "../settings/settings.ts";
 import { writeJson } from "../ground/json.ts";
+import { settingsOf, stateDir } from "../settings/settings.ts";
 import { committedOffsets, readCertificate } from "./certify.ts";
 
 it("committedOffsets() reads the newest batch that was written, not one that has only begun", () => {

@@ -3,10 +3,10 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Planned } from "../jobs/plan/type.ts";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { underLock } from "./namespace.ts";
 import type { Timetable } from "./schedule.ts";
 

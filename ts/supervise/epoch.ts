@@ -6,11 +6,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { definitionOf, WireDecoder } from "../contract/index.ts";
-import { type Settings, stateDir } from "../settings/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Epoch } from "../jobs/plan/type.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
 import { type Contract, streamSchema } from "../pipelines/index.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { underLock } from "./namespace.ts";
 
 /** Where a new checkpoint begins. */

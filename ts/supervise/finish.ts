@@ -2,7 +2,6 @@
 // not in the terminal that asked for the training; and an alias that was moved is announced. Both can be done again at any time.
 
 import { mlflowOf } from "../engines/mlflow.ts";
-import type { NamespaceSettings } from "../settings/settings.ts";
 import { findType } from "../jobs/index.ts";
 import type { JobType } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
@@ -11,6 +10,7 @@ import { type Audience, announce, lastEvent } from "../models/announce.ts";
 import { describe, promoteTrained } from "../models/promote.ts";
 import { inTurn } from "../models/turn.ts";
 import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";
+import type { NamespaceSettings } from "../settings/settings.ts";
 import type { Desired, DueJob } from "./desired.ts";
 
 export interface FinishEffects {

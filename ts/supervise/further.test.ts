@@ -6,14 +6,14 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeF
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { settingsFrom } from "../settings/environment.ts";
 import { jobNamed } from "../cli/jobs/submit.ts";
 import { generate } from "../codegen/generate.ts";
-import { type Settings, stateDir } from "../settings/settings.ts";
 import { jobsOf, typeOf } from "../jobs/index.ts";
 import { fakeKafka } from "../kafka/fake.ts";
 import type { Registry, Version } from "../kafka/registry.ts";
 import { addPipelines, pipelineNames, pipelineOf } from "../pipelines/index.ts";
+import { settingsFrom } from "../settings/environment.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
 import { apply } from "./apply.ts";
 import { writeSettings } from "./namespace.ts";
 import { codeOf, settingOf } from "./submit.ts";

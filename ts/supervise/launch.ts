@@ -4,9 +4,9 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type JobHandle, type JobRunner, stopMarker } from "../engines/job.ts";
-import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { writeJson } from "../ground/json.ts";
 import type { Planned } from "../jobs/plan/type.ts";
+import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
 import { readSubmission } from "./submission.ts";
 
 /** Files of one submission: parameters are written before the engine is asked, and removed after the end. */

@@ -4,9 +4,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { type NamespaceSettings, settingsPath, stateDir } from "../settings/settings.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { lockWithin } from "../ground/lock.ts";
+import { type NamespaceSettings, settingsPath, stateDir } from "../settings/settings.ts";
 
 /** Writes down the settings of a namespace for its supervisor and its processes. */
 export function writeSettings(given: NamespaceSettings & { readonly pipeline?: string }): void {

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PipelineError } from "../contract/index.ts";
-import { type Settings, settingsOf } from "../settings/settings.ts";
 import { tables } from "../jobs/plan/tables.ts";
-import { freePorts } from "../topology/local/index.ts";
+import { freePorts } from "../rehearse/line/ports.ts";
+import { type Settings, settingsOf } from "../settings/settings.ts";
 import { requirePlace } from "./place.ts";
 
 const home = mkdtempSync(join(tmpdir(), "place-"));

@@ -4,9 +4,9 @@
 import { explain, PipelineError } from "../contract/index.ts";
 import { ended } from "../engines/job.ts";
 import { runnersOf } from "../engines/runners.ts";
-import type { NamespaceSettings } from "../settings/settings.ts";
 import { alive, type Identity } from "../ground/identity.ts";
 import { until } from "../ground/until.ts";
+import type { NamespaceSettings } from "../settings/settings.ts";
 import { changeDesired } from "./desired.ts";
 import { namespacesOf } from "./namespace.ts";
 import { readRecords, supervisorOf, writeRecords } from "./run.ts";

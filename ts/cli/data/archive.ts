@@ -2,9 +2,9 @@
 // ts/supervise/archive.ts looks.
 
 import { Command } from "commander";
-import type { Settings } from "../../settings/settings.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { type Archive, type ArchivedPartition, archiveOf } from "../../supervise/archive.ts";
 import { forPipeline, withPipeline } from "../batch.ts";
 

@@ -3,8 +3,8 @@
 
 import { Command, Option } from "commander";
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { kaggleInput } from "../../source/replay/kaggle.ts";
 import { LeftOut } from "../../source/row.ts";

@@ -3,10 +3,10 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { PipelineError, toJson } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import {
   findReject,
   observationOf,

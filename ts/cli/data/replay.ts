@@ -3,11 +3,11 @@
 
 import { Command } from "commander";
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { type Clock, wallClock } from "../../ground/clock.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { namesOf, pipelineOf, streamSchema } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { type FeedReport, feed, type Progress } from "../../source/replay/feed.ts";
 import { type Format, fileInput } from "../../source/replay/input.ts";
 import { LeftOut } from "../../source/row.ts";

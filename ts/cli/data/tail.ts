@@ -2,7 +2,6 @@
 
 import { Command } from "commander";
 import { definitionOf, toJson, type Unframed, WireDecoder } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka, KafkaRecord } from "../../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../../kafka/registry.ts";
@@ -16,6 +15,7 @@ import {
   topicOf,
   topicsOf,
 } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { whole } from "../flags.ts";
 
 export interface TailFlags {

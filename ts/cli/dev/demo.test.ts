@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import { works } from "../../codegen/fixtures/works/pipeline.ts";
-import { settingsOf } from "../../settings/settings.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
+import { settingsOf } from "../../settings/settings.ts";
 import { closing, shownOf, streamsOf } from "./demo.ts";
 
 const settings = settingsOf("/repo");

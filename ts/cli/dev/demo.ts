@@ -9,7 +9,6 @@ import { Command } from "commander";
 import { Listr, type ListrTask } from "listr2";
 import { PipelineError } from "../../contract/index.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
-import { type Settings, stateDir } from "../../settings/settings.ts";
 import { httpOf } from "../../ground/http.ts";
 import { ONCE } from "../../ground/repeat.ts";
 import { until } from "../../ground/until.ts";
@@ -23,6 +22,7 @@ import type { Kafka } from "../../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../../kafka/registry.ts";
 import type { Demo } from "../../pipelines/define.ts";
 import { namesOf, type Pipeline, pipelineNames, pipelineOf, type Registered } from "../../pipelines/index.ts";
+import { type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { stage } from "../../source/replay/stage.ts";
 import { apply } from "../../supervise/apply.ts";
@@ -35,10 +35,10 @@ import { status } from "../../topology/local/index.ts";
 import { countersLine, forPipeline, withPipeline } from "../batch.ts";
 import { doctor } from "../engines/doctor.ts";
 import { stopAll } from "../engines/down.ts";
-import { interruptible } from "../interrupt.ts";
-import { type Done, doneSteps, during, failureOf, StepError } from "./steps.ts";
-import { train } from "../models/train.ts";
 import { startShown } from "../engines/up.ts";
+import { interruptible } from "../interrupt.ts";
+import { train } from "../models/train.ts";
+import { type Done, doneSteps, during, failureOf, StepError } from "./steps.ts";
 
 /** What goes for every demo's training; the rest is the definition's. */
 const TRAINING = {

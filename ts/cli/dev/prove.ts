@@ -1,16 +1,23 @@
 // `millrace prove`: the proofs at full count, seeded and resumable, on engines of their own unless told otherwise. Writes what
-// came out to docs/proof. Words only; ts/prove does the work.
+// came out to docs/proof. Words only; ts/rehearse/prove does the work.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { PipelineError } from "../../contract/index.ts";
-import { OPTIONAL, type Optional, onOurHdfs, type Settings } from "../../settings/settings.ts";
 import { readJson } from "../../ground/json.ts";
+import { startEngines } from "../../rehearse/line/engines.ts";
 import { type ArchiveRound, archiveWrong, proveArchive } from "../../rehearse/prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../../rehearse/prove/certificate.ts";
-import { type Asked, codeOf, PROOF_NAMES, type Proof, proved, type Written } from "../../rehearse/prove/code.ts";
+import {
+  type Asked,
+  codeOf,
+  PROOF_NAMES,
+  type Proof,
+  proved,
+  type Written,
+} from "../../rehearse/prove/code.ts";
 import { type KillsRound, killsWrong, proveKills } from "../../rehearse/prove/kills.ts";
 import { runRounds } from "../../rehearse/prove/rounds.ts";
 import { roundsOf } from "../../rehearse/prove/schedule.ts";
@@ -24,7 +31,8 @@ import {
   windowsWrong,
 } from "../../rehearse/prove/summary.ts";
 import { proveWindows, type WindowsRound } from "../../rehearse/prove/windows.ts";
-import { down, startEngines } from "../../topology/local/index.ts";
+import { OPTIONAL, type Optional, onOurHdfs, type Settings } from "../../settings/settings.ts";
+import { down } from "../../topology/local/index.ts";
 import { whole } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
 

@@ -3,8 +3,8 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../../contract/index.ts";
-import { type Settings, stateDir } from "../../settings/settings.ts";
 import { readJson, writeJson } from "../../ground/json.ts";
+import { type Settings, stateDir } from "../../settings/settings.ts";
 
 /** What was done by something else does not count: its results may be of another shape. */
 export interface Made {

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePorts } from "../../rehearse/line/ports.ts";
 import { type Settings, settingsOf } from "../../settings/settings.ts";
-import { freePorts } from "../../topology/local/index.ts";
 import { examine, type Finding, type Machine, report } from "./doctor.ts";
 
 const home = mkdtempSync(join(tmpdir(), "doctor-"));

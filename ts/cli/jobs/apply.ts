@@ -3,9 +3,9 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { type ApplyReport, apply, describeTopic } from "../../supervise/apply.ts";
 
 interface Options {

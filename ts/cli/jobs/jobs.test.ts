@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
-import { settingsOf } from "../../settings/settings.ts";
 import { typesOf } from "../../jobs/index.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
+import { settingsOf } from "../../settings/settings.ts";
 import { changeDesired, type DesiredJob } from "../../supervise/desired.ts";
 import { writeRecords } from "../../supervise/run.ts";
 import { countersLine, forPipeline } from "../batch.ts";
@@ -17,7 +17,7 @@ import { allJobs } from "./jobs.ts";
 import { fresh } from "./logs.ts";
 import { jobNamed } from "./submit.ts";
 
-const root = join(import.meta.dirname, "..", "..");
+const root = join(import.meta.dirname, "..", "..", "..");
 const home = () => mkdtempSync(join(tmpdir(), "millrace-cli-"));
 
 /** Ports where nobody listens: below 1100 nothing of a normal machine does. */

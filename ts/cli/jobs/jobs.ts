@@ -1,9 +1,9 @@
 // `millrace jobs`: what should run and what does, as the supervisor has written it down, beside every job there is.
 
 import { Command } from "commander";
-import type { Settings } from "../../settings/settings.ts";
 import { typesOf } from "../../jobs/index.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { supervisorOf } from "../../supervise/run.ts";
 import { absentJob, jobRows, type SupervisedJob } from "../../supervise/views.ts";
 

@@ -3,8 +3,8 @@
 import { Command } from "commander";
 import type { EngineKind, JobHandle } from "../../engines/job.ts";
 import { runnersOf } from "../../engines/runners.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { pause } from "../../ground/pause.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { readRecords } from "../../supervise/run.ts";
 import { whole } from "../flags.ts";
 import { jobNamed } from "./submit.ts";

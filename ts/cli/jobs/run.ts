@@ -2,8 +2,8 @@
 
 import { Command } from "commander";
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { until } from "../../ground/until.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { startSupervisor, supervise, supervisorLog, supervisorOf } from "../../supervise/run.ts";
 
 /** Node starts, loads and takes the lock well within this. */

@@ -7,7 +7,7 @@ import { settingsOf } from "../../settings/settings.ts";
 import { serve, serveCommand } from "./serve.ts";
 
 const file = join(import.meta.dirname, "serve.ts");
-const root = join(import.meta.dirname, "..", "..");
+const root = join(import.meta.dirname, "..", "..", "..");
 
 async function run(...args: string[]): Promise<void> {
   const program = new Command("millrace").exitOverride();

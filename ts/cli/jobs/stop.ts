@@ -3,15 +3,15 @@
 import { Command } from "commander";
 import type { JobRunner } from "../../engines/job.ts";
 import { runnersOf } from "../../engines/runners.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { TYPES, typesOf } from "../../jobs/index.ts";
 import { pipelineNames, pipelineOf, prefixOf } from "../../pipelines/index.ts";
+import type { Flags } from "../../settings/environment.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { readDesired } from "../../supervise/desired.ts";
 import { liveSubmissions } from "../../supervise/launch.ts";
 import { readRecords, supervisorOf } from "../../supervise/run.ts";
 import { stopNamespace } from "../../supervise/stop.ts";
 import { untilEnded, withdrawJobs } from "../../supervise/submit.ts";
-import type { Flags } from "../../settings/environment.ts";
 import { jobNamed } from "./submit.ts";
 
 /** A job has its own deadline before it is killed; this is for all of them and the kill. */

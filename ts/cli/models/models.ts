@@ -3,13 +3,13 @@
 
 import { Command } from "commander";
 import { type ModelVersion, mlflowOf } from "../../engines/mlflow.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { announce } from "../../models/announce.ts";
 import { ALIASES, find, promote } from "../../models/promote.ts";
 import { inTurn } from "../../models/turn.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 
 const print = (line: string) => console.log(line);
 

@@ -2,9 +2,9 @@
 
 import { Command } from "commander";
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { planSeed } from "../../jobs/seed.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine } from "../batch.ts";

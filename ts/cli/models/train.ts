@@ -4,9 +4,9 @@
 import { Command } from "commander";
 import { PipelineError } from "../../contract/index.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { planTrain, TRAIN, type TrainChoice } from "../../jobs/train.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";

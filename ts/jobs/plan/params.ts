@@ -1,8 +1,8 @@
 // Parameters that every Spark and Ray job gets, and what a batch answers that cannot run without being told more.
 
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { type Names, namesOf, type TopicName } from "../../pipelines/names.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Applied, Setting } from "./type.ts";
 
 /** Parameters before a submission has a name. */

@@ -1,8 +1,8 @@
 // Where the Delta tables of a pipeline lie. Paths and URLs only; opens nothing.
 
 import { join } from "node:path";
-import { archivePlace, placeOf, type Settings, stateDir } from "../../settings/settings.ts";
 import type { Query } from "../../pipelines/index.ts";
+import { archivePlace, placeOf, type Settings, stateDir } from "../../settings/settings.ts";
 
 export interface Tables {
   readonly features: string;

@@ -2,8 +2,8 @@
 // restart, entrypoints, listings and docs/jobs.md derive from the table of these files. Types only; nothing here does anything.
 
 import type { EngineKind, Launch } from "../../engines/job.ts";
-import type { Settings } from "../../settings/settings.ts";
 import type { ByTopic, Contract, PartName, Pipeline, TopicName } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 
 /**
  * What jobs hand each other beside topics: `files` are observations in files, `feature_table`, `reject_table` and `archive_table`

@@ -3,9 +3,9 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Settings, stateDir } from "../../settings/settings.ts";
 import { type BackfillFrom, planBackfill } from "../../jobs/backfill.ts";
 import { planTrain, TRAIN } from "../../jobs/train.ts";
+import { type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { stage } from "../../source/replay/stage.ts";
 import { runBatch } from "../../supervise/batch.ts";

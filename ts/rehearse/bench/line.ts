@@ -1,26 +1,23 @@
 // A namespace of the bench's own on running engines: contract applied, the demo's champion under its name, nothing running
 // yet. Measures nothing.
 
-import { Decoder, PipelineError } from "../../contract/index.ts";
-import { mlflowOf } from "../../engines/mlflow.ts";
-import type { Settings } from "../../settings/settings.ts";
+import { Decoder } from "../../contract/index.ts";
 import type { JobName } from "../../jobs/index.ts";
-import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
-import { connectRegistry } from "../../kafka/registry.ts";
-import { namesOf, pipelineOf, schemaOf, topicOf } from "../../pipelines/index.ts";
+import { type Names, schemaOf, topicOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { targetOf } from "../../source/send/target.ts";
-import { apply } from "../../supervise/apply.ts";
 import { followProgress } from "../../supervise/progress.ts";
-import { stopNamespace } from "../../supervise/stop.ts";
 import { submitJobs, untilRunning } from "../../supervise/submit.ts";
+import { copyChampion } from "../line/champion.ts";
+import { closeNamespace, openNamespace } from "../line/namespace.ts";
 import type { BenchPrediction, Line } from "./live.ts";
 
 const RUNNING_MS = 180_000;
 
 export interface Benched extends Line {
   readonly kafka: Kafka;
-  readonly names: ReturnType<typeof namesOf>;
+  readonly names: Names;
   newest(
     what: "features" | "predictions",
     event_time: (row: Readonly<Record<string, unknown>>) => number,
@@ -33,22 +30,11 @@ export interface Benched extends Line {
   end(): Promise<void>;
 }
 
-/** A namespace with the demo's model under its own name, nothing running yet. */
+/** The namespace of the settings with the demo's model under its own name, nothing running yet. */
 export async function lineIn(settings: Settings, signal: AbortSignal): Promise<Benched> {
-  const { pipeline, contract } = pipelineOf(settings.pipeline);
-  const names = namesOf(pipeline, settings.namespace);
-  const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}bench` });
-  const registry = connectRegistry(settings.registryUrl);
-  await apply({ settings, kafka, registry, signal });
-  const mlflow = mlflowOf(settings);
-  const demo = namesOf(pipeline, "").model;
-  const champion = await mlflow.byAlias(demo, "champion");
-  if (champion === null)
-    throw new PipelineError(
-      "model_refused",
-      `Cannot bench: expected a champion of model "${demo}", got none`,
-    );
-  await mlflow.setAlias(names.model, "champion", await mlflow.copy(champion, names.model));
+  const opened = await openNamespace(settings, settings.namespace, { signal });
+  const { kafka, registry, names, contract } = opened;
+  await copyChampion(opened);
   const decoderOf = (what: "features" | "predictions") =>
     new Decoder<BenchPrediction & Readonly<Record<string, unknown>>>(schemaOf(contract, what), (id) =>
       registry.schemaById(id),
@@ -89,9 +75,6 @@ export async function lineIn(settings: Settings, signal: AbortSignal): Promise<B
         });
       });
     },
-    async end() {
-      await stopNamespace(settings);
-      await kafka.close();
-    },
+    end: () => closeNamespace(opened),
   };
 }

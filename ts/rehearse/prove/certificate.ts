@@ -4,8 +4,8 @@
 import { createHash, randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Settings, stateDir } from "../../settings/settings.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
+import { type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import type { Input, Row } from "../../source/row.ts";
 import { certifyInput } from "../../supervise/certify.ts";

@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { digestOf } from "../../engines/package.ts";
 
 const spark = (...rooms: readonly string[]) => rooms.map((room) => `jobs/pyspark/spark_jobs/${room}`);
-const WINDOWS = [...spark("kit", "generated", "windows"), "jobs/pyspark/tests", "ts/prove"];
+const WINDOWS = [
+  ...spark("kit", "generated", "windows"),
+  "jobs/pyspark/tests",
+  "ts/rehearse/line",
+  "ts/rehearse/prove",
+];
 
 /** Folders of the repository by proof. Tests of the folders' own do not count. */
 export const FOLDERS = {
@@ -22,7 +27,9 @@ export const FOLDERS = {
       "jobs",
       "kafka",
       "pipelines",
-      "prove",
+      "rehearse/line",
+      "rehearse/prove",
+      "settings",
       "source",
       "supervise",
       "topology",

@@ -4,11 +4,14 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { until } from "../../ground/until.ts";
 import { topicOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { requireApplied } from "../../supervise/applied.ts";
 import { currentRecords, readRecords, startSupervisor } from "../../supervise/run.ts";
+import { publishChampion } from "../line/champion.ts";
+import { closeLine, type Line, openLine, start, stopReplay } from "../line/line.ts";
+import { python } from "../line/python.ts";
 import {
   type ArchiveChecked,
   archiveFlows,
@@ -18,7 +21,6 @@ import {
   type Upkeep,
 } from "./archive.ts";
 import { Committed, type Seen } from "./committed.ts";
-import { closeLine, type Line, openLine, publishChampion, python, start, stopReplay } from "../line/line.ts";
 import { KINDS, type Kill, type Kind, scheduleOf } from "./schedule.ts";
 import { kill, type Victim, victimOf } from "./victims.ts";
 

@@ -2,12 +2,12 @@
 // Ray says which process is a driver or an actor, a submission's name in a command line says the rest.
 
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { httpOf, json } from "../../ground/http.ts";
 import { alive, type Identity, identify } from "../../ground/identity.ts";
 import { commandOf, livingProcesses } from "../../ground/proc.ts";
 import { until } from "../../ground/until.ts";
 import type { Names } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { readRecords, supervisorOf } from "../../supervise/run.ts";
 import type { Kind } from "./schedule.ts";
 

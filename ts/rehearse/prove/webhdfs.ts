@@ -1,7 +1,7 @@
 // The little that a proof needs of HDFS' own REST API, to look at a table from outside. Jobs and readers do not use it.
 
-import type { Settings } from "../../settings/settings.ts";
 import { httpOf, json } from "../../ground/http.ts";
+import type { Settings } from "../../settings/settings.ts";
 
 const http = httpOf("store_unreachable");
 

@@ -5,12 +5,12 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { until } from "../../ground/until.ts";
 import { decided, planBackfill } from "../../jobs/backfill.ts";
 import { tables } from "../../jobs/plan/tables.ts";
 import { topicOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { type BadRow, describeBad } from "../../source/row.ts";
@@ -20,7 +20,8 @@ import { runBatch } from "../../supervise/batch.ts";
 import { always, changeDesired } from "../../supervise/desired.ts";
 import { startSupervisor } from "../../supervise/run.ts";
 import { planOf, settingOf, untilRunning } from "../../supervise/submit.ts";
-import { closeLine, type Line, openLine, python } from "../line/line.ts";
+import { closeLine, type Line, openLine } from "../line/line.ts";
+import { python } from "../line/python.ts";
 
 export interface WindowsOptions {
   readonly engines: Settings;

@@ -8,18 +8,12 @@ import axios from "axios";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { unwell } from "../../cli/engines/status.ts";
 import { PipelineError } from "../../contract/errors.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
 import { members } from "../../ground/process.ts";
-import {
-  down,
-  type EngineEvent,
-  freePorts,
-  startEngines,
-  startedSettings,
-  status,
-  up,
-} from "../../topology/local/index.ts";
+import { startEngines } from "../../rehearse/line/engines.ts";
+import { freePorts } from "../../rehearse/line/ports.ts";
+import type { Settings } from "../../settings/settings.ts";
+import { down, type EngineEvent, startedSettings, status, up } from "../../topology/local/index.ts";
 import { readRecord } from "../../topology/local/record.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");

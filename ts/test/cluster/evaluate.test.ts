@@ -9,7 +9,8 @@ import { scoreLines } from "../../cli/models/scores.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
 import { EVALUATE } from "../../jobs/evaluate.ts";
 import { tables } from "../../jobs/plan/tables.ts";
-import { closeLine, openLine, python } from "../../rehearse/line/line.ts";
+import { closeLine, openLine } from "../../rehearse/line/line.ts";
+import { python } from "../../rehearse/line/python.ts";
 
 const engines = inject("engines");
 

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { until } from "../../ground/until.ts";
 import { namesOf, pipelineOf, subjectsOf, topicOf } from "../../pipelines/index.ts";
-import { closeLine, type Line, openLine, publishChampion, start } from "../../rehearse/line/line.ts";
+import { publishChampion } from "../../rehearse/line/champion.ts";
+import { closeLine, type Line, openLine, start } from "../../rehearse/line/line.ts";
 
 const engines = inject("engines");
 let line: Line;

@@ -7,15 +7,15 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { encoder } from "../../contract/index.ts";
 import { readAll, sendOnce } from "../../kafka/kafka.ts";
 import { topicOf } from "../../pipelines/index.ts";
+import { type Namespace, openNamespace, removeNamespace, unique } from "../../rehearse/line/namespace.ts";
 import { resend } from "../../source/rejects.ts";
-import { type Ground, namespace } from "./namespace.ts";
 
 const engines = inject("engines");
 const folder = mkdtempSync(join(engines.home, "rejects-"));
 const CLOCK = Date.UTC(2017, 0, 1);
 
 describe("millrace rejects and tail", () => {
-  let ground: Ground;
+  let ground: Namespace;
   let settings: string;
   let raw: string;
   const observation = {
@@ -30,7 +30,7 @@ describe("millrace rejects and tail", () => {
   };
 
   beforeAll(async () => {
-    ground = await namespace(engines, "rejects");
+    ground = await openNamespace(engines, unique("rejects"));
     settings = join(folder, "settings.json");
     writeFileSync(settings, JSON.stringify(ground.settings));
     const { names, contract, registry, kafka } = ground;
@@ -75,7 +75,7 @@ describe("millrace rejects and tail", () => {
       reject(10, { topic: topicOf(names, "features").topic, reason: "unscorable" }),
     ]);
   });
-  afterAll(() => ground.clear());
+  afterAll(() => removeNamespace(ground));
 
   const millrace = async (
     ...args: string[]

@@ -5,9 +5,10 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
+import { startEngines } from "../../rehearse/line/engines.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { stopEverything } from "../../supervise/stop.ts";
-import { down, startEngines, startedSettings } from "../../topology/local/index.ts";
+import { down, startedSettings } from "../../topology/local/index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -6,17 +6,17 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { Decoder } from "../../contract/index.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { type KafkaRecord, readAll } from "../../kafka/kafka.ts";
 import { namesOf, pipelineOf, subjectsOf, type TopicName, topicsOf } from "../../pipelines/index.ts";
+import { type Namespace, openNamespace, removeNamespace, unique } from "../../rehearse/line/namespace.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { positionOf } from "../../source/replay/position.ts";
 import { syntheticInput } from "../../source/replay/synthetic.ts";
 import { readCursor } from "../../source/send/cursor.ts";
 import { spanOf, targetOf } from "../../source/send/target.ts";
 import { apply } from "../../supervise/apply.ts";
-import { type Ground, namespace } from "./namespace.ts";
 
 const engines = inject("engines");
 const folder = mkdtempSync(join(engines.home, "source-"));
@@ -25,19 +25,19 @@ type Child = ReturnType<typeof start>;
 const start = (file: string, args: readonly string[]) => execa(file, args, { reject: false });
 
 describe("millrace replay", () => {
-  let ground: Ground;
+  let ground: Namespace;
   let settings: string;
   const running = new Set<Child>();
 
   beforeAll(async () => {
-    ground = await namespace(engines, "source");
+    ground = await openNamespace(engines, unique("source"));
     settings = join(folder, "settings.json");
     writeFileSync(settings, JSON.stringify(ground.settings));
   });
   afterAll(async () => {
     for (const child of running) child.kill("SIGKILL");
     await Promise.allSettled(running);
-    await ground.clear();
+    await removeNamespace(ground);
   });
 
   /** Rows ten seconds apart: a transaction covers at most 150 s of event time, so the file takes hundreds of them. */

@@ -1,8 +1,8 @@
 // Which ports the services that are about to start would open, and who stands in the way.
 
-import type { Settings } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
 import { listenerOn } from "../../ground/proc.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import { free } from "./port.ts";
 import { readRecord } from "./record.ts";

@@ -1,12 +1,12 @@
 // One look at a service, as its entry says: its probes in their order, the first that is not good decides.
 
 import { explain, PipelineError } from "../../contract/errors.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { httpOf, type Reply } from "../../ground/http.ts";
 import { ONCE } from "../../ground/repeat.ts";
 import type { Look } from "../../ground/until.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Probe, Surroundings } from "../entry.ts";
 import type { Place } from "./hook.ts";
 import { fillOf } from "./prepare.ts";

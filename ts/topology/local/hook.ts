@@ -1,7 +1,7 @@
 // What one service does on this machine that its entry cannot say as data. hooks/ has them, by the name the entry gives.
 
-import type { Settings } from "../../settings/settings.ts";
 import type { Member } from "../../ground/process.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import type { Command } from "./prepare.ts";
 

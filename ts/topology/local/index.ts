@@ -4,22 +4,20 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
-import { enginesDir, type Overrides, type Settings, settingsOf } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
 import { end, launch, members } from "../../ground/process.ts";
 import { until } from "../../ground/until.ts";
+import { enginesDir, type Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import { checkOrder, startInOrder, stopInOrder } from "../order.ts";
 import { collisions, numberOf } from "./claims.ts";
 import { check } from "./health.ts";
-import { freePorts } from "./port.ts";
 import { prepare, UTF8 } from "./prepare.ts";
 import { dropRecord, locked, readRecord, type Started, writeRecord, writeSettings } from "./record.ts";
 import { type EngineStatus, status } from "./status.ts";
 import { addressOf, hookOf, oursOf, placeOf, TOPOLOGY, type Topology } from "./topology.ts";
 
 export { portsInUse } from "./claims.ts";
-export { freePorts } from "./port.ts";
 export { startedSettings } from "./record.ts";
 export { type EngineStatus, saidOf, status, UNREACHABLE } from "./status.ts";
 
@@ -225,19 +223,4 @@ function tell(
     elapsed_ms: Math.round(elapsed_ms),
     address: addressOf(settings, service),
   });
-}
-
-/** A private set of services for tests, on free ports unless given. Stops what came up if one does not. */
-export async function startEngines(
-  { root, ...overrides }: { readonly root: string; readonly home: string } & Overrides,
-  effects: Effects = {},
-): Promise<Settings> {
-  const settings = settingsOf(root, { ...overrides, ports: overrides.ports ?? (await freePorts()) });
-  try {
-    await up(settings, effects);
-  } catch (error) {
-    await down(settings, effects);
-    throw error;
-  }
-  return settings;
 }

@@ -1,12 +1,13 @@
 import { createServer, type Server } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { free, freePorts } from "./port.ts";
+import { free } from "./port.ts";
 
 let server: Server | null = null;
-afterEach(async () => {
-  await new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
-  server = null;
-});
+const close = () =>
+  new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve())).then(() => {
+    server = null;
+  });
+afterEach(close);
 
 async function listen(host: string): Promise<number> {
   const opened = createServer();
@@ -18,35 +19,14 @@ async function listen(host: string): Promise<number> {
 }
 
 describe("free()", () => {
-  it("sees a listener on the same address, and on all addresses", async () => {
-    expect(await free(await listen("127.0.0.1"))).toBe(false);
-    server?.close();
-    expect(await free(await listen("0.0.0.0"))).toBe(false);
-  });
-
-  it("leaves the port as it was", async () => {
-    const ports = await freePorts();
-    expect(await free(ports.kafka)).toBe(true);
-    expect(await free(ports.kafka)).toBe(true);
-  });
-});
-
-describe("freePorts()", () => {
-  it("gives distinct ports, none among Ray's workers", async () => {
-    const { rayWorkerMin, rayWorkerMax, ...named } = await freePorts();
-    const numbers = Object.values(named);
-    expect(new Set(numbers).size).toBe(numbers.length);
-    expect(numbers.filter((n) => n >= rayWorkerMin && n <= rayWorkerMax)).toEqual([]);
-    expect(rayWorkerMax - rayWorkerMin).toBe(99);
-  });
-
-  it("passes over a block in which a port is taken", async () => {
-    const first = await freePorts(() => 0.5);
-    const taken = createServer();
-    server = taken;
-    await new Promise<void>((resolve) => taken.listen({ port: first.kafka, host: "127.0.0.1" }, resolve));
-    const picks = [0.5, 0.25];
-    const second = await freePorts(() => picks.shift() ?? 0.75);
-    expect(second.kafka).not.toBe(first.kafka);
-  });
+  it.each(["127.0.0.1", "0.0.0.0"])(
+    "sees a listener on %s, and leaves a free port as it was",
+    async (host) => {
+      const port = await listen(host);
+      expect(await free(port)).toBe(false);
+      await close();
+      expect(await free(port)).toBe(true);
+      expect(await free(port)).toBe(true);
+    },
+  );
 });

@@ -1,9 +1,6 @@
-// Ports of this machine: whether one is free, and a free set for a test's own engines. Looks only; the engines open them.
+// Whether a port of this machine is free. Looks only; the engines open them.
 
 import { createServer } from "node:net";
-import { ephemeralPortMin } from "../../ground/proc.ts";
-import { PORTS, type Ports, rangesOf } from "../ports.ts";
-import { SERVICES } from "../services.ts";
 
 /** True if nobody listens on the port, on this address or on all of them. */
 export function free(port: number, host = "127.0.0.1"): Promise<boolean> {
@@ -13,39 +10,4 @@ export function free(port: number, host = "127.0.0.1"): Promise<boolean> {
     server.once("error", () => resolve(false));
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
   });
-}
-
-/** Ports that a range gets in a test set: Ray's workers run a handful at a time. */
-const RANGE = 100;
-/** Above Ray's default worker ports, so that a test set never meets a set on the default ports. */
-const LOWEST = 20_300;
-
-/**
- * A set of ports that are free now, all in one block outside the ephemeral range: the ranges first, the single ones after
- * them. `random` in [0, 1) picks the block, so that two test runs at once seldom try the same one.
- */
-export async function freePorts(random: () => number = Math.random): Promise<Ports> {
-  const ranges = rangesOf(SERVICES);
-  const ends = new Set<string>(ranges.flatMap(({ first, last }) => [first.name, last.name]));
-  const single = Object.keys(PORTS).filter((name) => !ends.has(name));
-  const size = RANGE * ranges.length + single.length;
-  // An outgoing connection could sit on a port that the system hands out.
-  const blocks = Math.floor((ephemeralPortMin() - LOWEST) / size);
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const first = LOWEST + Math.floor(random() * blocks) * size;
-    const numbers = Array.from({ length: size }, (_, i) => first + i);
-    const all = await Promise.all(numbers.map((n) => free(n)));
-    if (!all.every(Boolean)) continue;
-    return {
-      ...PORTS,
-      ...Object.fromEntries(
-        ranges.flatMap((range, i) => [
-          [range.first.name, first + RANGE * i],
-          [range.last.name, first + RANGE * (i + 1) - 1],
-        ]),
-      ),
-      ...Object.fromEntries(single.map((name, i) => [name, first + RANGE * ranges.length + i])),
-    };
-  }
-  throw new Error(`No block of ${size} free ports between ${LOWEST} and ${ephemeralPortMin()}`);
 }

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { expect, it } from "vitest";
-import { settingsOf } from "../../settings/settings.ts";
 import { until } from "../../ground/until.ts";
+import { settingsOf } from "../../settings/settings.ts";
 import { startedSettings, writeSettings } from "./record.ts";
 
 const home = () => mkdtempSync(join(tmpdir(), "millrace-record-"));

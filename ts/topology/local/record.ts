@@ -4,10 +4,10 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
-import { enginesDir, type Settings } from "../../settings/settings.ts";
 import type { Identity } from "../../ground/identity.ts";
 import { readJson, writeJson } from "../../ground/json.ts";
 import { holderOf, lockWithin } from "../../ground/lock.ts";
+import { enginesDir, type Settings } from "../../settings/settings.ts";
 
 /** One started engine. */
 export interface Started extends Identity {

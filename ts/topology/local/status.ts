@@ -1,8 +1,8 @@
 // One look at every service: what is written down about its process, and whether it answers.
 
 import type { ErrorCode } from "../../contract/errors.ts";
-import type { Settings } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
+import type { Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import type { Cluster } from "../ports.ts";
 import { SERVICES } from "../services.ts";

@@ -6,15 +6,15 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { portsFrom } from "../../settings/environment.ts";
-import { enginesDir, settingsOf } from "../../settings/settings.ts";
 import { alive } from "../../ground/identity.ts";
 import { members } from "../../ground/process.ts";
+import { freePorts } from "../../rehearse/line/ports.ts";
+import { portsFrom } from "../../settings/environment.ts";
+import { enginesDir, settingsOf } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import { SERVICES } from "../services.ts";
 import { versionOf } from "../versions.ts";
 import { down, type EngineEvent, portsInUse, startedSettings, status, up } from "./index.ts";
-import { freePorts } from "./port.ts";
 import { readRecord } from "./record.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
