@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,12 @@ from ray_jobs.fold.neighbours import NOBODY, Rings
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import Decoder, Encoder
+from ray_jobs.ledger.verify import LEDGERS, Book
 from ray_jobs.state import ring
-from ray_jobs.state.changelog import record_of
+from ray_jobs.state.changelog import kind_of_key, record_of
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.state.partition import Partition
+from ray_jobs.state.ring import CURSOR
 from ray_jobs.state.silence import silence_ms
 from ray_jobs.stream import predict
 from ray_jobs.stream.predict import Incoming, Names, Outcome, Scorer
@@ -29,6 +33,7 @@ from tests.scores import FakeModel
 from tests.topics import IDS, codecs_of, decoders_of
 
 METERS = meters()
+BARE = replace(METERS, targets=(), horizons_h=(), datums={})
 NOW = 2_000_000_000_000
 T0 = 1_480_550_400_000
 SLIDE = METERS.slide_ms
@@ -99,6 +104,23 @@ def memory(subject: Scorer) -> str:
     states = {partition: stations for partition, stations in subject.states.items() if stations}
     times = [(partition, stations.time_ms) for partition, stations in sorted(states.items())]
     return repr((sorted(remembered(states, subject.contract).items()), times))
+
+
+def keys_of(subject: Scorer) -> set[Key]:
+    """Every key that the compacted history needs for what is remembered; calibrations, which come with the first truth,
+    are left out.
+    """
+    contract, found = subject.contract, set()
+    for partition, stations in subject.states.items():
+        for station, state in stations.items():
+            found |= {(partition, ring.key_of(station, slot, contract.ring_cells)) for slot in state.cells}
+            for arm, ledger in (LEDGERS.of(state) or {}).items():
+                found |= {(partition, key) for key in Book(contract).pending_keys(station, arm, ledger)}
+    return found
+
+
+def without(kinds: set[str], keys: Any) -> set[Key]:
+    return {(partition, key) for partition, key in keys if kind_of_key(key) not in kinds}
 
 
 def coming_and_going(ids: int, rows_each: int, every: int, seed: int = 1, partitions: int = 1, apart: int = 1) -> Feed:
@@ -295,6 +317,37 @@ def test_a_micro_batch_of_weeks_can_be_cut_anywhere() -> None:
         assert first.verifications + second.verifications == straight.verifications
         assert first.evicted + second.evicted == straight.evicted, cut
         assert compacted([*first.history, *second.history]) == compacted(straight.history)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ids", "contract"), [(100_000, BARE), (16_000, METERS)], ids=["cells", "all stages"])
+def test_ids_come_and_go_and_memory_and_topic_stay_flat(ids: int, contract: Contract) -> None:
+    """A hundred thousand through the stages of a pipeline without a forecast, some of them through all."""
+    every, silence, size = 20, silence_ms(contract), 2_000
+    feed = coming_and_going(ids, 1, every)
+    model, subject = FakeModel(METERS, "3"), scorer(contract)
+    # What a slide brings, over all slides that may be alive: the bound, rounded up to cells, and two micro-batches.
+    most = every * (silence // SLIDE + METERS.cell_ms // SLIDE + 4)
+    topic: dict[Key, bytes] = {}
+    alive, live_keys, evicted = [], [], 0
+    for number, at in enumerate(range(0, len(feed.rows), size)):
+        out = subject.score(feed.rows[at : at + size], model, [0])
+        assert out.rows == size
+        evicted += out.evicted
+        for partition, key, value in out.history:
+            topic.pop((partition, key), None)
+            if value is not None:
+                topic[partition, key] = value
+        alive.append(len(subject.states[0]))
+        live_keys.append(len(topic))
+        if number % 16 == 4:
+            assert memory(restored(topic, contract)) == memory(subject)
+    assert evicted + alive[-1] == ids and evicted > ids // 5 and max(alive) <= most
+    # Once the first ones have gone; a micro-batch more or less.
+    flat = slice(silence // SLIDE * every // size + 1, None)
+    assert len(alive[flat]) > 0 and max(alive[flat]) - min(alive[flat]) <= 10 * every
+    assert max(live_keys[flat]) - min(live_keys[flat]) <= 30 * every
+    assert without({CURSOR, "clock", "calibration"}, topic) == keys_of(subject), "no key of anybody who is gone"
 
 
 # What is there from before
