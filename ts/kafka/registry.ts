@@ -70,9 +70,15 @@ export function connectRegistry(
       );
     }
   };
-  const ok = async (what: string, method: Method, path: string, body?: object): Promise<unknown> => {
+  const ok = async (
+    what: string,
+    method: Method,
+    path: string,
+    body?: object,
+    accepted: readonly number[] = [],
+  ): Promise<unknown> => {
     const answer = await call(what, method, path, body);
-    if (answer.status < 300) return answer.body;
+    if (answer.status < 300 || accepted.includes(answer.status)) return answer.body;
     throw new PipelineError(
       answer.status >= 500 ? "registry_unreachable" : "contract_rejected",
       `Cannot ${what} at "${base}": expected success, got HTTP ${answer.status}${said(answer.body)}`,
@@ -91,17 +97,22 @@ export function connectRegistry(
           `Cannot register subject "${subject}" at "${base}": expected a change its readers can follow, got ${messages.join("; ") || "an incompatible one"}`,
           { context: { url: base, subject } },
         );
+      const setRule = (accepted: readonly number[]) =>
+        ok(
+          `set the compatibility of subject "${subject}"`,
+          "PUT",
+          `/config/${encodeURIComponent(subject)}`,
+          { compatibility },
+          accepted,
+        );
       // Set before every registration: a subject that nobody configured has the registry's default, Apicurio's is NONE.
-      await ok(
-        `set the compatibility of subject "${subject}"`,
-        "PUT",
-        `/config/${encodeURIComponent(subject)}`,
-        { compatibility },
-      );
+      if (compatibility !== "NONE") await setRule([]);
       const { id } = (await ok(`register subject "${subject}"`, "POST", `${of(subject)}/versions`, {
         schema,
         schemaType: typeIn(schema),
       })) as { id: number };
+      // To have no rule is to take one away, which needs a subject; Apicurio answers 404 where there never was one.
+      if (compatibility === "NONE") await setRule([404]);
       texts.set(id, schema);
       return id;
     },
