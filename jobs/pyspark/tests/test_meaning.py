@@ -88,12 +88,14 @@ def test_what_decides_a_row_changes_the_hash(modules: dict[str, str]) -> None:
 
 
 def test_the_deciding_modules_of_this_tree() -> None:
-    """The decoder and its rules for attributes, the two plans, the one window module and the frame: nothing that reads,
-    writes or runs.
+    """The decoder of each format and its rules for attributes, the two plans, the one window module and the frame:
+    nothing that reads, writes or runs.
     """
     found = meaning.deciding((decode.__name__, plans.__name__), meaning.source_of)
     assert sorted(found) == [
         "spark_jobs.kit.frame",
+        "spark_jobs.kit.json_records",
+        "spark_jobs.kit.protobuf_records",
         "spark_jobs.windows.attributes",
         "spark_jobs.windows.decode",
         "spark_jobs.windows.plans",
