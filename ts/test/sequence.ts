@@ -14,7 +14,7 @@ const LONG = [
   "hdfs",
   "evolution",
   "jobs",
-  "outside",
+  "pipelines",
 ];
 
 /** Long files first, so that two workers end at about the same time; the rest as Vitest orders them. */
