@@ -1,9 +1,8 @@
 // Writes Python: parameter dataclasses, contract constants, entrypoints. Lines only, and no logic in what it writes:
 // everything that does something is in static/, which is copied.
 
-import type { FieldShape, RecordShape, Shape } from "../contract/index.ts";
+import { type FieldShape, pascal, type RecordShape, type Shape } from "../contract/index.ts";
 import type { Contract } from "../pipelines/contract.ts";
-import { pascal } from "./typescript.ts";
 
 const PRIMITIVE = {
   boolean: "bool",

@@ -1,6 +1,6 @@
 // Writes TypeScript: record types and contract constants. Lines only; every rule about meaning is in derive.ts and schemas.ts.
 
-import type { RecordShape, Shape } from "../contract/index.ts";
+import { pascal, type RecordShape, type Shape } from "../contract/index.ts";
 import type { Contract } from "../pipelines/contract.ts";
 
 const PRIMITIVE = {
@@ -12,14 +12,6 @@ const PRIMITIVE = {
   string: "string",
   bytes: "Buffer",
 } as const;
-
-/** `job_progress` → `JobProgress`. */
-export function pascal(name: string): string {
-  return name
-    .split("_")
-    .map((part) => part.slice(0, 1).toUpperCase() + part.slice(1))
-    .join("");
-}
 
 /**
  * The interfaces of records and everything named inside them, inner ones first. A name that occurs in several records

@@ -2,7 +2,7 @@
 // the schema, here read and judged; spark_jobs/windows/attributes.py and the oracle judge by the same ones, and
 // schemas/acceptance.json holds examples for all three.
 
-import type { FieldShape, Shape } from "./schema.ts";
+import { type FieldShape, type Shape, shapeWord } from "./schema.ts";
 
 export type AttributeKind = "string" | "enum" | "boolean" | "integer" | "date";
 
@@ -89,7 +89,7 @@ export function attributeOf({
     case "long":
       if (!inner.wide) return within(range, LONG) ?? { ...none, kind: "integer", range: range ?? LONG };
   }
-  return ["a string, an enum, a boolean, an int, a long or a date, nullable or not", word(shape)];
+  return ["a string, an enum, a boolean, an int, a long or a date, nullable or not", shapeWord(shape)];
 }
 
 /** What is wrong with a range that reaches beyond what the type holds; null for one that does not. */
@@ -99,10 +99,6 @@ function within(
 ): readonly [string, string] | null {
   if (range === null || (low <= range[0] && range[1] <= high)) return null;
   return [`a range within [${low}, ${high}]`, JSON.stringify(range)];
-}
-
-function word(shape: Shape): string {
-  return shape.kind === "nullable" ? `nullable ${shape.of.kind}` : shape.kind;
 }
 
 /**

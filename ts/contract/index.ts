@@ -24,6 +24,7 @@ export {
   type FieldShape,
   parseRecord,
   parseSchema,
+  pascal,
   type RecordShape,
   type Role,
   type Shape,

@@ -14,6 +14,10 @@ import { type FieldShape, parseRecord, type Shape } from "./schema.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** Text of bytes; throws for what is no UTF-8. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+export const textOf = (bytes: Buffer): string => UTF8.decode(bytes);
+
 /** A field's shape beside null: an absent field and null say the same. */
 export function bareShape({ shape }: Pick<FieldShape, "shape">): Shape {
   return shape.kind === "nullable" ? shape.of : shape;
@@ -109,8 +113,7 @@ export function jsonReader(avro: string): (body: Buffer) => Record<string, unkno
     shape: bareShape(field),
   }));
   return (body) => {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
-    const json: unknown = JSON.parse(text, (_, value: unknown, context?: { source?: string }) =>
+    const json: unknown = JSON.parse(textOf(body), (_, value: unknown, context?: { source?: string }) =>
       typeof value === "number" ? new Numeral(context?.source ?? String(value)) : value,
     );
     if (typeof json !== "object" || json === null || Array.isArray(json) || json instanceof Numeral)

@@ -4,7 +4,7 @@
 
 import { type Attribute, attributeOf } from "./attribute.ts";
 import { PipelineError } from "./errors.ts";
-import { type FieldShape, parseRecord, type Role, type Shape, type Support } from "./schema.ts";
+import { type FieldShape, parseRecord, type Role, type Support, shapeWord } from "./schema.ts";
 import { unitRule } from "./units.ts";
 
 export interface ObservationField {
@@ -66,8 +66,8 @@ function checked(field: FieldShape, action: string): ObservationField {
   if (role === "attribute") return attributeField(field, action);
   if (field.max_length !== null || field.pattern !== null)
     throw rejected(action, "max_length and pattern on an attribute only", `them on role ${role}`);
-  if (word(shape) !== SHAPE_OF_ROLE[role])
-    throw rejected(action, `${SHAPE_OF_ROLE[role]} for role ${role}`, word(shape));
+  if (shapeWord(shape) !== SHAPE_OF_ROLE[role])
+    throw rejected(action, `${SHAPE_OF_ROLE[role]} for role ${role}`, shapeWord(shape));
   if (role === "event_time" && unit !== "ms") throw rejected(action, 'unit "ms"', JSON.stringify(unit));
   if (isMeasured({ role })) {
     if (quantity === null) throw rejected(action, "a quantity", "none");
@@ -100,10 +100,6 @@ function attributeField(field: FieldShape, action: string): ObservationField {
   if (unit !== null && rules.kind !== "integer")
     throw rejected(action, "a unit on a number only", `"${unit}" on ${rules.kind}`);
   return { name, role: "attribute", quantity, unit, range: null, support: null, attribute: rules };
-}
-
-function word(shape: Shape): string {
-  return shape.kind === "nullable" ? `nullable ${shape.of.kind}` : shape.kind;
 }
 
 function rejected(action: string, wanted: string, seen: string): PipelineError {

@@ -9,8 +9,8 @@
 // as another, where Spark (protobuf-java) refuses the record (jobs/pyspark/spark_jobs/kit/protobuf_records.py).
 
 import { encoder } from "./avro.ts";
-import { bareShape, described, noRule } from "./json.ts";
-import { type FieldShape, parseRecord, type RecordShape, type Shape } from "./schema.ts";
+import { bareShape, described, noRule, textOf } from "./json.ts";
+import { type FieldShape, parseRecord, pascal, type RecordShape, type Shape } from "./schema.ts";
 
 const TYPES: Readonly<Partial<Record<Shape["kind"], string>>> = {
   string: "string",
@@ -25,12 +25,6 @@ const TYPES: Readonly<Partial<Record<Shape["kind"], string>>> = {
 
 /** The message index of the first message of a file, as writers put it down: the short form, and the long one. */
 export const MESSAGE_INDEXES: readonly Buffer[] = [Buffer.from([0]), Buffer.from([2, 0])];
-
-const pascal = (name: string) =>
-  name
-    .split("_")
-    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
-    .join("");
 
 /** The text of a .proto with one message. Errors: `contract_rejected` for a shape without a rule. */
 export function protoFile(avro: string): string {
@@ -168,7 +162,7 @@ function value(name: string, shape: Shape, wire: Wire): unknown {
     case "double":
       return wire.bytes(8).readDoubleLE();
     case "string":
-      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(wire.bytes(wire.length()));
+      return textOf(wire.bytes(wire.length()));
     case "boolean":
       return wire.varint() !== 0n;
     case "enum": {

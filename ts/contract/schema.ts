@@ -47,6 +47,19 @@ export interface FieldShape {
   readonly role: Role | null;
 }
 
+/** `job_progress` → `JobProgress`. */
+export function pascal(name: string): string {
+  return name
+    .split("_")
+    .map((part) => part.slice(0, 1).toUpperCase() + part.slice(1))
+    .join("");
+}
+
+/** `nullable string`: a shape in words, for messages. */
+export function shapeWord(shape: Shape): string {
+  return shape.kind === "nullable" ? `nullable ${shape.of.kind}` : shape.kind;
+}
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** Which keys each construct may carry. A key that is not here is refused by name. */

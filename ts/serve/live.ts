@@ -82,8 +82,11 @@ export function decoderOf(
   };
   const decoders = new Map<FeedKind, Decoder<unknown>>();
   return (kind, value) => {
-    const decoder = decoders.get(kind) ?? new Decoder<unknown>(schemaOf(contract, kind), schemaById);
-    decoders.set(kind, decoder);
+    let decoder = decoders.get(kind);
+    if (decoder === undefined) {
+      decoder = new Decoder<unknown>(schemaOf(contract, kind), schemaById);
+      decoders.set(kind, decoder);
+    }
     return decoder.decode(value);
   };
 }

@@ -10,6 +10,7 @@ import type { Settings } from "../../settings/settings.ts";
 import type { Probe, Surroundings } from "../entry.ts";
 import type { Place } from "./hook.ts";
 import { fillOf } from "./prepare.ts";
+import { isGiven } from "./topology.ts";
 
 const GOOD: Look<string> = { done: true, seen: "ok" };
 const LIMIT_MS = 5_000;
@@ -20,7 +21,7 @@ const http = httpOf("job_timed_out", { pace: ONCE });
 /** Whether a service does its work, within seconds; `seen` says what it answered, in few words. */
 export async function check(place: Place): Promise<Look<string>> {
   const { settings, service } = place;
-  const external = (settings.external as readonly string[]).includes(service.cluster);
+  const external = isGiven(settings, service);
   const fill = fillOf(place);
   for (const probe of service.health) {
     if (probe.kind === "http" && probe.local && external) continue;
