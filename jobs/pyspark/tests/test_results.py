@@ -90,18 +90,18 @@ def test_a_batch_that_comes_twice_is_there_once(spark: SparkSession, tmp_path: P
     path = tmp_path / "out"
     sink = SINKS[kind](spark, str(path))
     assert not sink.holds(Batch(1, 0))
-    filling = fill.Filling(sink, 1, threading.Event(), fill.Written())
+    filling = fill.Filling(sink, 1, threading.Event())
     filling(numbers(spark, 0, 3), 0)
     filling(numbers(spark, 3, 5), 1)
     assert rows_of(kind, path) == [0, 1, 2, 3, 4]
     # A process that was killed before the checkpoint heard of it: the same batch, another writer.
-    again = fill.Filling(SINKS[kind](spark, str(path)), 1, threading.Event(), fill.Written())
+    again = fill.Filling(SINKS[kind](spark, str(path)), 1, threading.Event())
     again(numbers(spark, 3, 5), 1)
     assert rows_of(kind, path) == [0, 1, 2, 3, 4]
     assert again.holds(Batch(1, 1)) and again.holds(Batch(1, 0)) and not again.holds(Batch(1, 2))
     assert not again.holds(Batch(2, 0))
     # Another epoch counts its batches from 0 again.
-    after = fill.Filling(SINKS[kind](spark, str(path)), 2, threading.Event(), fill.Written())
+    after = fill.Filling(SINKS[kind](spark, str(path)), 2, threading.Event())
     after(numbers(spark, 5, 6), 0)
     assert rows_of(kind, path) == [0, 1, 2, 3, 4, 5]
     assert after.holds(Batch(2, 0))
@@ -208,7 +208,7 @@ def test_a_batch_name_is_read_from_its_header() -> None:
 def test_a_stopped_query_begins_no_batch(spark: SparkSession, tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    filling = fill.Filling(FileSink(spark, str(tmp_path), "json_lines"), 1, stop, fill.Written())
+    filling = fill.Filling(FileSink(spark, str(tmp_path), "json_lines"), 1, stop)
     with pytest.raises(InterruptedError):
         filling(numbers(spark, 0, 1), 0)
 
@@ -283,9 +283,7 @@ def test_a_stream_killed_after_its_write_leaves_each_row_once(spark: SparkSessio
 
     def run_through() -> None:
         raw = spark.readStream.schema(streams.schema(METERS)).parquet(str(given))
-        filling = fill.Filling(
-            FileSink(spark, str(tmp_path / "out"), "json_lines"), 1, threading.Event(), fill.Written()
-        )
+        filling = fill.Filling(FileSink(spark, str(tmp_path / "out"), "json_lines"), 1, threading.Event())
         query = meters.peaks(fill.in_stream(raw, METERS)).writeStream.outputMode("append").foreachBatch(filling)
         query = query.trigger(availableNow=True).option("checkpointLocation", str(tmp_path / "checkpoint")).start()
         query.awaitTermination()

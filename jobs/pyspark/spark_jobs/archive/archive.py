@@ -207,13 +207,12 @@ def start(spark: SparkSession, contract: Contract, params: ArchiveParams) -> Str
     commit as the rows, so that a batch which is repeated after a kill finds itself done.
     """
     client = java_client(kafka_config(params.kafka))
-    dashed = f"{params.namespace}-" if params.namespace else ""
     raw = kafka.read_stream(
         spark,
         client,
         params.raw_topic,
         starting_offsets(spark, params),
-        f"{dashed}spark-{contract.pipeline}-archive",
+        kafka.in_namespace(params.namespace, f"spark-{contract.pipeline}-archive"),
         params.batch_records,
     )
     # One file a batch and date.

@@ -178,7 +178,7 @@ def worth(field: Any, wire_type: int, seen: Any) -> Any:
     return seen - (1 << 64) if seen >= 1 << 63 else seen
 
 
-def wire_fields(body: bytes, group: int | None = None) -> Iterator[tuple[int, int, Any]]:
+def wire_fields(body: bytes | io.BytesIO, group: int | None = None) -> Iterator[tuple[int, int, Any]]:
     """(number, wire type, payload) of a message's fields, those of groups not among them. Raises ValueError."""
     rest = io.BytesIO(body) if isinstance(body, bytes) else body
 
@@ -210,7 +210,7 @@ def wire_fields(body: bytes, group: int | None = None) -> Iterator[tuple[int, in
             length = varint() & 0xFFFF_FFFF
             yield number, 2, take(length - (1 << 32) if length >= 1 << 31 else length)
         elif wire_type == 3:
-            for _ in wire_fields(rest, number):  # type: ignore[arg-type]
+            for _ in wire_fields(rest, number):
                 pass
             yield number, 3, None
         elif wire_type == 4 and number == group:

@@ -14,6 +14,11 @@ from pyspark.sql.avro.functions import to_avro
 from spark_jobs.kit import frame
 
 
+def in_namespace(namespace: str, name: str) -> str:
+    """A name that other namespaces on the same broker do not use: of groups, of transactional ids."""
+    return f"{namespace}-{name}" if namespace else name
+
+
 def read_stream(
     spark: SparkSession,
     client: Mapping[str, str],

@@ -52,9 +52,9 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
                 return run_once(spark, contract, params, function, sink)
         stop, progress = threading.Event(), Progress()
         progress.listen(spark)
-        written = Written()
-        query = start(spark, contract, params, function, Filling(sink, required(params.plan_epoch), stop, written))
-        return follow(query, progress, written, reporter, stop)
+        filling = Filling(sink, required(params.plan_epoch), stop)
+        query = start(spark, contract, params, function, filling)
+        return follow(query, progress, filling, reporter, stop)
     except (PySparkException, Py4JJavaError) as error:
         refused = table.away(error, params.place)
         if refused is None:
@@ -68,20 +68,20 @@ def function_of(name: str) -> Function:
     """A function of the domain by `<module>.<name>`. Errors: JobError config_invalid."""
     module, _, word = name.partition(".")
     try:
-        found = getattr(import_module(f"spark_jobs.queries.{module}"), word)
+        found: Function = getattr(import_module(f"spark_jobs.queries.{module}"), word)
     except (ImportError, AttributeError) as error:
         raise JobError(
             "config_invalid", f'Cannot run query "{name}": expected that function in spark_jobs/queries, got {error}'
         ) from error
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def sink_of(spark: SparkSession, contract: Contract, params: QueryParams) -> Sink:
     if params.sink == "delta":
         return DeltaSink(spark, params.place, params.job)
     if params.sink == "kafka":
-        dashed = f"{params.namespace}-" if params.namespace else ""
-        return TopicSink(kafka_config(params.kafka), params.place, contract.key, f"{dashed}{params.job}")
+        writer = kafka.in_namespace(params.namespace, params.job)
+        return TopicSink(kafka_config(params.kafka), params.place, contract.key, writer)
     return FileSink(spark, params.place, params.sink)
 
 
@@ -91,18 +91,15 @@ def required(value: int | None) -> int:
     return value
 
 
-class Written:
-    """Rows handed to the sink since this process started."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-
-
 class Filling:
-    """What becomes of a micro-batch: the foreachBatch function of a query."""
+    """What becomes of a micro-batch: the foreachBatch function of a query.
 
-    def __init__(self, sink: Sink, epoch: int, stop: threading.Event, written: Written) -> None:
-        self._sink, self.epoch, self._stop, self._written = sink, epoch, stop, written
+    `written` counts the rows that were handed to the sink since this process started.
+    """
+
+    def __init__(self, sink: Sink, epoch: int, stop: threading.Event) -> None:
+        self._sink, self._epoch, self._stop = sink, epoch, stop
+        self.written = 0
 
     def __call__(self, rows: DataFrame, number: int) -> None:
         # A batch that has not begun is not begun: its offsets are in the log, the next start repeats it whole.
@@ -110,8 +107,8 @@ class Filling:
             raise InterruptedError(STOP_REQUESTED)
         with counted(rows) as (held, count):
             if count > 0:
-                self._sink.append(held, Batch(self.epoch, number))
-        self._written.rows += count
+                self._sink.append(held, Batch(self._epoch, number))
+        self.written += count
 
     def holds(self, batch: Batch) -> bool:
         return self._sink.holds(batch)
@@ -121,9 +118,9 @@ def start(
     spark: SparkSession, contract: Contract, params: QueryParams, function: Function, filling: Filling
 ) -> StreamingQuery:
     client = java_client(kafka_config(params.kafka))
-    dashed = f"{params.namespace}-" if params.namespace else ""
     offsets = first_offsets(spark, params, filling.holds)
-    raw = kafka.read_stream(spark, client, params.raw_topic, offsets, f"{dashed}spark-{params.job}")
+    group = kafka.in_namespace(params.namespace, f"spark-{params.job}")
+    raw = kafka.read_stream(spark, client, params.raw_topic, offsets, group)
     cores = int(spark.sparkContext.getConf().get("spark.cores.max", "2"))
     observations, _ = decode.decode(raw.coalesce(cores), contract, writer_schemas(params))
     rows = function(in_stream(observations, contract))
@@ -193,13 +190,13 @@ def offsets_after(spark: SparkSession, checkpoint: str, batch: int) -> str:
 
 
 def follow(
-    query: StreamingQuery, progress: Progress, written: Written, reporter: Reporter, stop: threading.Event
+    query: StreamingQuery, progress: Progress, filling: Filling, reporter: Reporter, stop: threading.Event
 ) -> dict[str, float]:
     """Reports progress until a stop is asked for; then lets the running batch end and returns the last counters."""
 
     def counters() -> dict[str, float]:
         said = progress.counters(str(query.name))
-        said["written_rows"] = float(written.rows)
+        said["written_rows"] = float(filling.written)
         said.pop("output_rows", None)
         return said
 

@@ -70,8 +70,7 @@ def start(
     """Starts both queries, each on its own checkpoint below `checkpoint_path`."""
     client = java_client(kafka_config(params.kafka))
     schemas = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
-    dashed = f"{params.namespace}-" if params.namespace else ""
-    group = f"{dashed}spark-{contract.pipeline}-processors"
+    group = kafka.in_namespace(params.namespace, f"spark-{contract.pipeline}-processors")
     raw = kafka.read_stream(spark, client, params.raw_topic, params.starting_offsets, group)
     # One task a core and batch instead of one a partition: starting a task costs more than its rows do.
     cores = int(spark.sparkContext.getConf().get("spark.cores.max", "2"))
