@@ -12,9 +12,9 @@ import { type ArchiveRound, archiveWrong, proveArchive } from "../../rehearse/pr
 import { type CertificateRound, proveCertificate } from "../../rehearse/prove/certificate.ts";
 import {
   type Asked,
-  codeOf,
   PROOF_NAMES,
   type Proof,
+  proofDigest,
   proved,
   type Written,
 } from "../../rehearse/prove/code.ts";
@@ -93,7 +93,7 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
           const due = PROOF_NAMES.flatMap((name) => {
             if (only !== undefined && name !== only) return [];
             const path = join(folder, `${name}${onHdfs && name === "archive" ? "-hdfs" : ""}.json`);
-            const asked: Asked = { proof: name, code: codeOf(settings.root, name), seed, count };
+            const asked: Asked = { proof: name, code: proofDigest(settings.root, name), seed, count };
             const holds = !options.again && proved(asked, readJson<Written>(path));
             if (holds) say(`${name}: proved of this code (${path}); --again proves it anew`);
             return holds ? [] : [{ name, path, asked }];

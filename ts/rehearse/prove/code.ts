@@ -44,7 +44,7 @@ export type Proof = keyof typeof FOLDERS;
 export const PROOF_NAMES = Object.keys(FOLDERS) as readonly Proof[];
 
 /** SHA-256 over a proof's folders, 32 hex digits. */
-export function codeOf(root: string, proof: Proof): string {
+export function proofDigest(root: string, proof: Proof): string {
   const digests = FOLDERS[proof].map((folder) => `${folder} ${digestOf(join(root, folder))}`);
   return createHash("sha256").update(digests.join("\n")).digest("hex").slice(0, 32);
 }
