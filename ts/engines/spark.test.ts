@@ -7,7 +7,6 @@ import { describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/errors.ts";
 import type { Http } from "../ground/http.ts";
 import type { Fault } from "../ground/repeat.ts";
-import { until } from "../ground/until.ts";
 import { notesIn, notesInMemory } from "./drivers.ts";
 import { DRIVER_STATES, sparkRunner, statusOf, submissionBody, submissionOf } from "./spark.ts";
 
@@ -115,6 +114,8 @@ function cluster() {
     created: 0,
     /** What becomes of the next create request. */
     next: "answered" as "answered" | "lost before" | "lost after",
+    /** Where its driver stands at once. */
+    placed: { worker: "None", log: "none" } as Pick<(typeof drivers)[number], "worker" | "log">,
     http: (async ({ url, method }) => {
       const reply = (body: unknown) => ({ status: 200, text: JSON.stringify(body) });
       if (url.endsWith("/json/"))
@@ -136,7 +137,7 @@ function cluster() {
         spark.next = "answered";
         if (next !== "lost before") {
           spark.created++;
-          drivers.push({ id: `driver-${drivers.length + 1}`, submission: "s", worker: "None", log: "none" });
+          drivers.push({ id: `driver-${drivers.length + 1}`, submission: "s", ...spark.placed });
         }
         if (next !== "answered") throw silent("lost");
         return reply({ success: true, submissionId: drivers.at(-1)!.id });
@@ -202,10 +203,8 @@ describe("sparkRunner() on a cluster with drivers that cannot be named", () => {
     const spark = cluster();
     spark.drivers.push(...others());
     spark.next = "lost after";
-    const submitted = runner(spark).submit(spec);
-    await until(() => ({ done: spark.created === 1, seen: null }), { deadline_ms: 5_000, interval_ms: 1 });
-    Object.assign(spark.drivers.at(-1)!, { worker: "worker-1", log: "shown" });
-    expect((await submitted).id).toBe("driver-3");
+    spark.placed = { worker: "worker-1", log: "shown" };
+    expect((await runner(spark).submit(spec)).id).toBe("driver-3");
     expect(spark.created).toBe(1);
   });
 

@@ -38,7 +38,8 @@ it("evaluate() judges a version on Ray and keeps result, card and count", { time
         onReport: ({ counters }) => void reports.push(counters),
       },
     );
-    expect(reports.some((counters) => counters["stations_done"] === 1)).toBe(true);
+    // How many reports come in between depends on how fast the machine is; the last one always comes.
+    expect(reports.map((counters) => counters["stations_done"])).toContain(found.result.data.stations.length);
     expect(found.counters["pairs"]).toBeGreaterThan(4_000);
     expect(found.test_runs).toBe(1);
     expect(readFileSync(log, "utf8")).toContain(`"digest":"${found.result.model.digest}"`);

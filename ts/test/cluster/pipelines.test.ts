@@ -12,13 +12,13 @@ import { runnersOf } from "../../engines/runners.ts";
 import { until } from "../../ground/until.ts";
 import type { JobName } from "../../jobs/index.ts";
 import { TRAIN } from "../../jobs/train.ts";
-import { namesOf, pipelineOf, subjectsOf, topicsOf } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, subjectsOf } from "../../pipelines/index.ts";
 import { publishChampion } from "../../rehearse/line/champion.ts";
 import { closeLine, type Line, openLine } from "../../rehearse/line/line.ts";
+import { type Namespace, openNamespace, removeNamespace } from "../../rehearse/line/namespace.ts";
 import { freePorts } from "../../rehearse/line/ports.ts";
 import { kill, victimOf } from "../../rehearse/prove/victims.ts";
 import { type Settings, stateDir } from "../../settings/settings.ts";
-import { apply } from "../../supervise/apply.ts";
 import { readDesired } from "../../supervise/desired.ts";
 import { currentRecords, startSupervisor, supervisorOf } from "../../supervise/run.ts";
 import { stopNamespace } from "../../supervise/stop.ts";
@@ -42,7 +42,6 @@ let beside: Settings;
 let close: () => Promise<void> = async () => {};
 
 const of = (settings: Settings) => namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-const apiPort = async () => (await freePorts()).api;
 
 function file(name: string, text: string): string {
   const folder = join(stateDir(weather), "files");
@@ -105,21 +104,22 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
   beforeAll(async () => {
     line = await openLine(engines, { what: "two", signal, log: (text) => console.log(text) });
     weather = line.settings;
-    // A port that is free, not just the next one: other engines' lie there.
-    meters = { ...weather, pipeline: "meters", ports: { ...weather.ports, api: await apiPort() } };
-    beside = {
-      ...weather,
-      namespace: `${weather.namespace}-weather`,
-      ports: { ...weather.ports, api: await apiPort() },
-    };
+    const opened: Namespace[] = [];
     close = async () => {
-      await stopNamespace(beside);
-      for (const settings of [meters, beside])
-        await line.kafka.admin.remove(topicsOf(of(settings)).map(({ topic }) => topic));
+      // The folder of the shared namespace goes with the line.
+      for (const one of opened)
+        await removeNamespace(one, { keep: one.settings.namespace === weather.namespace });
       await closeLine(line);
     };
-    for (const settings of [meters, beside])
-      await apply({ settings, kafka: line.kafka, registry: line.registry, signal });
+    const open = async (pipeline: string, namespace: string) => {
+      // A port that is free, not just the next one: other engines' lie there.
+      const ports = { ...weather.ports, api: (await freePorts()).api };
+      const one = await openNamespace({ ...weather, pipeline, ports }, namespace, { signal });
+      opened.push(one);
+      return one.settings;
+    };
+    meters = await open("meters", weather.namespace);
+    beside = await open("weather", `${weather.namespace}-weather`);
     await publishChampion(line, join(engines.home, "proof-champion"));
   }, DEADLINE_MS);
   afterAll(() => close(), DEADLINE_MS);
