@@ -271,7 +271,6 @@ describe("outline()", () => {
     ["a history without windows", without("windows", "forecast", "anomaly"), ['"windows"', '"history"']],
     ["a history that no forecast reads", without("forecast", "anomaly"), ['"forecast"', '"history"']],
     ["a forecast without a history", without("history"), ['"history"', '"forecast"']],
-    ["a forecast without rules", without("anomaly"), ['"anomaly"', '"forecast"']],
     ["rules without a forecast", without("history", "forecast"), ['"forecast"', '"anomaly"']],
   ])("refuses %s, naming both", (_, pipeline, words) => {
     for (const word of words) expect(() => outline(observation, pipeline, functions, known)).toThrow(word);
@@ -335,7 +334,19 @@ describe("a pipeline without a part", () => {
       "ray/bare_contract.py",
     ]);
     const { history, forecast, anomaly } = meters;
-    expect(paths({ windows, history, forecast, anomaly })).toContain("ray/bare_infer.py");
+    expect(paths({ windows, history, forecast })).toContain("ray/bare_infer.py");
+    expect(paths({ windows, history, forecast, anomaly })).toEqual(paths({ windows, history, forecast }));
+  });
+
+  it("has no place for a verdict in its forecasts where no rules judge", () => {
+    const { windows, history, forecast, anomaly } = meters;
+    const predictions = (parts: Partial<Pipeline>) =>
+      filesOf({ windows, history, forecast, ...parts }).get("s/bare_predictions.avsc")!;
+    const fields = (schema: string) => (JSON.parse(schema) as { fields: { name: string }[] }).fields;
+    const names = (parts: Partial<Pipeline>) => fields(predictions(parts)).map(({ name }) => name);
+    expect(names({ anomaly })).toContain("anomaly");
+    expect(names({})).toEqual(names({ anomaly }).filter((name) => name !== "anomaly"));
+    expect(predictions({})).not.toMatch(/verdict|anomaly/);
   });
 
   it("has no schema of it, in either language", () => {

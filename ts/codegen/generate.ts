@@ -24,9 +24,25 @@ export const FOLDERS: readonly string[] = [
   "ts/jobs/generated",
   "docs/generated",
   ...ENGINES.map(LAYOUT.engine),
+  ...ENGINES.map(testsOf),
 ];
 
 const PIPELINES = "ts/pipelines";
+/** Pipelines that only tests have. */
+const FIXTURES = "ts/codegen/fixtures";
+
+function testsOf({ name }: { readonly name: string }): string {
+  return `jobs/${name}/tests/generated/${name}`;
+}
+
+/** Of the pipelines that only tests have what the tests of Python need: their contracts, for each engine that has work with them. */
+function fixtureFiles(root: string): Files {
+  const layout = { ...LAYOUT, engine: testsOf };
+  const contracts = definitionsIn(root, FIXTURES).flatMap((definition) =>
+    [...pipelineFiles(root, definition, layout)].filter(([path]) => path.endsWith("_contract.py")),
+  );
+  return new Map(contracts);
+}
 
 /** Every generated file of the repository, in memory. Errors: `contract_rejected`. */
 export function render(root: string): Files {
@@ -34,6 +50,7 @@ export function render(root: string): Files {
   return new Map([
     ...sharedFiles(root, definitions),
     ...definitions.flatMap((definition) => [...pipelineFiles(root, definition, LAYOUT)]),
+    ...fixtureFiles(root),
     ...serviceFiles(root),
   ]);
 }

@@ -31,12 +31,12 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
   windows: { needs: [], topics: ["features"], summary: "sliding windows and their features" },
   // Only the forecast's job keeps cells, so one without the other would be a topic that nobody writes.
   history: { needs: ["windows", "forecast"], topics: ["history"], summary: "the cells behind the lags" },
-  // Every forecast carries the verdict on its window, which the rules of `anomaly` make.
   forecast: {
-    needs: ["windows", "history", "anomaly"],
+    needs: ["windows", "history"],
     topics: ["predictions", "verifications", "model_events"],
     summary: "a model, its forecasts, and each against its truth",
   },
+  // A verdict has no record of its own: the forecast made from the window carries it.
   anomaly: { needs: ["forecast"], topics: [], summary: "rules that judge a window" },
   stations: { needs: [], topics: [], summary: "names and places of what the keys name" },
   archive: { needs: [], topics: [], summary: "every raw record kept in Delta" },

@@ -717,6 +717,24 @@ describe("GET /openapi.json", () => {
     expect((await api.request("/jobs")).status).toBe(200);
   });
 
+  it("says of forecasts without rules no word of a verdict, and so does the API", async () => {
+    const parts = contract.parts.filter((part) => part !== "anomaly");
+    const unjudged = { ...contract, parts };
+    const { components } = openapi(unjudged, "0.1.0", "") as { components: { schemas: Json } };
+    const words = /is_anomaly|anomaly_|"evidence"|"anomaly":/;
+    for (const name of ["Forecast", "Station"])
+      expect(JSON.stringify(components.schemas[name])).not.toMatch(words);
+    const { app: api, latest } = app({ contract: unjudged });
+    const { anomaly: _, ...record } = prediction();
+    latest.predicted("new-york", record, arrival(1));
+    expect(await (await api.request("/predictions/new-york")).text()).not.toMatch(words);
+    const stations = await (await api.request("/stations")).text();
+    expect(stations).not.toMatch(words);
+    expect(JSON.parse(stations)).toMatchObject({ parts });
+    const html = await (await api.request("/")).text();
+    expect(html).not.toContain("Anomaly");
+  });
+
   it("names the station as the contract does", () => {
     const other = openapi({ ...contract, key: "vehicle_id" }, "0.1.0", "");
     expect(Object.keys(other["paths"] as Json)).toContain("/predictions/{vehicle_id}");

@@ -80,6 +80,7 @@ function stationsBody(effects: Effects, limit: number, after: string | null) {
   const page = rest.slice(0, limit);
   return {
     pipeline: contract.pipeline,
+    parts: contract.parts,
     at: iso(now_ms),
     frontier: latest.frontier_ms === null ? null : iso(latest.frontier_ms),
     count: ids.filter((id) => latest.get(id) !== undefined).length,

@@ -91,7 +91,8 @@ export interface ForecastBody {
   readonly bands: Readonly<Record<string, readonly Interval[]>>;
   readonly units: Readonly<Record<string, string>>;
   readonly valid_at: Readonly<Record<string, string>>;
-  readonly anomaly: {
+  /** Only of a pipeline with rules. */
+  readonly anomaly?: {
     readonly is_anomaly: boolean;
     readonly anomaly_score: number;
     readonly anomaly_type: string | null;
@@ -164,13 +165,15 @@ export function forecastBody(
     valid_at: Object.fromEntries(
       contract.horizons_h.map((h) => [`${h}h`, iso(record.timestamp + h * HOUR_MS)]),
     ),
-    anomaly: {
-      is_anomaly: record.anomaly.is_anomaly,
-      anomaly_score: record.anomaly.anomaly_score,
-      anomaly_type: record.anomaly.anomaly_type,
-      method: record.anomaly.method,
-      evidence: record.anomaly.evidence,
-    },
+    ...(record.anomaly && {
+      anomaly: {
+        is_anomaly: record.anomaly.is_anomaly,
+        anomaly_score: record.anomaly.anomaly_score,
+        anomaly_type: record.anomaly.anomaly_type,
+        method: record.anomaly.method,
+        evidence: record.anomaly.evidence,
+      },
+    }),
     confidence: record.confidence,
     model_version: record.model_version,
     in_sample: record.in_sample,
@@ -210,10 +213,11 @@ export interface StationRow {
     readonly timestamp: string;
     readonly predictions: Readonly<Record<string, number | null>>;
     readonly intervals: Readonly<Record<string, Interval | null>>;
-    readonly is_anomaly: boolean;
-    readonly anomaly_score: number;
-    readonly anomaly_type: string | null;
-    readonly evidence: readonly string[];
+    /** These four only of a pipeline with rules. */
+    readonly is_anomaly?: boolean;
+    readonly anomaly_score?: number;
+    readonly anomaly_type?: string | null;
+    readonly evidence?: readonly string[];
     readonly overall_confidence: number | null;
     readonly model_version: string;
     readonly in_sample: boolean;
@@ -261,10 +265,12 @@ export function stationRow(
       ? {
           timestamp: iso(prediction.timestamp),
           ...numbers(contract, prediction),
-          is_anomaly: prediction.anomaly.is_anomaly,
-          anomaly_score: prediction.anomaly.anomaly_score,
-          anomaly_type: prediction.anomaly.anomaly_type,
-          evidence: prediction.anomaly.evidence,
+          ...(prediction.anomaly && {
+            is_anomaly: prediction.anomaly.is_anomaly,
+            anomaly_score: prediction.anomaly.anomaly_score,
+            anomaly_type: prediction.anomaly.anomaly_type,
+            evidence: prediction.anomaly.evidence,
+          }),
           overall_confidence: prediction.confidence["overall_confidence"] ?? null,
           model_version: prediction.model_version,
           in_sample: prediction.in_sample,

@@ -261,6 +261,8 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
   const values = valueUnits(contract);
   const bands = bandsOf(contract);
   const { lower, upper } = bands.at(-1) ?? { lower: "none", upper: "none" };
+  const judged = contract.parts.includes("anomaly");
+  const evidence = list({ type: "string" }, "One sentence a rule that fired.");
   const bandNames = contract.bands.map((band) => String(Math.round(band * 100)));
   // Both ends of an interval stay where the forecast can be.
   const interval = (name: string): Schema => {
@@ -308,14 +310,16 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
         (h) => time(`Moment the ${h} forecasts are for.`),
         "Valid time by horizon.",
       ),
-      anomaly: object(
-        {
-          ...ANOMALY,
-          method: string("What judged: `rules` means range and step rules only."),
-          evidence: list({ type: "string" }, "One sentence a rule that fired."),
-        },
-        "Verdict on the window's observations, not on the forecast.",
-      ),
+      ...(judged && {
+        anomaly: object(
+          {
+            ...ANOMALY,
+            method: string("What judged: `rules` means range and step rules only."),
+            evidence,
+          },
+          "Verdict on the window's observations, not on the forecast.",
+        ),
+      }),
       confidence: object(
         {
           ...Object.fromEntries(
@@ -378,8 +382,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
             timestamp: time("End of the window, event time."),
             predictions,
             intervals,
-            ...ANOMALY,
-            evidence: list({ type: "string" }, "One sentence a rule that fired."),
+            ...(judged && { ...ANOMALY, evidence }),
             overall_confidence: nullable(number("See Forecast.", { minimum: 0, maximum: 1 })),
             model_version: string("Version in the model registry."),
             in_sample: boolean("See Forecast."),
@@ -391,6 +394,10 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
     }),
     Stations: object({
       pipeline: string("Name of the pipeline."),
+      parts: list(
+        { type: "string" },
+        "Parts the pipeline has; without `anomaly` nothing judges its windows.",
+      ),
       at: time("When this was answered, wall time."),
       frontier: nullable(time("Newest window end of the network, event time.")),
       count: integer("Stations that have reported, on all pages together."),

@@ -61,7 +61,8 @@ export interface PredictionRecord {
   readonly predictions: Readonly<Record<string, number | null>>;
   /** An inner level is null in records from before it was there. */
   readonly quantiles: Readonly<Record<string, Readonly<Record<string, number | null>> | null>>;
-  readonly anomaly: {
+  /** Only of a pipeline with rules. */
+  readonly anomaly?: {
     readonly is_anomaly: boolean;
     readonly anomaly_score: number;
     readonly anomaly_type: string | null;

@@ -42,6 +42,7 @@ const forecast = {
 };
 const view = (stations: StationView[]): StationsView => ({
   pipeline: "weather",
+  parts: ["windows", "history", "forecast", "anomaly"],
   frontier: "2016-12-04T13:05:00.000Z",
   count: stations.length,
   units: {
@@ -113,6 +114,22 @@ describe("cells()", () => {
     const text = cells(odd, view([odd]), "temperature").join("");
     expect(text).toContain(">step</span>");
     expect(text).toContain("rose 13 K");
+  });
+});
+
+describe("a pipeline without rules", () => {
+  const { is_anomaly: _a, anomaly_type: _b, evidence: _c, ...unjudged } = forecast;
+  const all = { ...view([row({ forecast: unjudged, age_s: 1 })]), parts: ["windows", "history", "forecast"] };
+
+  it("has no column of verdicts and counts none", () => {
+    const words = heads(all, "temperature").map(([text]) => text);
+    expect(words).toEqual(
+      heads({ ...all, parts: ["anomaly"] }, "temperature")
+        .map(([text]) => text)
+        .filter((text) => text !== "Anomaly"),
+    );
+    expect(cells(all.stations[0]!, all, "temperature")).toHaveLength(words.length);
+    expect(summary(all)).toBe("1 station · event time 2016-12-04 13:05 UTC · 0 stale");
   });
 });
 

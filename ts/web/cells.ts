@@ -21,9 +21,10 @@ export interface StationView {
     readonly timestamp: string;
     readonly predictions: Readonly<Record<string, number | null>>;
     readonly intervals: Readonly<Record<string, Interval | null>>;
-    readonly is_anomaly: boolean;
-    readonly anomaly_type: string | null;
-    readonly evidence: readonly string[];
+    /** These three only of a pipeline with rules. */
+    readonly is_anomaly?: boolean;
+    readonly anomaly_type?: string | null;
+    readonly evidence?: readonly string[];
     readonly overall_confidence: number | null;
     readonly model_version: string;
     readonly in_sample: boolean;
@@ -37,6 +38,7 @@ export interface StationView {
 /** The part of GET /stations that is shown. */
 export interface StationsView {
   readonly pipeline: string;
+  readonly parts: readonly string[];
   readonly frontier: string | null;
   /** Stations that have reported, on all pages together. */
   readonly count: number;
@@ -177,6 +179,9 @@ export function outlook(
   return `<svg class="outlook" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" aria-hidden="true"><polygon points="${area}"/><polyline points="${line}"/>${dots}</svg>`;
 }
 
+/** Whether the pipeline has rules that judge windows. */
+const judged = (view: StationsView): boolean => view.parts.includes("anomaly");
+
 /** Column heads: `[text, unit]`, in the order of `cells`. */
 export function heads(view: StationsView, target: string): [text: string, unit: string][] {
   const unit = (h: number) => unitText(view.units.predictions[`${target}_${h}h`] ?? "");
@@ -187,7 +192,7 @@ export function heads(view: StationsView, target: string): [text: string, unit: 
     ...horizons.map((h): [string, string] => [`In ${h} h`, unit(h)]),
     ["Outlook", ""],
     ["Confidence", ""],
-    ["Anomaly", ""],
+    ...(judged(view) ? [["Anomaly", ""] as [string, string]] : []),
     ["Age", ""],
   ];
 }
@@ -223,7 +228,7 @@ export function cells(row: StationView, view: StationsView, target: string): str
   const sample = forecast?.in_sample
     ? '<br><span class="badge warn" title="The window lies in the training range: this forecast proves nothing">in sample</span>'
     : "";
-  const said = forecast?.evidence.join("; ") ?? "";
+  const said = forecast?.evidence?.join("; ") ?? "";
   const anomaly = !forecast
     ? missing
     : forecast.is_anomaly
@@ -236,7 +241,7 @@ export function cells(row: StationView, view: StationsView, target: string): str
     ...predictions,
     drawing,
     confidence === null ? missing : `${Math.round(confidence * 100)} %${sample}`,
-    anomaly,
+    ...(judged(view) ? [anomaly] : []),
     row.age_s === null
       ? `<span class="none">${row.reported ? "no forecast" : "has not reported"}</span>`
       : `${spanText(row.age_s)}${stale}`,
@@ -259,7 +264,7 @@ export function summary(view: StationsView): string {
   const parts = [
     `${view.count} ${view.count === 1 ? "station" : "stations"}${shown}`,
     frontier,
-    anomalies === 1 ? "1 anomaly" : `${anomalies} anomalies`,
+    ...(judged(view) ? [anomalies === 1 ? "1 anomaly" : `${anomalies} anomalies`] : []),
     `${stale} stale`,
   ];
   if (without > 0 && without < reported.length) parts.push(`${without} without a forecast`);

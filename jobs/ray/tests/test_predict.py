@@ -24,6 +24,7 @@ from ray_jobs.state.changelog import kind_of
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
 from tests.feature_rows import HOUR_MS, meters, row
+from tests.generated.ray.gauges_contract import CONTRACT as GAUGES
 from tests.scores import FakeModel
 
 T0 = 1_480_550_400_000
@@ -512,3 +513,19 @@ def test_rules_need_their_columns() -> None:
     without = tuple(v for v in CONTRACT.history_values if v != T)
     with pytest.raises(ValueError, match="step rule of temperature"):
         scorer(replace(CONTRACT, history_values=without))
+
+
+def test_a_forecast_without_rules_carries_no_verdict() -> None:
+    """A level of 100 m leaves the contract's range, of which nobody was asked to judge."""
+    rows = [
+        row(GAUGES, "g-1", T0 + i * GAUGES.slide_ms, 1, i, {"level_mean": level, "level_max": level})
+        for i, level in enumerate([1.0, 100.0])
+    ]
+    features = Encoder(GAUGES.schemas["features"], 7)
+    batch = [incoming(i, features(one), key=b"g-1") for i, one in enumerate(rows)]
+    out = scorer(GAUGES).score(batch, FakeModel(GAUGES, "3"), [0])
+    predictions = Decoder({"8": GAUGES.schemas["predictions"]}, GAUGES.schemas["predictions"])
+    made = [predictions(value) for _, value in out.predictions]
+    assert [(p["gauge"], p["timestamp"]) for p in made] == [("g-1", one["window_end"]) for one in rows]
+    assert all(p["predictions"]["level_1h"] is not None for p in made)
+    assert not any("anomaly" in p for p in made)

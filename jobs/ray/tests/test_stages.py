@@ -30,6 +30,7 @@ from ray_jobs.state.stage import Tick
 from ray_jobs.stream.encode import EncodeStage, Names
 from ray_jobs.stream.stages import records_of, stages_of
 from tests.feature_rows import HOUR_MS, meters, row
+from tests.generated.ray.gauges_contract import CONTRACT as GAUGES
 from tests.scores import FakeModel
 from tests.topics import codecs_of
 
@@ -345,6 +346,8 @@ def test_a_pipeline_without_a_part_has_fewer_stages() -> None:
     assert names_of(replace(CONTRACT, **none)) == ["FoldStage", "RulesStage", "VerdictStage", "EncodeStage"]
     bare = replace(meters(), steps=(), fields=tuple(replace(f, range=None) for f in meters().fields), **none)
     assert names_of(bare) == ["FoldStage", "EncodeStage"]
+    unjudged = ["FoldStage", "ForecastStage", "SettleStage", "RetiredStage", "EncodeStage"]
+    assert names_of(GAUGES, Names("ns", "ns-gauges-features", "champion")) == unjudged, "ranges alone are no rules"
     assert records_of(bare) == [] and len(records_of(CONTRACT)) == 1
 
 

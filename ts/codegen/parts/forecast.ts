@@ -194,14 +194,16 @@ export function quantileName(quantile: number): string {
   return `q${String(Math.round(quantile * 100)).padStart(2, "0")}`;
 }
 
-/** `event` is what the rules of `anomaly` call a true happening. */
+/** With the verdict on its window where rules judge windows; `event` is what they call a true happening. */
 export function predictionsSchema(outline: Outline): Schema {
   const byName = new Map(outline.fields.map((f) => [f.name, f]));
   const measured = (name: string): Pick<Field, "quantity" | "unit"> => {
     const { quantity, unit } = byName.get(name)!;
     return { ...(quantity === null ? {} : { quantity }), ...(unit === null ? {} : { unit }) };
   };
-  return top(outline, "predictions", "One forecast of one key with its verdict, its origin and its times.", [
+  const judged = outline.parts.includes("anomaly");
+  const beside = judged ? "its verdict, its origin" : "its origin";
+  return top(outline, "predictions", `One forecast of one key with ${beside} and its times.`, [
     field(
       "id",
       "string",
@@ -261,21 +263,7 @@ export function predictionsSchema(outline: Outline): Schema {
       { type: "array", items: "double" },
       "The model's input vector, NaN where missing; named in the model's manifest.",
     ),
-    field(
-      "anomaly",
-      record("anomaly_verdict", [
-        field("is_anomaly", "boolean", "Whether the window is judged abnormal."),
-        share("anomaly_score", "From 0, usual, to 1."),
-        nullable(
-          "anomaly_type",
-          enumeration("anomaly_type", [...FAULTS, outline.event, "multivariate"]),
-          "What kind; null when usual.",
-        ),
-        field("evidence", { type: "array", items: "string" }, "One sentence a finding, with its numbers."),
-        field("method", "string", "What judged: rules."),
-      ]),
-      "The verdict on the window itself.",
-    ),
+    ...(judged ? [verdictField(outline.event)] : []),
     field(
       "confidence",
       record("forecast_confidence", [
@@ -319,6 +307,24 @@ export function predictionsSchema(outline: Outline): Schema {
       "When each stage was done, so that the latency is a sum anyone can check.",
     ),
   ]);
+}
+
+function verdictField(event: string): Field {
+  return field(
+    "anomaly",
+    record("anomaly_verdict", [
+      field("is_anomaly", "boolean", "Whether the window is judged abnormal."),
+      share("anomaly_score", "From 0, usual, to 1."),
+      nullable(
+        "anomaly_type",
+        enumeration("anomaly_type", [...FAULTS, event, "multivariate"]),
+        "What kind; null when usual.",
+      ),
+      field("evidence", { type: "array", items: "string" }, "One sentence a finding, with its numbers."),
+      field("method", "string", "What judged: rules."),
+    ]),
+    "The verdict on the window itself.",
+  );
 }
 
 export function verificationsSchema(outline: Outline): Schema {

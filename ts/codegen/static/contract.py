@@ -171,6 +171,11 @@ class Contract:
         """Names and rules of the attributes, in contract order."""
         return tuple((f.name, f.attribute) for f in self.fields if f.attribute is not None)
 
+    @property
+    def judges(self) -> bool:
+        """Whether rules judge windows: then every forecast carries the verdict on its window."""
+        return "anomaly" in self.parts
+
     def datums_of(self, target: str) -> tuple[float, float]:
         """Where a target can come to stand when a sensor's datum changes, inclusive; infinite where nothing is said."""
         return self.datums.get(target, (-math.inf, math.inf))

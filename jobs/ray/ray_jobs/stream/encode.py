@@ -106,7 +106,7 @@ class EncodeStage(Stage):
         spread = np.array([self._spread(model, one.station) for one in applied])
         completeness = np.array([one.completeness for one in applied])
         sure = confidence(quantiles, spread, contract.levels, completeness)
-        judgement = VERDICTS.of(batch) or Judgement(NOBODY, [CLEAR] * len(batch.applied))
+        judgement = self._judgement(batch)
         predict_time = self._now_ms()
         for at, one, levels, sureness in zip(forecasts.rows, applied, levels_of, sure.tolist(), strict=True):
             row, incoming = one.row, one.incoming
@@ -118,8 +118,7 @@ class EncodeStage(Stage):
                     said = all(map(math.isfinite, values))
                     medians[head] = values[self._median] if said else None
                     named[head] = (self._band, dict(zip(self._levels, values, strict=True))) if said else None
-            verdict = judgement.verdicts[at]
-            record = {
+            record: dict[str, Any] = {
                 "id": self._identity.of(row, forecasts.version, arm).hex(),
                 contract.key: one.station,
                 "timestamp": end,
@@ -131,13 +130,6 @@ class EncodeStage(Stage):
                 "predictions": medians,
                 "quantiles": named,
                 "inputs": one.inputs,
-                "anomaly": {
-                    "is_anomaly": verdict.is_anomaly,
-                    "anomaly_score": verdict.score,
-                    "anomaly_type": verdict.type,
-                    "evidence": list(verdict.evidence),
-                    "method": judgement.method,
-                },
                 "confidence": {f"{t}_confidence": s for t, s in zip(contract.targets, sureness, strict=True)}
                 | {"overall_confidence": sum(sureness) / len(sureness), "completeness": one.completeness},
                 "in_sample": forecasts.in_sample(end),
@@ -160,9 +152,17 @@ class EncodeStage(Stage):
                     "predict_time": predict_time,
                 },
             }
+            if judgement is not None:
+                record["anomaly"] = _verdict(judgement, at)
             batch.out.predictions.append((one.station.encode(), self._codecs.predictions(record)))
         if arm == names.arm:
             batch.out.predicted += len(applied)
+
+    def _judgement(self, batch: Batch) -> Judgement | None:
+        """None in a pipeline whose windows nobody judges: its forecasts have no place for a verdict."""
+        if not self._contract.judges:
+            return None
+        return VERDICTS.of(batch) or Judgement(NOBODY, [CLEAR] * len(batch.applied))
 
     def _spread(self, model: Scores, station: str) -> list[float]:
         key = (model.version, station)
@@ -190,6 +190,18 @@ class EncodeStage(Stage):
             "rejected_time": self._now_ms(),
         }
         return self._codecs.rejects(record)
+
+
+def _verdict(judgement: Judgement, at: int) -> dict[str, Any]:
+    """On the applied row `at`."""
+    verdict = judgement.verdicts[at]
+    return {
+        "is_anomaly": verdict.is_anomaly,
+        "anomaly_score": verdict.score,
+        "anomaly_type": verdict.type,
+        "evidence": list(verdict.evidence),
+        "method": judgement.method,
+    }
 
 
 def _band_name(contract: Contract) -> str:

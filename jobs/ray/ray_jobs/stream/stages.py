@@ -42,7 +42,7 @@ def stages_of(contract: Contract, names: Names, codecs: Codecs, now_ms: Callable
     """Errors: ValueError for an arm that no key of the history can hold, for rules without their columns."""
     identity = Identity(contract, names.namespace)
     arms = names.arms if forecasts(contract) else ()
-    rules = Rules(contract).any
+    rules = contract.judges and Rules(contract).any
     settle = [SettleStage(contract, arm, identity) for arm in arms]
     retired = [RetiredStage(contract, arms)] if arms else []
     between: list[Stage] = [
