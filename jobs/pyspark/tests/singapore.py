@@ -58,7 +58,7 @@ class Record:
 class Arguments:
     """What a call is to do, from a JSON file with all keys.
 
-    `action`: `write_file` writes the first hours of the day after `days` to `file_path`, for a replay to send last, and
+    `action`: `write_file` writes the hours of `file_rows` to `file_path`, for a replay to send last, and
     says how many rows there are; `produce` sends the records of `part` (share of all, from and to) and notes where each
     landed in `sent_path`; `check` waits up to `deadline_s` for the topics to hold what they must; `check_table` judges
     the Delta tables of a backfill over the same topic.
@@ -165,10 +165,10 @@ def records(contract: Contract, sample: Path, days: int, seed: int, schema_id: i
 
 
 def file_rows(contract: Contract, sample: Path, days: int) -> list[oracle.Observation]:
-    """The first hours of the day after the first `days`; none where the sample ends with them."""
-    every = observations(contract, sample, days + 1)
-    start = every[0]["event_time"] // DAY_MS * DAY_MS + days * DAY_MS
-    return [o for o in every if start <= o["event_time"] < start + FILE_MS]
+    """The first hours of the sample again, as those of the day after the first `days`: the sample may end with them."""
+    every = observations(contract, sample, 1)
+    start = every[0]["event_time"] // DAY_MS * DAY_MS
+    return [o | {"event_time": o["event_time"] + days * DAY_MS} for o in every if o["event_time"] < start + FILE_MS]
 
 
 def before_future(rows: list[oracle.Observation]) -> set[int]:
