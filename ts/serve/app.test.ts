@@ -189,6 +189,28 @@ describe("GET /stations", () => {
     });
   });
 
+  it("shows a field that a contract has gained, by its first feature, though no model reads it", async () => {
+    const gust = { field: "wind_gust", unit: "m/s" };
+    const gained = {
+      ...contract,
+      fields: [...contract.fields, { name: "wind_gust", unit: "m/s", support: null }],
+      features: [
+        ...contract.features,
+        { column: "temperature_std", field: "temperature", unit: "degC" },
+        { column: "wind_gust_max", ...gust },
+        { column: "wind_gust_mean", ...gust },
+      ],
+    };
+    const { app: api, latest } = app({ contract: gained });
+    latest.observed("new-york", features({ wind_gust_max: 17.2 }), arrival(1));
+    const body = await json(await api.request("/stations"));
+    const columns = [...contract.history_values, "wind_gust_max"];
+    expect(Object.keys((body["units"] as { values: Json }).values)).toEqual(columns);
+    const html = await (await api.request("/")).text();
+    expect(html).toMatch(/>Wind gust[^/]{0,20}m\/s</);
+    expect(html).toContain("<td>17.2</td>");
+  });
+
   it("pages without gap or repeat", async () => {
     const { app: api } = app();
     const seen: unknown[] = [];

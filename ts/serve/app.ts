@@ -78,14 +78,16 @@ function stationsBody(effects: Effects, limit: number, after: string | null) {
   const ids = stationIds(contract, latest);
   const rest = after === null ? ids : ids.filter((id) => id > after);
   const page = rest.slice(0, limit);
+  const units = valueUnits(contract);
+  const columns = Object.keys(units);
   return {
     pipeline: contract.pipeline,
     parts: contract.parts,
     at: iso(now_ms),
     frontier: latest.frontier_ms === null ? null : iso(latest.frontier_ms),
     count: ids.filter((id) => latest.get(id) !== undefined).length,
-    units: { predictions: forecastUnits(contract), values: valueUnits(contract) },
-    stations: page.map((id) => stationRow(contract, latest, id, now_ms)),
+    units: { predictions: forecastUnits(contract), values: units },
+    stations: page.map((id) => stationRow(contract, columns, latest, id, now_ms)),
     next: rest.length > limit ? (page.at(-1) ?? null) : null,
   };
 }

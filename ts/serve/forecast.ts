@@ -41,10 +41,22 @@ export function forecastSupports(
   );
 }
 
+/** Columns of a station's latest values: those the history holds, then of each other field its first feature. */
+function valueColumns(contract: ServedContract): string[] {
+  const fieldOf = new Map(contract.features.map(({ column, field }) => [column, field]));
+  const covered = new Set(contract.history_values.map((column) => fieldOf.get(column)));
+  const others = contract.features.flatMap(({ column, field }) => {
+    if (covered.has(field)) return [];
+    covered.add(field);
+    return [column];
+  });
+  return [...contract.history_values, ...others];
+}
+
 /** Unit of every latest value, by its column. */
 export function valueUnits(contract: ServedContract): Record<string, string> {
   const unit = new Map(contract.features.map((f) => [f.column, f.unit]));
-  return Object.fromEntries(contract.history_values.map((column) => [column, unit.get(column) ?? "1"]));
+  return Object.fromEntries(valueColumns(contract).map((column) => [column, unit.get(column) ?? "1"]));
 }
 
 /** Of each band, narrowest first: the names of its ends in a record and the share of outcomes it should hold (0.9). */
@@ -238,6 +250,7 @@ const NO_AGE: { [K in keyof Age]: Age[K] | null } & { stale: boolean } = {
 /** One row of the station list. A station of the contract that never spoke has no values, no forecast and no age. */
 export function stationRow(
   contract: ServedContract,
+  columns: readonly string[],
   latest: Latest,
   station_id: string,
   now_ms: number,
@@ -258,7 +271,7 @@ export function stationRow(
       ? {
           window_end: iso(features.window_end),
           measurement_count: features.measurement_count,
-          values: Object.fromEntries(contract.history_values.map((c) => [c, number(features[c])])),
+          values: Object.fromEntries(columns.map((c) => [c, number(features[c])])),
         }
       : null,
     forecast: prediction

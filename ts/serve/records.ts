@@ -15,9 +15,9 @@ export interface ServedContract {
     /** What the quantity can be, null at an open end: no forecast lies beyond it. */
     readonly support: readonly [number | null, number | null] | null;
   }[];
-  /** Columns of a feature record with their units. */
-  readonly features: readonly { readonly column: string; readonly unit: string }[];
-  /** Feature columns shown as a station's latest values. */
+  /** Columns of a feature record with the field each is of and its unit, a field's most telling one first. */
+  readonly features: readonly { readonly column: string; readonly field: string; readonly unit: string }[];
+  /** Feature columns that the history holds; they come first among a station's latest values (forecast.ts, valueColumns). */
   readonly history_values: readonly string[];
   readonly step_ms: number;
   readonly window_ms: number;
