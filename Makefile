@@ -20,7 +20,7 @@ maven_cache := "-Dmaven.repo.local=$(CURDIR)/target/cache/maven"
 endif
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
-.PHONY: help setup check up down clean demo test test-quick test-unit test-cluster test-browser bench prove generate lock
+.PHONY: help setup check up down clean demo test test-quick test-unit test-cluster test-browser bench prove generate golden lock
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -106,6 +106,9 @@ prove: setup ## The tests' proofs at full counts; writes docs/proof
 
 generate: setup ## Writes schemas, TypeScript and Python from the contracts and pipelines
 	@bin/millrace generate
+
+golden: setup ## Rewrites what tests hold of the wire, after a change that is meant to move it
+	@$(node) ts/test/golden.write.ts
 
 lock: target/uv/bin/uv ## Resolves both Python environments again and writes their lock files
 	@python=$$(infra/local/python.sh) && $(uv) lock --quiet --python "$$python"

@@ -9,7 +9,8 @@ import { observationEncoder, WireDecoder } from "./wire.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const schemas = join(root, "schemas");
-const AVRO = readFileSync(join(schemas, "avro", "records", "weather_observation.avsc"), "utf8");
+// The contract the examples are of, as it was when they were written: the pipeline's own may gain fields.
+const AVRO = readFileSync(join(schemas, "formats", "weather_observation.avsc"), "utf8");
 const OBSERVATION = JSON.stringify(JSON.parse(AVRO));
 
 interface Example {
@@ -101,12 +102,11 @@ describe("observationEncoder()", () => {
 
   it("writes Avro as it always was", () => {
     const { record } = named("json", "full");
-    const hex = readFileSync(
-      join(schemas, "avro", "examples", "weather_observation", "accepted", "full.hex"),
-      "utf8",
-    );
     expect(observationEncoder("avro", OBSERVATION, 7)(record!).toString("hex")).toBe(
-      hex.replaceAll("\n", ""),
+      [
+        "0000000007106e65772d796f726bc091809f995602cdcccccccccc0840020000000000804e40023333333333eb8f4002",
+        "0000000000001040020000000000e07540020000000000000000",
+      ].join(""),
     );
   });
 });

@@ -6,7 +6,9 @@ import { goldenText, PARTS, type Part, textOf } from "./golden.ts";
 
 describe("golden files of weather", () => {
   it.each(Object.keys(PARTS) as Part[])("%s is what this code makes", async (part) => {
-    expect(textOf(await PARTS[part]())).toBe(goldenText(part));
+    expect(textOf(await PARTS[part]()), "moved: make golden, and say in the commit what moved and why").toBe(
+      goldenText(part),
+    );
   });
 
   it("notices one byte of a value, one header, one partition and one digest", async () => {

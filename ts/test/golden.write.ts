@@ -1,9 +1,10 @@
-// Rewrites the golden files from the code as it is: run it by hand when the wire is meant to move, and commit what it
-// changed by itself, with what moved and why. `node ts/test/golden.write.ts` from the repo's root.
+// Rewrites the golden files and the bytes of the examples from the contract and the code as they are, behind `make golden`: for
+// when the wire is meant to move. Commit what it changed by itself, with what moved and why.
 
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeExamples } from "./contract/examples.ts";
 import { GOLDEN, PARTS, type Part, textOf } from "./golden.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -15,6 +16,7 @@ const writePython = (module: string): void => {
   execFileSync(join(root, ".venv", "bin", "python"), ["-m", module], { cwd: root, env, stdio: "inherit" });
 };
 
+writeExamples();
 // In the order in which one reads the other's.
 await write("contract");
 await write("source");

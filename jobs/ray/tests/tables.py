@@ -46,7 +46,8 @@ def write_sample(
     for feature in contract.features:
         field = contract.field(feature.field)
         assert field.range is not None
-        value = raw[feature.field].astype("float64")
+        # A field that is younger than the sample has no column there, and no value.
+        value = raw.get(feature.field, pd.Series(float("nan"), index=raw.index)).astype("float64")
         value = value.where((value >= field.range[0]) & (value <= field.range[1]))
         columns.setdefault(f"{feature.field}_count", value.notna().astype("int32"))
         # One observation has neither a spread nor a slope.

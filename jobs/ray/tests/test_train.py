@@ -399,7 +399,9 @@ def singapore(station: str, every: int) -> list[dict[str, Any]]:
     raw = raw[raw.index.minute % every == 0]
     windows = raw.drop(columns=["station_id", "timestamp"]).astype(float).rolling("5min")
     kinds = {kind: getattr(windows, kind)() for kind in ("mean", "std", "min", "max")}
-    columns = {f.column: kinds[f.kind][f.field].to_numpy() for f in SMALL.features if f.kind in kinds}
+    columns = {
+        f.column: kinds[f.kind][f.field].to_numpy() for f in SMALL.features if f.kind in kinds and f.field in raw
+    }
     columns["wind_direction_circular_mean"] = raw["wind_direction"].to_numpy(dtype=float)
     ends = [int(at.timestamp() * 1000) + 60_000 for at in raw.index]
     return [
