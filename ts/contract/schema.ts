@@ -4,7 +4,7 @@
 
 import { dayOf, isPortable } from "./attribute.ts";
 import { PipelineError } from "./errors.ts";
-import { isUnit } from "./units.ts";
+import { isUnit, UNITS } from "./units.ts";
 
 /** Beside Avro's own: `timestamp` is timestamp-millis, `date` days since 1970-01-01; a `wide` long may pass 2^52 and is a bigint in TypeScript. */
 export type Shape =
@@ -205,7 +205,12 @@ class Parser {
       );
     const { unit, quantity, role } = schema;
     if (unit !== undefined && !(typeof unit === "string" && isUnit(unit)))
-      throw refused(this.#source, at, "a unit of the table in ts/contract/units.ts", JSON.stringify(unit));
+      throw refused(
+        this.#source,
+        at,
+        `a unit of the table in ts/contract/units.ts (${Object.keys(UNITS).join(", ")}; another is one line there)`,
+        JSON.stringify(unit),
+      );
     if (quantity !== undefined && !(typeof quantity === "string" && NAME.test(quantity)))
       throw refused(this.#source, at, "a quantity in snake_case", JSON.stringify(quantity));
     const known = ROLES.find((candidate) => candidate === role) ?? null;

@@ -45,6 +45,7 @@ export const UNITS = {
   "1": amount("share", "1/h", 100),
   kW: level("power", "kW/h"),
   kWh: amount("energy", "kW"),
+  "W/m2": level("irradiance", "W/m2/h"),
   V: level("voltage", "V/h"),
   A: level("current", "A/h"),
   ms: amount("time", null),

@@ -173,10 +173,8 @@ def test_the_archive_keeps_them_as_they_were_said(spark: SparkSession) -> None:
     assert rows[5]["until"] is None
 
 
-def test_a_writer_of_another_type_is_refused() -> None:
+def test_a_writer_of_another_type_is_refused(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="lanes"):
         number = [f | {"type": "double"} if f["name"] == "lanes" else f for f in FIELDS]
         schemas = {7: json.dumps(OURS | {"fields": number})}
-        spark = SparkSession.getActiveSession()
-        assert spark is not None
         decode.decode(spark.createDataFrame([record(0, encoded())], RAW), NOTICE, schemas)

@@ -2,7 +2,7 @@
 
 import type { Query } from "../../pipelines/define.ts";
 import { type Check, distinct } from "../check.ts";
-import type { Functions } from "../functions.ts";
+import { type Functions, QUERIES } from "../functions.ts";
 
 const SINKS: readonly string[] = ["delta", "json_lines", "parquet", "kafka"];
 
@@ -30,7 +30,11 @@ export function checkQueries(
     need(
       functions.get(query.function)?.length === 1,
       `${place}.function`,
-      `a function of one frame: ${[...functions].flatMap(([name, given]) => (given.length === 1 ? [name] : [])).join(", ")}`,
+      `a function of one frame, as "def hours(frame)" in ${QUERIES}/meters.py is "meters.hours" (there are ${[
+        ...functions,
+      ]
+        .flatMap(([name, given]) => (given.length === 1 ? [name] : []))
+        .join(", ")})`,
       query.function,
     );
     need(query.reads === "raw", `${place}.reads`, "a stream of the pipeline: raw", query.reads);
