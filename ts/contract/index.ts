@@ -19,6 +19,7 @@ export {
   schemaIn,
 } from "./format.ts";
 export type { JobProgress, JobState, ModelEvent, SourceCursor } from "./generated/records.ts";
+export { isMoment } from "./moment.ts";
 export { isMeasured, type Observation, type ObservationField, parseObservation } from "./observation.ts";
 export {
   type FieldShape,

@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { Decoder, definitionOf, observationEncoder, PipelineError, WireDecoder } from "../contract/index.ts";
+import { clockOf } from "../kafka/clock.ts";
 import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Contract, type Names, streamSchema } from "../pipelines/index.ts";
@@ -121,11 +122,7 @@ export function mended(
     if (reject.field === null || reject.field === cell.column) throw bad(cell);
   });
   if (isBad(row)) throw bad(row);
-  const said_ms = Number(reject.headers["clock"]?.toString("utf8") || Number.NaN);
-  // As decode.py believes it.
-  const clock_ms = Number.isSafeInteger(said_ms)
-    ? Math.min(said_ms, reject.append_time + contract.lead_ms)
-    : reject.append_time;
+  const clock_ms = clockOf({ headers: reject.headers, timestamp: reject.append_time }, contract.lead_ms);
   if (row.time - clock_ms > contract.lead_ms)
     throw refused(
       `a time at most ${contract.lead_ms} ms ahead of its clock (${new Date(clock_ms).toISOString()})`,

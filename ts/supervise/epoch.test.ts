@@ -6,11 +6,12 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encoder } from "../contract/index.ts";
+import { clockOf } from "../kafka/clock.ts";
 import { fakeKafka } from "../kafka/fake.ts";
 import { sendOnce } from "../kafka/kafka.ts";
 import { pipelineOf } from "../pipelines/index.ts";
 import { settingsOf } from "../settings/settings.ts";
-import { clockOf, covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
+import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
 
 const YEAR_2073 = Date.UTC(2073, 0, 1);
 const settings = () => settingsOf("/nowhere", { home: mkdtempSync(join(tmpdir(), "millrace-epoch-")) });
@@ -65,6 +66,17 @@ describe("clockOf()", () => {
     expect(clockOf({ headers: {}, timestamp: 9 })).toBe(9);
     expect(clockOf({ headers: { clock: Buffer.from("soon") }, timestamp: 9 })).toBe(9);
     expect(clockOf({ headers: { clock: Buffer.from(String(YEAR_2073)) }, timestamp: 9 }, 5)).toBe(14);
+    for (const none of [
+      "",
+      " ",
+      "0x10",
+      "1e3",
+      "1.5",
+      "Infinity",
+      "-9007199254740991",
+      "99999999999999999999",
+    ])
+      expect(clockOf({ headers: { clock: Buffer.from(none) }, timestamp: 9 })).toBe(9);
   });
 });
 

@@ -5,9 +5,10 @@
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { definitionOf, WireDecoder } from "../contract/index.ts";
+import { definitionOf, isMoment, WireDecoder } from "../contract/index.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import type { Epoch } from "../jobs/plan/type.ts";
+import { clockOf } from "../kafka/clock.ts";
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
 import { type Contract, streamSchema } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
@@ -68,16 +69,6 @@ export function watermarkOf(checkpoint: string): number | null {
   return found === null ? null : Number(found[1]);
 }
 
-/** How far a record may lead its clock, and that the broker's, unless the contract says otherwise. */
-const LEAD_MS = 3_600_000;
-
-/** The source's own clock as far as it is believed, else the time the broker appended it; epoch ms. As decode.py has it. */
-export function clockOf(record: Pick<KafkaRecord, "headers" | "timestamp">, lead_ms = LEAD_MS): number {
-  const text = record.headers["clock"]?.toString("utf8");
-  const clock = text === undefined || text === "" ? Number.NaN : Number(text);
-  return Number.isSafeInteger(clock) ? Math.min(clock, record.timestamp + lead_ms) : record.timestamp;
-}
-
 /** How far a record says that event time has come, epoch ms; null for one that is no observation. */
 export type EventTimeOf = (record: KafkaRecord) => Promise<number | null>;
 
@@ -95,7 +86,7 @@ export function eventTimeOf(
     const decoded = await decoder.decode(record.value);
     const time = decoded.ok ? Number(decoded.record[event_time] ?? Number.NaN) : Number.NaN;
     const clock = clockOf(record, lead_ms);
-    return time <= clock + lead_ms ? Math.min(time, clock) : null;
+    return isMoment(time) && time <= clock + lead_ms ? Math.min(time, clock) : null;
   };
 }
 
