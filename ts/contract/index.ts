@@ -9,6 +9,7 @@ export {
 } from "./attribute.ts";
 export { type Decoded, Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./avro.ts";
 export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
+export { ENTITY_ID_LENGTH_MAX, isEntityId } from "./entity.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
 export {
   type Definition,

@@ -135,6 +135,42 @@ describe("mapperOf()", () => {
     });
   });
 
+  it.each(["\u200Balpha", "alpha\u200E\u00A0", "\uFEFFalpha\u00AD"])(
+    "takes %j for the name it looks like",
+    (id) => {
+      expect(mapped({ station_id: id }).row).toMatchObject({ key: "alpha" });
+    },
+  );
+
+  // Latin-1 bytes become U+FFFD, halves of pairs do on the wire.
+  it.each(["Z\uFFFDrich", "\uD800", "a\uDC00b", "al\u0000pha", "al\u001Bpha", "x".repeat(1_001)])(
+    "refuses %j, which is no name that could be told from others and asked for",
+    (id) => {
+      expect(mapped({ station_id: id }).row).toMatchObject({
+        column: "station_id",
+        reason: expect.stringContaining("in UTF-8"),
+      });
+    },
+  );
+
+  it("takes names of any script, of several lines, and as long as they can be served", () => {
+    for (const id of [
+      "Zürich",
+      "東京",
+      "می\u200Cخواهم",
+      "👩‍👩‍👧",
+      "two\nlines",
+      "雨".repeat(1_000),
+      "a/b%2F",
+    ])
+      expect(mapped({ station_id: id }).row).toMatchObject({ key: id });
+  });
+
+  it("refuses a word for nothing of a column that there is none of", () => {
+    for (const word of ["temprature=-9999", "station_id=x"])
+      expect(() => mapperOf(contract, { nulls: [word] })).toThrow(`got "${word.split("=")[0]}"`);
+  });
+
   it("takes words for nothing as nothing: in any case, numbers in any spelling and before their unit", () => {
     const options = { units, nulls: ["na", "-9999", "wind_speed=999.9"] };
     const cells = { temperature: -9999, humidity: " NA ", pressure: "-9999.00", wind_speed: "999.90" };

@@ -5,7 +5,10 @@ import {
   type Attribute,
   converter,
   dayOf,
+  ENTITY_ID_LENGTH_MAX,
+  isEntityId,
   isMeasured,
+  isMoment,
   PipelineError,
   unaccepted,
 } from "../../contract/index.ts";
@@ -18,6 +21,8 @@ export type SourceContract = Pick<Contract, "key" | "event_time" | "fields">;
 export interface BadCell {
   readonly column: string | null;
   readonly reason: string;
+  /** Rows that are lost by it, where it stands for more than its own. */
+  readonly rows?: number;
 }
 
 /** A cell as its format gives it. Text from CSV, JSON values from JSON Lines, Avro values from a container. */
@@ -53,6 +58,14 @@ export function mapperOf(contract: SourceContract, { units = {}, nulls = [] }: M
         "config_invalid",
         `Cannot convert the unit of "${name}": expected a measurement of the contract (${measured(contract).join(", ")}), got "${name}"`,
       );
+  for (const word of nulls) {
+    const name = COLUMN.exec(word)?.[1];
+    if (name !== undefined && !values(contract).includes(name))
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot take "${word}" for nothing: expected a column that carries a value (${values(contract).join(", ")}) before "=", got "${name}"`,
+      );
+  }
   const measurements = contract.fields.filter(isMeasured).map(({ name, unit }) => {
     const from = units[name];
     return {
@@ -70,10 +83,8 @@ export function mapperOf(contract: SourceContract, { units = {}, nulls = [] }: M
   return (cells, onBadCell) => {
     for (const name in cells)
       if (!known.has(name)) return { column: name, reason: `expected one of ${names.join(", ")}` };
-    // White space around a name is an accident of its file: one station, not two.
-    const id = trimmed(cells[key]);
-    if (typeof id !== "string" || id === "")
-      return { column: key, reason: `expected a name, got ${shown(id)}` };
+    const id = idOf(cells[key]);
+    if (typeof id !== "string") return { column: key, reason: id.reason };
     const time = epochMs(trimmed(cells[event_time]));
     if (typeof time === "string") return { column: event_time, reason: time };
     const record: Record<string, Value> = { [key]: id, [event_time]: time };
@@ -111,7 +122,29 @@ function converterOf(name: string, from: string, to: string): (value: number) =>
   }
 }
 
+/** White space around a name is an accident of its file, as are marks that nobody sees: one station, not two. */
+const AROUND =
+  /^[\s\u00AD\u200B-\u200F\u202A-\u202E\u2060-\u2064]+|[\s\u00AD\u200B-\u200F\u202A-\u202E\u2060-\u2064]+$/g;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for; a name may have several lines.
+const CONTROL = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u0084\u0086-\u009F]/;
+
+/**
+ * A cell as a name, or why it is none: what can be written in UTF-8 and asked for in a URL. Bytes that are no UTF-8 have become
+ * U+FFFD on the way, so that two names which differ in them would be one.
+ */
+function idOf(cell: unknown): string | { readonly reason: string } {
+  const id = typeof cell === "string" ? cell.replace(AROUND, "") : cell;
+  if (typeof id !== "string" || id === "") return { reason: `expected a name, got ${shown(id)}` };
+  if (isEntityId(id) && !CONTROL.test(id) && !id.includes("\uFFFD")) return id;
+  return {
+    reason: `expected a name in UTF-8 of at most ${ENTITY_ID_LENGTH_MAX} characters, without control characters, got ${shown(id)}`,
+  };
+}
+
 const trimmed = (cell: unknown): unknown => (typeof cell === "string" ? cell.trim() : cell);
+
+/** What a word for nothing begins with when it is one column's. */
+const COLUMN = /^([A-Za-z_]\w*)=/;
 
 /** Which cells of a column mean nothing: words in any case, numbers in any way to write them. Null when none do. */
 function nullTest(
@@ -192,9 +225,6 @@ const RFC_3339 =
   /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))$/;
 const EPOCH = /^-?\d{1,16}$/;
 const DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-/** Years 1 to 9999, as far as the engines go. */
-const EARLIEST_MS = Date.parse("0001-01-01T00:00:00Z");
-const LATEST_MS = Date.parse("9999-12-31T23:59:59.999Z");
 
 /** The newest text that was a time. */
 let last: { readonly text: string; readonly ms: number } | null = null;
@@ -209,7 +239,7 @@ export function epochMs(cell: unknown): number | string {
   if (typeof cell === "number" || (typeof cell === "string" && EPOCH.test(cell))) {
     const ms = Number(cell);
     if (!Number.isSafeInteger(ms)) return `expected whole epoch milliseconds, got ${shown(cell)}`;
-    return isInYears(ms) ? ms : outOfYears(cell);
+    return isMoment(ms) ? ms : outOfYears(cell);
   }
   if (typeof cell !== "string" || cell === "") return `expected a time, got ${shown(cell)}`;
   const parts = RFC_3339.exec(cell);
@@ -228,12 +258,11 @@ export function epochMs(cell: unknown): number | string {
   date.setUTCFullYear(year, month - 1, day);
   const offset_ms = (offsetHours * 60 + offsetMinutes) * 60_000;
   const ms = date.getTime() - (sign === "-" ? -offset_ms : offset_ms);
-  if (!isInYears(ms)) return outOfYears(cell);
+  if (!isMoment(ms)) return outOfYears(cell);
   last = { text: cell, ms };
   return ms;
 }
 
-const isInYears = (ms: number): boolean => ms >= EARLIEST_MS && ms <= LATEST_MS;
 const outOfYears = (cell: unknown): string =>
   `expected a time between the years 1 and 9999 of UTC, got ${shown(cell)}`;
 
