@@ -61,6 +61,8 @@ export interface BadRow {
   /** Null when the row as a whole is bad. A row can be lost by one column: its key or its time. */
   readonly column: string | null;
   readonly reason: string;
+  /** Rows that are lost, where it is not the one. */
+  readonly rows?: number;
 }
 
 export function describeBad({ file, line, column, reason }: BadRow): string {
@@ -79,16 +81,18 @@ export class LeftOut {
   /** Rows that were there before. */
   repeats = 0;
 
+  #told = 0;
   readonly #tell: (line: string) => void;
   constructor(tell: (line: string) => void) {
     this.#tell = tell;
   }
 
   readonly onBad = (bad: BadRow): void => {
-    const told = this.rows + this.cells;
-    if (told < TOLD_MAX) this.#tell(describeBad(bad));
+    const told = this.#told++;
+    const rows = bad.rows ?? 1;
+    if (told < TOLD_MAX) this.#tell(`${describeBad(bad)}${rows === 1 ? "" : ` (about ${rows} rows)`}`);
     if (told === TOLD_MAX) this.#tell("… more bad rows and cells follow; they are counted");
-    if (bad.lost === "row") this.rows++;
+    if (bad.lost === "row") this.rows += rows;
     else this.cells++;
   };
 

@@ -1,7 +1,8 @@
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { csvRecords } from "./csv.ts";
+import type { Cells } from "./cells.ts";
+import { csvCells, csvRecords } from "./csv.ts";
 
 async function read(chunks: readonly Buffer[]) {
   const found: (readonly string[] | null)[] = [];
@@ -50,5 +51,60 @@ describe("csvRecords()", () => {
       ),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("csvCells()", () => {
+  const COLUMNS = { columns: ["id", "time", "a", "b"], required: ["id", "time"], some: ["a", "b"] };
+  async function cellsOf(text: string): Promise<{ cells: Cells[]; lost: number; reasons: string[] }> {
+    const cells: Cells[] = [];
+    const reasons: string[] = [];
+    let lost = 0;
+    for await (const records of csvCells(Readable.from([Buffer.from(text)]), "f.csv", COLUMNS))
+      for (const record of records) {
+        if (record.cells !== null) cells.push(record.cells);
+        if (record.bad === null) continue;
+        lost += record.bad.rows ?? 1;
+        reasons.push(record.bad.reason);
+      }
+    return { cells, lost, reasons };
+  }
+
+  it("reads by the header that stands above a row: files put behind each other have their columns in another order", async () => {
+    const { cells, lost } = await cellsOf(
+      "id,time,a,b\nx,1,2,3\n\uFEFFid,time,b,a\nx,2,3,2\nid,time,a,b\nx,3,2,3\n",
+    );
+    expect(cells).toEqual(["1", "2", "3"].map((time) => ({ id: "x", time, a: "2", b: "3" })));
+    expect(lost).toBe(0);
+  });
+
+  it("loses the rows behind a header that names other columns, and counts each", async () => {
+    const { cells, lost, reasons } = await cellsOf(
+      "id,time,a\nx,1,2\nid,time,c\nx,2,2\nx,3,2\nid,time,a\nx,4,2\n",
+    );
+    expect(cells.map((cell) => cell["time"])).toEqual(["1", "4"]);
+    expect([lost, reasons[0]]).toEqual([2, expect.stringContaining('got "c" in line 3')]);
+  });
+
+  it.each(["\u2028", "\u0085", "\u001e", "\v", ","])(
+    "counts the rows that %j holds in one line",
+    async (end) => {
+      const row = (i: number) => `x,${i},2,3`;
+      const rows = (from: number, count: number) =>
+        Array.from({ length: count }, (_, i) => row(1_000 + from + i));
+      const { cells, lost } = await cellsOf(`id,time,a,b\n${row(1)}\n${rows(2, 900).join(end)}\n${row(3)}\n`);
+      expect(cells).toHaveLength(2);
+      expect(lost / 900).toBeCloseTo(1, 0);
+      expect(lost).toBeGreaterThan(800);
+    },
+  );
+
+  it("counts about as many rows as a line holds that is too long to be read", async () => {
+    const rows = Array.from({ length: 20_000 }, (_, i) => `x,${10_000 + i},2,3`);
+    const { cells, lost } = await cellsOf(
+      `id,time,a,b\n${rows.slice(0, 10).join("\n")}\n${rows.join(" ")}\n${rows[0]}\n`,
+    );
+    expect(cells).toHaveLength(11);
+    expect(Math.abs(lost - 20_000)).toBeLessThan(3_000);
   });
 });

@@ -8,7 +8,7 @@ import type { Info } from "csv-parse";
 import { parse } from "csv-parse/sync";
 import { PipelineError } from "../../contract/index.ts";
 import type { BadCell, Cells } from "./cells.ts";
-import { linesOf } from "./lines.ts";
+import { type Line, linesOf } from "./lines.ts";
 
 /** One record with the line it begins on, its cells or what is wrong with it as a whole. */
 export interface Located {
@@ -22,6 +22,8 @@ export interface CsvRecord {
   readonly line: number;
   readonly cells: readonly string[] | null;
   readonly reason: string | null;
+  /** Rows that are lost by what is refused, as far as its length tells. */
+  readonly rows: number;
 }
 
 /** Longest line: a file that is no CSV must not be taken into memory whole. */
@@ -45,23 +47,30 @@ export async function* csvRecords(stream: Readable): AsyncGenerator<readonly Csv
   /** Cells of the first record: what a record of the file has. */
   let width: number | null = null;
   /** Lines that may need those behind them. */
-  let open: readonly (string | null)[] = [];
-  const take = (texts: readonly (string | null)[], first: number, last: boolean): CsvRecord[] => {
+  let open: readonly Line[] = [];
+  /** Characters and number of the lines that were records. */
+  let [characters, whole] = [0, 0];
+  const take = (texts: readonly Line[], first: number, last: boolean): CsvRecord[] => {
     const records: CsvRecord[] = [];
     const add = (at: number, cells: readonly string[]) => {
       if (cells.every((cell) => cell === "" || cell.trim() === "")) return;
       width ??= cells.length;
-      records.push({ line: first + at, cells, reason: null });
+      characters += String(texts[at]).length;
+      whole++;
+      records.push({ line: first + at, cells, reason: null, rows: 1 });
     };
-    const refuse = (at: number, reason: string) => records.push({ line: first + at, cells: null, reason });
+    const refuse = (at: number, reason: string, rows = 1) =>
+      records.push({ line: first + at, cells: null, reason, rows });
     let at = 0;
     let size = LINES_AT_ONCE;
     while (at < texts.length) {
-      if (texts[at] === null) {
-        refuse(at++, `expected at most ${LINE_CHARACTERS_MAX} characters in a line`);
+      const text = texts[at]!;
+      if (typeof text === "number") {
+        const rows = Math.max(1, Math.round((text * whole) / Math.max(1, characters)));
+        refuse(at++, `expected at most ${LINE_CHARACTERS_MAX} characters in a line`, rows);
         continue;
       }
-      const long = texts.indexOf(null, at);
+      const long = texts.findIndex((line, i) => i > at && typeof line === "number");
       const limit = long < 0 ? texts.length : long;
       const part = texts.slice(at, Math.min(at + size, limit)) as string[];
       const start = at;
@@ -140,23 +149,45 @@ export interface Columns {
   readonly some?: readonly string[];
 }
 
-/** Records by the header's names. Errors: `config_invalid` for a header that lacks a column, has an unknown or a repeated one. */
+/**
+ * Records by the header's names. A header that comes again, as where files were put behind each other, holds for what is behind
+ * it; one that is no header of the contract costs every row behind it.
+ * Errors: `config_invalid` for a first header that lacks a column, has an unknown or a repeated one.
+ */
 export async function* csvCells(
   stream: Readable,
   file: string,
   wanted: Columns,
 ): AsyncGenerator<readonly Located[]> {
   let header: readonly string[] | null = null;
+  /** What is wrong with the header above, where it is not the first. */
+  let unusable: string | null = null;
   for await (const records of csvRecords(stream)) {
     const located: Located[] = [];
-    for (const { line, cells, reason } of records) {
+    const refuse = (line: number, reason: string, rows: number) =>
+      located.push({ line, cells: null, bad: { column: null, reason, rows } });
+    for (const { line, cells, reason, rows } of records) {
       if (header === null) header = headerOf(cells, reason, file, wanted);
-      else if (cells === null) located.push({ line, cells, bad: { column: null, reason: reason! } });
+      else if (cells === null) refuse(line, reason!, rows);
+      else if (isHeader(cells, wanted)) {
+        try {
+          header = headerOf(cells, reason, file, wanted);
+          unusable = null;
+        } catch (error) {
+          unusable = `${(error as Error).message} in line ${line}`;
+        }
+      } else if (unusable !== null) refuse(line, unusable, rows);
       else located.push(named(line, header, cells));
     }
     if (located.length > 0) yield located;
   }
   if (header === null) throw refusedHeader(file, wanted, "an empty file");
+}
+
+/** How many rows stand in one line where their ends are none of ours, as in files of records; a few cells too many are one row. */
+function rowsIn(cells: number, width: number): number {
+  const rows = Math.floor((cells - 1) / Math.max(1, width - 1));
+  return rows < RECORD_LINES_MAX ? 1 : rows;
 }
 
 function named(line: number, header: readonly string[], values: readonly string[]): Located {
@@ -167,11 +198,18 @@ function named(line: number, header: readonly string[], values: readonly string[
     (values.length > width && values.some((cell, i) => i >= width && cell.trim() !== ""))
   ) {
     const reason = `expected ${width} cells, got ${values.length}`;
-    return { line, cells: null, bad: { column: null, reason } };
+    return { line, cells: null, bad: { column: null, reason, rows: rowsIn(values.length, width) } };
   }
   const cells: Record<string, string> = {};
   for (let i = 0; i < width; i++) cells[header[i]!] = values[i]!;
   return { line, cells, bad: null };
+}
+
+/** No row names the columns that every row must have. */
+function isHeader(cells: readonly string[], { required }: Columns): boolean {
+  if (cells.length < required.length || !required.some((name) => cells.includes(name))) return false;
+  const names = cells.map((cell) => cell.trim());
+  return required.every((name) => names.includes(name));
 }
 
 function refusedHeader(file: string, { columns }: Columns, seen: string): PipelineError {

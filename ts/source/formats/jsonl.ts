@@ -2,41 +2,62 @@
 
 import type { Readable } from "node:stream";
 import type { Located } from "./csv.ts";
-import { linesOf } from "./lines.ts";
+import { type Line, linesOf } from "./lines.ts";
 
 /** Longest line: a file that is not JSON Lines must not be read into memory whole. */
 const LINE_CHARACTERS_MAX = 1 << 20;
 
 export async function* jsonCells(stream: Readable): AsyncGenerator<readonly Located[]> {
+  /** Characters and number of the lines that were records. */
+  let [characters, whole] = [0, 0];
   for await (const { first, texts } of linesOf(stream, LINE_CHARACTERS_MAX)) {
     const located: Located[] = [];
     for (let i = 0; i < texts.length; i++) {
       const text = texts[i]!;
-      if (text === null || text.trim() !== "") located.push(one(first + i, text));
+      if (typeof text === "string" && text.trim() === "") continue;
+      const record = one(first + i, text, characters / Math.max(1, whole));
+      located.push(record);
+      if (record.cells === null) continue;
+      characters += String(text).length;
+      whole++;
     }
     if (located.length > 0) yield located;
   }
 }
 
-function one(line: number, text: string | null): Located {
-  const refused = (reason: string): Located => ({ line, cells: null, bad: { column: null, reason } });
-  if (text === null) return refused(`expected at most ${LINE_CHARACTERS_MAX} characters in a line`);
+/** `usual` is how many characters a record of the file has, 0 before the first. */
+function one(line: number, text: Line, usual: number): Located {
+  const refused = (reason: string, rows = 1): Located => ({
+    line,
+    cells: null,
+    bad: { column: null, reason, rows },
+  });
+  if (typeof text === "number")
+    return refused(
+      `expected at most ${LINE_CHARACTERS_MAX} characters in a line`,
+      usual === 0 ? 1 : Math.max(1, Math.round(text / usual)),
+    );
   const value = parsed(text.trim());
-  if (value === undefined) return refused("expected JSON");
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    return refused("expected a JSON object");
-  return { line, cells: value as Record<string, unknown>, bad: null };
+  if (typeof value === "object" && value !== null && !Array.isArray(value))
+    return { line, cells: value as Record<string, unknown>, bad: null };
+  // Several in one line: a line that was cut takes the end from the one behind it, and a list holds all it holds.
+  const objects = text.match(/\{\s*"/g)?.length ?? 0;
+  return refused(value === undefined ? "expected JSON" : "expected a JSON object", Math.max(1, objects));
 }
 
-/** Strings, and the words that are no JSON though Python writes them for numbers that are none. */
-const STRING_OR_WORD = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
+/** Strings, and what stands behind a colon and is no JSON: `NaN`, `nan`, `None`, `NA`, `+1.5`, `.5`. */
+const STRING_OR_WORD = /"(?:[^"\\]|\\.)*"|(?<=:\s*)[^\s"{}[\],:]+(?=\s*[,}])/g;
+/** What JSON has behind a colon beside strings, lists and objects. */
+const JSON_WORD = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/;
 
-/** Undefined for what is no JSON. NaN and Infinity become texts, so that they cost their cell and not their row. */
+/** Undefined for what is no JSON. A word that is none becomes a text, so that it costs its cell and not its row. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    const mended = text.replace(STRING_OR_WORD, (found) => (found.startsWith('"') ? found : `"${found}"`));
+    const mended = text.replace(STRING_OR_WORD, (found) =>
+      found.startsWith('"') || JSON_WORD.test(found) ? found : `"${found}"`,
+    );
     if (mended === text) return undefined;
     try {
       return JSON.parse(mended);

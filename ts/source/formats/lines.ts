@@ -7,9 +7,12 @@ import { StringDecoder } from "node:string_decoder";
 export interface Lines {
   /** Number of the first one; lines count from 1. */
   readonly first: number;
-  /** Without their ends; null for one that is too long. Never empty. */
-  readonly texts: readonly (string | null)[];
+  /** Without their ends. Never empty. */
+  readonly texts: readonly Line[];
 }
+
+/** A line, or how many characters one has that is too long. */
+export type Line = string | number;
 
 /** All lines of a stream, as many at once as a chunk holds. No more than `characters_max` of a line are held in memory. */
 export async function* linesOf(stream: Readable, characters_max: number): AsyncGenerator<Lines> {
@@ -17,19 +20,20 @@ export async function* linesOf(stream: Readable, characters_max: number): AsyncG
   /** What follows the last line end that is certain: a CR may be half of a CRLF. */
   let rest = "";
   let first = 1;
-  let overlong = false;
+  /** Characters let go of the line that is not at its end yet. */
+  let dropped = 0;
   const take = (text: string, last: boolean): Lines | null => {
     const half = !last && text.endsWith("\r");
     const whole = half ? text.slice(0, -1) : text;
-    const texts: (string | null)[] = (whole.includes("\r") ? whole.replace(/\r\n?/g, "\n") : whole).split(
-      "\n",
-    );
-    rest = last ? "" : texts.pop()! + (half ? "\r" : "");
-    if (last && texts.at(-1) === "" && !overlong) texts.pop();
+    const texts: Line[] = (whole.includes("\r") ? whole.replace(/\r\n?/g, "\n") : whole).split("\n");
+    rest = last ? "" : (texts.pop() as string) + (half ? "\r" : "");
+    if (last && texts.at(-1) === "" && dropped === 0) texts.pop();
     if (texts.length === 0) return null;
-    for (let i = 0; i < texts.length; i++) if (texts[i]!.length > characters_max) texts[i] = null;
-    if (overlong) texts[0] = null;
-    overlong = false;
+    for (let i = 0; i < texts.length; i++) {
+      const characters = (texts[i] as string).length + (i === 0 ? dropped : 0);
+      if (characters > characters_max) texts[i] = characters;
+    }
+    dropped = 0;
     first += texts.length;
     return { first: first - texts.length, texts };
   };
@@ -42,7 +46,7 @@ export async function* linesOf(stream: Readable, characters_max: number): AsyncG
     const lines = take(rest, false);
     if (lines !== null) yield lines;
     if (rest.length > characters_max) {
-      overlong = true;
+      dropped += rest.length;
       rest = rest.endsWith("\r") ? "\r" : "";
     }
   }

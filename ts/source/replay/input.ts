@@ -165,7 +165,7 @@ export function fileInput(options: FileOptions): Input {
     };
     let [used, valued, rows_lost, cells_lost] = [0, false, 0, 0];
     const tell = (lost: BadRow["lost"], line: number, cells: readonly BadCell[]): void => {
-      if (lost === "row") rows_lost++;
+      if (lost === "row") rows_lost += cells.reduce((sum, { rows = 1 }) => sum + rows, 0);
       else cells_lost += cells.length;
       if (line <= told_line) return;
       told_line = line;
