@@ -32,5 +32,5 @@ export {
   type Shape,
   type Support,
 } from "./schema.ts";
-export { converter, UNITS, type Unit, unitNamed, unitRule, unitRules, unitWord } from "./units.ts";
+export { converter, UNITS, type Unit, unitNamed, unitRule, unitRules, unitsIn, unitWord } from "./units.ts";
 export { observationEncoder, type Unframed, WireDecoder } from "./wire.ts";

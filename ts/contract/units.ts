@@ -192,6 +192,27 @@ export function unitNamed(word: string): string {
   return known(word) === undefined && Object.hasOwn(OTHER_WORDS, other) ? OTHER_WORDS[other]! : word;
 }
 
+/** Words that are a unit only where a sentence says so: letters, and words of the language. */
+const UNSURE = /^(?:.|in|mi|at|min|fraction|foot|feet|meter|metre|degree|degrees)$/i;
+const MARKED =
+  /[[(]([^\])]+)[\])]|\b(?:in|as|units?\b\s*[:=]?)\s+(?:(?:degrees?|deg\.?)\s+)?([^\s,;()[\]]+)/gi;
+
+/**
+ * The units of the dimension of `to` that a sentence names, each once, in the table's words: by a word that can be nothing else, or
+ * in brackets, or behind "in", "as" or "unit".
+ */
+export function unitsIn(sentence: string, to: string): string[] {
+  const dimension = known(to)?.dimension;
+  const words = [
+    ...sentence.split(/[\s,;()[\]]+/).filter((word) => !UNSURE.test(word)),
+    ...[...sentence.matchAll(MARKED)].map((match) => (match[1] ?? match[2])!),
+  ];
+  const units = words.map((word) => unitNamed(word.trim().replace(/[.:]+$/, "")));
+  return [
+    ...new Set(units.filter((unit) => known(unit)?.dimension === dimension && dimension !== undefined)),
+  ];
+}
+
 /** Every unit there is a rule for, those of sources too. */
 export function unitRules(): ReadonlyMap<string, Pick<UnitRule, "dimension" | "scale" | "offset">> {
   return new Map<string, UnitRule>(Object.entries({ ...UNITS, ...FOREIGN }));

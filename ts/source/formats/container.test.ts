@@ -165,6 +165,88 @@ describe("avroCells()", () => {
     await expect(read(await container(valued(type), []))).rejects.toThrow(/"temperature" as a number/);
   });
 
+  it.each<[object, string | null]>([
+    [{ uom: "degF" }, "degF"],
+    [{ Unit: "K" }, "K"],
+    [{ unit_of_measurement: "K" }, "K"],
+    [{ doc: "Air temperature in degrees Fahrenheit" }, "degF"],
+    [{ doc: "Air temperature (°F), 2 m above ground" }, "degF"],
+    [{ doc: "Air temperature [K]" }, "K"],
+    [{ doc: "temperature, celsius" }, "degC"],
+    [{ doc: "a C of other letters, at 10 m, in the shade of 1013 hPa" }, null],
+    [{ doc: "in kelvin", unit: "degC" }, "degC"],
+    [{ type: ["null", { type: "double", doc: "in K" }] }, "K"],
+  ])("finds the unit in %j", async (more, unit) => {
+    const found = (
+      await read(await container([ID, TIME, { name: "temperature", type: "double", ...more }], []))
+    ).units;
+    expect(found).toEqual(unit === null ? {} : { temperature: unit });
+  });
+
+  it("takes units that a schema lists for all its fields", async () => {
+    const fields = [ID, TIME, { name: "temperature", type: "double" }];
+    expect((await read(await container(fields, [], { units: { temperature: "degF" } }))).units).toEqual({
+      temperature: "degF",
+    });
+  });
+
+  it.each<[object, string]>([
+    [
+      {
+        type: [
+          { type: "float", unit: "degF" },
+          { type: "double", unit: "degC" },
+        ],
+      },
+      "one unit",
+    ],
+    [{ type: { type: "double", unit: "degF" }, unit: "degC" }, "one unit"],
+    [{ doc: "in degC, was in degF" }, "degC and degF"],
+    [{ type: "int", scale_factor: 0.1 }, "without scale_factor 0.1"],
+    [{ type: { type: "int", scale: 1 } }, "without scale 1"],
+    [{ add_offset: 273.15 }, "without add_offset"],
+    [{ _FillValue: -9999 }, "without _FillValue -9999"],
+  ])("refuses a number whose schema makes another of it: %j", async (more, seen) => {
+    const bytes = await container([ID, TIME, { name: "temperature", type: "double", ...more }], []);
+    await expect(read(bytes)).rejects.toThrow(seen);
+  });
+
+  it.each<[object, number]>([
+    [{ doc: "epoch seconds" }, 2_000],
+    [{ doc: "microseconds since the epoch, UTC" }, 0],
+    [{ doc: "when it was observed" }, 2],
+    [
+      {
+        type: { type: "long", logicalType: "timestamp-millis", "adjust-to-utc": true },
+        doc: "to the second",
+      },
+      2,
+    ],
+    [{ timezone: "UTC" }, 2],
+  ])("counts a moment in what its schema says: %j", async (more, ms) => {
+    const fields = [
+      ID,
+      { name: "timestamp", type: "long", ...more },
+      { name: "temperature", type: "double" },
+    ];
+    const record = { station_id: "a", timestamp: 2n, temperature: 1 };
+    expect((await one(fields, record))["timestamp"]).toBe(ms);
+  });
+
+  it.each<object>([
+    { type: { type: "long", logicalType: "timestamp-micros", "adjust-to-utc": false } },
+    { timezone: "Europe/Berlin" },
+    { tz: "+02:00" },
+    { doc: "local time in ms" },
+    { doc: "seconds or milliseconds" },
+  ])("refuses a moment of another zone, or of two units: %j", async (more) => {
+    const bytes = await container(
+      [ID, { name: "timestamp", type: "long", ...more }, { name: "temperature", type: "double" }],
+      [],
+    );
+    await expect(read(bytes)).rejects.toThrow('"timestamp"');
+  });
+
   it("gives the units that the schema names, on the field or on its type", async () => {
     const fields = [
       ID,

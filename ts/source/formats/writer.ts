@@ -2,7 +2,7 @@
 // writer's. Pure; container.ts decodes by it. A field whose meaning is not certain is refused by name before its first value.
 
 import avsc from "avsc";
-import { type AttributeKind, PipelineError } from "../../contract/index.ts";
+import { type AttributeKind, PipelineError, unitNamed, unitsIn } from "../../contract/index.ts";
 import { type SourceContract, values as valuesOf } from "./cells.ts";
 
 /** A field of the writer's record that is one of the contract. */
@@ -83,26 +83,54 @@ export function writerFields(schema: unknown, file: string, contract: SourceCont
   if (!Array.isArray(declared)) throw refused("a container of records", "another type");
   const fields = declared as readonly Json[];
   const known = namedTypes(schema);
+  const unitOf = (name: string) => contract.fields.find((field) => field.name === name)?.unit ?? null;
+  // Some say the units of all fields in one place.
+  const listed = isObject(schema) && isObject(schema["units"]) ? schema["units"] : {};
   const found = fields.map((field): WriterField => {
     const from = String(field["name"]);
     const aliases = Array.isArray(field["aliases"]) ? field["aliases"].map(String) : [];
     const name = [from, ...aliases].find((word) => names.includes(word));
     if (name === undefined) throw refused(`fields of ${names.join(", ")}`, `"${from}"`);
-    const { branches, unit } = typeOf(field, known);
+    const { branches, units, properties } = typeOf(
+      Object.hasOwn(listed, from) ? { unit: listed[from], ...field } : field,
+      known,
+    );
     const seen = branches.map(({ type, logical }) => (logical === null ? type : `${type} (${logical})`));
     const cannot = (wanted: string): PipelineError => refused(`"${from}" as ${wanted}`, seen.join(" or "));
+    const several = [...new Set(units.map(unitNamed))];
+    if (several.length > 1) throw refused(`one unit of "${from}"`, several.join(" and "));
+    const unit = units[0] ?? null;
     if (name === key) {
       if (!branches.every(isName)) throw cannot("a string or an enum");
       return { from, name, unit: null, read: unwrapped };
     }
-    if (name === event_time) return { from, name, unit: null, read: timeReader(branches, unit, cannot) };
+    if (name === event_time) {
+      const zone = properties.find(([word, value]) => isOtherZone(word, value));
+      if (zone !== undefined) throw cannot(`a moment in UTC without ${zone.join(" ")}`);
+      return {
+        from,
+        name,
+        unit: null,
+        read: timeReader(branches, unit ?? ticksIn(properties, cannot), cannot),
+      };
+    }
     const kind = contract.fields.find((f) => f.name === name)?.attribute?.kind;
     if (kind !== undefined) {
       if (!branches.every(ATTRIBUTES[kind].fits)) throw cannot(ATTRIBUTES[kind].wanted);
       return { from, name, unit: null, read: (value) => plainCell(unwrapped(value)) };
     }
     const scale = scaleOf(branches, cannot);
-    return { from, name, unit, read: (value) => numberCell(unwrapped(value), scale) };
+    const change = properties.find(
+      ([word]) =>
+        CHANGES.test(word) && !(word === "scale" && branches.some(({ logical }) => logical === "decimal")),
+    );
+    if (change !== undefined) throw cannot(`a number as it stands, without ${change.join(" ")}`);
+    return {
+      from,
+      name,
+      unit: unit ?? described(unitOf(name), properties, cannot),
+      read: (value) => numberCell(unwrapped(value), scale),
+    };
   });
   for (const name of [key, event_time])
     if (!found.some((field) => field.name === name))
@@ -135,14 +163,17 @@ function namedTypes(schema: unknown, found = new Map<string, Json>(), namespace 
   return found;
 }
 
-/** What a field may hold beside null, and in which unit. Both stand on the field or on its type: writers differ. */
-function typeOf(field: Json, known: ReadonlyMap<string, Json>): { branches: Branch[]; unit: string | null } {
-  let unit = unitOf(field);
+/** What a field may hold beside null, the units it names and all else that is said of it. Both stand on the field or on its type: writers differ. */
+function typeOf(
+  field: Json,
+  known: ReadonlyMap<string, Json>,
+): { branches: Branch[]; units: string[]; properties: [word: string, value: unknown][] } {
+  const properties = Object.entries(field).filter(([word]) => word !== "type");
   const given = field["type"];
   const branches = (Array.isArray(given) ? given : [given]).flatMap((part: unknown): Branch[] => {
     const type = typeof part === "string" ? (known.get(part) ?? { type: part }) : isObject(part) ? part : {};
     if (type["type"] === "null") return [];
-    unit ??= unitOf(type);
+    properties.push(...Object.entries(type));
     const logical = type["logicalType"] ?? field["logicalType"];
     return [
       {
@@ -152,12 +183,58 @@ function typeOf(field: Json, known: ReadonlyMap<string, Json>): { branches: Bran
       },
     ];
   });
-  return { branches, unit };
+  const units = properties.flatMap(([word, unit]) =>
+    UNIT.test(word) && unit !== undefined && unit !== null ? [String(unit)] : [],
+  );
+  return { branches, units, properties };
 }
 
-function unitOf(part: Json): string | null {
-  const unit = part["unit"] ?? part["units"];
-  return unit === undefined || unit === null ? null : String(unit);
+/** Under what writers name a unit. */
+const UNIT = /^(?:units?|uom|unit_?of_?measure(?:ment)?|unit_?(?:name|symbol|code))$/i;
+/** What makes another number of a value than the one that stands there, or none of some. */
+const CHANGES =
+  /^(?:scale(?:_?factor)?|(?:add_?)?offset|multiplier|factor|(?:missing|null)_?values?|_?fill_?value)$/i;
+
+/** Whether a property says that a moment is not in UTC. */
+function isOtherZone(word: string, value: unknown): boolean {
+  if (/^(?:is_?)?adjust(?:ed)?[-_]?to[-_]?utc$/i.test(word)) return value !== true && value !== "true";
+  if (word === "doc") return /\blocal\b/i.test(String(value)) && !/\bUTC\b/.test(String(value));
+  return (
+    /^(?:tz|time_?zone|zone|utc_?offset)$/i.test(word) &&
+    !/^(?:UTC|GMT|Z|Etc\/UTC|[+-]00:?00)$/i.test(String(value))
+  );
+}
+
+const sentences = (properties: readonly [string, unknown][]): string =>
+  properties.flatMap(([word, text]) => (word === "doc" ? [String(text)] : [])).join("; ");
+
+/** The unit that a field's sentence names where it has no other word for it. */
+function described(
+  to: string | null,
+  properties: readonly [string, unknown][],
+  cannot: (wanted: string) => PipelineError,
+): string | null {
+  const found = to === null ? [] : unitsIn(sentences(properties), to);
+  if (found.length > 1) throw cannot(`a number in one unit, not ${found.join(" and ")}`);
+  return found[0] ?? null;
+}
+
+const TICK_WORDS: readonly [RegExp, string][] = [
+  [/\b(?:ns|nano(?:s|seconds?)?)\b/i, "ns"],
+  [/\b(?:us|µs|micro(?:s|seconds?)?)\b/i, "us"],
+  [/\b(?:ms|milli(?:s|seconds?)?)\b/i, "ms"],
+  [/\b(?:s|sec|seconds?)\b/i, "s"],
+];
+
+/** What the sentence of a moment says that it counts, where its type does not. */
+function ticksIn(
+  properties: readonly [string, unknown][],
+  cannot: (wanted: string) => PipelineError,
+): string | null {
+  if (properties.some(([word]) => word === "logicalType")) return null;
+  const found = TICK_WORDS.filter(([word]) => word.test(sentences(properties))).map(([, unit]) => unit);
+  if (found.length > 1) throw cannot(`a moment in one unit, not ${found.join(" and ")}`);
+  return found[0] ?? null;
 }
 
 const isName = ({ type, logical }: Branch): boolean =>
