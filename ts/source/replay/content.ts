@@ -23,10 +23,22 @@ export async function opened(path: string): Promise<Readable> {
   }
   const file = createReadStream(path, { highWaterMark: 1 << 18 });
   if (first[0] !== 0x1f || first[1] !== 0x8b) return file;
+  return Readable.from(members(path, file), { objectMode: false });
+}
+
+/** Errors: for bytes behind the last member that are no padding. Node takes a zero byte there for the end, whatever follows. */
+async function* members(path: string, file: Readable): AsyncGenerator<Buffer> {
   const plain = createGunzip({ chunkSize: 1 << 18 });
   file.once("error", (error) => plain.destroy(error));
-  plain.once("close", () => file.destroy());
-  return file.pipe(plain);
+  try {
+    yield* file.pipe(plain) as AsyncIterable<Buffer>;
+    const rest = createReadStream(path, { start: plain.bytesWritten });
+    for await (const chunk of rest as AsyncIterable<Buffer>)
+      if (chunk.some((byte) => byte !== 0)) throw new Error("other bytes behind its first part");
+  } finally {
+    file.destroy();
+    plain.destroy();
+  }
 }
 
 /** The first so many bytes; all that are there when there are fewer. */

@@ -492,6 +492,27 @@ describe("fileInput() of JSON Lines and Avro", () => {
   });
 });
 
+describe("fileInput() of gzip", () => {
+  const part = (from: number) =>
+    gzipSync(`${from === 0 ? `${HEADER}\n` : ""}a,${at(from)},1,,,,,\na,${at(from + 1)},1,,,,,\n`);
+
+  it("reads every member, and takes zeros behind the last one for padding", async () => {
+    const whole = Buffer.concat([part(0), part(2), Buffer.alloc(512)]);
+    expect((await read(file("padded.csv.gz", whole))).rows).toHaveLength(4);
+  });
+
+  it.each([
+    ["zeros", Buffer.alloc(512)],
+    ["another byte", Buffer.from("x")],
+  ])(
+    "refuses a file whose second member is behind %s: what follows would be lost unseen",
+    async (_, between) => {
+      const torn = file("torn.csv.gz", Buffer.concat([part(0), between, part(2)]));
+      await expect(read(torn)).rejects.toMatchObject({ code: "config_invalid" });
+    },
+  );
+});
+
 describe("fingerprint()", () => {
   const text = `${HEADER}\na,${at(0)},1,,,,,\n`;
   it("tells files, units and ranges apart, and not names", async () => {
