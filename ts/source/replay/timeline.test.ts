@@ -116,6 +116,18 @@ describe("Timeline", () => {
     expectOnly([...of("zero", YEAR_1), ...good], new Set());
   });
 
+  it.each([1, 2, 3])(
+    "begins with its %i stations, whatever few rows of the past stand among or before them",
+    (stations) => {
+      const good = rounds(stations, T, 100, MINUTE);
+      for (const at of [0, 1, 50, good.length - 1])
+        for (const wrong of [of("s0", YEAR_1), of("s0", 0), of("s0", YEAR_1, YEAR_1 + MINUTE)]) {
+          const found = clocks([...good.slice(0, at), ...wrong, ...good.slice(at)]);
+          expect(found.toSpliced(at, wrong.length)).toEqual(good.map(({ time }) => time));
+        }
+    },
+  );
+
   it("begins beyond no limit: a file of the future is ahead of the wall clock, row by row", () => {
     expect(clocks(rounds(2, YEAR_9999, 3, MINUTE))).toEqual(Array.from({ length: 6 }, () => NOW));
   });

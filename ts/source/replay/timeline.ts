@@ -17,6 +17,11 @@ const ROWS_BACK = 32;
 const ROWS_CONFIRM = 3;
 /** The first step of a file that ends behind it may be this long without further rows: reports come once a day. */
 const FIRST_STEP_MS = 86_400_000;
+/**
+ * Fewer than ROWS_CONFIRM rows in front of a step of more than this, and longer than all that is seen behind it, are from a clock
+ * that is wrong: one that began at year 1.
+ */
+const AGES_MS = 366 * 86_400_000;
 /** The last one may be so many times the one before: the Monday of a file of working days. */
 const LAST_STEP = 3;
 
@@ -136,23 +141,52 @@ export class Timeline<T> {
       const time = this.#entries[i]!.at?.time;
       if (time === undefined || this.#isBeyond(time)) continue;
       first ??= time;
-      if (this.#judge(i, time, null) === "advance") return time;
+      if (this.#begins(i, time)) return time;
     }
     return first;
   }
 
+  /**
+   * Whether the file goes on from the entry at `index`: more stations report from there on than from before it, each by most of
+   * its rows, so that one row from the past among them says nothing.
+   */
+  #begins(index: number, time: number): boolean {
+    const until = Math.min(index + ROWS_AHEAD_OF_LEAP, this.#entries.length);
+    const balances = new Map<string, number>();
+    let [near, far] = [0, 0];
+    let [far_first, far_last] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (let i = index; i < until; i++) {
+      const at = this.#entries[i]!.at;
+      if (at === null || this.#isBeyond(at.time)) continue;
+      const goesOn = at.time >= time - this.#trust_ms;
+      balances.set(at.key, (balances.get(at.key) ?? 0) + (goesOn ? 1 : -1));
+      if (at.time > time + AGES_MS) {
+        far++;
+        far_first = Math.min(far_first, at.time);
+        far_last = Math.max(far_last, at.time);
+      } else if (goesOn) near++;
+    }
+    if (near < ROWS_CONFIRM && far >= ROWS_AHEAD && far_last - far_first < far_first - time) return false;
+    let [on, back] = [0, 0];
+    for (const balance of balances.values()) {
+      if (balance > 0) on++;
+      if (balance < 0) back++;
+    }
+    return on > back;
+  }
+
   /** Whether the clock may go from `clock` to the time of the entry at `index`. */
-  #judge(index: number, time: number, clock: number | null): Verdict {
+  #judge(index: number, time: number, clock: number): Verdict {
     if (this.#isBeyond(time)) return "stay";
-    const step_ms = clock === null ? Number.POSITIVE_INFINITY : time - clock;
+    const step_ms = time - clock;
     if (step_ms <= this.#trust_ms) return "advance";
     const wanted = step_ms > LEAP_MS ? ROWS_AHEAD_OF_LEAP : ROWS_AHEAD;
     const there = this.#entries.length - index;
-    if (there < wanted && !this.#ended && clock !== null) return "more";
+    if (there < wanted && !this.#ended) return "more";
     if (there >= wanted && this.#ordered <= index) return "advance";
-    const { on, back, rows } = this.#voices(index, time, clock ?? Number.NEGATIVE_INFINITY, wanted);
+    const { on, back, rows } = this.#voices(index, time, clock, wanted);
     if (on <= back) return "stay";
-    if (back > 0 || there >= wanted || clock === null) return "advance";
+    if (back > 0 || there >= wanted) return "advance";
     return this.#isPlausible(step_ms, on, rows) ? "advance" : "stay";
   }
 
