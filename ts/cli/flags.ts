@@ -21,14 +21,21 @@ export function positive(flag: string, word: string, max = Number.MAX_VALUE): nu
   throw refused(flag, word, `expected a number above 0${max === Number.MAX_VALUE ? "" : `, at most ${max}`}`);
 }
 
-/** NaN for what is no number; `Number` takes nothing for 0. */
+/** NaN for what is no decimal number. `Number` takes nothing for 0, and `0x10`, `0b1` and white space for numbers too. */
 function numberIn(word: string): number {
-  return word.trim() === "" ? Number.NaN : Number(word);
+  return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(word) ? Number(word) : Number.NaN;
 }
 
 /** A flag's time, epoch ms: RFC 3339, epoch ms, or a date for its first moment in UTC. Errors: `config_invalid`. */
 export function timeOf(flag: string, word: string | undefined): number | null {
   if (word === undefined) return null;
+  // As milliseconds they lie in 1970 to 1973: a year, a day without hyphens, or seconds.
+  if (/^\d{4,11}$/.test(word))
+    throw refused(
+      flag,
+      word,
+      "expected RFC 3339, a date as in 2016-12-01, or epoch milliseconds, got a number too small for one",
+    );
   const time = epochMs(/^\d{4}-\d\d-\d\d$/.test(word) ? `${word}T00:00:00Z` : word);
   if (typeof time === "number") return time;
   throw refused(flag, word, time);

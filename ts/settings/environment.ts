@@ -52,7 +52,8 @@ export function portsFrom(env: Environment, services: readonly Service[] = SERVI
   for (const { name, setting } of entries) {
     const value = env[setting];
     if (value === undefined || value === "") continue;
-    const number = Number(value);
+    // `Number` would take 0x2384, 1e4 and white space.
+    const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
     if (!Number.isInteger(number) || number < 1024 || number > 65_535)
       throw invalid(setting, value, "a port from 1024 to 65535");
     ports[name] = number;

@@ -12,7 +12,7 @@ import { settingsOf } from "../../settings/settings.ts";
 import { changeDesired, type DesiredJob } from "../../supervise/desired.ts";
 import { writeRecords } from "../../supervise/run.ts";
 import { countersLine, forPipeline } from "../batch.ts";
-import { timeOf } from "../flags.ts";
+import { positive, timeOf, whole } from "../flags.ts";
 import { allJobs } from "./jobs.ts";
 import { fresh } from "./logs.ts";
 import { jobNamed } from "./submit.ts";
@@ -160,6 +160,42 @@ describe("what a batch command is asked for", () => {
     expect(forPipeline(settings, "weather").pipeline).toBe("weather");
     expect(() => forPipeline(settings, "tides")).toThrow('pipeline "tides": expected one of meters, weather');
   });
+
+  it.each([
+    "0x10",
+    "0b1",
+    "0o7",
+    " 5",
+    "5 ",
+    "",
+    "+",
+    "-",
+    "1_000",
+    "1e",
+    "Infinity",
+    "NaN",
+    "５",
+    "1,5",
+    "99999999999999999999",
+  ])("takes %j for no number", (word) => {
+    expect(() => whole("--trees", word)).toThrow("--trees");
+    if (!word.startsWith("9")) expect(() => positive("--wait", word)).toThrow("--wait");
+  });
+
+  it.each([
+    "2016",
+    "201612",
+    "20161201",
+    "1480550400",
+    "",
+    " ",
+    "0x15a",
+    "1e12",
+    "2016-W48-4",
+    "2016-12-01T24:00:00Z",
+  ])("timeOf() takes %j for no time: a year, a day or seconds are no epoch milliseconds", (word) =>
+    expect(() => timeOf("--from", word)).toThrow("--from"),
+  );
 
   it("timeOf() takes a date for its first moment in UTC", () => {
     expect(timeOf("--from", "2016-12-01")).toBe(Date.UTC(2016, 11, 1));
