@@ -25,9 +25,11 @@ export function archiveLines(job: string, archive: Archive): string[] {
     `${job}: ${path}`,
     `${count(rows)} rows in ${count(files)} files, ${bytes(archive.bytes)} · versions ${first_version} to ${version} · ${days}`,
     ...archive.partitions.flatMap(partitionLines),
-    archive.whole
-      ? "every committed record the topic still holds, up to the last one archived, is here once"
-      : "NOT WHOLE: see the gaps and repeats above",
+    archive.rows === 0
+      ? "NOTHING is archived yet"
+      : archive.whole
+        ? "every committed record the topic still holds, up to the last one archived, is here once"
+        : "NOT WHOLE: see the gaps and repeats above",
   ];
 }
 
@@ -63,7 +65,7 @@ function partitionLines({
 export function archiveCommand(settingsOf: (command: Command) => Settings): Command {
   return withPipeline(new Command("archive"))
     .description(
-      "Says what the archive of raw records holds, and looks for committed records that are missing or there twice; leaves with 1 if there are any",
+      "Says what the archive of raw records holds, and looks for committed records that are missing or there twice; leaves with 1 if there are any, or nothing at all",
     )
     .option("--json", "print it as JSON", false)
     .addHelpText(
@@ -77,7 +79,7 @@ export function archiveCommand(settingsOf: (command: Command) => Settings): Comm
       try {
         const archive = await archiveOf(settings, kafka);
         for (const line of json ? [JSON.stringify(archive)] : archiveLines(job, archive)) console.log(line);
-        if (!archive.whole) process.exitCode = 1;
+        if (!archive.whole || archive.rows === 0) process.exitCode = 1;
       } finally {
         await kafka.close();
       }

@@ -27,8 +27,14 @@ export interface ListFlags {
   readonly json: boolean;
 }
 
-/** The newest ones, oldest of them first. */
-export async function list(place: Place, { reason, limit, json }: ListFlags, print: Print): Promise<void> {
+/** The newest ones, oldest of them first; how many there are. Errors: `config_invalid` for a reason that no reject can have. */
+export async function list(place: Place, { reason, limit, json }: ListFlags, print: Print): Promise<number> {
+  const reasons = reasonsOf(place);
+  if (reason !== null && !reasons.includes(reason))
+    throw new PipelineError(
+      "config_invalid",
+      `Cannot use --reason "${reason}": expected one of ${reasons.join(", ")}`,
+    );
   const resent = await readResent(place);
   const all = (await readRejects(place))
     .filter((reject) => reason === null || reject.reason === reason)
@@ -40,6 +46,14 @@ export async function list(place: Place, { reason, limit, json }: ListFlags, pri
       print(`${id}  ${reason}  ${key ?? "-"}${resent ? "  sent again" : ""}  ${detail}`);
     print(`${all.length} rejects${all.length > lines.length ? `, the newest ${lines.length} shown` : ""}`);
   }
+  return all.length;
+}
+
+function reasonsOf({ contract }: Pick<Place, "contract">): readonly string[] {
+  const { fields } = JSON.parse(contract.schemas.rejects) as {
+    fields: readonly { name: string; type: { symbols?: readonly string[] } }[];
+  };
+  return fields.find(({ name }) => name === "reason")?.type.symbols ?? [];
 }
 
 function summary(reject: Reject, { contract }: Place, resent: ReadonlySet<string>) {
@@ -125,10 +139,13 @@ export function rejectsCommand(settingsOf: (command: Command) => Settings): Comm
     .option("--json", "one JSON object a line", false)
     .addHelpText("after", "\nExample:\n  millrace rejects list --limit 10 --json\n")
     .action(async (options: { reason?: string; limit: string; json: boolean }, command: Command) => {
-      const limit = whole("--limit", options.limit);
-      await at(command, (place) =>
-        list(place, { reason: options.reason ?? null, limit, json: options.json }, print),
-      );
+      const limit = whole("--limit", options.limit, 1);
+      const reason = options.reason ?? null;
+      await at(command, async (place) => {
+        const count = await list(place, { reason, limit, json: options.json }, print);
+        // Who asks for some and gets none has found nothing; that there are none at all is an answer.
+        if (reason !== null && count === 0) process.exitCode = 1;
+      });
     });
   rejects
     .command("show")

@@ -107,7 +107,9 @@ export async function tail(
 
 export function tailCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("tail")
-    .description("Print the decoded records of a topic: key, partition, offset, headers and value")
+    .description(
+      "Print the decoded records of a topic: key, partition, offset, headers and value; leaves with 1 if there is none",
+    )
     .argument(
       "<topic>",
       `${TOPICS.map((what) => what.replaceAll("_", "-")).join(", ")}, a query whose results are a topic, or a whole topic name`,
@@ -126,26 +128,31 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
       const limit =
         options["limit"] === undefined
           ? Number.POSITIVE_INFINITY
-          : whole("--limit", String(options["limit"]));
+          : whole("--limit", String(options["limit"]), 1);
       const kafka = connectKafka(settings.kafka, { client_id: "millrace-tail" });
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
       process.once("SIGTERM", () => stop.abort());
       // `millrace tail … | head` closes the pipe: that is an end, not an error.
       process.stdout.once("error", () => stop.abort());
+      const follow = options["follow"] === true || !from_beginning;
       try {
-        await tail(
+        const count = await tail(
           { kafka, registry: connectRegistry(settings.registryUrl) },
           {
             topic,
             unframed: unframedIn(names, contract, topic),
             json: options["json"] === true,
             from_beginning,
-            follow: options["follow"] === true || !from_beginning,
+            follow,
             limit,
           },
           { print: (line) => process.stdout.write(`${line}\n`), signal: stop.signal },
         );
+        if (count === 0 && !follow && !stop.signal.aborted) {
+          console.error(`no committed record in "${topic}"`);
+          process.exitCode = 1;
+        }
       } finally {
         await kafka.close();
       }

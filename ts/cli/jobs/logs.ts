@@ -36,7 +36,10 @@ export function logsCommand(settingsOf: (command: Command) => Settings): Command
       };
       const first = await read(lines);
       if (first !== "") console.log(first);
-      else if (!follow) console.error(`${name} has printed nothing that is known here`);
+      else if (!follow) {
+        console.error(`${name} has printed nothing that is known here`);
+        process.exitCode = 1;
+      }
       if (!follow) return;
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
