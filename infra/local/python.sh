@@ -3,8 +3,9 @@
 # own python3 first. MILLRACE_PYTHON names another one. Called by `make setup`; `millrace doctor` says the same.
 for name in "${MILLRACE_PYTHON:-}" python3 python3.13 python3.12 python3.11; do
   [ -n "$name" ] || continue
-  if "$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
-    "$name" -c 'import sys; print(sys.executable)'
+  if "$name" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1; then
+    # Marked: what sitecustomize and others print at a start or an end stands on the same stream.
+    "$name" -c 'import sys; print("\nexecutable=" + sys.executable)' | sed -n 's/^executable=//p'
     exit 0
   fi
 done

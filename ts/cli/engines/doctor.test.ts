@@ -123,6 +123,33 @@ describe("examine()", () => {
     expect(await examine(settings, noisy)).toEqual(await examine(settings, machine()));
   });
 
+  it.each<[string, string, string, "ok" | "missing"]>([
+    ["java", 'openjdk version "21-ea" 2023-09-19', "21-ea", "ok"],
+    ["java", 'java version "1.8.0_392"', "1.8.0_392", "missing"],
+    [
+      "java",
+      'openjdk version "17-internal" 2021-09-14\r\nOpenJDK Runtime Environment 8',
+      "17-internal",
+      "ok",
+    ],
+    ["mvn", "\u001B[1mApache Maven 4.0.0-rc-1 (x)\u001B[m\nJava version: 1.8.0", "4.0.0-rc-1", "ok"],
+    [
+      "/usr/bin/python3.12",
+      "Welcome 2.7\nPython 3.13.0rc2+\nbye 3.8",
+      "3.13.0rc2+ (/usr/bin/python3.12)",
+      "ok",
+    ],
+    [
+      join(root, "infra", "local", "python.sh"),
+      "/usr/bin/python3.12\n/x.py:3: Warning: 2.7\nbye",
+      "3.12.1 (/usr/bin/python3.12)",
+      "ok",
+    ],
+  ])("reads of %s that says %j the version %s", async (command, output, found, state) => {
+    const findings = await examine(settings, machine({}, { [command]: output }));
+    expect(findings).toContainEqual(expect.objectContaining({ found, state }));
+  });
+
   it("names a folder that an engine would misread, and its characters", async () => {
     const at = async (home: string, of = root) =>
       (await examine({ ...settings, root: of, home }, machine(), { beforeSetup: true })).find(

@@ -99,8 +99,10 @@ async function maven(machine: Machine): Promise<Finding> {
 
 async function python(machine: Machine, settings: Settings): Promise<Finding[]> {
   const output = await machine.run(join(settings.root, "infra", "local", "python.sh"), []);
-  // The path is the last line: warnings of Python come before it.
-  const path = /^\/.*$/.exec(output?.trimEnd().split("\n").at(-1) ?? "")?.[0];
+  // The path is the last line that is one: warnings of Python stand on the same stream, before it or behind.
+  const path = stripVTControlCharacters(output ?? "")
+    .split(/\r?\n/)
+    .findLast((line) => /^\/(?!.*:\d+: )/.test(line));
   if (!path)
     return [
       missing(
