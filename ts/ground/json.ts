@@ -8,7 +8,25 @@ import { PipelineError } from "../contract/index.ts";
 /** Readable by the owner only: parameters name addresses and where secrets lie. */
 const MODE = 0o600;
 
+/** Errors: `config_invalid` where the folder cannot be made or written to. */
 export function writeJson(path: string, value: unknown): void {
+  try {
+    writeWhole(path, value);
+  } catch (error) {
+    throw unusable("write", path, error);
+  }
+}
+
+function unusable(action: string, path: string, cause: unknown): PipelineError {
+  const seen = (cause as NodeJS.ErrnoException).code ?? "an error";
+  return new PipelineError(
+    "config_invalid",
+    `Cannot ${action} "${path}": expected a folder of ours to ${action} in, got ${seen}; MILLRACE_HOME names another`,
+    { cause, context: { path } },
+  );
+}
+
+function writeWhole(path: string, value: unknown): void {
   mkdirSync(dirname(path), { recursive: true });
   const beside = `${path}.${process.pid}.new`;
   const fd = openSync(beside, "w", MODE);
@@ -29,14 +47,14 @@ export function writeJson(path: string, value: unknown): void {
   }
 }
 
-/** Null when there is no such file. Errors: `config_invalid` for one that is not JSON. */
+/** Null when there is no such file. Errors: `config_invalid` for one that is not JSON or cannot be read. */
 export function readJson<T>(path: string): T | null {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
+    throw unusable("read", path, error);
   }
   try {
     return JSON.parse(text) as T;

@@ -136,6 +136,25 @@ function pipelinesFrom(
   return folder;
 }
 
+/** Variables and the flag that name a file or a folder. A shell replaces `~` only where it stands unquoted at the beginning. */
+const PATHS = [
+  "MILLRACE_HOME",
+  "MILLRACE_SECRETS",
+  "MILLRACE_PIPELINES",
+  "MILLRACE_KAFKA_PROPERTIES",
+  "JAVA_HOME",
+];
+
+/** Errors: `config_invalid` for a path that would lie in a folder called `~`. */
+function refuseTildes(env: Environment, { pipelines }: Flags): void {
+  for (const [name, path] of [
+    ...PATHS.map((name) => [name, env[name]] as const),
+    ["--pipelines", pipelines] as const,
+  ])
+    if (path !== undefined && /^~(?:\/|$)/.test(path))
+      throw invalid(name, path, "a path that begins with the home folder itself: nothing replaces ~ here");
+}
+
 /** Settings for one command. Errors: `config_invalid`, naming the variable or flag, what was wanted and what was seen. */
 export function settingsFrom(root: string, env: Environment, flags: Flags = {}): Settings {
   const named = flags.pipeline === undefined ? {} : { pipeline: flags.pipeline };
@@ -146,6 +165,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     addPipelines(settings.pipelines ?? null, { required: false });
     return Object.freeze(settings);
   }
+  refuseTildes(env, flags);
   const text: Partial<Record<(typeof TEXT)[keyof typeof TEXT], string>> = {};
   for (const [name, key] of Object.entries(TEXT)) if (env[name]) text[key] = env[name];
   const {

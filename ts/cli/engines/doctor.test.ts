@@ -150,6 +150,25 @@ describe("examine()", () => {
     expect(findings).toContainEqual(expect.objectContaining({ found, state }));
   });
 
+  it("names a folder of state that cannot be written to, and the least room of clone and state", async () => {
+    const at = async (diskFree: (folder: string) => Promise<number>) =>
+      (
+        await examine({ ...settings, home: "/elsewhere" }, { ...machine(), diskFree }, { beforeSetup: true })
+      ).find(({ name }) => name === "disk");
+    const readOnly = Object.assign(new Error("read-only"), { code: "EROFS" });
+    expect(
+      await at((folder) => (folder === root ? Promise.resolve(9e9) : Promise.reject(readOnly))),
+    ).toMatchObject({
+      state: "missing",
+      found: 'no folder to write to at "/elsewhere" (EROFS)',
+      advice: expect.stringContaining("MILLRACE_HOME"),
+    });
+    expect(await at(async (folder) => (folder === root ? 9e9 : 1e9))).toMatchObject({
+      state: "missing",
+      found: "1.0 GB free",
+    });
+  });
+
   it("names a folder that an engine would misread, and its characters", async () => {
     const at = async (home: string, of = root) =>
       (await examine({ ...settings, root: of, home }, machine(), { beforeSetup: true })).find(

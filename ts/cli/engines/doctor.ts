@@ -1,7 +1,7 @@
 // `millrace doctor`: looks at what the machine must bring, names the version found, and says what to do about what is
 // missing. Changes nothing. `make demo` and `make setup` run into the same things later, with worse messages.
 
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -29,7 +29,7 @@ export interface Machine {
   /** Output of a command, both streams; null when it cannot be run or fails. */
   run(command: string, args: readonly string[]): Promise<string | null>;
   exists(path: string): boolean;
-  /** Bytes free for us in the folder. */
+  /** Bytes free for us in the folder, which is made. Errors: those of the system for one that cannot be written to. */
   diskFree(folder: string): Promise<number>;
   /** Bytes available to new processes, and in all. */
   memory(): { readonly available: number; readonly total: number };
@@ -136,11 +136,23 @@ function node(machine: Machine): Finding {
       );
 }
 
-async function disk(machine: Machine, settings: Settings): Promise<Finding> {
-  const free = await machine.diskFree(settings.root);
-  if (free >= DISK_GOOD) return ok("disk", `${gb(free)} free`);
+/** The state may lie on another file system than the clone. */
+async function disk(machine: Machine, { root, home }: Settings): Promise<Finding> {
+  let least = Number.POSITIVE_INFINITY;
+  for (const folder of new Set([root, home]))
+    try {
+      least = Math.min(least, await machine.diskFree(folder));
+    } catch (error) {
+      const seen = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+      return missing(
+        "disk",
+        `no folder to write to at "${folder}" (${seen})`,
+        folder === root ? "move the clone to where you may write" : "name another folder in MILLRACE_HOME",
+      );
+    }
+  if (least >= DISK_GOOD) return ok("disk", `${gb(least)} free`);
   const advice = `free some: ${gb(DISK_GOOD)} are comfortable, below ${gb(DISK_MIN)} the engines stop ("make clean" removes old state)`;
-  return { name: "disk", state: free < DISK_MIN ? "missing" : "warn", found: `${gb(free)} free`, advice };
+  return { name: "disk", state: least < DISK_MIN ? "missing" : "warn", found: `${gb(least)} free`, advice };
 }
 
 /** Both folders stand in class paths, URLs, lists and command lines of engines and jobs. */
@@ -242,6 +254,7 @@ export const machine: Machine = {
   exists: existsSync,
   async diskFree(folder) {
     mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
     const { bavail, bsize } = await statfs(folder);
     return bavail * bsize;
   },
