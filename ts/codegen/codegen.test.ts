@@ -154,7 +154,17 @@ describe("outline()", () => {
       but({ forecast: { ...meters.forecast, targets: ["energy"] } }),
       "energy_mean",
     ],
-    ["a horizon of half an hour", but({ forecast: { ...meters.forecast, horizons_h: [0.5] } }), "horizons_h"],
+    [
+      "a horizon of twenty minutes",
+      but({ forecast: { ...meters.forecast, horizons_ms: [1_200_000] } }),
+      "forecast.horizons_ms: expected rising multiples of a quarter of an hour",
+    ],
+    ["a horizon of now", but({ forecast: { ...meters.forecast, horizons_ms: [0] } }), "horizons_ms"],
+    [
+      "horizons that fall",
+      but({ forecast: { ...meters.forecast, horizons_ms: [7_200_000, 3_600_000] } }),
+      "horizons_ms",
+    ],
     [
       "quantiles without the median",
       but({ forecast: { ...meters.forecast, quantiles: [0.1, 0.9] } }),

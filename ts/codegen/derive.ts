@@ -6,6 +6,7 @@ import type { Observation, ObservationField } from "../contract/index.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import { type BySchema, type Contract, SCHEMA_NAMES } from "../pipelines/contract.ts";
 import type { Pipeline } from "../pipelines/define.ts";
+import { horizonHours, inWholeHours } from "../pipelines/horizon.ts";
 import { PARTS, partsOf } from "../pipelines/parts.ts";
 import { PIPELINE } from "../pipelines/rules.ts";
 import { type Check, checkOf, sorted } from "./check.ts";
@@ -98,10 +99,14 @@ export function seal({ event: _, ...outline }: Outline, schemas: BySchema<object
     aggregates: features.map(({ field, kind }) => [field, kind]),
   };
   // Which parts there are shows in the rest, and a word for people is no meaning.
-  const { parts: _parts, entity: _entity, ...meaning } = outline;
+  const { parts: _parts, entity: _entity, horizons_ms, ...meaning } = outline;
+  // Whole hours mean what they meant when a contract had no other horizons.
+  const horizons = inWholeHours(horizons_ms)
+    ? { horizons_h: horizons_ms.map(horizonHours) }
+    : { horizons_ms };
   return {
     ...outline,
-    fingerprint: sha256({ ...meaning, schemas: bare }),
+    fingerprint: sha256({ ...meaning, ...horizons, schemas: bare }),
     plan_hash: sha256(plan),
     schemas: bare,
   };

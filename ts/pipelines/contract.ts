@@ -32,7 +32,7 @@ export interface Neighbour {
 }
 
 /**
- * Times and spans in ms, `horizons_h` in hours, `lags` in steps of `step_ms`. What belongs to a part that is not among `parts`
+ * Times, spans and horizons in ms, `lags` in steps of `step_ms`. What belongs to a part that is not among `parts`
  * is empty: 0, no entry, no schema.
  */
 export interface Contract {
@@ -76,7 +76,7 @@ export interface Contract {
   readonly ring_cells: number;
   readonly history_values: readonly string[];
   readonly targets: readonly string[];
-  readonly horizons_h: readonly number[];
+  readonly horizons_ms: readonly number[];
   /** What the model's heads learn. */
   readonly quantiles: readonly number[];
   /** Sectors in order, and what is read of the stations in them: lags in steps; empty without neighbours. */

@@ -70,7 +70,8 @@ export interface History {
  */
 export interface Forecast {
   readonly targets: readonly string[];
-  readonly horizons_h: readonly number[];
+  /** Whole multiples of a quarter of an hour. */
+  readonly horizons_ms: readonly number[];
   readonly quantiles: readonly number[];
   /**
    * What a forecast reads of other stations: in each of four sectors (north, east, south, west of the station) the

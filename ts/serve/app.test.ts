@@ -8,6 +8,7 @@ import {
   caughtUp,
   contract,
   features,
+  HOUR_MS,
   NOW_MS,
   prediction,
   verification,
@@ -720,7 +721,7 @@ describe("GET /openapi.json", () => {
   });
 
   it("leaves out what belongs to a part that is absent, and so does the API", async () => {
-    const bare = { ...contract, parts: [], targets: [], horizons_h: [], bands: [], history_values: [] };
+    const bare = { ...contract, parts: [], targets: [], horizons_ms: [], bands: [], history_values: [] };
     const { paths, components } = openapi(bare, "0.1.0", "") as {
       paths: Json;
       components: { schemas: Json };
@@ -755,6 +756,26 @@ describe("GET /openapi.json", () => {
     expect(JSON.parse(stations)).toMatchObject({ parts });
     const html = await (await api.request("/")).text();
     expect(html).not.toContain("Anomaly");
+  });
+
+  it("takes and names horizons of less than whole hours", async () => {
+    const half = { ...contract, horizons_ms: [HOUR_MS / 2, HOUR_MS * 1.5] };
+    const { app: api, latest, verified } = app({ contract: half });
+    const values = { temperature_30m: 1, temperature_90m: 2 };
+    latest.predicted("new-york", prediction({ predictions: values, quantiles: {} }), arrival(1));
+    verified.take("new-york", verification({ horizon_h: 1.5 }));
+    expect(await (await api.request("/predictions/new-york")).json()).toMatchObject({
+      predictions: values,
+      units: { temperature_90m: "degC" },
+      valid_at: { "30m": "2016-12-04T13:35:00.000Z", "90m": "2016-12-04T14:35:00.000Z" },
+    });
+    const of = async (horizon: string) => (await api.request(`/verifications?horizon=${horizon}`)).json();
+    expect(await of("1.5")).toMatchObject({ verifications: [{ horizon_h: 1.5 }] });
+    expect(await of("0.5")).toMatchObject({ verifications: [] });
+    await expectProblem(await api.request("/verifications?horizon=1.50"), 400, "bad_parameter");
+    expect(await (await api.request("/")).text()).toContain("in 90 min: off by");
+    const { components } = openapi(half, "0.1.0", "") as { components: { schemas: Json } };
+    expect(components.schemas["Score"]).toMatchObject({ properties: { horizon_h: { type: "number" } } });
   });
 
   it("names the station as the contract does", () => {

@@ -3,7 +3,7 @@
 
 import { Hono } from "hono";
 import type { SupervisedJob } from "../supervise/views.ts";
-import { forecastBody, forecastUnits, iso, stationIds, stationRow, valueUnits } from "./forecast.ts";
+import { forecastBody, forecastUnits, hoursOf, iso, stationIds, stationRow, valueUnits } from "./forecast.ts";
 import {
   type EngineProbe,
   type EventTime,
@@ -225,12 +225,13 @@ export function createApp(effects: Effects): Hono {
       );
       const bad = (wanted: string, seen: string | null | undefined) =>
         respond(problem("bad_parameter", `Expected ${wanted}, got "${(seen ?? "").slice(0, 80)}"`, path));
-      const { targets, horizons_h } = effects.contract;
+      const { targets } = effects.contract;
+      const hours = hoursOf(effects.contract);
       if (target != null && !targets.includes(target))
         return bad(`"target" to be one of ${targets.join(", ")}`, target);
-      const horizon_h = horizon == null ? null : wholeNumber(horizon);
-      if (horizon != null && (horizon_h === null || !horizons_h.includes(horizon_h)))
-        return bad(`"horizon" to be one of ${horizons_h.join(", ")}`, horizon);
+      const horizon_h = horizon == null ? null : (hours.find((h) => String(h) === horizon) ?? null);
+      if (horizon != null && horizon_h === null)
+        return bad(`"horizon" to be one of ${hours.join(", ")}`, horizon);
       const limit = text == null ? VERIFICATIONS_LIMIT : wholeNumber(text);
       if (limit === null || limit > VERIFICATIONS_LIMIT_MAX)
         return bad(`"limit" from 0 to ${VERIFICATIONS_LIMIT_MAX}`, text);

@@ -1,17 +1,21 @@
 // Turns a held prediction into the body of GET /predictions/{station_id}, and a station into a row of GET /stations.
 // Pure: every name comes from the contract, every unit is beside its number. Computes no forecast and no score.
 
+import { horizonHours, horizonName } from "../pipelines/index.ts";
 import type { Age, Latest, StationState } from "./latest.ts";
 import type { PredictionRecord, ServedContract } from "./records.ts";
-
-const HOUR_MS = 3_600_000;
 
 /** UTC epoch ms as RFC 3339. */
 export const iso = (ms: number): string => new Date(ms).toISOString();
 
+/** Horizons of a contract in hours, as records have them. */
+export function hoursOf({ horizons_ms }: Pick<ServedContract, "horizons_ms">): number[] {
+  return horizons_ms.map(horizonHours);
+}
+
 /** `temperature_6h` for each target and horizon, targets first. */
 export function forecastNames(contract: ServedContract): string[] {
-  return contract.targets.flatMap((target) => contract.horizons_h.map((h) => `${target}_${h}h`));
+  return contract.targets.flatMap((target) => hoursOf(contract).map((h) => `${target}_${horizonName(h)}`));
 }
 
 /** Unit of every forecast, by its name. A target's unit is its field's. */
@@ -19,7 +23,7 @@ export function forecastUnits(contract: ServedContract): Record<string, string> 
   const unit = new Map(contract.fields.map((f) => [f.name, f.unit ?? "1"]));
   return Object.fromEntries(
     contract.targets.flatMap((target) =>
-      contract.horizons_h.map((h) => [`${target}_${h}h`, unit.get(target) ?? "1"]),
+      hoursOf(contract).map((h) => [`${target}_${horizonName(h)}`, unit.get(target) ?? "1"]),
     ),
   );
 }
@@ -36,7 +40,7 @@ export function forecastSupports(
         ...(minimum === null ? {} : { minimum }),
         ...(maximum === null ? {} : { maximum }),
       };
-      return contract.horizons_h.map((h) => [`${target}_${h}h`, ends]);
+      return hoursOf(contract).map((h) => [`${target}_${horizonName(h)}`, ends]);
     }),
   );
 }
@@ -175,7 +179,7 @@ export function forecastBody(
     bands: Object.fromEntries(formOf(contract).names.map((name) => [name, bandsIn(contract, record, name)])),
     units: formOf(contract).units,
     valid_at: Object.fromEntries(
-      contract.horizons_h.map((h) => [`${h}h`, iso(record.timestamp + h * HOUR_MS)]),
+      contract.horizons_ms.map((ms) => [horizonName(horizonHours(ms)), iso(record.timestamp + ms)]),
     ),
     ...(record.anomaly && {
       anomaly: {

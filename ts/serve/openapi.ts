@@ -1,8 +1,8 @@
 // The API's description: one table of routes, and an OpenAPI 3.1 document made from it and the contract.
 // app.ts mounts exactly the routes of this table, so none can go undescribed. Answers no request.
 
-import type { PartName } from "../pipelines/index.ts";
-import { bandsOf, forecastNames, forecastSupports, forecastUnits, valueUnits } from "./forecast.ts";
+import { horizonName, inWholeHours, type PartName } from "../pipelines/index.ts";
+import { bandsOf, forecastNames, forecastSupports, forecastUnits, hoursOf, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
 import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import { REFUSAL, type Refusal } from "./status.ts";
@@ -99,7 +99,7 @@ export const ROUTES = {
         schema: { type: "string", maxLength: STATION_ID_LENGTH_MAX },
       },
       { name: "target", description: "Only this target.", schema: { type: "string" } },
-      { name: "horizon", description: "Only this horizon, in hours.", schema: { type: "integer" } },
+      { name: "horizon", description: "Only this horizon, in hours.", schema: { type: "number" } },
       {
         name: "limit",
         description: "Records in the list.",
@@ -261,6 +261,8 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
   const values = valueUnits(contract);
   const bands = bandsOf(contract);
   const { lower, upper } = bands.at(-1) ?? { lower: "none", upper: "none" };
+  const ahead = inWholeHours(contract.horizons_ms) ? integer : number;
+  const hours = ahead("How many hours ahead.", { unit: "h" });
   const judged = contract.parts.includes("anomaly");
   const evidence = list({ type: "string" }, "One sentence a rule that fired.");
   const bandNames = contract.bands.map((band) => String(Math.round(band * 100)));
@@ -306,7 +308,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       ),
       units: each(names, (name) => ({ const: units[name] }), "Unit of each forecast and its intervals."),
       valid_at: each(
-        contract.horizons_h.map((h) => `${h}h`),
+        hoursOf(contract).map(horizonName),
         (h) => time(`Moment the ${h} forecasts are for.`),
         "Valid time by horizon.",
       ),
@@ -411,7 +413,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
     Score: object(
       {
         target: string("What was forecast.", { enum: contract.targets }),
-        horizon_h: integer("How many hours ahead.", { unit: "h" }),
+        horizon_h: hours,
         window: string("Span of event time before the newest verification, by valid time.", {
           enum: WINDOW_NAMES,
         }),
@@ -442,7 +444,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       [contract.key]: string("The station."),
       target: string("What was forecast."),
       unit: string("Of the truth and every value, error, width and score here."),
-      horizon_h: integer("How many hours ahead.", { unit: "h" }),
+      horizon_h: hours,
       issued: time("When it was issued, event time."),
       valid: time("When it was for, event time."),
       judged: time("The station's row that brought the truth, or ended the wait for it."),

@@ -24,7 +24,7 @@ export interface ServedContract {
   /** How far an observation may lead its clock. */
   readonly lead_ms: number;
   readonly targets: readonly string[];
-  readonly horizons_h: readonly number[];
+  readonly horizons_ms: readonly number[];
   /** Shares of outcomes the intervals are meant to hold, narrowest first. */
   readonly bands: readonly number[];
   readonly stations: Readonly<

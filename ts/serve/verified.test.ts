@@ -41,7 +41,7 @@ describe("Verified", () => {
       width: 4.5,
       winkler: 17.25,
     });
-    expect(verified.scores(ALL)).toHaveLength(contract.targets.length * contract.horizons_h.length * 2);
+    expect(verified.scores(ALL)).toHaveLength(contract.targets.length * contract.horizons_ms.length * 2);
     expect(verified.scores({ ...ALL, target: "humidity", horizon_h: 12 })).toMatchObject([
       { window: "24h", pairs: 0, mae: null, skill_dap: null, coverage: { 90: null } },
       { window: "7d", pairs: 0 },

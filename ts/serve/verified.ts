@@ -1,6 +1,7 @@
 // What verifications say of the forecasts: errors, coverage and skill by target and horizon over the last day and the last
 // week of event time, and the newest records themselves. Sits between the feed and the routes, and judges nothing anew.
 
+import { hoursOf } from "./forecast.ts";
 import type { ServedContract, VerificationRecord } from "./records.ts";
 
 const HOUR_MS = 3_600_000;
@@ -91,7 +92,7 @@ export class Verified {
     this.#contract = contract;
     this.#bands = contract.bands.map((band) => String(Math.round(band * 100)));
     for (const target of contract.targets)
-      for (const h of contract.horizons_h) this.#hours.set(`${target}|${h}`, new Map());
+      for (const h of hoursOf(contract)) this.#hours.set(`${target}|${h}`, new Map());
   }
 
   /** Newest valid time of any verification, event time; null before the first. */
@@ -132,11 +133,11 @@ export class Verified {
 
   /** Every target, horizon and window that fits. Of one station it rests on the records that are still held. */
   scores(filter: Filter): Score[] {
-    const { targets, horizons_h, fields } = this.#contract;
+    const { targets, fields } = this.#contract;
     const unit = new Map(fields.map((f) => [f.name, f.unit ?? "1"]));
     const frontier = this.#frontier_ms === null ? null : hourOf(this.#frontier_ms);
     return targets.flatMap((target) =>
-      horizons_h.flatMap((horizon_h) => {
+      hoursOf(this.#contract).flatMap((horizon_h) => {
         if (filter.target !== null && filter.target !== target) return [];
         if (filter.horizon_h !== null && filter.horizon_h !== horizon_h) return [];
         return WINDOW_NAMES.map((window) => {

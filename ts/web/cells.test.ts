@@ -79,7 +79,21 @@ describe("words", () => {
     expect(columnText("precipitation_sum")).toBe("Precipitation");
     expect(unitText("degC")).toBe("°C");
     expect(targetsOf(view([]).units.predictions)).toEqual(["temperature", "humidity"]);
-    expect(horizonsOf({ a_24h: "", a_6h: "", a_b_6h: "" }, "a")).toEqual([6, 24]);
+    expect(horizonsOf({ a_24h: "", a_90m: "", a_b_6h: "", a_6h: "" }, "a")).toEqual([
+      { name: "a_90m", hours: 1.5 },
+      { name: "a_6h", hours: 6 },
+      { name: "a_24h", hours: 24 },
+    ]);
+  });
+
+  it("says horizons of less than whole hours in minutes", () => {
+    const units = { predictions: { level_30m: "m", level_2h: "m" }, values: {} };
+    const all = { ...view([]), units };
+    expect(heads(all, "level").map(([text]) => text)).toEqual(
+      expect.arrayContaining(["In 30 min", "In 2 h"]),
+    );
+    const soon = { ...forecast, predictions: { level_30m: 1.25, level_2h: null }, intervals: {} };
+    expect(cells(row({ forecast: soon }), all, "level")).toContain("<b>1.3</b>");
   });
 
   it("escapeHtml() leaves nothing that opens or closes", () =>

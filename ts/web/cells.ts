@@ -105,18 +105,34 @@ export function columnText(column: string): string {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** How the name of a forecast ends: in whole hours, or in minutes. */
+const HORIZON = /_(\d+)([hm])$/;
+
 /** Targets of a list of forecasts, `temperature_6h` → `temperature`, in order. */
 export function targetsOf(predictions: Readonly<Record<string, string>>): string[] {
-  return [...new Set(Object.keys(predictions).map((name) => name.replace(/_\d+h$/, "")))];
+  return [...new Set(Object.keys(predictions).map((name) => name.replace(HORIZON, "")))];
 }
 
-/** Horizons of one target, in hours, ascending. */
-export function horizonsOf(predictions: Readonly<Record<string, string>>, target: string): number[] {
-  return Object.keys(predictions)
-    .filter((name) => name.replace(/_\d+h$/, "") === target)
-    .map((name) => Number(/_(\d+)h$/.exec(name)?.[1]))
-    .sort((a, b) => a - b);
+/** One of a target's forecasts. */
+interface Ahead {
+  readonly name: string;
+  readonly hours: number;
 }
+
+/** The forecasts of one target, nearest first. */
+export function horizonsOf(predictions: Readonly<Record<string, string>>, target: string): Ahead[] {
+  return Object.keys(predictions)
+    .filter((name) => name.replace(HORIZON, "") === target)
+    .map((name) => {
+      const [, count, unit] = HORIZON.exec(name) ?? [];
+      return { name, hours: Number(count) / (unit === "h" ? 1 : 60) };
+    })
+    .sort((a, b) => a.hours - b.hours);
+}
+
+/** `6 h`, `90 min`. */
+const aheadText = (hours: number): string =>
+  Number.isInteger(hours) ? `${hours} h` : `${Math.round(hours * 60)} min`;
 
 /** One decimal where it says something: pressures and angles are whole, everything else has one. */
 export function valueText(value: number | null | undefined, unit: string): string {
@@ -184,12 +200,12 @@ const judged = (view: StationsView): boolean => view.parts.includes("anomaly");
 
 /** Column heads: `[text, unit]`, in the order of `cells`. */
 export function heads(view: StationsView, target: string): [text: string, unit: string][] {
-  const unit = (h: number) => unitText(view.units.predictions[`${target}_${h}h`] ?? "");
+  const unit = (name: string) => unitText(view.units.predictions[name] ?? "");
   const horizons = horizonsOf(view.units.predictions, target);
   return [
     ["Station", "window end, UTC"],
     ...Object.entries(view.units.values).map(([c, u]): [string, string] => [columnText(c), unitText(u)]),
-    ...horizons.map((h): [string, string] => [`In ${h} h`, unit(h)]),
+    ...horizons.map(({ name, hours }): [string, string] => [`In ${aheadText(hours)}`, unit(name)]),
     ["Outlook", ""],
     ["Confidence", ""],
     ...(judged(view) ? [["Anomaly", ""] as [string, string]] : []),
@@ -201,17 +217,16 @@ export function heads(view: StationsView, target: string): [text: string, unit: 
 export function cells(row: StationView, view: StationsView, target: string): string[] {
   const { forecast, observed } = row;
   const horizons = horizonsOf(view.units.predictions, target);
-  const name = (h: number) => `${target}_${h}h`;
   const at = forecast?.timestamp ?? observed?.window_end ?? null;
   const values = Object.entries(view.units.values).map(([column, unit]) => {
     const value = observed?.values[column];
     return value === null || value === undefined ? missing : valueText(value, unit);
   });
-  const predictions = horizons.map((h) => {
-    const value = forecast?.predictions[name(h)];
-    const unit = view.units.predictions[name(h)] ?? "";
+  const predictions = horizons.map(({ name }) => {
+    const value = forecast?.predictions[name];
+    const unit = view.units.predictions[name] ?? "";
     if (value === null || value === undefined) return missing;
-    const interval = forecast?.intervals[name(h)];
+    const interval = forecast?.intervals[name];
     const range = interval
       ? `<small>${valueText(interval.lower, unit)} to ${valueText(interval.upper, unit)}</small>`
       : "";
@@ -220,9 +235,9 @@ export function cells(row: StationView, view: StationsView, target: string): str
   const now = observed?.values[`${target}_mean`] ?? null;
   const drawing = outlook(
     now,
-    horizons,
-    horizons.map((h) => forecast?.predictions[name(h)] ?? null),
-    horizons.map((h) => forecast?.intervals[name(h)] ?? null),
+    horizons.map(({ hours }) => hours),
+    horizons.map(({ name }) => forecast?.predictions[name] ?? null),
+    horizons.map(({ name }) => forecast?.intervals[name] ?? null),
   );
   const confidence = forecast?.overall_confidence ?? null;
   const sample = forecast?.in_sample
@@ -296,7 +311,7 @@ export function scored(scores: readonly ScoreView[]): string {
           s.skill_dap === null ? "" : `${percent(s.skill_dap)} better than damped persistence`,
           held === null ? "" : `the ${band} % band held ${percent(held)}`,
         ];
-        return `<small>in ${s.horizon_h} h: ${escapeHtml(parts.filter((p) => p !== "").join(", "))}</small>`;
+        return `<small>in ${aheadText(s.horizon_h)}: ${escapeHtml(parts.filter((p) => p !== "").join(", "))}</small>`;
       });
       const pairs = own.reduce((sum, s) => sum + s.pairs, 0);
       return `<li><span>${escapeHtml(columnText(target))} <span class="kind">${pairs} verified in 7 days</span>${line.join("")}</span></li>`;

@@ -12,6 +12,7 @@ import pytest
 import ray
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.cluster import Cluster, Inline, Race
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.train import train
 from tests.tables import train_params, write_sample
 
@@ -80,7 +81,7 @@ def test_map_shares_one_copy(cluster: Cluster) -> None:
 
 
 def test_train_on_ray_gives_the_digest_of_this_process(cluster: Cluster, tmp_path: Path) -> None:
-    contract = replace(CONTRACT, targets=("temperature",), horizons_h=(6,))
+    contract = replace(CONTRACT, targets=("temperature",), horizons_ms=(6 * HOUR_MS,))
     write_sample(tmp_path / "table", contract, "2016-08-01", "2016-12-01")
     params = train_params(tmp_path / "table", "2016-12-01", trees=5)
     said: list[str] = []
@@ -118,7 +119,7 @@ def test_compete_stops_the_worse_half_and_starts_a_dead_trial_over(cluster: Clus
 
 
 def test_tune_chooses_the_same_again_and_says_so(cluster: Cluster, tmp_path: Path) -> None:
-    contract = replace(CONTRACT, targets=("temperature",), horizons_h=(6,))
+    contract = replace(CONTRACT, targets=("temperature",), horizons_ms=(6 * HOUR_MS,))
     write_sample(tmp_path / "table", contract, "2016-08-01", "2016-12-01")
     params = train_params(tmp_path / "table", "2016-12-01", trees=10, tune=4)
     said: list[str] = []

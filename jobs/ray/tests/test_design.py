@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.contract import Contract, Neighbour
 from ray_jobs.generated.weather_contract import CONTRACT
+from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.model import linear
 from ray_jobs.model.baseline import Baseline, harmonics
 from ray_jobs.model.design import Design
 from ray_jobs.model.linear import BLOCKS, Linear
 from ray_jobs.model.sectors import WEIGHT_KM, around_of
 from tests.feature_rows import meters
+from tests.generated.ray.gauges_contract import CONTRACT as GAUGES
 
 AROUND = {
     "a": (
@@ -25,7 +27,9 @@ AROUND = {
         Neighbour("stranger", "west", 1, 50.0),
     )
 }
-SMALL = replace(CONTRACT, targets=("temperature", "pressure"), horizons_h=(6,), per_sector=2, neighbours=AROUND)
+SMALL = replace(
+    CONTRACT, targets=("temperature", "pressure"), horizons_ms=(6 * HOUR_MS,), per_sector=2, neighbours=AROUND
+)
 FOLD = Fold(SMALL)
 AT = {name: i for i, name in enumerate(FOLD.input_names)}
 DESIGN = Design(SMALL, FOLD.input_names)
@@ -275,3 +279,9 @@ def test_a_domain_without_places_has_no_sectors() -> None:
     assert design.neighbour_inputs() == []
     assert not [name for name in design.columns if "north" in name or "around" in name]
     assert "power_mean_linear_change_1h" in design.columns
+
+
+def test_columns_of_half_an_hour_are_called_in_minutes() -> None:
+    columns = Design(GAUGES, Fold(GAUGES).input_names).columns
+    for of in ("level_mean_climatology_change", "level_mean_linear_change"):
+        assert {f"{of}_30m", f"{of}_90m", f"{of}_3h"} <= set(columns)

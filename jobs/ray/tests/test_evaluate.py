@@ -28,7 +28,7 @@ from ray_jobs.train.train import train
 from tests.feature_rows import meters
 from tests.tables import CITIES, SAMPLE, epoch_ms, train_params, write_sample
 
-SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))
+SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_ms=(6 * HOUR_MS, 24 * HOUR_MS))
 FROM, CUT = "2016-06-01", "2016-12-01"
 
 

@@ -33,7 +33,7 @@ from tests.scores import FakeModel
 from tests.topics import IDS, codecs_of, decoders_of
 
 METERS = meters()
-BARE = replace(METERS, targets=(), horizons_h=(), datums={})
+BARE = replace(METERS, targets=(), horizons_ms=(), datums={})
 NOW = 2_000_000_000_000
 T0 = 1_480_550_400_000
 SLIDE = METERS.slide_ms

@@ -527,5 +527,6 @@ def test_a_forecast_without_rules_carries_no_verdict() -> None:
     predictions = Decoder({"8": GAUGES.schemas["predictions"]}, GAUGES.schemas["predictions"])
     made = [predictions(value) for _, value in out.predictions]
     assert [(p["gauge"], p["timestamp"]) for p in made] == [("g-1", one["window_end"]) for one in rows]
-    assert all(p["predictions"]["level_1h"] is not None for p in made)
+    assert all(set(p["predictions"]) == {"level_30m", "level_90m", "level_3h"} for p in made)
+    assert all(None not in p["predictions"].values() for p in made)
     assert not any("anomaly" in p for p in made)

@@ -342,7 +342,7 @@ def test_stages_stand_in_one_order_with_each_arms_own() -> None:
 
 
 def test_a_pipeline_without_a_part_has_fewer_stages() -> None:
-    none = {"targets": (), "horizons_h": (), "datums": {}}
+    none = {"targets": (), "horizons_ms": (), "datums": {}}
     assert names_of(replace(CONTRACT, **none)) == ["FoldStage", "RulesStage", "VerdictStage", "EncodeStage"]
     bare = replace(meters(), steps=(), fields=tuple(replace(f, range=None) for f in meters().fields), **none)
     assert names_of(bare) == ["FoldStage", "EncodeStage"]

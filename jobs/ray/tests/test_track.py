@@ -14,7 +14,7 @@ from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from tests.tables import epoch_ms
 
-SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))
+SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_ms=(6 * HOUR_MS, 24 * HOUR_MS))
 START, END = epoch_ms("2016-01-04"), epoch_ms("2016-06-01")
 
 

@@ -36,7 +36,7 @@ from tests.tables import SAMPLE, epoch_ms, train_params, write_sample
 CUT = "2016-12-01"
 SINGAPORE = SAMPLE.with_name("singapore-1min-3days.csv.gz")
 # Two targets and two horizons: the same code with 12 heads instead of 27.
-SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_h=(6, 24))
+SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_ms=(6 * HOUR_MS, 24 * HOUR_MS))
 FOLD = Fold(SMALL)
 MEDIAN = len(SMALL.bands)
 
@@ -251,7 +251,7 @@ def test_load_refuses_a_target_of_another_unit(made: Made) -> None:
 
 
 def test_load_refuses_another_contract_and_names_both_fingerprints(made: Made) -> None:
-    other = replace(SMALL, horizons_h=(6, 12))
+    other = replace(SMALL, horizons_ms=(6 * HOUR_MS, 12 * HOUR_MS))
     with pytest.raises(JobError) as refused:
         load(made.folder, other)
     here = model_of.fingerprint_of(model_of.shape_of(other, FOLD.input_names, FOLD.input_units))
@@ -487,7 +487,7 @@ def test_manifest_says_what_the_model_was_made_of(made: Made) -> None:
 
 def test_a_station_without_history_is_named_and_left_to_be_a_stranger(tmp_path: Path) -> None:
     """One that began after the fit, and one that never measured the target."""
-    one = replace(CONTRACT, targets=("temperature",), horizons_h=(6,))
+    one = replace(CONTRACT, targets=("temperature",), horizons_ms=(6 * HOUR_MS,))
     write_sample(tmp_path / "all", one, "2016-06-01", "2016-12-02", ("boston", "denver", "miami"))
     rows = DeltaTable(str(tmp_path / "all")).to_pandas()
     late = rows["window_end"] >= pd.Timestamp("2016-11-25", tz="UTC")

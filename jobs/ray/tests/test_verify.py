@@ -5,19 +5,21 @@ The oracle of the rules is at the end: every row is remembered and looked at eac
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import numpy as np
 import pytest
 from ray_jobs.fold.fold import Fold
-from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import RATIO_MAX, Adaptation
 from ray_jobs.ledger.verify import GRACE_MS, TOLERANCE_MS, Book, Ledger, Pending, Truth
 from tests.feature_rows import meters, row
+from tests.generated.ray.gauges_contract import CONTRACT as GAUGES
 
 T0 = 1_480_550_400_000
 MINUTE = 60_000
@@ -280,7 +282,7 @@ def test_adaptation_is_bounded_and_keeps_still_without_truths() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("contract", [CONTRACT, meters()], ids=["weather", "meters"])
+@pytest.mark.parametrize("contract", [CONTRACT, meters(), GAUGES], ids=["weather", "meters", "gauges"])
 def test_due_and_opens_equal_a_look_at_every_row_and_survive_a_restore(contract: Contract, seed: int) -> None:
     rng = np.random.default_rng(seed)
     book, fold = Book(contract), Fold(contract)
@@ -293,6 +295,7 @@ def test_due_and_opens_equal_a_look_at_every_row_and_survive_a_restore(contract:
     gaps = np.array([MINUTE, 5 * MINUTE, 10 * MINUTE, 25 * MINUTE, HOUR_MS, 3 * HOUR_MS, 0, -4 * MINUTE, -20 * MINUTE])
     for revision in range(400):
         t = last + int(rng.choice(gaps, p=[0.3, 0.2, 0.2, 0.1, 0.1, 0.02, 0.04, 0.02, 0.02]))
+        t -= t % contract.slide_ms
         last = max(last, t)
         if fold.step(state, row(contract, "a", t, 1, revision, {})).status != "applied":
             continue
@@ -326,3 +329,30 @@ def test_due_and_opens_equal_a_look_at_every_row_and_survive_a_restore(contract:
             ledger = restored
     assert sum(found is not None for found in taken.values()) > 20
     assert sum(found is None for found in taken.values()) > 0
+
+
+# Horizons that are no whole number of hours
+
+
+def test_a_forecast_for_half_an_hour_is_judged_then_and_says_so_in_its_record() -> None:
+    """Rows every five minutes rise by a centimetre: each horizon meets the row that ends at its own moment."""
+    book, fold = Book(GAUGES), Fold(GAUGES)
+    state, ledger, level = fold.new_state(), Ledger(GAUGES), GAUGES.history_values.index("level_mean")
+    truths: dict[float, tuple[int, float]] = {}
+    for i in range(60):
+        t = T0 + i * GAUGES.slide_ms
+        assert fold.step(state, row(GAUGES, "g-1", t, 1, i, {"level_mean": i / 100})).status == "applied"
+        for truth in book.due(ledger, state, t):
+            if truth.hour == T0 // HOUR_MS and truth.values is not None and truth.window_end is not None:
+                truths[GAUGES.horizons_h[truth.horizon]] = (truth.window_end - T0, truth.values[0])
+        book.opens(ledger, t)
+    assert level == 0 and truths == {
+        0.5: (1_800_000, 0.06),
+        1.5: (5_400_000, 0.18),
+        3: (10_800_000, 0.36),
+    }
+    assert book.slots == 3 + 2 + 2, "hours that can wait at once, the grace among them, and one more"
+    schema = json.loads(GAUGES.schemas["verifications"])
+    (field,) = [f for f in schema["fields"] if f["name"] == "horizon_h"]
+    assert field["type"] == "double"
+    assert [horizon_name(h) for h in (*GAUGES.horizons_h, 24, 0.25)] == ["30m", "90m", "3h", "24h", "15m"]

@@ -2,6 +2,7 @@
 
 import { unitWord } from "../../contract/index.ts";
 import type { Forecast, Station } from "../../pipelines/define.ts";
+import { HORIZON_STEP_MS, horizonHours, horizonName, inWholeHours } from "../../pipelines/horizon.ts";
 import {
   enumeration,
   type Field,
@@ -28,7 +29,7 @@ const TIME = "t_ms";
 export type ForecastOutline = Pick<
   Outline,
   | "targets"
-  | "horizons_h"
+  | "horizons_ms"
   | "quantiles"
   | "sectors"
   | "per_sector"
@@ -41,7 +42,7 @@ export type ForecastOutline = Pick<
 
 const NONE: ForecastOutline = {
   targets: [],
-  horizons_h: [],
+  horizons_ms: [],
   quantiles: [],
   sectors: [],
   per_sector: 0,
@@ -80,10 +81,10 @@ export function outlineForecast(
     need(history.history_values.includes(mean), "forecast.targets", `"${mean}" among history.values`, target);
   }
   need(
-    rising(forecast.horizons_h) && forecast.horizons_h[0]! >= 1,
-    "forecast.horizons_h",
-    "rising whole hours",
-    forecast.horizons_h,
+    rising(forecast.horizons_ms.map((ms) => ms / HORIZON_STEP_MS)) && forecast.horizons_ms[0]! > 0,
+    "forecast.horizons_ms",
+    `rising multiples of a quarter of an hour ${HORIZON_STEP_MS}`,
+    forecast.horizons_ms,
   );
   const percents = forecast.quantiles.map((q) => q * 100);
   need(
@@ -162,7 +163,7 @@ export function outlineForecast(
   const levels = [50, ...ends].map((p) => Math.round(p) / 100).sort((a, b) => a - b);
   return {
     targets: forecast.targets,
-    horizons_h: forecast.horizons_h,
+    horizons_ms: forecast.horizons_ms,
     quantiles: forecast.quantiles,
     sectors: forecast.neighbours ? SECTORS : [],
     per_sector: forecast.neighbours?.per_sector ?? 0,
@@ -220,12 +221,12 @@ export function predictionsSchema(outline: Outline): Schema {
       "predictions",
       record(
         "forecast_values",
-        byHorizon(outline).map(({ target, horizon, name }) => ({
+        byHorizon(outline).map(({ target, hours, name }) => ({
           name,
           type: ["null", "double"],
           default: null,
           ...measured(target),
-          doc: `Median of ${target} in ${horizon} h; null where nothing can be said.`,
+          doc: `Median of ${target} in ${hours} h; null where nothing can be said.`,
         })),
       ),
       "The medians.",
@@ -234,7 +235,7 @@ export function predictionsSchema(outline: Outline): Schema {
       "quantiles",
       record(
         "forecast_quantiles",
-        byHorizon(outline).map(({ target, horizon, name }, i) => ({
+        byHorizon(outline).map(({ target, hours, name }, i) => ({
           name,
           type: [
             "null",
@@ -253,7 +254,7 @@ export function predictionsSchema(outline: Outline): Schema {
           ],
           default: null,
           ...measured(target),
-          doc: `Distribution of ${target} in ${horizon} h.`,
+          doc: `Distribution of ${target} in ${hours} h.`,
         })),
       ),
       "The distributions.",
@@ -338,7 +339,7 @@ export function verificationsSchema(outline: Outline): Schema {
       field(outline.key, "string", "Whose forecast it was."),
       field("target", "string", "What was forecast."),
       field("unit", "string", "Of the truth and of every value, error, width and score here."),
-      field("horizon_h", "int", "How many hours ahead."),
+      field("horizon_h", inWholeHours(outline.horizons_ms) ? "int" : "double", "How many hours ahead."),
       time("issued", "When the forecast was issued, UTC event time."),
       time("valid", "When it was for: issued and the horizon."),
       time(
@@ -394,8 +395,10 @@ export function verificationsSchema(outline: Outline): Schema {
   );
 }
 
-function byHorizon({ targets, horizons_h }: Outline) {
+function byHorizon({ targets, horizons_ms }: Outline) {
   return targets.flatMap((target) =>
-    horizons_h.map((horizon) => ({ target, horizon, name: `${target}_${horizon}h` })),
+    horizons_ms
+      .map(horizonHours)
+      .map((hours) => ({ target, hours, name: `${target}_${horizonName(hours)}` })),
   );
 }

@@ -8,6 +8,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+HOUR_MS = 3_600_000
+
+
+def horizon_name(hours: float) -> str:
+    """A horizon as names have it, the same as horizonName in ts/pipelines/horizon.ts: 6h, or 90m where it is no whole
+    number of hours.
+    """
+    return f"{hours:g}h" if hours == int(hours) else f"{hours * 60:g}m"
+
 
 @dataclass(frozen=True)
 class Attribute:
@@ -102,7 +111,7 @@ class Step:
 class Contract:
     """Everything a job knows about its pipeline.
 
-    Units: times and spans in milliseconds, `horizons_h` in hours, `lags` and `neighbour_lags` in steps of `step_ms`.
+    Units: times, spans and horizons in milliseconds, `lags` and `neighbour_lags` in steps of `step_ms`.
     `parts` are those the pipeline has; what belongs to another one is empty here: 0, no entry, no schema.
     `entity` is what one key names, in the domain's word.
     `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
@@ -139,7 +148,7 @@ class Contract:
     ring_cells: int
     history_values: tuple[str, ...]
     targets: tuple[str, ...]
-    horizons_h: tuple[int, ...]
+    horizons_ms: tuple[int, ...]
     quantiles: tuple[float, ...]
     sectors: tuple[str, ...]
     per_sector: int
@@ -170,6 +179,11 @@ class Contract:
     def attributes(self) -> tuple[tuple[str, Attribute], ...]:
         """Names and rules of the attributes, in contract order."""
         return tuple((f.name, f.attribute) for f in self.fields if f.attribute is not None)
+
+    @property
+    def horizons_h(self) -> tuple[int | float, ...]:
+        """The horizons as records and reports have them: in hours, which only quarters of an hour make a fraction."""
+        return tuple(h // HOUR_MS if h % HOUR_MS == 0 else h / HOUR_MS for h in self.horizons_ms)
 
     @property
     def judges(self) -> bool:

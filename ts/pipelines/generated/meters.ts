@@ -385,7 +385,7 @@ export const CONTRACT = {
   ring_cells: 120,
   history_values: ["power_mean", "voltage_mean", "phase_circular_mean", "energy_sum"],
   targets: ["power"],
-  horizons_h: [1],
+  horizons_ms: [3600000],
   quantiles: [0.1, 0.5, 0.9],
   sectors: [],
   per_sector: 0,

@@ -482,7 +482,7 @@ export const CONTRACT = {
   ring_cells: 1440,
   history_values: ["temperature_mean", "humidity_mean", "pressure_mean", "wind_speed_mean", "wind_direction_circular_mean", "precipitation_sum"],
   targets: ["temperature", "humidity", "pressure"],
-  horizons_h: [6, 12, 24],
+  horizons_ms: [21600000, 43200000, 86400000],
   quantiles: [0.05, 0.5, 0.95],
   sectors: ["north", "east", "south", "west"],
   per_sector: 3,

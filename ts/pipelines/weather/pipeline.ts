@@ -54,7 +54,7 @@ export const weather = definePipeline({
   },
   forecast: {
     targets: ["temperature", "humidity", "pressure"],
-    horizons_h: [6, 12, 24],
+    horizons_ms: [6 * HOUR_MS, 12 * HOUR_MS, 24 * HOUR_MS],
     quantiles: [0.05, 0.5, 0.95],
     // A front crosses 1,000 km in a day: further away lies the weather of the day after tomorrow.
     neighbours: { per_sector: 3, reach_km: 2_500, lags: [3, 24] },

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ray_jobs.fold.fold import Fold
 from ray_jobs.fold.neighbours import NOBODY, Near
 from ray_jobs.fold.tabled import neighbourhood
-from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.generated.job import JobError, Reporter
 from ray_jobs.generated.params import EvaluateParams, Mask
 from ray_jobs.judge import card, references, scores, track
@@ -306,7 +306,7 @@ def fit_references(contract: Contract, path: str, version: int, span: Span) -> t
         )
     ends = table.floats(found, "window_end")
     longitudes = np.array([place_of(contract, n).longitude for n in names])
-    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    horizons_ms = list(contract.horizons_ms)
     fitted = base_of.fit(tuple(names), longitudes, series, horizons_ms, TOLERANCE_MS)
     return fitted, int(ends.min()), int(ends.max())
 
@@ -374,7 +374,7 @@ def _of_station(
     baseline: Baseline,
     around: Near,
 ) -> Judged:
-    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    horizons_ms = list(contract.horizons_ms)
     bounds = conformal.bounds_of(contract)
     ends, inputs = replay(contract, fold, rows, span, around)
     # The series has one row for each of these ends; of two versions of a window the later one counts, as in the fold.
@@ -496,7 +496,7 @@ def adapted(contract: Contract, scales: Floats, heads: Floats, series: Series, e
     """Scales of the bands at each forecast, as the actor moves them by the truths it knows by then: those of t + h from
     the row with window_end >= t + h + lateness on. -> [n, target, horizon, band].
     """
-    truth = _truths([h * HOUR_MS for h in contract.horizons_h], series, ends)
+    truth = _truths(list(contract.horizons_ms), series, ends)
     base = np.broadcast_to(scales, (len(ends), *scales.shape))
     score = conformal.score(heads, conformal.taught(contract, heads, truth), conformal.bounds_of(contract))
     return track.adapt(contract, base, score, ends).scales
@@ -632,7 +632,7 @@ def _pairs(contract: Contract, judged: list[Judged], k: int, j: int) -> Pairs:
         np.concatenate([one.stranger[u, k, j] for one, u in both]),
         np.concatenate([one.odd[u, k, j] for one, u in both]),
         np.concatenate([np.full(int(u.sum()), i) for i, u in enumerate(uses)]),
-        np.concatenate([one.t_ms[u] + contract.horizons_h[j] * HOUR_MS for one, u in both]),
+        np.concatenate([one.t_ms[u] + contract.horizons_ms[j] for one, u in both]),
     )
 
 
@@ -750,11 +750,11 @@ def metrics_of(result: Mapping[str, Any], split: str) -> dict[str, float]:
     for cell in result["cells"]:
         if cell["station"] is None:
             group = f"_{cell['group']}" if "group" in cell else ""
-            prefix = f"{split}{group}_{cell['target']}_{cell['horizon_h']}h"
+            prefix = f"{split}{group}_{cell['target']}_{horizon_name(cell['horizon_h'])}"
             out |= {f"{prefix}_{name}": value for name, value in cell["metrics"].items()}
     followed = result["track"] or {"cells": []}
     for cell in followed["cells"]:
-        prefix = f"{split}_year_{cell['target']}_{cell['horizon_h']}h"
+        prefix = f"{split}_year_{cell['target']}_{horizon_name(cell['horizon_h'])}"
         names = (f"coverage_{followed['band']}", "least_coverage", "most_coverage", "winkler_over_static")
         out |= {f"{prefix}_{name}": cell[name] for name in names}
     return {name: value for name, value in out.items() if np.isfinite(value)}

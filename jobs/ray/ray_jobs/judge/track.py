@@ -110,8 +110,8 @@ def static_of(contract: Contract, months: list[Month], stations: list[Heard]) ->
     cleaned = [np.where(s.clean, s.truth, np.nan) for s in stations]
     scored = [conformal.score(s.heads, truth, bounds) for s, truth in zip(stations, cleaned, strict=True)]
     missed = [_beyond(s.heads, truth, bounds) for s, truth in zip(stations, cleaned, strict=True)]
-    for j, horizon in enumerate(contract.horizons_h):
-        known = ends + horizon * HOUR_MS + contract.lateness_ms
+    for j, horizon_ms in enumerate(contract.horizons_ms):
+        known = ends + horizon_ms + contract.lateness_ms
         for k in range(shape[1]):
             score, beyond = (np.concatenate([one[:, k, j] for one in many]) for many in (scored, missed))
             for m, month in enumerate(months):
@@ -150,7 +150,7 @@ def adapt(
     truth. With `before`, what was found for the same rows goes on at row `begin`; `until` is the row to stop at.
     """
     steps = conformal.Adaptation(contract.bands)
-    delays = [h * HOUR_MS + contract.lateness_ms for h in contract.horizons_h]
+    delays = [h + contract.lateness_ms for h in contract.horizons_ms]
     count, shape = len(delays), base.shape[1:]
     until = len(ends) if until is None else until
     if before is None:
@@ -222,7 +222,7 @@ def _growths(
     """
     shape = (len(months), DAYS, 2)
     grown, same = np.zeros(shape), np.zeros(shape)
-    valid = heard.ends[:, None] + np.array(contract.horizons_h, dtype=np.int64) * HOUR_MS
+    valid = heard.ends[:, None] + np.array(contract.horizons_ms, dtype=np.int64)
     for s, month in enumerate(months):
         day = (valid - month.from_ms) // DAY_MS
         begin = int(np.searchsorted(heard.ends, month.from_ms))

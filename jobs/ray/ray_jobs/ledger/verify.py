@@ -148,9 +148,9 @@ class Book:
 
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
-        self._horizons_ms = tuple(h * HOUR_MS for h in contract.horizons_h)
+        self._horizons_ms = contract.horizons_ms
         # All hours that can wait at once, and one more: then two of them never share a slot.
-        self.slots = contract.horizons_h[-1] + GRACE_MS // HOUR_MS + 2
+        self.slots = -(-contract.horizons_ms[-1] // HOUR_MS) + GRACE_MS // HOUR_MS + 2
         self._targets = tuple(contract.history_values.index(contract.target_column(t)) for t in contract.targets)
         cells = len(contract.targets) * len(contract.horizons_h)
         self._doubles = struct.Struct(f"<{cells * len(contract.levels) + len(contract.targets) + cells}d")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.model.baseline import DAY_MS, YEAR_MS, Baseline, Floats
 from ray_jobs.model.linear import CLIP_SPREADS, Linear
@@ -143,7 +143,7 @@ class Design:
         self._of_time = [d for d in derived if TIME in d[2]]
         self._ahead_h = sorted({0.0, *(h / 2 for h in contract.horizons_h), *map(float, contract.horizons_h)} - {24.0})
         self._sectors = Sectors(contract, position)
-        linear = (f"{t}_linear_change_{h}h" for t in self._targets for h in contract.horizons_h)
+        linear = (f"{t}_linear_change_{horizon_name(h)}" for t in self._targets for h in contract.horizons_h)
         self.columns: tuple[str, ...] = (*self._column_names(), *self._sectors.names, *linear)
 
     def lag_inputs(self) -> dict[int, list[int]]:
@@ -186,7 +186,7 @@ class Design:
         heard = self._sectors.anomalies(baseline, around, t_ms, inputs)
         inputs = own.inputs
         now_clim = baseline.climatology(rows, longitudes, t_ms)
-        later = (baseline.climatology(rows, longitudes, t_ms + float(h * HOUR_MS)) for h in contract.horizons_h)
+        later = (baseline.climatology(rows, longitudes, t_ms + float(h)) for h in contract.horizons_ms)
         shift = np.stack([clim - now_clim for clim in later], axis=2)
 
         out: list[Floats] = []
@@ -361,6 +361,7 @@ class Design:
             names += [f"{column}_sin", f"{column}_cos"]
         for derived in self._of_values:
             names += [derived.column, *(f"{derived.column}_change_{lag}" for lag in derived.lags)]
-        names += [f"{t}_climatology_change_{h}h" for t in self._targets for h in self.contract.horizons_h]
+        ahead = [horizon_name(h) for h in self.contract.horizons_h]
+        names += [f"{t}_climatology_change_{name}" for t in self._targets for name in ahead]
         names += [f"{column}_{hours:g}h" for column, _, _ in self._of_time for hours in self._ahead_h]
         return [*names, "year_sin", "year_cos", "latitude", "longitude", "elevation_m"]

@@ -4,7 +4,7 @@ train.py writes one, registry.py carries it, the actor loads it and asks for who
 change against the damped anomaly of baseline.py; nothing here is pickled, so a model folder can be read with a text
 editor and by other languages. Does not fetch, train or choose a model.
 
-A folder holds `manifest.json` and `heads/<target>_<horizon>h_q<quantile>.txt`. The manifest names every head's
+A folder holds `manifest.json` and `heads/<target>_<horizon>_q<quantile>.txt`. The manifest names every head's
 SHA-256 and carries a digest of itself, so a changed byte anywhere is found. The digest leaves out `parent`, which
 says where a model came from and not what it is: the same data, code and seed give the same digest.
 """
@@ -19,7 +19,7 @@ from typing import Any
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.generated.job import JobError
 from ray_jobs.kit.manifest import FORMAT, MANIFEST, canonical, digest_of, read_manifest
 from ray_jobs.ledger import conformal
@@ -56,8 +56,8 @@ def fingerprint_of(shape: dict[str, Any]) -> str:
     return hashlib.sha256(canonical(shape)).hexdigest()
 
 
-def head_file(target: str, horizon_h: int, quantile: float) -> str:
-    return f"heads/{target}_{horizon_h}h_q{round(quantile * 1000):03d}.txt"
+def head_file(target: str, horizon_h: float, quantile: float) -> str:
+    return f"heads/{target}_{horizon_name(horizon_h)}_q{round(quantile * 1000):03d}.txt"
 
 
 def write(folder: Path, manifest: dict[str, Any], heads: dict[str, str]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ lost. Event time alone: a replay of the same rows evicts at the same rows.
 from __future__ import annotations
 
 from ray_jobs.generated.contract import Contract
-from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.state.asof import rule_of
 
 
@@ -19,7 +18,7 @@ def silence_ms(contract: Contract) -> int:
     """
     rule = rule_of(contract)
     neighbours = rule.delay_ms + (max(contract.neighbour_lags, default=0) + 1) * contract.step_ms
-    promises = max(contract.horizons_h, default=0) * HOUR_MS + contract.lateness_ms
+    promises = max(contract.horizons_ms, default=0) + contract.lateness_ms
     return contract.depth_ms + max(neighbours, promises)
 
 

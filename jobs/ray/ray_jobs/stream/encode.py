@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ray_jobs.detect.after import VERDICTS, Judgement
 from ray_jobs.detect.rules import CLEAR
-from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder, schema_id
 from ray_jobs.ledger.bands import BANDS, Bands
 from ray_jobs.ledger.forecasts import FORECASTS, Forecasts
@@ -63,7 +63,7 @@ class EncodeStage(Stage):
         self._codecs = codecs
         self._identity = identity
         self._now_ms = now_ms
-        self._heads = [[f"{t}_{h}h" for h in contract.horizons_h] for t in contract.targets]
+        self._heads = [[f"{t}_{horizon_name(h)}" for h in contract.horizons_h] for t in contract.targets]
         self._levels = [f"q{round(q * 100):02d}" for q in contract.levels]
         self._median = len(contract.bands)
         self._band = _band_name(contract) if contract.targets else ""

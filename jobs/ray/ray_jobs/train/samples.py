@@ -16,7 +16,6 @@ from ray_jobs.fold.neighbours import NOBODY, Near
 from ray_jobs.generated.contract import Contract
 from ray_jobs.judge.splits import Splits
 from ray_jobs.kit import table
-from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger.verify import TOLERANCE_MS
 from ray_jobs.model import baseline as base_of
 from ray_jobs.model import linear
@@ -94,7 +93,7 @@ def of_stations(
     """
     fold = Fold(contract)
     design = Design(contract, fold.input_names)
-    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    horizons_ms = list(contract.horizons_ms)
     targets = [contract.target_column(t) for t in contract.targets]
     found = table.read(path, version, contract, table.columns_of(contract), splits.from_ms, splits.cut, stations)
     number_of = dict(zip(stations, numbers, strict=True))
@@ -190,8 +189,8 @@ def _linear(
     z, _ = design.linear_inputs(baseline, known[use], places[use], seats, t_ms[use], inputs[use])
     spread = np.maximum(baseline.spread_of(known[use]), NO_SPREAD)
     y = np.empty(truth[use].shape)
-    for j, horizon in enumerate(design.contract.horizons_h):
-        later = baseline.climatology(known[use], places[use, 1], t_ms[use] + horizon * HOUR_MS)
+    for j, horizon_ms in enumerate(design.contract.horizons_ms):
+        later = baseline.climatology(known[use], places[use, 1], t_ms[use] + horizon_ms)
         y[:, :, j] = (truth[use][:, :, j] - later) / spread
     return linear.fit(z, y, design.linear_penalties())
 

@@ -25,14 +25,13 @@ from numpy.typing import NDArray
 from ray_jobs.fold.fold import Fold
 from ray_jobs.fold.neighbours import NOBODY
 from ray_jobs.fold.tabled import neighbourhood
-from ray_jobs.generated.contract import Contract
+from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.generated.job import JobError, Reporter
 from ray_jobs.generated.params import TrainParams
 from ray_jobs.judge import card, certificate, scores
 from ray_jobs.judge.splits import Splits, splits_of
 from ray_jobs.kit import registry, table
 from ray_jobs.kit.cluster import Cluster, Pool, Race
-from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from ray_jobs.ledger.conformal import Calibration
 from ray_jobs.ledger.verify import TOLERANCE_MS
@@ -219,7 +218,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
     for index, head in pool.map(fit_head, [(*held, k, j, q, params.trees, settings) for k, j, q in grid]):
         heads[index] = head
         k, j, q = grid[index]
-        name = f"{contract.targets[k]}_{contract.horizons_h[j]}h_q{q:g}"
+        name = f"{contract.targets[k]}_{horizon_name(contract.horizons_h[j])}_q{q:g}"
         say(
             {"heads_done": len(heads), "heads": len(grid), "heads_s": time.monotonic() - clock},
             f"head {name}: {head.rounds} rounds",
@@ -332,7 +331,7 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
             f"Cannot leave out {', '.join(sorted(params.leave_out))}: expected stations of the table, and one to stay",
         )
     longitudes = np.array([place_of(contract, n).longitude for n in names])
-    horizons_ms = [h * HOUR_MS for h in contract.horizons_h]
+    horizons_ms = list(contract.horizons_ms)
     return base_of.fit(tuple(names), longitudes, series, horizons_ms, TOLERANCE_MS), splits, len(found)
 
 
@@ -484,7 +483,7 @@ def measure(contract: Contract, test: Samples, predicted: Floats, input_names: t
             mae, dap_mae, now_mae = (float(np.mean(np.abs(e))) for e in (error, dap[use] - y, now[use] - y))
             off = y[:, None] - p
             pinball = float(np.mean(np.maximum(quantiles * off, (quantiles - 1) * off)))
-            name = f"{target}_{horizon}h"
+            name = f"{target}_{horizon_name(horizon)}"
             out |= {
                 f"{name}_mae_{unit}": mae,
                 f"{name}_rmse_{unit}": float(np.sqrt(np.mean(error**2))),
