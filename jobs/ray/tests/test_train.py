@@ -31,6 +31,7 @@ from ray_jobs.model.design import Design
 from ray_jobs.train import samples, train
 from ray_jobs.train.samples import FIT, TEST, WATCH
 from tests import feature_rows
+from tests.generated.ray.gauges_contract import CONTRACT as GAUGES
 from tests.tables import SAMPLE, epoch_ms, train_params, write_sample
 
 CUT = "2016-12-01"
@@ -508,3 +509,33 @@ def test_a_station_without_history_is_named_and_left_to_be_a_stranger(tmp_path: 
     write_deltalake(str(tmp_path / "empty"), pa.Table.from_pandas(rows[rows["station_id"] == "miami"]))
     with pytest.raises(JobError, match="expected values of temperature_mean"):
         train.train(one, replace(nobody, table_path=str(tmp_path / "empty")), Inline(), tmp_path / "no", None, quiet)
+
+
+def test_heads_of_half_an_hour_are_trained_named_and_loaded(tmp_path: Path) -> None:
+    """Gauges without places, without rules, whose horizons are 30 and 90 minutes and three hours."""
+    begin, end, rng = epoch_ms("2016-01-01"), epoch_ms("2016-04-01"), np.random.default_rng(5)
+    rows: list[dict[str, Any]] = []
+    for gauge in ("g-1", "g-2"):
+        level = 2.0
+        for i, t in enumerate(range(begin, end, 1_800_000)):
+            level += 0.02 * rng.normal() - 0.02 * (level - 2.0)
+            tide = math.sin(2 * math.pi * t / (24 * HOUR_MS))
+            values = {"level_mean": level + tide, "level_min": level + tide, "level_max": level + tide, "rain_sum": 0.0}
+            rows.append(feature_rows.row(GAUGES, gauge, t, 0, i, values))
+    frame = pd.DataFrame(rows)
+    for column in ("window_start", "window_end"):
+        frame[column] = pd.to_datetime(frame[column], unit="ms", utc=True).dt.as_unit("us")
+    frame["level_rate"] = frame["level_rate"].astype("float64")
+    write_deltalake(str(tmp_path / "table"), pa.Table.from_pandas(frame, preserve_index=False))
+    params = train_params(tmp_path / "table", "2016-04-01", trees=20, sample_every=1)
+    trained = train.train(GAUGES, params, Inline(), tmp_path / "model", None, quiet)
+    names = {path.name for path in (tmp_path / "model" / "heads").iterdir()}
+    assert names == {f"level_{h}_q{q}.txt" for h in ("30m", "90m", "3h") for q in ("100", "500", "900")}
+    assert all(trained.metrics[f"level_{h}_pairs"] > 100 for h in ("30m", "90m", "3h"))
+    model = load(tmp_path / "model", GAUGES)
+    fold, state = Fold(GAUGES), Fold(GAUGES).new_state()
+    steps = [fold.step(state, one) for one in rows[: len(rows) // 2][-200:]]
+    last = rows[len(rows) // 2 - 1]
+    made = model.forecast(["g-1"], np.array([last["window_end"]]), np.array([steps[-1].inputs]))
+    assert made.heads.shape == (1, 1, 3, 3) and np.all(np.isfinite(made.heads))
+    assert np.all(np.abs(made.heads[0, 0, :2, 1] - last["level_mean"]) < 1.0), "soon it stands about where it stands"
