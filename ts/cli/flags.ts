@@ -8,7 +8,7 @@ const refused = (flag: string, word: string, wanted: string): PipelineError =>
 
 /** A flag's whole number, both bounds inclusive. Errors: `config_invalid`. */
 export function whole(flag: string, word: string, min = 0, max = Number.MAX_SAFE_INTEGER): number {
-  const value = numberIn(word);
+  const value = /^-?\d+$/.test(word) ? Number(word) : Number.NaN;
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
   throw refused(flag, word, `expected a whole number ${range}`);
@@ -39,6 +39,21 @@ export function timeOf(flag: string, word: string | undefined): number | null {
   const time = epochMs(/^\d{4}-\d\d-\d\d$/.test(word) ? `${word}T00:00:00Z` : word);
   if (typeof time === "number") return time;
   throw refused(flag, word, time);
+}
+
+/** A range of --from, inclusive, and --to, exclusive; null without one. Errors: `config_invalid`, also for one that nothing is in. */
+export function timesOf(
+  from: string | undefined,
+  to: string | undefined,
+): { readonly from_ms: number | null; readonly to_ms: number | null } {
+  const [from_ms, to_ms] = [timeOf("--from", from), timeOf("--to", to)];
+  if (from_ms !== null && to_ms !== null && from_ms >= to_ms)
+    throw refused(
+      "--to",
+      to!,
+      `expected a time after that of --from "${from}", got a range that nothing is in`,
+    );
+  return { from_ms, to_ms };
 }
 
 /** `temperature=K` and so on, as a table. Errors: `config_invalid`. */

@@ -19,7 +19,7 @@ import { firstArchived, reachOf } from "../../supervise/archive.ts";
 import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";
-import { collected, NULL_FLAG, timeOf, unitsOf } from "../flags.ts";
+import { collected, NULL_FLAG, timesOf, unitsOf } from "../flags.ts";
 
 export interface BackfillFlags {
   /** A file of observations. At most one of this and `data`; neither: the raw topic or its archive, see `records`. */
@@ -260,8 +260,7 @@ export function backfillCommand(settingsOf: (command: Command) => Settings): Com
         records: options.fromArchive ? "archive" : options.fromTopic ? "topic" : null,
         units: unitsOf(options.unit),
         nulls: options.null,
-        from_ms: timeOf("--from", options.from),
-        to_ms: timeOf("--to", options.to),
+        ...timesOf(options.from, options.to),
         starting_offsets: options.startOffsets ?? null,
         ending_offsets: options.endOffsets ?? null,
       };

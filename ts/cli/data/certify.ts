@@ -10,7 +10,7 @@ import { kaggleInput } from "../../source/replay/kaggle.ts";
 import { LeftOut } from "../../source/row.ts";
 import { type Certified, certify, certifyInput } from "../../supervise/certify.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";
-import { collected, NULL_FLAG, timeOf, unitsOf, whole } from "../flags.ts";
+import { collected, NULL_FLAG, timesOf, unitsOf, whole } from "../flags.ts";
 
 interface Options {
   readonly sample: string;
@@ -57,10 +57,8 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
     .action(async (word: string | undefined, options: Options, command: Command) => {
       const settings = forPipeline(settingsOf(command), word);
       const { pipeline, contract } = pipelineOf(settings.pipeline);
-      const [from_ms, to_ms] = [timeOf("--from", options.from), timeOf("--to", options.to)];
-      const sample = whole("--sample", options.sample);
-      if (sample === 0)
-        throw new PipelineError("config_invalid", 'Cannot use --sample "0": expected at least one window');
+      const { from_ms, to_ms } = timesOf(options.from, options.to);
+      const sample = whole("--sample", options.sample, 1);
       const seed = whole("--seed", options.seed);
       const job = namesOf(pipeline, settings.namespace).job("certify");
       const left = new LeftOut((line) => console.error(line));

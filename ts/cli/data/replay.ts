@@ -13,7 +13,7 @@ import { type Format, fileInput } from "../../source/replay/input.ts";
 import { LeftOut } from "../../source/row.ts";
 import { spanOf, targetOf } from "../../source/send/target.ts";
 import { untilReadable } from "../../supervise/applied.ts";
-import { collected, NULL_FLAG, positive, timeOf, unitsOf, whole } from "../flags.ts";
+import { collected, NULL_FLAG, positive, timesOf, unitsOf, whole } from "../flags.ts";
 
 export interface ReplayFlags {
   readonly path: string;
@@ -163,8 +163,7 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
         nulls: options["null"] as unknown as string[],
         speed: speedOf(options["speed"]!),
         loop: Boolean(options["loop"]),
-        from_ms: timeOf("--from", options["from"]),
-        to_ms: timeOf("--to", options["to"]),
+        ...timesOf(options["from"], options["to"]),
         order: oneOf("--order", options["order"]!, ["time", "file"]),
         format: format === undefined ? null : oneOf<Format>("--format", format, ["csv", "jsonl", "avro"]),
         source,

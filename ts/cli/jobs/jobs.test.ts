@@ -12,7 +12,7 @@ import { settingsOf } from "../../settings/settings.ts";
 import { changeDesired, type DesiredJob } from "../../supervise/desired.ts";
 import { writeRecords } from "../../supervise/run.ts";
 import { countersLine, forPipeline } from "../batch.ts";
-import { positive, timeOf, whole } from "../flags.ts";
+import { positive, timeOf, timesOf, whole } from "../flags.ts";
 import { allJobs } from "./jobs.ts";
 import { fresh } from "./logs.ts";
 import { jobNamed } from "./submit.ts";
@@ -196,6 +196,15 @@ describe("what a batch command is asked for", () => {
   ])("timeOf() takes %j for no time: a year, a day or seconds are no epoch milliseconds", (word) =>
     expect(() => timeOf("--from", word)).toThrow("--from"),
   );
+
+  it.each([
+    ["2017-01-01", "2016-01-01"],
+    ["2017-01-01", "2017-01-01T00:00:00Z"],
+  ])("timesOf() refuses %s to %s, which nothing is in", (from, to) => {
+    expect(() => timesOf(from, to)).toThrow(`after that of --from "${from}"`);
+    expect(timesOf(undefined, to).from_ms).toBeNull();
+    expect(timesOf(from, undefined).to_ms).toBeNull();
+  });
 
   it("timeOf() takes a date for its first moment in UTC", () => {
     expect(timeOf("--from", "2016-12-01")).toBe(Date.UTC(2016, 11, 1));

@@ -14,7 +14,7 @@ import { knownAnomalies } from "../../source/replay/kaggle.ts";
 import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";
-import { timeOf, whole } from "../flags.ts";
+import { timesOf, whole } from "../flags.ts";
 import { type Evaluation, scoreLines } from "./scores.ts";
 
 export const SPLITS = ["calibrate", "test"] as const;
@@ -179,10 +179,9 @@ export function evaluateCommand(settingsOf: (command: Command) => Settings): Com
         split: options.split,
         model: options.model,
         data: options.data ?? null,
-        from_ms: timeOf("--from", options.from),
-        to_ms: timeOf("--to", options.to),
-        workers: whole("--workers", options.workers),
-        rounds: whole("--rounds", options.rounds),
+        ...timesOf(options.from, options.to),
+        workers: whole("--workers", options.workers, 1),
+        rounds: whole("--rounds", options.rounds, 1),
         log: resolve(options.log ?? join(settings.root, "docs", "evaluations.jsonl")),
       };
       if (flags.data !== null && !existsSync(flags.data))
