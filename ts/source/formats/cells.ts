@@ -34,6 +34,11 @@ export type Cells = Readonly<Record<string, unknown>>;
  */
 export type Mapper = (cells: Cells, onBadCell: (bad: BadCell) => void) => Observation | BadCell;
 
+/** A line that is no row, or no one row. */
+export function badLine(reason: string, rows = 1): BadCell {
+  return { column: null, reason, ...(rows === 1 ? {} : { rows }) };
+}
+
 export function isBad(result: Observation | BadCell): result is BadCell {
   return "reason" in result;
 }

@@ -7,7 +7,7 @@ import type { Readable } from "node:stream";
 import type { Info } from "csv-parse";
 import { parse } from "csv-parse/sync";
 import { PipelineError } from "../../contract/index.ts";
-import type { BadCell, Cells } from "./cells.ts";
+import { type BadCell, badLine, type Cells } from "./cells.ts";
 import { type Line, linesOf } from "./lines.ts";
 
 /** One record with the line it begins on, its cells or what is wrong with it as a whole. */
@@ -165,7 +165,7 @@ export async function* csvCells(
   for await (const records of csvRecords(stream)) {
     const located: Located[] = [];
     const refuse = (line: number, reason: string, rows: number) =>
-      located.push({ line, cells: null, bad: { column: null, reason, rows } });
+      located.push({ line, cells: null, bad: badLine(reason, rows) });
     for (const { line, cells, reason, rows } of records) {
       if (header === null) header = headerOf(cells, reason, file, wanted);
       else if (cells === null) refuse(line, reason!, rows);
@@ -198,7 +198,7 @@ function named(line: number, header: readonly string[], values: readonly string[
     (values.length > width && values.some((cell, i) => i >= width && cell.trim() !== ""))
   ) {
     const reason = `expected ${width} cells, got ${values.length}`;
-    return { line, cells: null, bad: { column: null, reason, rows: rowsIn(values.length, width) } };
+    return { line, cells: null, bad: badLine(reason, rowsIn(values.length, width)) };
   }
   const cells: Record<string, string> = {};
   for (let i = 0; i < width; i++) cells[header[i]!] = values[i]!;

@@ -1,6 +1,7 @@
 // JSON Lines (one object a line) as cells by field name. Blank lines are skipped, as between appended files.
 
 import type { Readable } from "node:stream";
+import { badLine } from "./cells.ts";
 import type { Located } from "./csv.ts";
 import { type Line, linesOf } from "./lines.ts";
 
@@ -27,11 +28,7 @@ export async function* jsonCells(stream: Readable): AsyncGenerator<readonly Loca
 
 /** `usual` is how many characters a record of the file has, 0 before the first. */
 function one(line: number, text: Line, usual: number): Located {
-  const refused = (reason: string, rows = 1): Located => ({
-    line,
-    cells: null,
-    bad: { column: null, reason, rows },
-  });
+  const refused = (reason: string, rows = 1): Located => ({ line, cells: null, bad: badLine(reason, rows) });
   if (typeof text === "number")
     return refused(
       `expected at most ${LINE_CHARACTERS_MAX} characters in a line`,

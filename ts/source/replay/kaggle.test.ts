@@ -117,6 +117,36 @@ describe("kaggleInput()", () => {
     ]);
   });
 
+  it("reads by the header that stands above a row, whatever white space is in it", async () => {
+    const again = [
+      ...TEMPERATURE.slice(0, 2),
+      "datetime, Boston ,New York,Jerusalem",
+      "2016-12-01 01:00:00,281.15,280.65,300.0",
+    ];
+    const { rows, bad } = await read(folderOf({ "full/temperature.csv.gz": again, "humidity.csv": null }));
+    expect(told(rows)).toEqual(["00 new-york 0 null", "01 boston 8 null", "01 new-york 7.5 null"]);
+    expect(bad).toEqual([]);
+    const twice = ["datetime,Boston,New York,Boston ", "2016-12-01 01:00:00,1,2,3"];
+    await expect(read(folderOf({ "full/temperature.csv.gz": twice }))).rejects.toThrow('"Boston" twice');
+  });
+
+  it.each(["2016-02-30 00:00:00", "2016-11-30 24:00:00", "2016-11-31 01:00:00", "0000-01-01 00:00:00"])(
+    "takes %s for no time",
+    async (time) => {
+      const lines = [TEMPERATURE[0]!, `${time},1,1,1`, ...TEMPERATURE.slice(1)];
+      const { rows, bad } = await read(folderOf({ "full/temperature.csv.gz": lines, "humidity.csv": null }));
+      expect(told(rows)).toHaveLength(5);
+      expect(bad).toEqual([
+        `temperature.csv.gz:2 column "datetime": expected YYYY-MM-DD HH:MM:SS, got "${time}"`,
+      ]);
+    },
+  );
+
+  it("refuses a city that stands nowhere: no latitude is not 0", async () => {
+    const nowhere = ["City,Country,Latitude,Longitude", "Boston,United States,,-71.059769"];
+    await expect(read(folderOf({ "city_attributes.csv": nowhere }))).rejects.toThrow("got NaN, -71.059769");
+  });
+
   it("refuses a folder without the set, and a city that stands elsewhere than the pipeline's", async () => {
     const none = { "full/temperature.csv.gz": null, "humidity.csv": null };
     await expect(read(folderOf(none))).rejects.toThrow("expected files like full/temperature.csv.gz");

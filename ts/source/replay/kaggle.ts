@@ -9,7 +9,7 @@ import { pipeline } from "node:stream/promises";
 import { converter, PipelineError } from "../../contract/index.ts";
 import { wallClock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/contract.ts";
-import { numberOf, type SourceContract } from "../formats/cells.ts";
+import { badLine, epochMs, numberOf, type SourceContract } from "../formats/cells.ts";
 import { type CsvRecord, csvCells, csvRecords } from "../formats/csv.ts";
 import type { BadRow, Input, Row } from "../row.ts";
 import { opened } from "./content.ts";
@@ -169,6 +169,9 @@ interface WideRow {
   readonly values: Float64Array;
 }
 
+/** Which cells are read: their place in a row, the city of their column, and that city's place among the stations. */
+type Columns = readonly { readonly cell: number; readonly city: string; readonly at: number }[];
+
 /**
  * Rows of one variable's file, in time order. What is no row, is older than the one above it, or leads the rows below it, is
  * told and left out.
@@ -181,19 +184,19 @@ async function* wideRows(
   onBad: (bad: BadRow) => void,
 ): AsyncGenerator<WideRow, undefined> {
   const file = basename(path);
-  const timeline = new Timeline<{ line: number; time: number; cells: readonly string[] }>({
+  const timeline = new Timeline<{ line: number; time: number; cells: readonly string[]; columns: Columns }>({
     trust_ms: STEP_MS,
     limit: wallClock.nowMs,
   });
   let newest = Number.NEGATIVE_INFINITY;
   let width = 0;
   /** Place in `names` of each column that is read. */
-  let columns: readonly { readonly cell: number; readonly city: string; readonly at: number }[] = [];
-  const tell = (lost: BadRow["lost"], line: number, column: string | null, reason: string) =>
-    onBad({ lost, file, line, column, reason });
+  let columns: Columns = [];
+  const tell = (lost: BadRow["lost"], line: number, column: string | null, reason: string, rows = 1) =>
+    onBad({ lost, file, line, ...badLine(reason, rows), column });
   function* settled(): Generator<WideRow> {
     for (let timed = timeline.next(); timed !== null; timed = timeline.next()) {
-      const { line, time, cells } = timed.value;
+      const { line, time, cells, columns } = timed.value;
       if (time <= newest) {
         tell("row", line, "datetime", `expected rows in time order, got "${cells[0]}" after a later one`);
         continue;
@@ -212,22 +215,31 @@ async function* wideRows(
       yield { time, values };
     }
   }
-  for await (const { line, cells, reason } of each(recordsOf(path))) {
-    if (width === 0) {
-      if (cells?.[0] !== "datetime")
+  for await (const { line, cells, reason, rows } of each(recordsOf(path))) {
+    // Files put behind each other have a header each, and may have their cities in another order.
+    const isHeader = cells?.[0]?.trim() === "datetime";
+    if (width === 0 || isHeader) {
+      if (cells === null || !isHeader)
         throw new PipelineError(
           "config_invalid",
           `Cannot read "${path}": expected a header of datetime and cities, got "${cells?.join(",").slice(0, 60) ?? reason}"`,
         );
       width = cells.length;
-      columns = cells.flatMap((city, cell) => {
+      columns = cells.flatMap((name, cell) => {
+        const city = name.trim();
         const station = cell === 0 ? undefined : stations.get(city);
         return station === undefined ? [] : [{ cell, city, at: names.indexOf(station) }];
       });
+      const twice = columns.find(({ at }, i) => columns.findIndex((column) => column.at === at) < i);
+      if (twice !== undefined)
+        throw new PipelineError(
+          "config_invalid",
+          `Cannot read "${path}" line ${line}: expected a column a city, got "${twice.city}" twice`,
+        );
       continue;
     }
     if (cells === null) {
-      tell("row", line, null, reason!);
+      tell("row", line, null, reason!, rows);
       continue;
     }
     const time = timeOf(cells[0]!);
@@ -239,7 +251,7 @@ async function* wideRows(
       tell("row", line, null, `expected ${width} cells, got ${cells.length}`);
       continue;
     }
-    timeline.push({ line, time, cells }, { key: "", time });
+    timeline.push({ line, time, cells, columns }, { key: "", time });
     yield* settled();
   }
   timeline.end();
@@ -279,10 +291,12 @@ async function stationsOf(
   const columns = ["City", "Country", "Latitude", "Longitude"];
   for await (const { cells } of each(csvCells(await opened(path), path, { columns, required: columns }))) {
     if (cells === null) continue;
-    const city = String(cells["City"]);
+    const city = String(cells["City"]).trim();
     const station = contract.stations[slug(city)];
     if (station === undefined) continue;
-    const seen = [Number(cells["Latitude"]), Number(cells["Longitude"])] as const;
+    const seen = [numberOf(cells["Latitude"]), numberOf(cells["Longitude"])].map((value) =>
+      typeof value === "number" ? value : Number.NaN,
+    );
     const wanted = [station.latitude, station.longitude] as const;
     if (wanted.some((degrees, i) => degrees !== null && !(Math.abs(degrees - seen[i]!) <= APART_DEG)))
       throw new PipelineError(
@@ -314,6 +328,7 @@ const TIME = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)$/;
 function timeOf(text: string): number | null {
   const parts = TIME.exec(text);
   if (parts === null) return null;
-  const ms = Date.parse(`${parts[1]}T${parts[2]}Z`);
-  return Number.isNaN(ms) ? null : ms;
+  // Date.parse makes the second of March of a thirtieth of February, and the next day of 24:00.
+  const ms = epochMs(`${parts[1]}T${parts[2]}Z`);
+  return typeof ms === "number" ? ms : null;
 }
