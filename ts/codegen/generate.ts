@@ -10,10 +10,21 @@ import {
   type Files,
   LAYOUT,
   LAYOUT_BESIDE,
+  type Layout,
   pipelineFiles,
   sharedFiles,
 } from "./render.ts";
 import { serviceFiles } from "./topology.ts";
+
+/** Pipelines that only tests have. */
+const FIXTURES = "ts/codegen/fixtures";
+
+const LAYOUT_FIXTURES: Layout = {
+  ...LAYOUT,
+  typescript: `${FIXTURES}/generated`,
+  engine: ({ name }) => `jobs/${name}/tests/generated/${name}`,
+  contract: "../../../pipelines/contract.ts",
+};
 
 /** Folders that hold generated files only. */
 export const FOLDERS: readonly string[] = [
@@ -24,24 +35,21 @@ export const FOLDERS: readonly string[] = [
   "ts/jobs/generated",
   "docs/generated",
   ...ENGINES.map(LAYOUT.engine),
-  ...ENGINES.map(testsOf),
+  LAYOUT_FIXTURES.typescript,
+  ...ENGINES.map(LAYOUT_FIXTURES.engine),
 ];
 
 const PIPELINES = "ts/pipelines";
-/** Pipelines that only tests have. */
-const FIXTURES = "ts/codegen/fixtures";
 
-function testsOf({ name }: { readonly name: string }): string {
-  return `jobs/${name}/tests/generated/${name}`;
-}
-
-/** Of the pipelines that only tests have what the tests of Python need: their contracts, for each engine that has work with them. */
+/** Of the pipelines that only tests have what tests need: their contracts, for TypeScript and for each engine that has work with them. */
 function fixtureFiles(root: string): Files {
-  const layout = { ...LAYOUT, engine: testsOf };
-  const contracts = definitionsIn(root, FIXTURES).flatMap((definition) =>
-    [...pipelineFiles(root, definition, layout)].filter(([path]) => path.endsWith("_contract.py")),
+  const { typescript } = LAYOUT_FIXTURES;
+  const wanted = (path: string) => path.startsWith(`${typescript}/`) || path.endsWith("_contract.py");
+  return new Map(
+    definitionsIn(root, FIXTURES).flatMap((definition) =>
+      [...pipelineFiles(root, definition, LAYOUT_FIXTURES)].filter(([path]) => wanted(path)),
+    ),
   );
-  return new Map(contracts);
 }
 
 /** Every generated file of the repository, in memory. Errors: `contract_rejected`. */

@@ -1,6 +1,7 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
+import { CONTRACT as GAUGES } from "../codegen/fixtures/generated/gauges.ts";
 import { PipelineError } from "../contract/index.ts";
 import {
   app,
@@ -756,6 +757,17 @@ describe("GET /openapi.json", () => {
     expect(JSON.parse(stations)).toMatchObject({ parts });
     const html = await (await api.request("/")).text();
     expect(html).not.toContain("Anomaly");
+  });
+
+  it("serves what is generated for a pipeline without rules", async () => {
+    const { app: api, latest } = app({ contract: GAUGES });
+    const { anomaly: _, ...record } = prediction({ predictions: { level_30m: 1.2 }, quantiles: {} });
+    latest.predicted("g-1", record, arrival(1));
+    expect(await (await api.request("/predictions/g-1")).json()).toMatchObject({
+      gauge: "g-1",
+      predictions: { level_30m: 1.2, level_90m: null, level_3h: null },
+      units: { level_30m: "m" },
+    });
   });
 
   it("takes and names horizons of less than whole hours", async () => {
