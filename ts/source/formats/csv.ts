@@ -8,7 +8,7 @@ import type { Info } from "csv-parse";
 import { parse } from "csv-parse/sync";
 import { PipelineError } from "../../contract/index.ts";
 import { type BadCell, badLine, type Cells } from "./cells.ts";
-import { type Line, linesOf } from "./lines.ts";
+import { type Line, linesOf, RecordLengths } from "./lines.ts";
 
 /** One record with the line it begins on, its cells or what is wrong with it as a whole. */
 export interface Located {
@@ -48,15 +48,13 @@ export async function* csvRecords(stream: Readable): AsyncGenerator<readonly Csv
   let width: number | null = null;
   /** Lines that may need those behind them. */
   let open: readonly Line[] = [];
-  /** Characters and number of the lines that were records. */
-  let [characters, whole] = [0, 0];
+  const lengths = new RecordLengths();
   const take = (texts: readonly Line[], first: number, last: boolean): CsvRecord[] => {
     const records: CsvRecord[] = [];
     const add = (at: number, cells: readonly string[]) => {
       if (cells.every((cell) => cell === "" || cell.trim() === "")) return;
       width ??= cells.length;
-      characters += String(texts[at]).length;
-      whole++;
+      lengths.add(String(texts[at]));
       records.push({ line: first + at, cells, reason: null, rows: 1 });
     };
     const refuse = (at: number, reason: string, rows = 1) =>
@@ -66,8 +64,7 @@ export async function* csvRecords(stream: Readable): AsyncGenerator<readonly Csv
     while (at < texts.length) {
       const text = texts[at]!;
       if (typeof text === "number") {
-        const rows = Math.max(1, Math.round((text * whole) / Math.max(1, characters)));
-        refuse(at++, `expected at most ${LINE_CHARACTERS_MAX} characters in a line`, rows);
+        refuse(at++, `expected at most ${LINE_CHARACTERS_MAX} characters in a line`, lengths.rowsIn(text));
         continue;
       }
       const long = texts.findIndex((line, i) => i > at && typeof line === "number");

@@ -3,37 +3,30 @@
 import type { Readable } from "node:stream";
 import { badLine } from "./cells.ts";
 import type { Located } from "./csv.ts";
-import { type Line, linesOf } from "./lines.ts";
+import { type Line, linesOf, RecordLengths } from "./lines.ts";
 
 /** Longest line: a file that is not JSON Lines must not be read into memory whole. */
 const LINE_CHARACTERS_MAX = 1 << 20;
 
 export async function* jsonCells(stream: Readable): AsyncGenerator<readonly Located[]> {
-  /** Characters and number of the lines that were records. */
-  let [characters, whole] = [0, 0];
+  const lengths = new RecordLengths();
   for await (const { first, texts } of linesOf(stream, LINE_CHARACTERS_MAX)) {
     const located: Located[] = [];
     for (let i = 0; i < texts.length; i++) {
       const text = texts[i]!;
       if (typeof text === "string" && text.trim() === "") continue;
-      const record = one(first + i, text, characters / Math.max(1, whole));
+      const record = one(first + i, text, lengths);
       located.push(record);
-      if (record.cells === null) continue;
-      characters += String(text).length;
-      whole++;
+      if (record.cells !== null) lengths.add(String(text));
     }
     if (located.length > 0) yield located;
   }
 }
 
-/** `usual` is how many characters a record of the file has, 0 before the first. */
-function one(line: number, text: Line, usual: number): Located {
+function one(line: number, text: Line, lengths: RecordLengths): Located {
   const refused = (reason: string, rows = 1): Located => ({ line, cells: null, bad: badLine(reason, rows) });
   if (typeof text === "number")
-    return refused(
-      `expected at most ${LINE_CHARACTERS_MAX} characters in a line`,
-      usual === 0 ? 1 : Math.max(1, Math.round(text / usual)),
-    );
+    return refused(`expected at most ${LINE_CHARACTERS_MAX} characters in a line`, lengths.rowsIn(text));
   const value = parsed(text.trim());
   if (typeof value === "object" && value !== null && !Array.isArray(value))
     return { line, cells: value as Record<string, unknown>, bad: null };

@@ -14,6 +14,22 @@ export interface Lines {
 /** A line, or how many characters one has that is too long. */
 export type Line = string | number;
 
+/** How long the lines of a file are that were records: what tells how many rows stand in one that is none. */
+export class RecordLengths {
+  #characters = 0;
+  #count = 0;
+
+  add(line: string): void {
+    this.#characters += line.length;
+    this.#count++;
+  }
+
+  /** Rows that so many characters are worth, at least 1; 1 before the first record. */
+  rowsIn(characters: number): number {
+    return Math.max(1, Math.round((characters * this.#count) / Math.max(1, this.#characters)));
+  }
+}
+
 /** All lines of a stream, as many at once as a chunk holds. No more than `characters_max` of a line are held in memory. */
 export async function* linesOf(stream: Readable, characters_max: number): AsyncGenerator<Lines> {
   let decoder: StringDecoder | null = null;
