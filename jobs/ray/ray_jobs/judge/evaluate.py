@@ -17,7 +17,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -306,8 +306,7 @@ def fit_references(contract: Contract, path: str, version: int, span: Span) -> t
         )
     ends = table.floats(found, "window_end")
     longitudes = np.array([place_of(contract, n).longitude for n in names])
-    horizons_ms = list(contract.horizons_ms)
-    fitted = base_of.fit(tuple(names), longitudes, series, horizons_ms, TOLERANCE_MS)
+    fitted = base_of.fit(tuple(names), longitudes, series, contract.horizons_ms, TOLERANCE_MS)
     return fitted, int(ends.min()), int(ends.max())
 
 
@@ -374,7 +373,7 @@ def _of_station(
     baseline: Baseline,
     around: Near,
 ) -> Judged:
-    horizons_ms = list(contract.horizons_ms)
+    horizons_ms = contract.horizons_ms
     bounds = conformal.bounds_of(contract)
     ends, inputs = replay(contract, fold, rows, span, around)
     # The series has one row for each of these ends; of two versions of a window the later one counts, as in the fold.
@@ -432,7 +431,7 @@ def _of_station(
     )
 
 
-def _truths(horizons_ms: list[int], series: Series, ends: NDArray[np.int64]) -> Floats:
+def _truths(horizons_ms: Sequence[int], series: Series, ends: NDArray[np.int64]) -> Floats:
     """What was measured at t + h, masked by nothing: the nearest row within ten minutes. -> [n, target, horizon], NaN
     without.
     """
@@ -443,7 +442,9 @@ def _truths(horizons_ms: list[int], series: Series, ends: NDArray[np.int64]) -> 
     return out
 
 
-def _at(horizons_ms: list[int], series: Series, ends: NDArray[np.int64], flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _at(
+    horizons_ms: Sequence[int], series: Series, ends: NDArray[np.int64], flags: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     """A flag of the series [row, target] at each truth. -> [n, target, horizon], false without a truth."""
     out = np.zeros((len(ends), flags.shape[1], len(horizons_ms)), dtype=bool)
     for j, horizon in enumerate(horizons_ms):
@@ -453,7 +454,7 @@ def _at(horizons_ms: list[int], series: Series, ends: NDArray[np.int64], flags: 
 
 
 def _counted(
-    horizons_ms: list[int],
+    horizons_ms: Sequence[int],
     series: Series,
     ends: NDArray[np.int64],
     wrong: list[NDArray[np.bool_]],
@@ -496,7 +497,7 @@ def adapted(contract: Contract, scales: Floats, heads: Floats, series: Series, e
     """Scales of the bands at each forecast, as the actor moves them by the truths it knows by then: those of t + h from
     the row with window_end >= t + h + lateness on. -> [n, target, horizon, band].
     """
-    truth = _truths(list(contract.horizons_ms), series, ends)
+    truth = _truths(contract.horizons_ms, series, ends)
     base = np.broadcast_to(scales, (len(ends), *scales.shape))
     score = conformal.score(heads, conformal.taught(contract, heads, truth), conformal.bounds_of(contract))
     return track.adapt(contract, base, score, ends).scales

@@ -8,6 +8,7 @@ newest one within a day stands in, else the climatology. Pure numpy; reads nothi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,7 @@ def forecasts(
     series: Series,
     issued: NDArray[np.int64],
     fit_to: int,
-    horizons_ms: list[int],
+    horizons_ms: Sequence[int],
     tolerance_ms: int,
 ) -> dict[str, Floats]:
     """What each says at the rows `issued` (indices into the series). -> name -> [issued, target, horizon].
@@ -100,7 +101,7 @@ def _ridge(
     anomaly: Floats,
     issued: NDArray[np.int64],
     fit_to: int,
-    horizons_ms: list[int],
+    horizons_ms: Sequence[int],
     tolerance_ms: int,
 ) -> Floats:
     """The anomaly at t + h as a linear function of all targets' anomalies over the last two days, fitted on one row an

@@ -13,6 +13,7 @@ to be known.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,7 +139,7 @@ def fit(
     stations: tuple[str, ...],
     longitudes: Floats,
     series: list[tuple[Floats, Floats]],
-    horizons_ms: list[int],
+    horizons_ms: Sequence[int],
     tolerance_ms: int,
 ) -> Baseline:
     """Fits climatology and damping of each station from its own rows.
@@ -159,7 +160,7 @@ def _fit(
     stations: tuple[str, ...],
     longitudes: Floats,
     series: list[tuple[Floats, Floats]],
-    horizons_ms: list[int],
+    horizons_ms: Sequence[int],
     tolerance_ms: int,
 ) -> Baseline:
     target_count = series[0][1].shape[1]

@@ -7,6 +7,7 @@ station's own number, so groups and retries change nothing. Knows no LightGBM an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ class Samples(NamedTuple):
     faults: int
 
 
-def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms: list[int]) -> Floats:
+def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms: Sequence[int]) -> Floats:
     """What was measured at t + h: the nearest row within ten minutes. [n], [n, target] twice -> [n, target, horizon],
     NaN without.
 
@@ -93,7 +94,7 @@ def of_stations(
     """
     fold = Fold(contract)
     design = Design(contract, fold.input_names)
-    horizons_ms = list(contract.horizons_ms)
+    horizons_ms = contract.horizons_ms
     targets = [contract.target_column(t) for t in contract.targets]
     found = table.read(path, version, contract, table.columns_of(contract), splits.from_ms, splits.cut, stations)
     number_of = dict(zip(stations, numbers, strict=True))
@@ -226,7 +227,7 @@ def join(parts: list[Samples], design: Design, fold: Fold) -> Samples:
     return Samples(*arrays, *(sum(p[i] for p in parts) for i in range(8, 11)))  # type: ignore[arg-type]
 
 
-def _splits(t_ms: Floats, horizons_ms: list[int], truth: Floats, splits: Splits) -> NDArray[np.int8]:
+def _splits(t_ms: Floats, horizons_ms: Sequence[int], truth: Floats, splits: Splits) -> NDArray[np.int8]:
     """Which split each issue time belongs to, -1 for none; takes truths out of `truth` that lie beyond what the split
     may know.
     """

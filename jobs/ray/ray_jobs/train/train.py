@@ -331,8 +331,7 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
             f"Cannot leave out {', '.join(sorted(params.leave_out))}: expected stations of the table, and one to stay",
         )
     longitudes = np.array([place_of(contract, n).longitude for n in names])
-    horizons_ms = list(contract.horizons_ms)
-    return base_of.fit(tuple(names), longitudes, series, horizons_ms, TOLERANCE_MS), splits, len(found)
+    return base_of.fit(tuple(names), longitudes, series, contract.horizons_ms, TOLERANCE_MS), splits, len(found)
 
 
 def given(params: TrainParams) -> Settings:
