@@ -16,6 +16,11 @@ export function horizonName(hours: number): string {
   return Number.isInteger(hours) ? `${hours}h` : `${hours * 60}m`;
 }
 
+/** Name of a target's forecast: temperature_6h. */
+export function forecastName(target: string, hours: number): string {
+  return `${target}_${horizonName(hours)}`;
+}
+
 export function inWholeHours(horizons_ms: readonly number[]): boolean {
   return horizons_ms.every((horizon_ms) => horizon_ms % HOUR_MS === 0);
 }

@@ -20,7 +20,7 @@ export {
 export type { FeatureKind, Pipeline, Query, Station } from "./define.ts";
 export { GENERATED } from "./folder.ts";
 export { addPipelines } from "./further.ts";
-export { horizonHours, horizonName, inWholeHours } from "./horizon.ts";
+export { forecastName, horizonHours, horizonName, inWholeHours } from "./horizon.ts";
 export {
   type ByTopic,
   type Names,

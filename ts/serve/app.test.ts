@@ -2,7 +2,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { CONTRACT as GAUGES } from "../codegen/fixtures/generated/gauges.ts";
-import { PipelineError } from "../contract/index.ts";
+import { ENTITY_ID_LENGTH_MAX, PipelineError } from "../contract/index.ts";
 import {
   app,
   arrival,
@@ -15,7 +15,6 @@ import {
   verification,
 } from "./fixtures/weather.ts";
 import { openapi, ROUTES } from "./openapi.ts";
-import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import { FAILURE, REFUSAL } from "./status.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -133,7 +132,7 @@ describe("GET /predictions/{station_id}", () => {
     "%00",
     "..%2f..%2fetc",
     "%E0%A4%A",
-    "x".repeat(STATION_ID_LENGTH_MAX + 1),
+    "x".repeat(ENTITY_ID_LENGTH_MAX + 1),
   ])("answers 404 to %s", async (id) => {
     await expectProblem(await app().app.request(`/predictions/${id}`), 404, "unknown_station");
   });
@@ -234,8 +233,8 @@ describe("GET /stations", () => {
 
   it("lists no id that cannot be asked for: every page can be turned, every forecast fetched", async () => {
     const { app: api, latest } = app();
-    const long = ["a".repeat(300), "雨".repeat(STATION_ID_LENGTH_MAX)];
-    const unfit = ["b".repeat(STATION_ID_LENGTH_MAX + 1), "", ".", ".."];
+    const long = ["a".repeat(300), "雨".repeat(ENTITY_ID_LENGTH_MAX)];
+    const unfit = ["b".repeat(ENTITY_ID_LENGTH_MAX + 1), "", ".", ".."];
     for (const [i, id] of [...long, ...unfit].entries()) {
       const outcome = latest.predicted(id, prediction(), arrival(i));
       expect([id.slice(0, 5), outcome]).toEqual([id.slice(0, 5), i < long.length ? "newest" : "refused"]);
@@ -320,7 +319,7 @@ describe("GET /verifications", () => {
     "horizon=",
     "horizon=0x6",
     "limit=1e2",
-    `station=${"x".repeat(STATION_ID_LENGTH_MAX + 1)}`,
+    `station=${"x".repeat(ENTITY_ID_LENGTH_MAX + 1)}`,
   ])("refuses %s", async (query) => {
     await expectProblem(await app().app.request(`/verifications?${query}`), 400, "bad_parameter");
   });

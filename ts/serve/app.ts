@@ -2,6 +2,7 @@
 // Knows HTTP and nothing of Kafka, engines or the file system. Example: `createApp(effects).request("/stations")`.
 
 import { Hono } from "hono";
+import { ENTITY_ID_LENGTH_MAX } from "../contract/index.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
 import { forecastBody, forecastUnits, hoursOf, iso, stationIds, stationRow, valueUnits } from "./forecast.ts";
 import {
@@ -27,7 +28,6 @@ import {
 } from "./openapi.ts";
 import { fromError, problem, respond } from "./problem.ts";
 import type { ServedContract, VerificationRecord } from "./records.ts";
-import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import type { Score, Verified } from "./verified.ts";
 
 /** What the page shows; built here, rendered in ts/web. */
@@ -196,7 +196,7 @@ export function createApp(effects: Effects): Hono {
       if (early) return early;
       const body = state && forecastBody(effects.contract, effects.latest, state, effects.clock.nowMs());
       if (body) return json(body);
-      const shown = id.slice(0, STATION_ID_LENGTH_MAX);
+      const shown = id.slice(0, ENTITY_ID_LENGTH_MAX);
       if (state || Object.hasOwn(effects.contract.stations, id))
         return respond(problem("no_prediction", `Station "${shown}" has no prediction yet`, path));
       return respond(problem("unknown_station", `No station "${shown}" is known to this pipeline`, path));
@@ -211,9 +211,9 @@ export function createApp(effects: Effects): Hono {
           problem("bad_parameter", `Expected "limit" from 1 to ${STATIONS_LIMIT_MAX}, got "${text}"`, path),
         );
       const after = query.get("after");
-      if (after !== null && after.length > STATION_ID_LENGTH_MAX)
+      if (after !== null && after.length > ENTITY_ID_LENGTH_MAX)
         return respond(
-          problem("bad_parameter", `Expected "after" of at most ${STATION_ID_LENGTH_MAX} characters`, path),
+          problem("bad_parameter", `Expected "after" of at most ${ENTITY_ID_LENGTH_MAX} characters`, path),
         );
       return catchingUp(path) ?? json(stationsBody(effects, limit, after));
     },
@@ -235,8 +235,8 @@ export function createApp(effects: Effects): Hono {
       const limit = text == null ? VERIFICATIONS_LIMIT : wholeNumber(text);
       if (limit === null || limit > VERIFICATIONS_LIMIT_MAX)
         return bad(`"limit" from 0 to ${VERIFICATIONS_LIMIT_MAX}`, text);
-      if (station != null && station.length > STATION_ID_LENGTH_MAX)
-        return bad(`"station" of at most ${STATION_ID_LENGTH_MAX} characters`, station);
+      if (station != null && station.length > ENTITY_ID_LENGTH_MAX)
+        return bad(`"station" of at most ${ENTITY_ID_LENGTH_MAX} characters`, station);
       const filter = { station: station ?? null, target: target ?? null, horizon_h };
       return catchingUp(path) ?? json(verificationsBody(effects, filter, limit));
     },

@@ -1,7 +1,7 @@
 // Turns a held prediction into the body of GET /predictions/{station_id}, and a station into a row of GET /stations.
 // Pure: every name comes from the contract, every unit is beside its number. Computes no forecast and no score.
 
-import { horizonHours, horizonName } from "../pipelines/index.ts";
+import { forecastName, horizonHours, horizonName } from "../pipelines/index.ts";
 import type { Age, Latest, StationState } from "./latest.ts";
 import type { PredictionRecord, ServedContract } from "./records.ts";
 
@@ -15,7 +15,7 @@ export function hoursOf({ horizons_ms }: Pick<ServedContract, "horizons_ms">): n
 
 /** `temperature_6h` for each target and horizon, targets first. */
 export function forecastNames(contract: ServedContract): string[] {
-  return contract.targets.flatMap((target) => hoursOf(contract).map((h) => `${target}_${horizonName(h)}`));
+  return contract.targets.flatMap((target) => hoursOf(contract).map((h) => forecastName(target, h)));
 }
 
 /** Unit of every forecast, by its name. A target's unit is its field's. */
@@ -23,7 +23,7 @@ export function forecastUnits(contract: ServedContract): Record<string, string> 
   const unit = new Map(contract.fields.map((f) => [f.name, f.unit ?? "1"]));
   return Object.fromEntries(
     contract.targets.flatMap((target) =>
-      hoursOf(contract).map((h) => [`${target}_${horizonName(h)}`, unit.get(target) ?? "1"]),
+      hoursOf(contract).map((h) => [forecastName(target, h), unit.get(target) ?? "1"]),
     ),
   );
 }
@@ -40,7 +40,7 @@ export function forecastSupports(
         ...(minimum === null ? {} : { minimum }),
         ...(maximum === null ? {} : { maximum }),
       };
-      return hoursOf(contract).map((h) => [`${target}_${horizonName(h)}`, ends]);
+      return hoursOf(contract).map((h) => [forecastName(target, h), ends]);
     }),
   );
 }

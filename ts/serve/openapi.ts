@@ -1,10 +1,10 @@
 // The API's description: one table of routes, and an OpenAPI 3.1 document made from it and the contract.
 // app.ts mounts exactly the routes of this table, so none can go undescribed. Answers no request.
 
+import { ENTITY_ID_LENGTH_MAX } from "../contract/index.ts";
 import { horizonName, inWholeHours, type PartName } from "../pipelines/index.ts";
 import { bandsOf, forecastNames, forecastSupports, forecastUnits, hoursOf, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
-import { STATION_ID_LENGTH_MAX } from "./station_id.ts";
 import { REFUSAL, type Refusal } from "./status.ts";
 import { WINDOW_NAMES } from "./verified.ts";
 
@@ -77,7 +77,7 @@ export const ROUTES = {
       {
         name: "after",
         description: "Only stations whose id sorts after this one.",
-        schema: { type: "string", maxLength: STATION_ID_LENGTH_MAX },
+        schema: { type: "string", maxLength: ENTITY_ID_LENGTH_MAX },
       },
     ],
     type: "application/json",
@@ -96,7 +96,7 @@ export const ROUTES = {
       {
         name: "station",
         description: "Only this station; its scores rest on the records that are still held.",
-        schema: { type: "string", maxLength: STATION_ID_LENGTH_MAX },
+        schema: { type: "string", maxLength: ENTITY_ID_LENGTH_MAX },
       },
       { name: "target", description: "Only this target.", schema: { type: "string" } },
       { name: "horizon", description: "Only this horizon, in hours.", schema: { type: "number" } },
@@ -638,7 +638,7 @@ export function openapi(
                   in: "path",
                   required: true,
                   description: "Id of the station.",
-                  schema: { type: "string", maxLength: STATION_ID_LENGTH_MAX },
+                  schema: { type: "string", maxLength: ENTITY_ID_LENGTH_MAX },
                 },
               ]),
           ...route.query.map((q) => ({

@@ -135,9 +135,10 @@ export class Verified {
   scores(filter: Filter): Score[] {
     const { targets, fields } = this.#contract;
     const unit = new Map(fields.map((f) => [f.name, f.unit ?? "1"]));
+    const hours = hoursOf(this.#contract);
     const frontier = this.#frontier_ms === null ? null : hourOf(this.#frontier_ms);
     return targets.flatMap((target) =>
-      hoursOf(this.#contract).flatMap((horizon_h) => {
+      hours.flatMap((horizon_h) => {
         if (filter.target !== null && filter.target !== target) return [];
         if (filter.horizon_h !== null && filter.horizon_h !== horizon_h) return [];
         return WINDOW_NAMES.map((window) => {

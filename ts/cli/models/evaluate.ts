@@ -8,7 +8,7 @@ import { PipelineError, unitWord } from "../../contract/index.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
 import { EVALUATE, planEvaluate } from "../../jobs/evaluate.ts";
 import { find } from "../../models/promote.ts";
-import { horizonName, namesOf } from "../../pipelines/index.ts";
+import { forecastName, namesOf } from "../../pipelines/index.ts";
 import { type Settings, stateDir } from "../../settings/settings.ts";
 import { knownAnomalies } from "../../source/replay/kaggle.ts";
 import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
@@ -103,7 +103,7 @@ export function logRun(path: string, result: Evaluation, date: Date): number {
         const unit = unitWord(units[target] ?? null);
         const kept = [`mae_${unit}`, `dap_mae_${unit}`, "skill_dap", "coverage_90"];
         return [
-          `${target}_${horizonName(horizon_h)}`,
+          forecastName(target, horizon_h),
           Object.fromEntries(
             kept.flatMap((name) =>
               typeof metrics[name] === "number" ? [[name, rounded(metrics[name])]] : [],

@@ -2,7 +2,7 @@
 
 import { unitWord } from "../../contract/index.ts";
 import type { Forecast, Station } from "../../pipelines/define.ts";
-import { HORIZON_STEP_MS, horizonHours, horizonName, inWholeHours } from "../../pipelines/horizon.ts";
+import { forecastName, HORIZON_STEP_MS, horizonHours, inWholeHours } from "../../pipelines/horizon.ts";
 import {
   enumeration,
   type Field,
@@ -397,8 +397,6 @@ export function verificationsSchema(outline: Outline): Schema {
 
 function byHorizon({ targets, horizons_ms }: Outline) {
   return targets.flatMap((target) =>
-    horizons_ms
-      .map(horizonHours)
-      .map((hours) => ({ target, hours, name: `${target}_${horizonName(hours)}` })),
+    horizons_ms.map(horizonHours).map((hours) => ({ target, hours, name: forecastName(target, hours) })),
   );
 }
