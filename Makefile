@@ -85,7 +85,7 @@ test: setup ## All tests: check, unit, cluster on real engines, browser
 	@infra/local/chromium.sh
 	@$(node) ts/test/suite.ts all
 
-test-quick: setup ## The fast unit tests, in half a minute: a developer's loop
+test-quick: setup ## The fast unit tests: a developer's loop
 	@$(node) ts/test/suite.ts quick
 
 test-unit: setup ## Unit and contract tests, nothing running
