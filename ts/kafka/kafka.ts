@@ -1,5 +1,5 @@
 // What the rest of Millrace knows of Kafka: topics, readers and transactional producers, as types.
-// client.ts implements them over kafkajs, fake.ts in memory; both pass the same suite (suite.ts).
+// client.ts implements them over kafkajs, ts/test/fakes/kafka.ts in memory; both pass the same suite (ts/test/suites/kafka.ts).
 // Deliberately has no consumer groups: TypeScript reads whole partitions and keeps its own positions, and only Python
 // does read-process-write (kafkajs cannot fence consumer offsets).
 

@@ -13,7 +13,7 @@ import {
   NOW_MS,
   prediction,
   verification,
-} from "./fixtures/weather.ts";
+} from "../test/served/weather.ts";
 import { openapi, ROUTES } from "./openapi.ts";
 import { FAILURE, REFUSAL } from "./status.ts";
 

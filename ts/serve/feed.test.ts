@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
+import { contract, features, HOUR_MS, NOW_MS, prediction, verification } from "../test/served/weather.ts";
 import { Feed, TAIL_RECORDS } from "./feed.ts";
-import { contract, features, HOUR_MS, NOW_MS, prediction, verification } from "./fixtures/weather.ts";
 import { Progress } from "./jobs.ts";
 import { Latest } from "./latest.ts";
 import { Metrics } from "./metrics.ts";

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/index.ts";
-import { type FakeKafka, fakeKafka } from "../kafka/fake.ts";
 import { sendOnce } from "../kafka/kafka.ts";
-import { contract, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "./fixtures/weather.ts";
+import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
+import { contract, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "../test/served/weather.ts";
 import { type ServeOptions, type Serving, startApi } from "./start.ts";
 
 const topics = { "weather-predictions": "predictions", "weather-features": "features" } as const;

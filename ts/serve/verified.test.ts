@@ -1,7 +1,7 @@
 // What the API sums up of verifications: windows of event time, shares and skill, and what counts nowhere.
 
 import { describe, expect, it } from "vitest";
-import { contract, HOUR_MS, T0_MS, verification } from "./fixtures/weather.ts";
+import { contract, HOUR_MS, T0_MS, verification } from "../test/served/weather.ts";
 import type { VerificationRecord } from "./records.ts";
 import { type Filter, HELD_MAX, Verified } from "./verified.ts";
 

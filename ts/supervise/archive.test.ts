@@ -1,8 +1,8 @@
 // Which holes of the archive are gaps: those in which the topic still holds committed records. Against the fake broker.
 
 import { describe, expect, it } from "vitest";
-import { fakeKafka } from "../kafka/fake.ts";
 import type { OutRecord } from "../kafka/kafka.ts";
+import { fakeKafka } from "../test/fakes/kafka.ts";
 import { holesOf, missingIn, type Span } from "./archive.ts";
 
 const held = {

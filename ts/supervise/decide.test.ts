@@ -3,8 +3,8 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type FakeRunner, fakeRunner } from "../engines/fake.ts";
 import type { JobStatus } from "../engines/job.ts";
+import { type FakeRunner, fakeRunner } from "../test/fakes/runner.ts";
 import { decide, type JobView, LIMITS, nextAttemptMs, type SubmissionView } from "./decide.ts";
 import type { Desired, DesiredJob } from "./desired.ts";
 import { type Effects, type Heartbeats, type Records, Supervisor } from "./supervisor.ts";

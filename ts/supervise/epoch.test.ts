@@ -7,10 +7,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encoder } from "../contract/index.ts";
 import { clockOf } from "../kafka/clock.ts";
-import { fakeKafka } from "../kafka/fake.ts";
 import { sendOnce } from "../kafka/kafka.ts";
 import { pipelineOf } from "../pipelines/index.ts";
 import { settingsOf } from "../settings/settings.ts";
+import { fakeKafka } from "../test/fakes/kafka.ts";
 import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
 
 const YEAR_2073 = Date.UTC(2073, 0, 1);

@@ -5,10 +5,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { fakeKafka } from "../kafka/fake.ts";
 import type { Registry, Version } from "../kafka/registry.ts";
 import { namesOf, pipelineOf, subjectsOf, topicOf, topicsOf } from "../pipelines/index.ts";
 import { type Settings, settingsOf, stateDir } from "../settings/settings.ts";
+import { fakeKafka } from "../test/fakes/kafka.ts";
 import { readApplied } from "./applied.ts";
 import { apply } from "./apply.ts";
 import { readDesired } from "./desired.ts";

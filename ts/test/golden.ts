@@ -8,7 +8,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Decoder } from "../contract/index.ts";
 import { jumpingClock } from "../ground/clock.ts";
-import { type FakeKafka, fakeKafka } from "../kafka/fake.ts";
 import { type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import {
@@ -26,6 +25,7 @@ import { type Place, type Reject, rejectId, resend } from "../source/rejects.ts"
 import { feed } from "../source/replay/feed.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { spanOf, targetOf } from "../source/send/target.ts";
+import { type FakeKafka, fakeKafka } from "./fakes/kafka.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 export const GOLDEN = join(ROOT, "schemas", "golden", "weather");

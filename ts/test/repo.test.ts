@@ -49,6 +49,11 @@ describe("imports", () => {
     ).toHaveLength(1);
     expect(crossings([{ path: "ts/serve/a.ts", text: 'import { Kafka } from "kafkajs";' }])).toHaveLength(1);
   });
+  it("names product code that knows tests or what only tests are written with", () => {
+    const product = 'import { fakeKafka } from "../test/fakes/kafka.ts";\nimport { it } from "vitest";';
+    expect(crossings([{ path: "ts/kafka/a.ts", text: product }])).toHaveLength(2);
+    expect(crossings([{ path: "ts/kafka/a.test.ts", text: product }])).toEqual([]);
+  });
   it("the tree crosses no wall", () => expect(crossings(typescript)).toEqual([]));
 });
 

@@ -3,12 +3,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { encoder } from "../contract/index.ts";
-import { type FakeKafka, fakeKafka } from "../kafka/fake.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { pipelineOf } from "../pipelines/index.ts";
 import { type Position, positionOf } from "../source/replay/position.ts";
 import { type Cursor, cursorCodecOf, readCursor } from "../source/send/cursor.ts";
 import type { Target } from "../source/send/target.ts";
+import { type FakeKafka, fakeKafka } from "./fakes/kafka.ts";
 
 const { contract } = pipelineOf("weather");
 export const BEFORE = join(import.meta.dirname, "..", "..", "schemas", "golden", "before");

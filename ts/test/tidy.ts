@@ -106,6 +106,8 @@ export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   listr2: ["cli"],
   axios: ["ground"],
   fflate: ["engines"],
+  vitest: ["test"],
+  "fast-check": ["test"],
 };
 
 export interface Source {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { fakeKafka } from "../../kafka/fake.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import { fakeKafka } from "../../test/fakes/kafka.ts";
 import { list } from "./rejects.ts";
 
 describe("list()", () => {

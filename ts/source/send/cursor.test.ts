@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { fakeKafka } from "../../kafka/fake.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
+import { fakeKafka } from "../../test/fakes/kafka.ts";
 import { type Cursor, cursorCodecOf, readCursor, readCursors } from "./cursor.ts";
 
 const { contract } = pipelineOf("weather");

@@ -3,13 +3,13 @@
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { encoder } from "../../contract/index.ts";
-import { type FakeKafka, fakeKafka } from "../../kafka/fake.ts";
 import { sendOnce } from "../../kafka/kafka.ts";
 import { CONTRACT } from "../../pipelines/generated/weather.ts";
-import { features, HOUR_MS, prediction, T0_MS } from "../../serve/fixtures/weather.ts";
 import type { EngineProbe } from "../../serve/health.ts";
 import { decoderOf } from "../../serve/live.ts";
 import { type Serving, startApi } from "../../serve/start.ts";
+import { type FakeKafka, fakeKafka } from "../fakes/kafka.ts";
+import { features, HOUR_MS, prediction, T0_MS } from "../served/weather.ts";
 import { chromiumPath, launch } from "./chromium.ts";
 
 const topics = { "weather-predictions": "predictions", "weather-features": "features" } as const;

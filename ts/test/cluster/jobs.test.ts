@@ -1,5 +1,5 @@
 // The JobRunner suite on the real engines: Spark's REST API, Ray's Jobs API, and processes of this machine.
-// The fake passes the same suite in unit tests (engines/fake.test.ts).
+// The fake passes the same suite in unit tests (test/fakes/runner.test.ts).
 
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,8 +8,8 @@ import type { JobSpec, Launch } from "../../engines/job.ts";
 import { processRunner } from "../../engines/process.ts";
 import { rayRunner } from "../../engines/ray.ts";
 import { sparkRunner } from "../../engines/spark.ts";
-import { type Harness, jobRunnerSuite, type Task } from "../../engines/suite.ts";
 import { until } from "../../ground/until.ts";
+import { type Harness, jobRunnerSuite, type Task } from "../suites/runner.ts";
 
 const settings = inject("engines");
 const fixtures = join(import.meta.dirname, "fixtures");

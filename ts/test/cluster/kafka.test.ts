@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { inject } from "vitest";
 import { connectKafka } from "../../kafka/client.ts";
-import { kafkaSuite } from "../../kafka/suite.ts";
+import { kafkaSuite } from "../suites/kafka.ts";
 
 const { kafka } = inject("engines");
 

@@ -8,8 +8,8 @@ import { connectKafka } from "../../kafka/client.ts";
 import { type Kafka, type OutRecord, sendOnce } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { namesOf, pipelineOf, schemaOf, subjectsOf, topicOf, topicsOf } from "../../pipelines/index.ts";
-import { features, HOUR_MS, prediction, T0_MS } from "../../serve/fixtures/weather.ts";
 import { ruleOf } from "../../serve/live.ts";
+import { features, HOUR_MS, prediction, T0_MS } from "../served/weather.ts";
 
 const settings = { ...inject("engines"), namespace: `t${randomBytes(4).toString("hex")}` };
 const { pipeline, contract } = pipelineOf("weather");

@@ -1,9 +1,16 @@
-// One suite for every implementation of the port in kafka.ts. fake.test.ts runs it on the fake, the cluster tests on a
+// One suite for every implementation of the port in kafka/kafka.ts. fakes/kafka.test.ts runs it on the fake, the cluster tests on a
 // real broker. What an implementation cannot do is named with a reason and expected to fail: once it can, the suite says so.
 
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Kafka, type KafkaRecord, latestByKey, type OutRecord, readAll, sendOnce } from "./kafka.ts";
+import {
+  type Kafka,
+  type KafkaRecord,
+  latestByKey,
+  type OutRecord,
+  readAll,
+  sendOnce,
+} from "../../kafka/kafka.ts";
 
 export type Ability = "expires open transactions" | "compacts";
 

@@ -1,9 +1,9 @@
 // A Kafka in memory for unit tests: offsets, commit markers, last stable offset, fencing and both isolations as in the
-// real one. Held to the same suite (suite.ts), where what it cannot do is a named expected failure: it never compacts,
+// real one. Held to the same suite (suites/kafka.ts), where what it cannot do is a named expected failure: it never compacts,
 // and never gives up on an open transaction by itself. Failures are inputs: failNext().
 
-import { PipelineError } from "../contract/errors.ts";
-import { difference } from "./admin.ts";
+import { PipelineError } from "../../contract/errors.ts";
+import { difference } from "../../kafka/admin.ts";
 import type {
   Admin,
   Kafka,
@@ -15,8 +15,8 @@ import type {
   ReadOptions,
   TopicSpec,
   Transaction,
-} from "./kafka.ts";
-import { partitionOf } from "./partition.ts";
+} from "../../kafka/kafka.ts";
+import { partitionOf } from "../../kafka/partition.ts";
 
 type Fate = { state: "open" | "committed" | "aborted" };
 

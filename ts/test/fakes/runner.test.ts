@@ -1,8 +1,8 @@
 // The fake passes the suite the real engines pass, but for what its comment in the list says it cannot.
 
 import { expect, it } from "vitest";
-import { fakeRunner } from "./fake.ts";
-import { jobRunnerSuite } from "./suite.ts";
+import { jobRunnerSuite } from "../suites/runner.ts";
+import { fakeRunner } from "./runner.ts";
 
 jobRunnerSuite(
   async () => {

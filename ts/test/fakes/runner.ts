@@ -1,7 +1,7 @@
 // Runs nothing: a JobRunner whose submissions go through states a test names, for supervise/ and for the shared suite.
 // A submission's way is written in its entrypoint or set later by hand; failures are inputs, not patches.
 
-import { PipelineError } from "../contract/errors.ts";
+import { PipelineError } from "../../contract/errors.ts";
 import {
   type EngineKind,
   ended,
@@ -10,7 +10,7 @@ import {
   type JobSpec,
   type JobStatus,
   lastLines,
-} from "./job.ts";
+} from "../../engines/job.ts";
 
 interface Submission {
   readonly spec: JobSpec;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { fakeKafka } from "./fake.ts";
-import { readAll, sendOnce } from "./kafka.ts";
-import { kafkaSuite } from "./suite.ts";
+import { readAll, sendOnce } from "../../kafka/kafka.ts";
+import { kafkaSuite } from "../suites/kafka.ts";
+import { fakeKafka } from "./kafka.ts";
 
 kafkaSuite("fakeKafka()", async () => ({
   kafka: fakeKafka(),

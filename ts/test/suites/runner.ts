@@ -3,8 +3,8 @@
 
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { until } from "../ground/until.ts";
-import { ended, type JobHandle, type JobRunner, type JobSpec, type JobStatus } from "./job.ts";
+import { ended, type JobHandle, type JobRunner, type JobSpec, type JobStatus } from "../../engines/job.ts";
+import { until } from "../../ground/until.ts";
 
 /** What the suite asks a job to do. `waits` ends only when stopped, after its current step. */
 export type Task = "succeeds" | "fails" | "waits" | "stubborn";
