@@ -9,6 +9,7 @@ import { startEngines } from "../../rehearse/line/engines.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { stopEverything } from "../../supervise/stop.ts";
 import { down, startedSettings } from "../../topology/local/index.ts";
+import { guard } from "../guard.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -39,6 +40,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   mkdirSync(scratch);
   // Read by every java launcher, the engines', their jobs' and those that single files start.
   process.env["JDK_JAVA_OPTIONS"] ??= `${SHORT_LIVED} "-Djava.io.tmpdir=${scratch}"`;
+  // Ctrl-C ends Vitest before a teardown of this length is done; whatever ends it, the engines stop.
+  const stopping = guard(
+    ["sh", "-c", '"$0" down; rm -rf "$MILLRACE_HOME"', join(root, "bin", "millrace")],
+    { ...process.env, MILLRACE_HOME: home },
+    "engines: the tests were cut short, stopping what they started",
+  );
   const settings = await startEngines(
     { root, home },
     { on: (event) => console.log(`engines: ${event.engine} ${event.state}`) },
@@ -52,5 +59,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
     mkdirSync(kept, { recursive: true });
     cpSync(join(home, "engines", "logs"), join(kept, "logs"), { recursive: true });
     rmSync(home, { recursive: true, force: true });
+    await stopping.release();
   };
 }
