@@ -86,6 +86,7 @@ export async function replay(
     const report = await feed(input, target, {
       speed: flags.speed,
       loop: flags.loop,
+      ends_now: flags.loop,
       span_ms: spanOf(contract),
       clock: effects.clock,
       signal: effects.signal,
@@ -133,7 +134,11 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
     )
     .option(...NULL_FLAG, collected, [])
     .option("--speed <factor>", "event time per wall time (3600: an hour a second), or max", "1")
-    .option("--loop", "begin again at the end, shifted by whole days", false)
+    .option(
+      "--loop",
+      "begin again at the end, shifted by whole days, until the observations' time is now",
+      false,
+    )
     .option("--from <time>", "first event time, inclusive")
     .option("--to <time>", "last event time, exclusive")
     .option(
@@ -189,11 +194,16 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
             ...{ pass: place.pass, position: place.position },
           }),
         );
-      else
+      else {
         console.log(
           `${finished ? "Sent" : "Stopped after sending"} ${count(sent)} observations` +
             `${resumed_at > 0 ? `, going on after ${count(resumed_at)} of an earlier run` : ""}; ${left_out}`,
         );
+        if (finished && flags.loop && sent > 0)
+          console.log(
+            `Ended in pass ${place.pass + 1}: its next observation lies in the future, where every job refuses it. A smaller --speed reaches it later`,
+          );
+      }
     });
 }
 

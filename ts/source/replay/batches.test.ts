@@ -176,6 +176,21 @@ describe("batches()", () => {
     expect(resumed[0]!.rows[0]).toEqual(rows[6]);
   });
 
+  it("ends a loop before what lies in the future, but not the input's own times", async () => {
+    const day = 86_400_000;
+    const late = { ...jumpingClock(), nowMs: () => 2 * day + 500 };
+    for (const [from, ends_now, passes] of [
+      [{ pass: 0, position: 0 }, true, [0, 1000, day, day + 1000, 2 * day]],
+      [{ pass: 2, position: 1 }, true, []],
+    ] as const) {
+      const all = await collect(rowsAt([0, 1000]), { from, loop: true, ends_now, clock: late }, 20);
+      expect(all.flatMap(({ rows }) => rows.map(({ time }) => time))).toEqual(passes);
+    }
+    const early = { ...jumpingClock(), nowMs: () => 0 };
+    const all = await collect(rowsAt([0, 1000]), { loop: true, ends_now: true, clock: early }, 20);
+    expect(all.flatMap(({ rows }) => rows.map(({ time }) => time))).toEqual([0, 1000]);
+  });
+
   it("ends after what was due when the signal aborts", async () => {
     const stop = new AbortController();
     const clock = jumpingClock();

@@ -48,6 +48,8 @@ export interface BatchOptions {
   readonly clock: Clock;
   /** When the observation of that event time is due, wall time; without it the first one sent is due at once. */
   readonly anchor?: Anchor;
+  /** Ends a looping input before the first observation of a further pass whose time has not come yet: readers refuse such ones. */
+  readonly ends_now?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -72,7 +74,7 @@ export function period(first: number, last: number): number {
 /**
  * Batches from a place on, each when it is due. The first row sent is due at once; every other follows by the input's clock
  * against that row, divided by the speed, however long sending took (open loop). A time that leads is not waited for.
- * Ends with the input, never when looping; an abort ends it after the rows that were already due.
+ * Ends with the input, when looping never or at the clock's time (`ends_now`); an abort ends it after the rows that were already due.
  */
 export async function* batches(input: Input, options: BatchOptions): AsyncGenerator<Batch> {
   const { from, speed, loop, limits, clock, signal } = options;
@@ -121,7 +123,8 @@ export async function* batches(input: Input, options: BatchOptions): AsyncGenera
         )
           yield taken();
         if (due !== null && due > clock.nowMs()) await clock.until(due, signal);
-        if (signal?.aborted) {
+        const beyond = options.ends_now === true && pass > 0 && event_ms > clock.nowMs();
+        if (signal?.aborted || beyond) {
           if (held.length > 0) yield taken();
           return;
         }

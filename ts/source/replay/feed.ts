@@ -16,6 +16,8 @@ export interface FeedOptions {
   /** Event time per wall time: 3600 is an hour a second. */
   readonly speed: number | "max";
   readonly loop: boolean;
+  /** Ends a loop where the time it has come to is now (batches.ts). */
+  readonly ends_now?: boolean;
   /** Most event time a transaction covers. */
   readonly span_ms: number;
   readonly clock: Clock;
@@ -85,6 +87,7 @@ export async function feed(input: Input, target: Target, options: FeedOptions): 
       from: start,
       speed: options.speed,
       loop: options.loop,
+      ends_now: options.ends_now ?? false,
       limits,
       clock,
       ...(options.anchor === undefined ? {} : { anchor: options.anchor }),
