@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import { typesOf } from "../../jobs/index.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
 import { settingsOf } from "../../settings/settings.ts";
-import { changeDesired, type DesiredJob } from "../../supervise/desired.ts";
+import { changeDesired, type DesiredJob, readDesired } from "../../supervise/desired.ts";
 import { writeRecords } from "../../supervise/run.ts";
 import { countersLine, forPipeline } from "../batch.ts";
 import { positive, timeOf, timesOf, whole } from "../flags.ts";
@@ -84,23 +84,42 @@ it("every job is listed, also where nothing was ever started", async () => {
   expect(new Set(rows.map(({ state }) => state))).toEqual(new Set(["stopped"]));
 });
 
+const job: DesiredJob = {
+  name: "weather-serve",
+  pipeline: "weather",
+  launch: { engine: "process", command: "/bin/false", arguments: [] },
+  params: null,
+  code: "",
+  heartbeat_ms: null,
+  stop_ms: 1,
+  finite: false,
+  restarts: true,
+  schedule: null,
+  since_ms: 0,
+  asked_ms: null,
+  attempt: 0,
+};
+
+it("millrace stop ends by its name a job whose pipeline's folder is gone, and no other", async () => {
+  const settings = settingsOf(root, { home: home() });
+  const env = { MILLRACE_HOME: settings.home };
+  await changeDesired(settings, () => ({
+    "works-serve": { ...job, name: "works-serve", pipeline: "works" },
+    "works-tail": { ...job, name: "works-tail", pipeline: "works" },
+  }));
+  expect(await millrace(["stop", "works-serve", "--json"], env)).toMatchObject({
+    stdout: '{"stopped":["works-serve"]}',
+    exitCode: 0,
+  });
+  expect(Object.keys(readDesired(settings))).toEqual(["works-tail"]);
+  expect(await millrace(["stop", "works-serve"], env)).toMatchObject({
+    stderr: expect.stringContaining("works-serve"),
+    exitCode: 2,
+  });
+});
+
 it("allJobs() says what was given up and why, and what nobody watches", async () => {
   const settings = settingsOf(root, { home: home() });
-  const job: DesiredJob = {
-    name: "weather-serve",
-    pipeline: "weather",
-    launch: { engine: "process", command: "/bin/false", arguments: [] },
-    params: null,
-    code: "",
-    heartbeat_ms: null,
-    stop_ms: 1,
-    finite: false,
-    restarts: true,
-    schedule: null,
-    since_ms: 0,
-    asked_ms: null,
-    attempt: 0,
-  };
   await changeDesired(settings, () => ({
     "weather-serve": job,
     "weather-infer": { ...job, name: "weather-infer" },

@@ -31,18 +31,17 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
       // Without words it is everything in the namespace, or of the pipeline that was named.
       const only = command.optsWithGlobals<Flags>().pipeline;
       const ours = (name: string) => only === undefined || name.startsWith(`${only}-`);
+      const submitted = Object.entries(readRecords(settings)).flatMap(([name, { submission }]) =>
+        submission ? [{ name, engine: submission.engine }] : [],
+      );
       const known = [
-        ...new Set([
-          ...Object.keys(readDesired(settings)),
-          ...Object.entries(readRecords(settings)).flatMap(([name, { submission }]) =>
-            submission ? [name] : [],
-          ),
-        ]),
-      ]
-        .filter(ours)
-        .sort();
-      const named = words.map((word) => jobNamed(settings, word));
-      const asked = words.length === 0 ? known : named.map(({ name }) => name);
+        ...new Set([...Object.keys(readDesired(settings)), ...submitted.map(({ name }) => name)]),
+      ].sort();
+      // What the namespace knows by its name is stopped by it, also where the folder of its pipeline is gone.
+      const asked =
+        words.length === 0
+          ? known.filter(ours)
+          : words.map((word) => (known.includes(word) ? word : jobNamed(settings, word).name));
       if (supervisorOf(settings)) {
         await withdrawJobs(settings, asked);
         await untilEnded(
@@ -53,14 +52,15 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
       } else if (words.length === 0 && only === undefined) await stopNamespace(settings, say);
       else await withdrawJobs(settings, asked);
       // Jobs that run without supervision (--once, or left by a supervisor whose records are gone), those too whose part is gone.
-      const strays = pipelineNames()
-        .flatMap((pipeline) =>
-          [...TYPES, ...typesOf(pipelineOf(pipeline).pipeline)].map(({ name, engine }) => ({
-            engine,
-            name: `${pipeline}-${name}`,
-          })),
-        )
-        .filter(({ name }) => (words.length > 0 ? asked.includes(name) : ours(name)));
+      const types = pipelineNames().flatMap((pipeline) =>
+        [...TYPES, ...typesOf(pipelineOf(pipeline).pipeline)].map(({ name, engine }) => ({
+          engine,
+          name: `${pipeline}-${name}`,
+        })),
+      );
+      const strays = [...submitted, ...types].filter(({ name }) =>
+        words.length > 0 ? asked.includes(name) : ours(name),
+      );
       for (const { engine, name } of new Map(strays.map((stray) => [stray.name, stray])).values())
         await stopStrays(runnersOf(settings)[engine], prefixOf(settings.namespace), name, say);
       if (json) console.log(JSON.stringify({ stopped: asked }));
