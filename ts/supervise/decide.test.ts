@@ -333,7 +333,9 @@ async function live(world: World, events: readonly Trouble[]): Promise<void> {
 }
 
 describe("Supervisor", () => {
-  it("never has two of one job, and runs what is wanted once the trouble ends", async () => {
+  it("never has two of one job, and runs what is wanted once the trouble ends", {
+    tags: ["slow"],
+  }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(trouble, { maxLength: 60 }), fc.boolean(), async (events, forgetful) => {
         const world = new World();
@@ -452,7 +454,9 @@ describe("Supervisor", () => {
       }
     };
 
-    it("one by a schedule runs once for each due time, whatever the supervisor goes through", async () => {
+    it("one by a schedule runs once for each due time, whatever the supervisor goes through", {
+      tags: ["slow"],
+    }, async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(fc.nat(12), { maxLength: 12 }), async (kills) => {
           const world = new World();

@@ -104,7 +104,10 @@ describe("a folder of pipelines outside the checkout", () => {
     expect(pipelineNames()).toContain("works");
   });
 
-  it("brings its Python between the checkout's, under one digest of both", async () => {
+  it("brings its Python between the checkout's, under one digest of both", {
+    timeout: 30_000,
+    tags: ["slow"],
+  }, async () => {
     make();
     const kafka = fakeKafka();
     const at = settings();
@@ -131,7 +134,7 @@ describe("a folder of pipelines outside the checkout", () => {
     expect(existsSync(join(folders.spark, "spark_jobs", "works", "own.py"))).toBe(true);
     expect(existsSync(launch.entrypoint)).toBe(true);
     expect(codeOf(settings({ pipeline: "weather" })).folders.spark).toBe(join(root, "jobs", "pyspark"));
-  }, 30_000);
+  });
 
   it("is gone with its folder, and a supervisor of the namespace goes on", () => {
     make();

@@ -59,7 +59,7 @@ const unit = [
   pytest("spark", ["jobs/pyspark/tests", "-m", "not cluster"]),
   pytest("ray", ["jobs/ray/tests", "-m", "not cluster"]),
 ];
-// Half a minute on a good machine: what a change of one module is tried with. What is tagged slow needs a JVM, a training, a
+// What a change of one module is tried with. What is tagged slow needs a JVM, a training, a
 // process or a real clock.
 const quick = [
   vitest("unit", { name: "quick", args: ["--tags-filter=!slow"] }),

@@ -38,7 +38,7 @@ async function millrace(words: readonly string[], env: Record<string, string> = 
 }
 
 // Each asks a port where nobody listens several times over some seconds before it gives up.
-describe("an engine that is down", { timeout: 60_000 }, () => {
+describe("an engine that is down", { timeout: 60_000, tags: ["slow"] }, () => {
   // Side by side: each is asked a few times before the command gives up.
   it.concurrent.each([
     [["apply"], "schema registry", "http://127.0.0.1:1028"],
@@ -57,7 +57,7 @@ describe("an engine that is down", { timeout: 60_000 }, () => {
   );
 });
 
-describe("what makes no sense", () => {
+describe("what makes no sense", { tags: ["slow"] }, () => {
   it.each([
     [["submit", "weather-nonsense"], 2, /weather-nonsense.*expected one of weather-/],
     [["submit", "weather-train"], 1, /apply/],
@@ -74,7 +74,7 @@ describe("what makes no sense", () => {
   });
 });
 
-it("every job is listed, also where nothing was ever started", async () => {
+it("every job is listed, also where nothing was ever started", { tags: ["slow"] }, async () => {
   const { stdout, exitCode } = await millrace(["submit", "--list", "--json"]);
   expect(exitCode).toBe(0);
   const rows = JSON.parse(stdout) as { name: string; engine: string; state: string }[];
@@ -100,7 +100,9 @@ const job: DesiredJob = {
   attempt: 0,
 };
 
-it("millrace stop ends by its name a job whose pipeline's folder is gone, and no other", async () => {
+it("millrace stop ends by its name a job whose pipeline's folder is gone, and no other", {
+  tags: ["slow"],
+}, async () => {
   const settings = settingsOf(root, { home: home() });
   const env = { MILLRACE_HOME: settings.home };
   await changeDesired(settings, () => ({

@@ -17,7 +17,7 @@ async function run(...args: string[]): Promise<void> {
 
 describe("millrace serve", () => {
   // The test runner resolves names of CommonJS modules that Node does not: only Node itself can tell.
-  it("loads on Node itself", () => {
+  it("loads on Node itself", { tags: ["slow"] }, () => {
     const script = `const { serveCommand } = await import(${JSON.stringify(file)}); let help = ""; serveCommand(() => ({})).configureOutput({ writeOut: (text) => { help += text; } }).outputHelp(); console.log(help);`;
     const help = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
     expect(help).toContain("Example:");

@@ -39,7 +39,7 @@ describe("the bundled samples", () => {
     },
   );
 
-  it("hold no row that a replay would leave out", async () => {
+  it("hold no row that a replay would leave out", { tags: ["slow"] }, async () => {
     const bad: unknown[] = [];
     let rows = 0;
     const input = fileInput({

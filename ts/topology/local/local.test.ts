@@ -87,7 +87,7 @@ describe("a home with a blank, a # and a letter outside ASCII", () => {
     },
   );
 
-  it("is where Kafka formats its storage", { timeout: 60_000 }, async () => {
+  it("is where Kafka formats its storage", { timeout: 60_000, tags: ["slow"] }, async () => {
     await prepared(settings, "kafka");
     expect(existsSync(join(enginesDir(settings), "kafka", "data", "meta.properties"))).toBe(true);
   });

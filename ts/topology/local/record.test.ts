@@ -21,6 +21,7 @@ it("writes settings that only their owner can read", () => {
 });
 
 it("locked() lets one work at a time, also where two find the lock of a dead one and the first is held up", {
+  tags: ["slow"],
   timeout: 60_000,
 }, async () => {
   const settings = settingsOf(root, { home: home() });

@@ -100,6 +100,7 @@ describe("one more entry", () => {
   });
 
   it("comes up, is watched, comes back after kill -9 with what it keeps, and is stopped before what it needs", {
+    tags: ["slow"],
     timeout: 60_000,
   }, async () => {
     const events: string[] = [];
