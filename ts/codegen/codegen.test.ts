@@ -101,7 +101,9 @@ describe("outline()", () => {
 
   it("keeps contract order whatever the order of the definition", () =>
     expect(
-      outline(observation, meters, functions, known).features.map(({ column, unit }) => `${column} ${unit}`),
+      outline({ raw: observation }, meters, functions, known).features.map(
+        ({ column, unit }) => `${column} ${unit}`,
+      ),
     ).toEqual([
       "phase_circular_mean deg",
       "phase_resultant 1",
@@ -119,6 +121,9 @@ describe("outline()", () => {
   const deriving = (change: object): Pipeline =>
     but({ forecast: { ...meters.forecast, derived: [{ ...meters.forecast.derived[0], ...change }] } });
   const asking = (change: object) => but({ queries: [{ ...meters.queries[1], ...change }] });
+  const streaming = (streams: object, change: object = {}) =>
+    but({ streams: { ...meters.streams, ...streams }, ...change });
+  const KAFKA = { sink: { kind: "kafka", partitions: 1 } };
   const unknown = "median" as "mean";
   it.each<[string, Pipeline, string]>([
     ["a name with capitals", but({ name: "Meters" }), "lower-case"],
@@ -219,7 +224,31 @@ describe("outline()", () => {
     ["a query of two frames", asking({ function: "meters.two" }), "a function of one frame"],
     ["a query named like a job", asking({ name: "features" }), "other than"],
     ["a query twice", but({ queries: [meters.queries[1], meters.queries[1]] }), "every name once"],
-    ["a query of another stream", asking({ reads: "features" }), "reads"],
+    ["a query of another stream", asking({ reads: "features" }), "reads: expected one of the streams raw"],
+    ["no stream at all", but({ streams: {} }), "streams: expected at least one stream"],
+    ["a stream named like a topic of its own", streaming({ rejects: meters.streams.raw }), "streams.rejects"],
+    [
+      "a stream named like the topic of a query",
+      streaming({ peaks: meters.streams.raw }, { queries: [{ ...meters.queries[1], ...KAFKA }] }),
+      "streams.peaks",
+    ],
+    ["a stream with a hyphen", streaming({ "a-b": meters.streams.raw }), "snake_case"],
+    [
+      "windows of another stream",
+      windowing({ reads: "late" }),
+      "windows.reads: expected one of the streams raw",
+    ],
+    [
+      "windows of one of two streams",
+      but({ streams: { one: meters.streams.raw, two: meters.streams.raw } }),
+      "windows.reads: expected one of the streams one, two",
+    ],
+    ["an archive of another stream", but({ archive: { trigger_ms: 1, reads: "late" } }), "archive.reads"],
+    [
+      "an archive of what the windows do not read",
+      streaming({ late: meters.streams.raw }, { archive: { trigger_ms: 1, reads: "late" } }),
+      'archive.reads: expected the stream of the windows, "raw"',
+    ],
     ["a query without a time", asking({ trigger_ms: undefined }), "a millisecond"],
     ["a query with two", asking({ schedule: "5 * * * *" }), "not both"],
     ["a sink that is none", asking({ sink: { kind: "csv" } }), "json_lines"],
@@ -269,7 +298,7 @@ describe("outline()", () => {
       "columns, or else the time",
     ],
   ])("refuses %s", (_, pipeline, words) =>
-    expect(() => outline(observation, pipeline, functions, known)).toThrow(words),
+    expect(() => outline({ raw: observation }, pipeline, functions, known)).toThrow(words),
   );
 
   const without = (...parts: (keyof Pipeline)[]): Pipeline =>
@@ -283,11 +312,12 @@ describe("outline()", () => {
     ["a forecast without a history", without("history"), ['"history"', '"forecast"']],
     ["rules without a forecast", without("history", "forecast"), ['"forecast"', '"anomaly"']],
   ])("refuses %s, naming both", (_, pipeline, words) => {
-    for (const word of words) expect(() => outline(observation, pipeline, functions, known)).toThrow(word);
+    for (const word of words)
+      expect(() => outline({ raw: observation }, pipeline, functions, known)).toThrow(word);
   });
 
   it("says what is absent by emptiness, and the parts by name", () => {
-    const made = outline(observation, { name: "bare", streams: meters.streams }, functions, known);
+    const made = outline({ raw: observation }, { name: "bare", streams: meters.streams }, functions, known);
     expect(made).toMatchObject({ parts: [], entity: "meter", window_ms: 0, ring_cells: 0, lead_ms: 600_000 });
     expect([made.features, made.history_values, made.targets, made.bands, made.steps]).toEqual([
       [],
@@ -296,7 +326,9 @@ describe("outline()", () => {
       [],
       [],
     ]);
-    expect(outline(observation, { ...meters, entity: "home" }, functions, known).entity).toBe("home");
+    expect(outline({ raw: observation }, { ...meters, entity: "home" }, functions, known).entity).toBe(
+      "home",
+    );
   });
 
   it("finds the functions of the domains with their parameters", () => {
@@ -315,7 +347,7 @@ describe("a pipeline without a part", () => {
       engine: ({ name }: { name: string }) => name,
       contract: null,
     };
-    return pipelineFiles(root, { pipeline, base: root, source: "x", contract: METER }, layout);
+    return pipelineFiles(root, { pipeline, base: root, source: "x", contracts: { raw: METER } }, layout);
   };
   const paths = (parts: Partial<Pipeline>) => [...filesOf(parts).keys()].sort();
 
@@ -323,6 +355,8 @@ describe("a pipeline without a part", () => {
     expect(paths({})).toEqual([
       "j/meter_observation.json",
       "p/meter_observation.proto",
+      "pyspark/bare_contract.py",
+      "pyspark/bare_refuse.py",
       "s/bare_rejects.avsc",
       "t/bare.ts",
     ]);
@@ -332,6 +366,7 @@ describe("a pipeline without a part", () => {
       "p/meter_observation.proto",
       "pyspark/bare_archive.py",
       "pyspark/bare_contract.py",
+      "pyspark/bare_refuse.py",
       "s/bare_rejects.avsc",
       "t/bare.ts",
     ]);
@@ -373,7 +408,12 @@ describe("a contract of attributes", () => {
   const folder = "ts/codegen/fixtures/works";
   const files = pipelineFiles(
     root,
-    { pipeline: works, base: join(root, folder), source: "pipeline.ts", contract: "works_notice.avsc" },
+    {
+      pipeline: works,
+      base: join(root, folder),
+      source: "pipeline.ts",
+      contracts: { raw: "works_notice.avsc" },
+    },
     {
       schemas: "s",
       formats: { json: "j", proto: "p" },
@@ -409,6 +449,7 @@ describe("a contract of attributes", () => {
       "p/works_notice.proto",
       "pyspark/works_archive.py",
       "pyspark/works_contract.py",
+      "pyspark/works_refuse.py",
       "s/works_rejects.avsc",
       "t/works.ts",
     ]));
@@ -417,7 +458,7 @@ describe("a contract of attributes", () => {
     const path = join(root, folder, "works_notice.avsc");
     const notice = parseObservation(readFileSync(path, "utf8"), path);
     const windows = { ...meters.windows, features: { lanes: ["mean"] as const } };
-    expect(() => outline(notice, { ...works, windows })).toThrow(
+    expect(() => outline({ raw: notice }, { ...works, windows })).toThrow(
       "windows.features.lanes: expected a measured field",
     );
   });
@@ -431,7 +472,7 @@ describe("the hashes", () => {
     writeFileSync(join(here, METER), change(text(METER)));
     const files = pipelineFiles(
       here,
-      { pipeline, base: here, source: "x", contract: METER },
+      { pipeline, base: here, source: "x", contracts: { raw: METER } },
       {
         schemas: "s",
         formats: { json: "j", proto: "p" },

@@ -4,22 +4,26 @@
 import { createHash } from "node:crypto";
 import type { Observation, ObservationField } from "../contract/index.ts";
 import { canonicalJson } from "../ground/canonical.ts";
-import { type BySchema, type Contract, SCHEMA_NAMES } from "../pipelines/contract.ts";
+import { type BySchema, type Contract, SCHEMA_NAMES, type StreamContract } from "../pipelines/contract.ts";
 import type { Pipeline } from "../pipelines/define.ts";
 import { horizonHours, inWholeHours } from "../pipelines/horizon.ts";
 import { PARTS, partsOf } from "../pipelines/parts.ts";
 import { PIPELINE } from "../pipelines/rules.ts";
+import { leadingStream, streamNames } from "../pipelines/streams.ts";
 import { type Check, checkOf, sorted } from "./check.ts";
 import type { Functions } from "./functions.ts";
 import { outlineAnomaly } from "./parts/anomaly.ts";
 import { outlineForecast } from "./parts/forecast.ts";
 import { outlineHistory } from "./parts/history.ts";
 import { checkQueries } from "./parts/queries.ts";
-import { outlineStream } from "./parts/stream.ts";
+import { checkStreams, outlineStream } from "./parts/stream.ts";
 import { outlineWindows } from "./parts/windows.ts";
 
 /** A contract before its schemas and hashes are known; `event` goes into a schema only. */
-export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas"> & { readonly event: string };
+export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas" | "other_streams"> & {
+  readonly event: string;
+  readonly other_streams: Readonly<Record<string, Omit<StreamContract, "observation">>>;
+};
 
 /** What queries may name, and the names of jobs they may not have. */
 export interface Known {
@@ -27,23 +31,35 @@ export interface Known {
   readonly jobs: readonly string[];
 }
 
-/** `functions` are those that derived columns may name. Errors: `contract_rejected`, naming the pipeline, the place and the rule. */
+/**
+ * `observations` are those of the streams, by their names; `functions` those that derived columns may name. Errors:
+ * `contract_rejected`, naming the pipeline, the place and the rule.
+ */
 export function outline(
-  observation: Observation,
+  observations: Readonly<Record<string, Observation>>,
   pipeline: Pipeline,
   functions: Functions = new Map(),
   { queries, jobs }: Known = { queries: new Map(), jobs: [] },
 ): Outline {
   const check = checkOf(pipeline.name);
   check.need(PIPELINE.holds(pipeline.name), "name", PIPELINE.words, pipeline.name);
+  checkStreams(check, pipeline);
+  const stream = leadingStream(pipeline);
+  const observation = observations[stream]!;
   const { entity = observation.key } = pipeline;
   check.need(/^[a-z][a-z0-9_]*$/.test(entity), "entity", "a word in snake_case", entity);
   const parts = wholeParts(check, pipeline);
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
   const stations = pipeline.stations ?? {};
-  if (pipeline.queries) checkQueries(check, pipeline.queries, queries, jobs);
+  if (pipeline.queries) checkQueries(check, pipeline.queries, streamNames(pipeline), queries, jobs);
 
-  const { lateness_ms, lead_ms, ...stream } = outlineStream(check, observation, pipeline.streams.raw);
+  const { [stream]: leading, ...other_streams } = Object.fromEntries(
+    Object.entries(pipeline.streams).map(([name, one]) => [
+      name,
+      outlineStream(check, name, observations[name]!, one),
+    ]),
+  );
+  const { lateness_ms, lead_ms, ...said } = leading!;
   const windows = outlineWindows(check, observation, pipeline.windows);
   const history = outlineHistory(check, windows, pipeline.history);
   const beside = { windows, history, lateness_ms, stations, functions };
@@ -58,7 +74,9 @@ export function outline(
     pipeline: pipeline.name,
     parts,
     entity,
-    ...stream,
+    stream,
+    other_streams,
+    ...said,
     ...spans,
     lateness_ms,
     lead_ms,
@@ -80,8 +98,20 @@ function wholeParts({ need }: Check, pipeline: Pipeline): Contract["parts"] {
   return parts;
 }
 
-/** The outline with its schemas (without docs) and the two hashes over both. */
-export function seal({ event: _, ...outline }: Outline, schemas: BySchema<object>): Contract {
+/**
+ * The outline with its schemas (without docs) and the two hashes over both. `observations` are the schemas of the other streams.
+ */
+export function seal(
+  { event: _, ...outline }: Outline,
+  schemas: BySchema<object>,
+  observations: Readonly<Record<string, object>> = {},
+): Contract {
+  const other_streams = Object.fromEntries(
+    Object.entries(outline.other_streams).map(([name, said]): [string, StreamContract] => [
+      name,
+      { ...said, observation: JSON.stringify(withoutDocs(observations[name])) },
+    ]),
+  );
   const bare = Object.fromEntries(
     SCHEMA_NAMES.flatMap((name) => {
       const schema = schemas[name];
@@ -89,7 +119,10 @@ export function seal({ event: _, ...outline }: Outline, schemas: BySchema<object
     }),
   ) as unknown as BySchema<string>;
   const { key, event_time, duplicates, window_ms, slide_ms, lateness_ms, features } = outline;
+  // Said where it is another than what it always was.
+  const stream = outline.stream === "raw" ? {} : { stream: outline.stream };
   const plan = {
+    ...stream,
     key,
     event_time,
     duplicates,
@@ -99,14 +132,23 @@ export function seal({ event: _, ...outline }: Outline, schemas: BySchema<object
     aggregates: features.map(({ field, kind }) => [field, kind]),
   };
   // Which parts there are shows in the rest, and a word for people is no meaning.
-  const { parts: _parts, entity: _entity, horizons_ms, ...meaning } = outline;
+  const {
+    parts: _parts,
+    entity: _entity,
+    stream: _stream,
+    other_streams: _others,
+    horizons_ms,
+    ...meaning
+  } = outline;
+  const others = Object.keys(other_streams).length === 0 ? {} : { other_streams };
   // Whole hours mean what they meant when a contract had no other horizons.
   const horizons = inWholeHours(horizons_ms)
     ? { horizons_h: horizons_ms.map(horizonHours) }
     : { horizons_ms };
   return {
     ...outline,
-    fingerprint: sha256({ ...meaning, ...horizons, schemas: bare }),
+    other_streams,
+    fingerprint: sha256({ ...meaning, ...horizons, ...stream, ...others, schemas: bare }),
     plan_hash: sha256(plan),
     schemas: bare,
   };

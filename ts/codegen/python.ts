@@ -150,14 +150,25 @@ export function contractModule(header: readonly string[], contract: Contract, ro
   ]);
 }
 
-const CLASSES = ["Attribute", "Contract", "Derived", "Feature", "Field", "Neighbour", "Station", "Step"];
+const CLASSES = [
+  "Attribute",
+  "Contract",
+  "Derived",
+  "Feature",
+  "Field",
+  "Neighbour",
+  "Station",
+  "Step",
+  "Stream",
+];
 
 type Row = Readonly<Record<string, unknown>>;
 
 /** How the rows of a list are written. A list that is not here is a tuple of plain values. */
 const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
-  fields: (f) =>
-    `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])}, ${range(f["support"])}${f["attribute"] === undefined ? "" : `, ${attribute(f["attribute"] as Row)}`})`,
+  fields,
+  other_streams: (s) =>
+    `Stream(${[s["key"], s["event_time"]].map(literal).join(", ")}, ${tuple((s["fields"] as readonly Row[]).map(fields))}, ${[s["duplicates"], s["lateness_ms"], s["lead_ms"], s["format"] ?? "avro", s["observation"]].map(literal).join(", ")})`,
   features: (f) => `Feature(${[f["column"], f["field"], f["kind"], f["unit"]].map(literal).join(", ")})`,
   derived: (d) =>
     `Derived(${[d["column"], d["function"]].map(literal).join(", ")}, ${tuple((d["inputs"] as readonly string[]).map(literal))})`,
@@ -167,6 +178,10 @@ const ROWS: Readonly<Partial<Record<keyof Contract, (row: Row) => string>>> = {
   stations: (s) =>
     `Station(${literal(s["name"])}, ${[s["latitude"], s["longitude"], s["elevation_m"]].map(float).join(", ")})`,
 };
+
+function fields(f: Row): string {
+  return `Field(${[f["name"], f["role"], f["quantity"], f["unit"]].map(literal).join(", ")}, ${range(f["range"])}, ${range(f["support"])}${f["attribute"] === undefined ? "" : `, ${attribute(f["attribute"] as Row)}`})`;
+}
 
 function attribute(a: Row): string {
   const symbols = a["symbols"] as readonly string[] | null;

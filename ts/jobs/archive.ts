@@ -1,10 +1,11 @@
-// weather-archive: every committed raw record into Delta, once. Not part of a bare submit: who wants it asks for it by name.
+// weather-archive: every committed record of one stream into Delta, once. Not part of a bare submit: who wants it asks for it by name.
 // It has no state but its table, in whose folder its checkpoint lies.
 
 import type { ArchiveParams } from "../contract/generated/params.ts";
 import { requirePart } from "../pipelines/parts.ts";
+import { requireStream } from "../pipelines/streams.ts";
 import { onOurHdfs } from "../settings/settings.ts";
-import { type Before, namesIn, sharedParams } from "./plan/params.ts";
+import { type Before, readingOf, sharedParams } from "./plan/params.ts";
 import { onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
@@ -28,14 +29,14 @@ const KEEPING: Omit<Keeping, "trigger_ms"> = {
 
 /** `keeping` replaces what the pipeline says and what goes for every archive. */
 export function planArchive(setting: Setting, keeping: Partial<Keeping> = {}): Planned {
-  const { settings, pipeline, applied } = setting;
+  const { settings, pipeline } = setting;
+  const { reads = null, trigger_ms } = requirePart(pipeline, "archive");
   const params: Before<ArchiveParams> = {
     ...sharedParams(setting, "archive"),
-    raw_topic: namesIn(setting).topics.raw.topic,
-    raw_schemas: applied.tables.raw,
+    ...readingOf(setting, requireStream(pipeline, reads)),
     table_path: tables(settings).archive,
     ...KEEPING,
-    trigger_ms: requirePart(pipeline, "archive").trigger_ms,
+    trigger_ms,
     ...keeping,
   };
   // The copies of a block are the client's word, by default three; ours has one DataNode. Another HDFS has its own number.
@@ -52,7 +53,7 @@ export const archive: JobType = {
   name: "archive",
   engine: "spark",
   kind: "stream",
-  summary: "every committed raw record into Delta, once",
+  summary: "every committed record of a stream into Delta, once",
   module: "archive.archive",
   needs: ["archive"],
   reads: ["raw"],

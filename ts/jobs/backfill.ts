@@ -2,7 +2,7 @@
 
 import type { BackfillParams } from "../contract/generated/params.ts";
 import { requirePart } from "../pipelines/parts.ts";
-import { type Before, namesIn, needsCommand, sharedParams } from "./plan/params.ts";
+import { type Before, needsCommand, readingOf, sharedParams } from "./plan/params.ts";
 import { BATCH_EXECUTOR_MEMORY, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
@@ -41,14 +41,15 @@ export interface BackfillChoice {
 }
 
 export function planBackfill(setting: Setting, { from, from_ms, to_ms }: BackfillChoice): Planned {
-  const { settings, pipeline, applied } = setting;
+  const { settings, pipeline, contract } = setting;
   const topic = "files" in from ? null : from;
+  const { raw_topic, raw_schemas } = readingOf(setting, contract.stream);
   const params: Before<BackfillParams> = {
     ...sharedParams(setting, "backfill"),
-    raw_topic: topic ? namesIn(setting).topics.raw.topic : null,
+    raw_topic: topic ? raw_topic : null,
     starting_offsets: topic?.starting_offsets ?? null,
     ending_offsets: topic?.ending_offsets ?? null,
-    raw_schemas: applied.tables.raw,
+    raw_schemas,
     archive_path: topic?.archive ? tables(settings).archive : null,
     files: "files" in from ? from.files : [],
     from_ms,

@@ -3,7 +3,7 @@
 import type { CertifyParams } from "../contract/generated/params.ts";
 import { topicOf } from "../pipelines/names.ts";
 import { requirePart } from "../pipelines/parts.ts";
-import { type Before, namesIn, needsCommand, sharedParams, tableFor } from "./plan/params.ts";
+import { type Before, namesIn, needsCommand, readingOf, sharedParams, tableFor } from "./plan/params.ts";
 import { BATCH_EXECUTOR_MEMORY, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
@@ -28,13 +28,12 @@ export interface CertifyChoice
 }
 
 export function planCertify(setting: Setting, choice: CertifyChoice): Planned {
-  const { settings, pipeline, applied } = setting;
+  const { settings, pipeline, contract, applied } = setting;
   const names = namesIn(setting);
   const params: Before<CertifyParams> = {
     ...sharedParams(setting, "certify"),
-    raw_topic: names.topics.raw.topic,
+    ...readingOf(setting, contract.stream),
     features_topic: topicOf(names, "features").topic,
-    raw_schemas: applied.tables.raw,
     features_schemas: tableFor(applied, "features"),
     shuffle_partitions: 4,
     ...choice,

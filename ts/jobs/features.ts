@@ -4,20 +4,20 @@ import { createHash } from "node:crypto";
 import type { FeaturesParams } from "../contract/generated/params.ts";
 import { topicOf } from "../pipelines/names.ts";
 import { requirePart } from "../pipelines/parts.ts";
-import { type Before, idFor, namesIn, sharedParams } from "./plan/params.ts";
+import { leadingStream } from "../pipelines/streams.ts";
+import { type Before, idFor, namesIn, readingOf, sharedParams } from "./plan/params.ts";
 import { checkpointPath, onSpark } from "./plan/spark.ts";
 import type { Epoch, JobType, Planned, Setting } from "./plan/type.ts";
 
 export function planFeatures(setting: Setting, epoch: Epoch): Planned {
-  const { pipeline, applied } = setting;
+  const { pipeline, contract, applied } = setting;
   const names = namesIn(setting);
   const { resources } = requirePart(pipeline, "windows");
   const params: Before<FeaturesParams> = {
     ...sharedParams(setting, "features"),
-    raw_topic: names.topics.raw.topic,
+    ...readingOf(setting, contract.stream),
     features_topic: topicOf(names, "features").topic,
     rejects_topic: names.topics.rejects.topic,
-    raw_schemas: applied.tables.raw,
     features_schema_id: idFor(applied, "features"),
     rejects_schema_id: applied.writers.rejects,
     checkpoint_path: checkpointPath(setting, "features", epoch),
@@ -50,7 +50,7 @@ export const features: JobType = {
         .update(JSON.stringify([contract.plan_hash, state_store, shuffle_partitions]))
         .digest("hex");
     },
-    topic: "raw",
+    stream: leadingStream,
     span_ms: (contract) => contract.window_ms + contract.lateness_ms,
   },
   plan(setting, { epoch }) {

@@ -21,12 +21,13 @@ import { planTrain, TRAIN } from "./train.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const { pipeline, contract } = pipelineOf("weather");
-const ids = Object.fromEntries(TOPICS.map((what, i) => [what, i + 1])) as Record<TopicName, number>;
+const known = ["raw", ...TOPICS] as const;
+const ids = Object.fromEntries(known.map((what, i) => [what, i + 1])) as Record<TopicName | "raw", number>;
 const applied: Applied = {
   pipeline: "weather",
   fingerprint: contract.fingerprint,
   tables: Object.fromEntries(
-    TOPICS.map((what) => [what, { [ids[what]]: "{}" }]),
+    known.map((what) => [what, { [ids[what]]: "{}" }]),
   ) as unknown as Applied["tables"],
   writers: ids,
   readable: [ids.raw],

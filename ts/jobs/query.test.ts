@@ -27,7 +27,8 @@ const queries: readonly Query[] = [
   { ...shared, name: "kept", sink: { kind: "delta" }, trigger_ms: 5_000, version: 2 },
 ];
 const pipeline: Pipeline = { ...meters, queries };
-const ids = Object.fromEntries(TOPICS.map((what, i) => [what, i + 1])) as Record<TopicName, number>;
+const known = ["raw", ...TOPICS] as const;
+const ids = Object.fromEntries(known.map((what, i) => [what, i + 1])) as Record<TopicName, number>;
 const setting: Setting = {
   settings: settingsOf(root, { namespace: "x", pipeline: "meters" }),
   pipeline,
@@ -36,7 +37,7 @@ const setting: Setting = {
     pipeline: "meters",
     fingerprint: contract.fingerprint,
     tables: Object.fromEntries(
-      TOPICS.map((what) => [what, { "1": "{}" }]),
+      known.map((what) => [what, { "1": "{}" }]),
     ) as unknown as Setting["applied"]["tables"],
     writers: ids,
     readable: [1],

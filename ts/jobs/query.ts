@@ -4,10 +4,11 @@
 import { createHash } from "node:crypto";
 import type { QueryParams } from "../contract/generated/params.ts";
 import { canonicalJson } from "../ground/canonical.ts";
+import { inStream } from "../pipelines/contract.ts";
 import type { Query } from "../pipelines/define.ts";
 import { requirePart } from "../pipelines/parts.ts";
 import { onOurHdfs } from "../settings/settings.ts";
-import { type Before, namesIn, needsCommand, sharedParams, tableFor } from "./plan/params.ts";
+import { type Before, namesIn, needsCommand, readingOf, sharedParams } from "./plan/params.ts";
 import { checkpointPath, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
 import type { Given, JobType, Planned, Setting } from "./plan/type.ts";
@@ -23,7 +24,7 @@ const RESOURCES: NonNullable<Query["resources"]> = {
 const resourcesOf = (one: Query) => one.resources ?? RESOURCES;
 
 function planQuery(setting: Setting, one: Query, { epoch }: Given): Planned {
-  const { settings, applied } = setting;
+  const { settings } = setting;
   const { shuffle_partitions, ...resources } = resourcesOf(one);
   const topic = namesIn(setting).results[one.name]?.topic;
   const place = topic ?? tables(settings).results(one);
@@ -32,8 +33,8 @@ function planQuery(setting: Setting, one: Query, { epoch }: Given): Planned {
   const params: Before<QueryParams> = {
     ...sharedParams(setting, one.name),
     function: one.function,
-    raw_topic: namesIn(setting).topics.raw.topic,
-    raw_schemas: tableFor(applied, "raw"),
+    stream: one.reads,
+    ...readingOf(setting, one.reads),
     sink: one.sink.kind,
     place,
     checkpoint_path: stream && epoch ? checkpointPath(setting, one.name, epoch) : null,
@@ -63,16 +64,20 @@ function member(one: Query): JobType {
       ? {
           checkpoint: {
             // What the checkpoint's state, or the place of its results, depends on.
-            plan_hash: ({ contract }) =>
-              createHash("sha256")
+            plan_hash({ contract }) {
+              const { key, event_time, duplicates, lateness_ms } = inStream(contract, one.reads);
+              return createHash("sha256")
                 .update(
                   canonicalJson([
                     [one.function, one.version ?? 1, one.sink, resourcesOf(one).shuffle_partitions],
-                    [contract.key, contract.event_time, contract.duplicates, contract.lateness_ms],
+                    [key, event_time, duplicates, lateness_ms],
+                    // Said where it is another than what it always was.
+                    ...(one.reads === "raw" ? [] : [one.reads]),
                   ]),
                 )
-                .digest("hex"),
-            topic: "raw",
+                .digest("hex");
+            },
+            stream: () => one.reads,
           },
         }
       : { schedule: one.schedule }),

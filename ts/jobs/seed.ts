@@ -9,14 +9,14 @@ import type { JobType, Planned, Setting } from "./plan/type.ts";
 
 /** `cutover_ms`: the last window_end that is seeded; the stream begins after it. */
 export function planSeed(setting: Setting, { cutover_ms }: { readonly cutover_ms: number }): Planned {
-  const { settings, pipeline, applied } = setting;
+  const { settings, applied } = setting;
   const params: Before<SeedParams> = {
     ...sharedParams(setting, "seed"),
     table_path: tables(settings).features,
     history_topic: topicOf(namesIn(setting), "history").topic,
     history_schemas: tableFor(applied, "history"),
     history_schema_id: idFor(applied, "history"),
-    partitions: pipeline.streams.raw.partitions,
+    partitions: topicOf(namesIn(setting), "features").partitions,
     cutover_ms,
   };
   return onRay(setting, "seed", "batch", params);

@@ -4,6 +4,7 @@
 import { type Attribute, type Role, type StreamFormat, type Support, schemaIn } from "../contract/index.ts";
 import type { Derived, FeatureKind, Station } from "./define.ts";
 import { absent, type PartName, type PartTopic, partOf } from "./parts.ts";
+import { noStream } from "./streams.ts";
 
 /** Every schema there is, by what it is for. A pipeline has those of its parts. */
 export const SCHEMA_NAMES = [
@@ -31,9 +32,19 @@ export interface Neighbour {
   readonly distance_km: number;
 }
 
+/** What is said of the observations of one stream. */
+export interface StreamContract
+  extends Pick<
+    Contract,
+    "key" | "event_time" | "fields" | "duplicates" | "lateness_ms" | "lead_ms" | "format"
+  > {
+  /** Schema of an observation: Avro as JSON text, without docs. */
+  readonly observation: string;
+}
+
 /**
- * Times, spans and horizons in ms, `lags` in steps of `step_ms`. What belongs to a part that is not among `parts`
- * is empty: 0, no entry, no schema.
+ * Times, spans and horizons in ms, `lags` in steps of `step_ms`. What belongs to a part that is not among `parts` is empty: 0, no
+ * entry, no schema. What is said of observations is of one stream, `stream`; `inStream` turns to another.
  */
 export interface Contract {
   readonly pipeline: string;
@@ -44,6 +55,9 @@ export interface Contract {
   readonly fingerprint: string;
   /** SHA-256 over what the streaming state depends on: another one means a new checkpoint. */
   readonly plan_hash: string;
+  /** The stream whose observations this describes; as generated the one that the windows read. */
+  readonly stream: string;
+  readonly other_streams: Readonly<Record<string, StreamContract>>;
   readonly key: string;
   readonly event_time: string;
   readonly fields: readonly {
@@ -114,4 +128,29 @@ export function schemaOf(
 /** What is registered for observations: their schema in the stream's format. */
 export function streamSchema({ format = "avro", schemas }: Pick<Contract, "format" | "schemas">): string {
   return schemaIn(format, schemas.observation);
+}
+
+/** Names of all streams, the contract's own first. */
+export function streamsOf({
+  stream,
+  other_streams,
+}: Pick<Contract, "stream" | "other_streams">): readonly string[] {
+  return [stream, ...Object.keys(other_streams)];
+}
+
+/** The same contract turned to another stream: what it says of observations is of that one. Errors: `config_invalid`. */
+export function inStream(contract: Contract, stream: string): Contract {
+  if (stream === contract.stream) return contract;
+  const { [stream]: wanted, ...others } = contract.other_streams;
+  if (wanted === undefined) throw noStream(contract.pipeline, stream, streamsOf(contract));
+  const { observation, ...said } = wanted;
+  const { format, key, event_time, fields, duplicates, lateness_ms, lead_ms, schemas, ...rest } = contract;
+  const own = { key, event_time, fields, duplicates, lateness_ms, lead_ms, observation: schemas.observation };
+  return {
+    ...rest,
+    ...said,
+    stream,
+    other_streams: { [contract.stream]: { ...own, ...(format ? { format } : {}) }, ...others },
+    schemas: { ...schemas, observation },
+  };
 }

@@ -23,7 +23,7 @@ export interface Derived {
   readonly inputs: readonly string[];
 }
 
-/** A topic that observations are sent to. */
+/** A topic that observations are sent to: `<pipeline>-<name of the stream>`. */
 export interface Stream {
   /** Name of the record in schemas/avro/records. */
   readonly observation: string;
@@ -39,7 +39,9 @@ export interface Stream {
 }
 
 /** Sliding windows over event time, start inclusive, end exclusive, and what each knows of its fields. */
-export interface Windows {
+export interface Windows<S extends string = string> {
+  /** The stream they are of, and so all that comes of windows; the one called `raw`, or the only one, where nothing is said. */
+  readonly reads?: S;
   readonly size_ms: number;
   readonly slide_ms: number;
   readonly features: Readonly<Record<string, readonly FeatureKind[]>>;
@@ -116,7 +118,7 @@ export type Sink =
   | { readonly kind: "delta" | "json_lines" | "parquet"; readonly place?: string }
   | { readonly kind: "kafka"; readonly partitions: number };
 
-interface AnyQuery {
+interface AnyQuery<S extends string> {
   /** Lower-case letters, digits and underscores: its job is `<pipeline>-<name>`. */
   readonly name: string;
   /** One sentence for people. */
@@ -124,7 +126,7 @@ interface AnyQuery {
   /** `<module>.<function>` in jobs/pyspark/spark_jobs/queries: a frame of observations to a frame of results. */
   readonly function: string;
   /** The stream whose accepted observations it sees. */
-  readonly reads: "raw";
+  readonly reads: S;
   readonly sink: Sink;
   /** Of its driver, its executor and its shuffles; a core and a modest memory where nothing is said. */
   readonly resources?: {
@@ -136,7 +138,7 @@ interface AnyQuery {
 }
 
 /** A query that follows its stream. */
-export interface StreamQuery extends AnyQuery {
+export interface StreamQuery<S extends string = string> extends AnyQuery<S> {
   readonly trigger_ms: number;
   /** Raised where a changed function cannot go on with the state of the old one: it then begins with none. */
   readonly version?: number;
@@ -146,17 +148,19 @@ export interface StreamQuery extends AnyQuery {
  * A query that runs when it is due: over `span_ms` of event time up to the last whole multiple of `step_ms` at or before the due
  * time. A run takes the place of an earlier one over the same range.
  */
-export interface ScheduledQuery extends AnyQuery {
+export interface ScheduledQuery<S extends string = string> extends AnyQuery<S> {
   /** Five fields of cron, UTC. */
   readonly schedule: string;
   readonly span_ms: number;
   readonly step_ms: number;
 }
 
-export type Query = StreamQuery | ScheduledQuery;
+export type Query<S extends string = string> = StreamQuery<S> | ScheduledQuery<S>;
 
-/** Every committed raw record in Delta. */
-export interface Archive {
+/** Every committed record of one stream in Delta. */
+export interface Archive<S extends string = string> {
+  /** Which one; with windows theirs, else the one called `raw`, or the only one, where nothing is said. */
+  readonly reads?: S;
   /** How often what has come is written. A batch takes a core for about a second. */
   readonly trigger_ms: number;
 }
@@ -191,26 +195,30 @@ export interface Demo {
   readonly closing: readonly string[];
 }
 
-export interface Pipeline {
+/** `S`: names of its streams, which its parts read by. */
+export interface Pipeline<S extends string = string> {
   readonly name: string;
   /** What one key names, in the domain's word: "station". Without one, the key's own name. */
   readonly entity?: string;
-  readonly streams: { readonly raw: Stream };
-  readonly windows?: Windows;
+  /** By name: lower-case letters, digits and underscores. */
+  readonly streams: Readonly<Record<S, Stream>>;
+  readonly windows?: Windows<S>;
   readonly history?: History;
   readonly forecast?: Forecast;
   readonly anomaly?: Anomaly;
   /** Names and places, by key. */
   readonly stations?: Readonly<Record<string, Station>>;
-  readonly archive?: Archive;
+  readonly archive?: Archive<S>;
   /** The domain's own Spark work, one job each. */
-  readonly queries?: readonly Query[];
+  readonly queries?: readonly Query<S>[];
   readonly serve?: Serve;
   /** No part of the line: it brings nothing but the command. */
   readonly demo?: Demo;
 }
 
-/** Fixes the literal types of a definition without widening them. */
-export function definePipeline<const P extends Pipeline>(pipeline: P): P {
+/** Fixes the literal types of a definition without widening them. A part may read only a stream that is there. */
+export function definePipeline<const P extends Pipeline>(
+  pipeline: P & Pipeline<keyof P["streams"] & string>,
+): P {
   return pipeline;
 }

@@ -12,10 +12,12 @@ import { PIPELINES } from "./generated/table.ts";
 export {
   type BySchema,
   type Contract,
+  inStream,
   SCHEMA_NAMES,
   type SchemaName,
   schemaOf,
   streamSchema,
+  streamsOf,
 } from "./contract.ts";
 export type { FeatureKind, Pipeline, Query, Station } from "./define.ts";
 export { GENERATED } from "./folder.ts";
@@ -34,6 +36,7 @@ export {
   topicsOf,
 } from "./names.ts";
 export { PARTS, type PartName, partsOf, requirePart } from "./parts.ts";
+export { leadingStream, requireStream, streamNames, streamsBesideWindows, usualStream } from "./streams.ts";
 
 export interface Registered {
   readonly pipeline: Pipeline;

@@ -2,14 +2,14 @@
 // The namespace keeps tests, demos and rehearsals apart; it is empty by default. Knows no address and opens nothing.
 
 import { PipelineError } from "../contract/index.ts";
-import { type Contract, type SchemaName, schemaOf, streamSchema } from "./contract.ts";
+import { type Contract, inStream, type SchemaName, schemaOf, streamSchema } from "./contract.ts";
 import type { Pipeline, Stream } from "./define.ts";
-import { absent, type PartName, type PartTopic, partOf, type StreamTopic } from "./parts.ts";
+import { absent, type CommonTopic, type PartName, type PartTopic, partOf } from "./parts.ts";
 import { NAMESPACE } from "./rules.ts";
+import { leadingStream, noStream } from "./streams.ts";
 
-/** What a topic is for. A pipeline has those of its parts. */
+/** What a topic is for, beside those of the streams, which are called as their stream. A pipeline has those of its parts. */
 export const TOPICS = [
-  "raw",
   "cursors",
   "features",
   "history",
@@ -18,11 +18,13 @@ export const TOPICS = [
   "rejects",
   "model_events",
   "progress",
-] as const satisfies readonly (StreamTopic | PartTopic)[];
+] as const satisfies readonly (CommonTopic | PartTopic)[];
 export type TopicName = (typeof TOPICS)[number];
 
-/** A value for each topic that there is. */
-export type ByTopic<T> = Readonly<Record<StreamTopic, T>> & Readonly<Partial<Record<PartTopic, T>>>;
+/** A value for each topic that there is: those of every pipeline, of its parts, and of its streams by their names. */
+export type ByTopic<T> = Readonly<Record<CommonTopic, T>> &
+  Readonly<Partial<Record<PartTopic, T>>> &
+  Readonly<Record<string, T | undefined>>;
 
 export interface Topic {
   readonly topic: string;
@@ -38,7 +40,6 @@ export interface Names {
   /** Start of every derived name: empty, or the namespace and a hyphen. */
   readonly prefix: string;
   readonly pipeline: string;
-  /** Those of every pipeline, and those of its parts. */
   readonly topics: ByTopic<Topic>;
   /** Topics of queries whose sink is one, by the query's name. */
   readonly results: Readonly<Record<string, Pick<Topic, "topic" | "partitions" | "config">>>;
@@ -92,12 +93,12 @@ export function prefixOf(namespace: string): string {
  */
 export function namesOf(
   pipeline: Pick<Pipeline, "name" | PartName> & {
-    readonly streams: { readonly raw: Pick<Stream, "partitions"> };
+    readonly streams: Readonly<Record<string, Pick<Stream, "partitions">>>;
   },
   namespace: string,
 ): Names {
   const prefix = prefixOf(namespace);
-  const { partitions } = pipeline.streams.raw;
+  const { partitions } = pipeline.streams[leadingStream(pipeline)]!;
   const topic = (
     name: string,
     count: number,
@@ -111,8 +112,11 @@ export function namesOf(
     schema,
   });
   const own = (what: string) => `${pipeline.name}-${what}`;
+  const streams = Object.entries(pipeline.streams).map(([name, stream]) => [
+    name,
+    topic(own(hyphened(name)), stream.partitions, kept(7), "observation"),
+  ]);
   const all: Readonly<Record<TopicName, Topic>> = {
-    raw: topic(own("raw"), partitions, kept(7), "observation"),
     cursors: topic(own("cursors"), 1, busy, "cursors"),
     features: topic(own("features"), partitions, kept(1), "features"),
     history: topic(own("history"), partitions, busy, "history"),
@@ -129,9 +133,10 @@ export function namesOf(
   return {
     prefix,
     pipeline: pipeline.name,
-    topics: Object.fromEntries(
-      TOPICS.filter(has).map((what) => [what, all[what]]),
-    ) as unknown as ByTopic<Topic>,
+    topics: Object.fromEntries([
+      ...streams,
+      ...TOPICS.filter(has).map((what) => [what, all[what]]),
+    ]) as ByTopic<Topic>,
     results: Object.fromEntries(
       (pipeline.queries ?? []).flatMap(({ name, sink }) =>
         sink.kind === "kafka"
@@ -139,7 +144,7 @@ export function namesOf(
               [
                 name,
                 {
-                  topic: `${prefix}${own(name.replaceAll("_", "-"))}`,
+                  topic: `${prefix}${own(hyphened(name))}`,
                   partitions: sink.partitions,
                   config: kept(30),
                 },
@@ -161,29 +166,37 @@ export function namesOf(
   };
 }
 
-/** A topic by what it is for. Errors: `config_invalid` for one that none of the pipeline's parts brings. */
-export function topicOf({ pipeline, topics }: Pick<Names, "pipeline" | "topics">, what: TopicName): Topic {
-  const topic = topics[what];
-  if (topic === undefined) throw absent(pipeline, `topic "${what}"`, partOf(what));
-  return topic;
+function hyphened(name: string): string {
+  return name.replaceAll("_", "-");
 }
 
-/** The topics a pipeline has, in the order of TOPICS. */
-export function topicsOf(names: Pick<Names, "topics">): readonly (Topic & { readonly what: TopicName })[] {
-  return TOPICS.flatMap((what) => {
-    const topic = names.topics[what];
-    return topic === undefined ? [] : [{ what, ...topic }];
-  });
+/**
+ * A topic by what it is for, that of a stream by the stream's name. Errors: `config_invalid` for one that none of the pipeline's
+ * streams and parts brings.
+ */
+export function topicOf({ pipeline, topics }: Pick<Names, "pipeline" | "topics">, what: string): Topic {
+  const topic = topics[what];
+  if (topic !== undefined) return topic;
+  const name = TOPICS.find((known) => known === what);
+  if (name !== undefined) throw absent(pipeline, `topic "${what}"`, partOf(name));
+  throw noStream(pipeline, what, streamTopics({ topics }));
+}
+
+/** Names of the streams, by their topics. */
+export function streamTopics({ topics }: Pick<Names, "topics">): readonly string[] {
+  return Object.keys(topics).filter((what) => !(TOPICS as readonly string[]).includes(what));
+}
+
+/** The topics a pipeline has: its streams', then in the order of TOPICS. */
+export function topicsOf({ topics }: Pick<Names, "topics">): readonly (Topic & { readonly what: string })[] {
+  return Object.entries(topics).map(([what, topic]) => ({ what, ...topic! }));
 }
 
 /** The schema of each subject, to be registered: one entry a topic, observations in their stream's format. */
-export function subjectsOf(
-  names: Pick<Names, "topics">,
-  contract: Pick<Contract, "pipeline" | "format" | "schemas">,
-) {
+export function subjectsOf(names: Pick<Names, "topics">, contract: Contract) {
   return topicsOf(names).map(({ what, subject, schema }) => ({
     what,
     subject,
-    schema: schema === "observation" ? streamSchema(contract) : schemaOf(contract, schema),
+    schema: schema === "observation" ? streamSchema(inStream(contract, what)) : schemaOf(contract, schema),
   }));
 }

@@ -4,8 +4,8 @@
 import { PipelineError } from "../contract/index.ts";
 import type { Pipeline } from "./define.ts";
 
-/** Topics of every pipeline: what is sent, how far its sources are, what was refused, how jobs fare. */
-export type StreamTopic = "raw" | "cursors" | "rejects" | "progress";
+/** Topics of every pipeline beside those of its streams: how far its sources are, what was refused, how jobs fare. */
+export type CommonTopic = "cursors" | "rejects" | "progress";
 /** Topics that a part brings, each with the schema of its own name. */
 export type PartTopic = "features" | "history" | "predictions" | "verifications" | "model_events";
 
@@ -39,7 +39,7 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
   // A verdict has no record of its own: the forecast made from the window carries it.
   anomaly: { needs: ["forecast"], topics: [], summary: "rules that judge a window" },
   stations: { needs: [], topics: [], summary: "names and places of what the keys name" },
-  archive: { needs: [], topics: [], summary: "every raw record kept in Delta" },
+  archive: { needs: [], topics: [], summary: "every record of a stream kept in Delta" },
   queries: { needs: [], topics: [], summary: "the domain's own Spark work" },
   serve: { needs: [], topics: [], summary: "the HTTP API and the page" },
 };
@@ -52,7 +52,7 @@ export function partsOf(pipeline: Pick<Pipeline, PartName>): readonly PartName[]
 }
 
 /** The part that brings a topic; null for a topic of every pipeline. */
-export function partOf(topic: StreamTopic | PartTopic): PartName | null {
+export function partOf(topic: CommonTopic | PartTopic): PartName | null {
   return PART_NAMES.find((part) => (PARTS[part].topics as readonly string[]).includes(topic)) ?? null;
 }
 

@@ -1,5 +1,5 @@
 // Dead letters of a pipeline: read them, mend one, send it again once with its origin kept.
-// Between `<pipeline>-rejects` and the raw topic. Spark and Ray write rejects; this never does, and never judges a window.
+// Between `<pipeline>-rejects` and the streams' topics. Spark and Ray write rejects; this never does, and never judges a window.
 //
 // Once means: the resend and a cursor named after the reject go in one transaction of the one producer "rejects", which is
 // opened, and so fences any other, before the cursors are read.
@@ -9,7 +9,7 @@ import { Decoder, definitionOf, observationEncoder, PipelineError, WireDecoder }
 import { clockOf } from "../kafka/clock.ts";
 import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { type Contract, type Names, streamSchema } from "../pipelines/index.ts";
+import { type Contract, inStream, type Names, streamSchema, streamsOf, topicOf } from "../pipelines/index.ts";
 import { type BadCell, type Cells, isBad, mapperOf } from "./formats/cells.ts";
 import type { Value } from "./row.ts";
 import { cursorCodecOf, readCursor } from "./send/cursor.ts";
@@ -84,12 +84,22 @@ export async function readResent({ kafka, names }: Pick<Place, "kafka" | "names"
 
 const CURSOR = "reject/";
 
+/** The contract turned to the stream that a reject came from; null for one of another topic: a window's. */
+export function contractOf(
+  { topic }: Pick<Reject, "topic">,
+  { names, contract }: Pick<Place, "names" | "contract">,
+): Contract | null {
+  const stream = streamsOf(contract).find((name) => topicOf(names, name).topic === topic);
+  return stream === undefined ? null : inStream(contract, stream);
+}
+
 /** The observation inside a reject, by the schema it was written with; null when its bytes hold none. */
 export async function observationOf(
   reject: Reject,
-  { registry, contract }: Pick<Place, "registry" | "contract">,
+  place: Pick<Place, "registry" | "names" | "contract">,
 ): Promise<Cells | null> {
-  const applied = definitionOf(streamSchema(contract));
+  const { registry } = place;
+  const applied = definitionOf(streamSchema(contractOf(reject, place) ?? place.contract));
   const decoded = await new WireDecoder(applied, (id) => registry.schemaById(id)).decode(reject.value);
   return decoded.ok ? decoded.record : null;
 }
@@ -152,17 +162,26 @@ export interface Resent {
 }
 
 /**
- * Sends mended rejects to the raw topic, each once for ever, all in one transaction. Header `origin` is the reject's id.
- * Errors: `config_invalid` for one that was sent before, that is not of the raw topic, or that would be refused again.
+ * Sends mended rejects to the topic of their stream, each once for ever, all in one transaction. Header `origin` is the reject's id.
+ * Errors: `config_invalid` for one that was sent before, that is of no stream, or that would be refused again.
  */
 export async function resend(place: Place, ids: readonly string[], changes: Cells): Promise<Resent[]> {
   const { kafka, registry, names, contract } = place;
-  const { raw, cursors } = names.topics;
-  const raw_id = await registry.idOf(raw.subject, streamSchema(contract));
+  const { cursors } = names.topics;
   const cursors_id = await registry.idOf(cursors.subject, contract.schemas.cursors);
-  const encode = observationEncoder(contract.format ?? "avro", contract.schemas.observation, raw_id);
   const cursorCodec = cursorCodecOf(contract.schemas.cursors, cursors_id, (id) => registry.schemaById(id));
+  const topics = streamsOf(contract).map((stream) => `"${topicOf(names, stream).topic}"`);
   const sentBefore = { kafka, cursors_topic: cursors.topic, cursorCodec };
+  const encoders = new Map<string, (record: Record<string, Value>) => Buffer>();
+  const encoderOf = async (own: Contract) => {
+    const { stream, format = "avro", schemas } = own;
+    const known = encoders.get(stream);
+    if (known) return known;
+    const id = await registry.idOf(topicOf(names, stream).subject, streamSchema(own));
+    const encode = observationEncoder<Record<string, Value>>(format, schemas.observation, id);
+    encoders.set(stream, encode);
+    return encode;
+  };
   const rejects = new Map((await readRejects(place)).map((reject) => [rejectId(reject), reject]));
   const producer = await kafka.producer({ transactional_id: names.transactionalId("rejects", 0) });
   try {
@@ -170,10 +189,11 @@ export async function resend(place: Place, ids: readonly string[], changes: Cell
     const sent: Resent[] = [];
     for (const id of new Set(ids)) {
       const reject = rejects.get(id) ?? (await findReject(place, id));
-      if (reject.topic !== raw.topic)
+      const own = contractOf(reject, place);
+      if (own === null)
         throw new PipelineError(
           "config_invalid",
-          `Cannot send reject "${id}" again: expected one of topic "${raw.topic}", got "${reject.topic}"`,
+          `Cannot send reject "${id}" again: expected one of topic ${topics.join(" or ")}, got "${reject.topic}"`,
         );
       const source = `${CURSOR}${id}`;
       if ((await readCursor(sentBefore, source)) !== null)
@@ -181,18 +201,18 @@ export async function resend(place: Place, ids: readonly string[], changes: Cell
           "config_invalid",
           `Cannot send reject "${id}" again: expected one that was not, got one that was; each goes once`,
         );
-      const record = mended(reject, await observationOf(reject, place), changes, contract);
-      const value = encode(record);
-      const key = String(record[contract.key]);
-      records.push({ topic: raw.topic, key, value, headers: { ...reject.headers, origin: id } });
+      const record = mended(reject, await observationOf(reject, place), changes, own);
+      const value = (await encoderOf(own))(record);
+      const key = String(record[own.key]);
+      records.push({ topic: reject.topic, key, value, headers: { ...reject.headers, origin: id } });
       const token = createHash("sha256").update(value).digest("hex");
-      const event_time = Number(record[contract.event_time]);
+      const event_time = Number(record[own.event_time]);
       records.push({
         topic: cursors.topic,
         key: source,
         value: cursorCodec.encode({ source, kind: "reject", commits: 1, token, event_time }),
       });
-      sent.push({ id, topic: raw.topic, key, record });
+      sent.push({ id, topic: reject.topic, key, record });
     }
     const transaction = await producer.begin();
     await transaction.send(records);

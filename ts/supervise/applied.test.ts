@@ -31,7 +31,7 @@ it("requireApplied() refuses a namespace of another contract and names the comma
 
 it("the raw schema that an earlier commit registered may be followed by today's, which has supports", () => {
   const { applied, contract } = before();
-  const [registered] = Object.values(applied.tables.raw);
+  const [registered] = Object.values(applied.tables["raw"]!);
   expect(registered).not.toContain("support");
   expect(contract.schemas.observation).toContain('"support":[0,100]');
   expect(breaches(registered!, contract.schemas.observation)).toEqual([]);

@@ -11,8 +11,12 @@ import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import { type Compatibility, type Registry, sameSchema } from "../kafka/registry.ts";
 import {
   type ByTopic,
+  type Contract,
+  inStream,
   namesOf,
   pipelineOf,
+  requireStream,
+  streamNames,
   subjectsOf,
   type TopicName,
   topicsOf,
@@ -46,6 +50,8 @@ export interface ApplyOptions {
   readonly registry: Registry;
   /** Observation contract to apply instead of the generated one, as Avro JSON. */
   readonly observation?: string;
+  /** The stream it is of; without it the usual one. */
+  readonly stream?: string;
   readonly dry_run?: boolean;
   /** Wall time for the readers to run again. */
   readonly deadline_ms?: number;
@@ -59,7 +65,7 @@ const DEADLINE_MS = 300_000;
  * The topic that nobody reads but those who write it. Its fields are no measurements that others have stored: what the
  * registry asks of Avro is enough, and a field may go whose meaning its writer still knows (source/send/cursor.ts).
  */
-const OWN_READER: TopicName = "cursors";
+const OWN_READER = "cursors" satisfies TopicName;
 
 /**
  * Errors: `contract_rejected` for a change that breaks readers or changes a meaning, naming the field and, for a unit, both;
@@ -70,14 +76,14 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
   const { settings, kafka, registry, dry_run = false, onStep = () => {} } = options;
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
-  const schemas = {
-    ...contract.schemas,
-    ...(options.observation ? { observation: bare(options.observation) } : {}),
-  };
-  const wanted = subjectsOf(names, { ...contract, schemas });
+  const { observation, stream } = options;
+  const wanted = subjectsOf(
+    names,
+    observation ? withObservation(contract, requireStream(pipeline, stream), observation) : contract,
+  );
 
   // All checks before the first change: a refusal leaves everything as it was.
-  const plans: { what: TopicName; subject: string; schema: string; change: SubjectChange["change"] }[] = [];
+  const plans: { what: string; subject: string; schema: string; change: SubjectChange["change"] }[] = [];
   for (const { what, subject, schema } of wanted) {
     const versions = await registry.versions(subject);
     const newest = versions.at(-1);
@@ -117,8 +123,8 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     for (const change of topics) onStep(describeTopic(change));
 
     const subjects: SubjectChange[] = [];
-    const newest: Partial<Record<TopicName, number>> = {};
-    const tables: Partial<Record<TopicName, Record<string, string>>> = {};
+    const newest: Record<string, number> = {};
+    const tables: Record<string, Record<string, string>> = {};
     for (const { what, subject, schema, change } of plans) {
       const id = await registry.register(subject, schema, ruleOf(schema));
       if (change !== "same") onStep(`${subject}: ${change}, id ${id}`);
@@ -131,14 +137,15 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
     // A job always writes by the contract it was generated from, so its ids are the newest ones from its restart on, and who
     // reads it restarts first. Sources alone may lag behind: theirs move when all readers know them.
     const before = readApplied(settings);
-    const writers = newest as ByTopic<number>;
-    const ids = Object.keys(tables.raw ?? {}).map(Number);
-    const { raw = writers.raw, cursors = writers.cursors } = before?.writers ?? {};
+    const writers = newest as unknown as ByTopic<number>;
+    const sources = [...streamNames(pipeline), "cursors"];
+    const ids = streamNames(pipeline).flatMap((stream) => Object.keys(tables[stream] ?? {}).map(Number));
+    const lagging = Object.fromEntries(sources.map((what) => [what, before?.writers[what] ?? writers[what]]));
     const known: Applied = {
       pipeline: pipeline.name,
       fingerprint: contract.fingerprint,
-      tables: tables as Applied["tables"],
-      writers: { ...writers, raw, cursors },
+      tables: tables as unknown as Applied["tables"],
+      writers: { ...writers, ...lagging },
       readable: before?.readable ?? ids,
     };
     writeApplied(settings, known);
@@ -180,6 +187,12 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
       },
     );
   return [name];
+}
+
+/** A contract in which one stream has another observation. */
+function withObservation(contract: Contract, stream: string, avro: string): Contract {
+  const turned = inStream(contract, stream);
+  return { ...turned, schemas: { ...turned.schemas, observation: bare(avro) } };
 }
 
 /** The schema without its docs: a better sentence is no new version. */

@@ -9,7 +9,7 @@ import { PipelineError } from "../contract/index.ts";
 import { writeJson } from "../ground/json.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";
-import { namesOf, pipelineOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf, requireStream, topicOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { requirePlace } from "./place.ts";
 import { unique } from "./submission.ts";
@@ -77,13 +77,20 @@ export interface ArchiveRange {
   readonly offsets?: Readonly<Record<string, Span>>;
 }
 
+/** The topic of the stream that is kept. */
+function archivedTopic(settings: Settings): string {
+  const { pipeline } = pipelineOf(settings.pipeline);
+  const stream = requireStream(pipeline, pipeline.archive?.reads ?? null);
+  return topicOf(namesOf(pipeline, settings.namespace), stream).topic;
+}
+
 /** Errors: `config_invalid` without a table, naming what makes one; `kafka_unreachable`; `store_unreachable`. */
 export async function archiveOf(
   settings: Settings,
   kafka: Kafka,
   { span, offsets }: ArchiveRange = {},
 ): Promise<Archive> {
-  const { topic } = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).topics.raw;
+  const topic = archivedTopic(settings);
   const path = tables(settings).archive;
   const { lost, partitions, ...table } = await readTable(settings, path, { span, offsets });
   const there = await kafka.admin.offsets(topic);
@@ -257,7 +264,7 @@ export interface Reach {
  * Errors: `config_invalid` for a range without a record, and for one with a gap, naming it and what to do.
  */
 export async function reachOf(settings: Settings, kafka: Kafka, range: ArchiveRange): Promise<Reach> {
-  const { topic } = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).topics.raw;
+  const topic = archivedTopic(settings);
   const archive = await archiveOf(settings, kafka, range);
   const action = `Cannot backfill from archive "${archive.path}"`;
   const records = archive.selected ?? archive.partitions.reduce((sum, { rows }) => sum + rows, 0);

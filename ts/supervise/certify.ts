@@ -9,11 +9,12 @@ import { wallClock } from "../ground/clock.ts";
 import { tryLock } from "../ground/lock.ts";
 import { until } from "../ground/until.ts";
 import { type CertifyChoice, planCertify } from "../jobs/certify.ts";
+import { tableFor } from "../jobs/plan/params.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf, topicsOf } from "../pipelines/index.ts";
+import { namesOf, pipelineOf, topicOf, topicsOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { feed } from "../source/replay/feed.ts";
 import { held, piecesOf } from "../source/replay/pieces.ts";
@@ -32,7 +33,7 @@ type Offsets = Readonly<Record<string, number>>;
  * Source: Spark's checkpoint, where `offsets/<batch>` names a batch's ends and `commits/<batch>` says that it was written.
  */
 export function committedOffsets(settings: Settings): Offsets | null {
-  const { pipeline } = pipelineOf(settings.pipeline);
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   const job = names.job("features");
   const epoch = readEpoch(settings, job);
@@ -44,7 +45,7 @@ export function committedOffsets(settings: Settings): Offsets | null {
   const batches = readdirSync(commits).filter((name) => /^\d+$/.test(name));
   if (batches.length === 0) return null;
   const path = join(folder, "offsets", String(Math.max(...batches.map(Number))));
-  const { topic } = names.topics.raw;
+  const { topic } = topicOf(names, contract.stream);
   const line = readFileSync(path, "utf8")
     .split("\n")
     .find((text) => text.startsWith(`{"${topic}":`));
@@ -58,8 +59,9 @@ async function streamedRange(
   settings: Settings,
   kafka: Kafka,
 ): Promise<Pick<CertifyChoice, "starting_offsets" | "ending_offsets">> {
-  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-  const { topic } = names.topics.raw;
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const { topic } = topicOf(names, contract.stream);
   const ends = committedOffsets(settings);
   if (ends === null)
     throw new PipelineError(
@@ -121,13 +123,14 @@ export async function certify(
   const kafka = connectKafka(settings.kafka);
   let choice: CertifyChoice;
   try {
-    const versions = await registry.versions(names.topics.raw.subject);
+    const { stream } = setting.contract;
+    const versions = await registry.versions(topicOf(names, stream).subject);
     choice = {
       ...(await streamedRange(settings, kafka)),
       // Also those a writer has brought in beside `apply`: the stream refuses their records, the certificate their units.
       writer_schemas: {
         ...Object.fromEntries(versions.map(({ id, schema }) => [String(id), schema])),
-        ...setting.applied.tables.raw,
+        ...tableFor(setting.applied, stream),
       },
       ...request,
       certificates_path,
@@ -299,8 +302,9 @@ export async function certifyInput(
 
 /** Resolves once the features job has committed all that the raw topic held at this call. Errors: `job_timed_out`. */
 async function caughtUp(settings: Settings, kafka: Kafka, { signal, log }: StreamEffects): Promise<void> {
-  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-  const ends = await kafka.admin.offsets(names.topics.raw.topic);
+  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const ends = await kafka.admin.offsets(topicOf(names, contract.stream).topic);
   let said_ms = performance.now();
   const look = await until(
     () => {

@@ -56,6 +56,7 @@ describe("a folder of pipelines outside the checkout", () => {
     expect(paths).toEqual([
       "generated/pyspark/spark_jobs/generated/works_archive.py",
       "generated/pyspark/spark_jobs/generated/works_contract.py",
+      "generated/pyspark/spark_jobs/generated/works_refuse.py",
       "generated/schemas/works_notice.json",
       "generated/schemas/works_notice.proto",
       "generated/schemas/works_rejects.avsc",
@@ -75,7 +76,7 @@ describe("a folder of pipelines outside the checkout", () => {
     make();
     const { pipeline, contract } = pipelineOf("works");
     expect(contract).toMatchObject({ pipeline: "works", entity: "site", parts: ["archive"] });
-    expect([...jobsOf(pipeline)].sort()).toEqual(["archive", "replay"]);
+    expect([...jobsOf(pipeline)].sort()).toEqual(["archive", "refuse", "replay"]);
     expect(jobNamed(settings(), "works-archive").job).toBe("archive");
     expect(() => jobNamed(settings({ pipelines: mine() }), "works-features")).toThrow(
       "expected one of works-replay, works-archive",

@@ -11,7 +11,7 @@ import { tableFor } from "../jobs/plan/params.ts";
 import { checkpointPath } from "../jobs/plan/spark.ts";
 import type { JobType, Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { GENERATED, namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
+import { GENERATED, inStream, namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { requireApplied } from "./applied.ts";
 import { askedRun, changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
@@ -82,6 +82,7 @@ export async function planOf(
       ...(taken === undefined ? {} : { words }),
       ...(listens ? { port: freePort(readDesired(settings), pipeline.name, settings.ports.api) } : {}),
     });
+  const stream = checkpoint.stream(pipeline);
   const epoch = await epochOf(
     settings,
     names.job(job),
@@ -92,14 +93,14 @@ export async function planOf(
       if (span_ms === undefined) return { starting_offsets: "earliest", publish_from_ms: null };
       return covering(
         kafka,
-        topicOf(names, checkpoint.topic).topic,
+        topicOf(names, stream).topic,
         span_ms,
-        eventTimeOf(contract, tableFor(setting.applied, checkpoint.topic)),
+        eventTimeOf(inStream(contract, stream), tableFor(setting.applied, stream)),
       );
     },
     (before) => {
       const folder = join(checkpointPath(setting, job, before), job);
-      return (watermarkOf(folder) ?? 0) <= Date.now() + contract.lead_ms;
+      return (watermarkOf(folder) ?? 0) <= Date.now() + inStream(contract, stream).lead_ms;
     },
   );
   return plan(setting, { epoch });

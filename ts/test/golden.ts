@@ -17,7 +17,6 @@ import {
   SCHEMA_NAMES,
   type SchemaName,
   schemaOf,
-  TOPICS,
   topicOf,
   topicsOf,
 } from "../pipelines/index.ts";
@@ -63,7 +62,9 @@ async function contract() {
   const foreign = pipelineNames()
     .map((name) => pipelineOf(name).pipeline)
     .flatMap(({ name, streams }) =>
-      name === weather.pipeline.name ? [] : [`${streams.raw.observation}.avsc`],
+      name === weather.pipeline.name
+        ? []
+        : Object.values(streams).map(({ observation }) => `${observation}.avsc`),
     );
   const files = ["generated", "records"].flatMap((folder) =>
     readdirSync(join(avro, folder))
@@ -77,10 +78,7 @@ async function contract() {
     fingerprint,
     plan_hash,
     topics: Object.fromEntries(
-      TOPICS.map((what) => {
-        const { topic, partitions, subject } = topicOf(names, what);
-        return [what, { topic, partitions, subject }];
-      }),
+      topicsOf(names).map(({ what, topic, partitions, subject }) => [what, { topic, partitions, subject }]),
     ),
     schema_ids,
     schema_files: Object.fromEntries(files),
@@ -154,7 +152,7 @@ function placeOf(kafka: FakeKafka): Place {
 }
 
 /** Committed records of a topic, by partition and offset; `record` is the decoded value, for the reader of a difference. */
-async function recordsOf(kafka: FakeKafka, what: (typeof TOPICS)[number]) {
+async function recordsOf(kafka: FakeKafka, what: string) {
   const { topic, schema: name } = topicOf(names, what);
   const schema = schemaOf(weather.contract, name);
   const decoder = new Decoder(schema, async () => schema);

@@ -10,6 +10,7 @@ import json
 import py_compile
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ import pytest
 from fastavro.validation import ValidationError, validate
 from ray_jobs.generated import weather_contract as of_ray
 from ray_jobs.kit.io import BadRecord, Decoder
+from spark_jobs.generated import meters_contract
+from spark_jobs.generated.contract import Stream
 from spark_jobs.generated.weather_contract import CONTRACT
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -185,3 +188,20 @@ def test_entrypoint_refuses_a_wrong_call_and_wrong_parameters(tmp_path: Path) ->
     done = run([*entrypoint, str(path)])
     assert done.returncode == 1
     assert "config_invalid" in done.stderr
+
+
+def test_a_contract_turned_to_another_stream_says_what_that_ones_observations_are() -> None:
+    meters = meters_contract.CONTRACT
+    said = (meters.key, meters.event_time, meters.fields, meters.duplicates, meters.lateness_ms, meters.lead_ms)
+    other = Stream(*said, "json", meters.schemas["observation"])
+    both = replace(CONTRACT, other_streams={"power": other})
+
+    turned = both.in_stream("power")
+    assert (turned.key, turned.event_time, turned.fields) == said[:3]
+    assert (turned.duplicates, turned.lateness_ms, turned.lead_ms, turned.format) == (*said[3:], "json")
+    assert turned.schemas == CONTRACT.schemas | {"observation": meters.schemas["observation"]}
+    assert (both.further_keys, turned.further_keys) == (("meter",), ("station_id",))
+    assert turned.in_stream("raw") == both
+    assert both.in_stream("raw") is both
+    with pytest.raises(KeyError, match="wind"):
+        both.in_stream("wind")

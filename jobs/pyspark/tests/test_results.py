@@ -39,6 +39,7 @@ def params(**others: Any) -> QueryParams:
         "progress_topic": None,
         "progress_schema_id": 1,
         "function": "meters.peaks",
+        "stream": "raw",
         "raw_topic": "meters-raw",
         "raw_schemas": {"3": METERS.schemas["observation"]},
         "sink": "delta",

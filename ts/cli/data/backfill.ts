@@ -9,7 +9,7 @@ import { PipelineError } from "../../contract/index.ts";
 import { type BackfillFrom, decided, planBackfill } from "../../jobs/backfill.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { PartitionOffsets } from "../../kafka/kafka.ts";
-import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, topicOf } from "../../pipelines/index.ts";
 import { type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { kaggleInput } from "../../source/replay/kaggle.ts";
@@ -114,7 +114,8 @@ async function rangeOf(
   warn: (line: string) => void,
 ): Promise<BackfillFrom> {
   const { starting_offsets, ending_offsets, from_ms, to_ms } = flags;
-  const { topic } = namesOf(settingOf(settings).pipeline, settings.namespace).topics.raw;
+  const { pipeline, contract } = settingOf(settings);
+  const { topic } = topicOf(namesOf(pipeline, settings.namespace), contract.stream);
   const kafka = connectKafka(settings.kafka);
   try {
     const offsets = await kafka.admin.offsets(topic);

@@ -8,7 +8,7 @@ describe("list()", () => {
     const { pipeline, contract } = pipelineOf("weather");
     const registry = {} as never;
     const place = { kafka: fakeKafka(), registry, names: namesOf(pipeline, ""), contract };
-    const listed = list(place, { reason: "late", limit: 5, json: false }, () =>
+    const listed = list(place, { reason: "late", stream: null, limit: 5, json: false }, () =>
       expect.fail("nothing to print"),
     );
     await expect(listed).rejects.toMatchObject({

@@ -5,9 +5,10 @@ import { Command } from "commander";
 import { PipelineError, toJson } from "../../contract/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import { inStream, namesOf, pipelineOf, topicOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import {
+  contractOf,
   findReject,
   observationOf,
   type Place,
@@ -23,21 +24,32 @@ type Print = (line: string) => void;
 
 export interface ListFlags {
   readonly reason: string | null;
+  /** Only those of one stream. */
+  readonly stream: string | null;
   readonly limit: number;
   readonly json: boolean;
 }
 
-/** The newest ones, oldest of them first; how many there are. Errors: `config_invalid` for a reason that no reject can have. */
-export async function list(place: Place, { reason, limit, json }: ListFlags, print: Print): Promise<number> {
+/**
+ * The newest ones, oldest of them first; how many there are. Errors: `config_invalid` for a reason that no reject can have and for
+ * a stream that is not there.
+ */
+export async function list(
+  place: Place,
+  { reason, stream, limit, json }: ListFlags,
+  print: Print,
+): Promise<number> {
   const reasons = reasonsOf(place);
   if (reason !== null && !reasons.includes(reason))
     throw new PipelineError(
       "config_invalid",
       `Cannot use --reason "${reason}": expected one of ${reasons.join(", ")}`,
     );
+  const topic = stream === null ? null : topicOf(place.names, inStream(place.contract, stream).stream).topic;
   const resent = await readResent(place);
   const all = (await readRejects(place))
     .filter((reject) => reason === null || reject.reason === reason)
+    .filter((reject) => topic === null || reject.topic === topic)
     .sort((a, b) => a.rejected_time - b.rejected_time);
   const lines = all.slice(Math.max(0, all.length - limit)).map((reject) => summary(reject, place, resent));
   if (json) for (const line of lines) print(toJson(line));
@@ -56,7 +68,8 @@ function reasonsOf({ contract }: Pick<Place, "contract">): readonly string[] {
   return fields.find(({ name }) => name === "reason")?.type.symbols ?? [];
 }
 
-function summary(reject: Reject, { contract }: Place, resent: ReadonlySet<string>) {
+function summary(reject: Reject, place: Place, resent: ReadonlySet<string>) {
+  const contract = contractOf(reject, place) ?? place.contract;
   const id = rejectId(reject);
   const { reason, detail, append_time, rejected_time } = reject;
   const named = (reject as unknown as Readonly<Record<string, unknown>>)[contract.key];
@@ -110,6 +123,13 @@ export function changesOf(words: readonly string[], value: string | null): Recor
   return changes;
 }
 
+interface ListOptions {
+  readonly reason?: string;
+  readonly stream?: string;
+  readonly limit: string;
+  readonly json: boolean;
+}
+
 export function rejectsCommand(settingsOf: (command: Command) => Settings): Command {
   const print: Print = (line) => console.log(line);
   const at = async (command: Command, work: (place: Place) => Promise<void>): Promise<void> => {
@@ -135,14 +155,15 @@ export function rejectsCommand(settingsOf: (command: Command) => Settings): Comm
     .command("list")
     .description("The newest rejects with their ids")
     .option("--reason <reason>", "only those, for example out_of_range")
+    .option("--stream <name>", "only those of this stream")
     .option("--limit <number>", "how many", "50")
     .option("--json", "one JSON object a line", false)
     .addHelpText("after", "\nExample:\n  millrace rejects list --limit 10 --json\n")
-    .action(async (options: { reason?: string; limit: string; json: boolean }, command: Command) => {
+    .action(async (options: ListOptions, command: Command) => {
       const limit = whole("--limit", options.limit, 1);
-      const reason = options.reason ?? null;
+      const { reason = null, stream = null, json } = options;
       await at(command, async (place) => {
-        const count = await list(place, { reason, limit, json: options.json }, print);
+        const count = await list(place, { reason, stream, limit, json }, print);
         // Who asks for some and gets none has found nothing; that there are none at all is an answer.
         if (reason !== null && count === 0) process.exitCode = 1;
       });
@@ -157,7 +178,7 @@ export function rejectsCommand(settingsOf: (command: Command) => Settings): Comm
     );
   rejects
     .command("replay")
-    .description("Send rejects to the raw topic again, once, mended; all of them or none")
+    .description("Send rejects to the topic of their stream again, once, mended; all of them or none")
     .argument("<id...>", "as `rejects list` prints them")
     .option(
       "--set <field=value>",

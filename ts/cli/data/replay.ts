@@ -6,7 +6,14 @@ import { PipelineError } from "../../contract/index.ts";
 import { type Clock, wallClock } from "../../ground/clock.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { namesOf, pipelineOf, streamSchema } from "../../pipelines/index.ts";
+import {
+  inStream,
+  namesOf,
+  pipelineOf,
+  requireStream,
+  streamSchema,
+  topicOf,
+} from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { type FeedReport, feed, type Progress } from "../../source/replay/feed.ts";
 import { type Format, fileInput } from "../../source/replay/input.ts";
@@ -17,6 +24,8 @@ import { collected, NULL_FLAG, positive, timesOf, unitsOf, whole } from "../flag
 
 export interface ReplayFlags {
   readonly path: string;
+  /** Null: the one called raw, or the only one. */
+  readonly stream: string | null;
   readonly units: Readonly<Record<string, string>>;
   /** Words for no value. */
   readonly nulls: readonly string[];
@@ -54,7 +63,8 @@ export async function replay(
   flags: ReplayFlags,
   effects: ReplayEffects,
 ): Promise<ReplayReport> {
-  const { pipeline, contract } = pipelineOf(settings.pipeline);
+  const { pipeline, contract: whole } = pipelineOf(settings.pipeline);
+  const contract = inStream(whole, requireStream(pipeline, flags.stream));
   const left = new LeftOut(effects.warn);
   const input = fileInput({
     path: flags.path,
@@ -73,7 +83,7 @@ export async function replay(
   const names = namesOf(pipeline, settings.namespace);
   try {
     // While a new contract is being applied, its readers restart first.
-    const raw_id = await registry.idOf(names.topics.raw.subject, streamSchema(contract));
+    const raw_id = await registry.idOf(topicOf(names, contract.stream).subject, streamSchema(contract));
     await untilReadable(settings, raw_id, { signal: effects.signal });
     const target = await targetOf({
       kafka,
@@ -147,6 +157,7 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
       "time",
     )
     .option("--format <format>", "csv, jsonl or avro, where the name does not say")
+    .option("--stream <name>", "stream to send to, where the pipeline has several and none of them is raw")
     .option("--source <name>", "name of the feed; each has a cursor of its own", "replay")
     .option("--slot <number>", "number of the feed among equals", "0")
     .option("--json", "print the result as JSON", false)
@@ -164,6 +175,7 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
       const { format } = options;
       const flags: ReplayFlags = {
         path,
+        stream: options["stream"] ?? null,
         units: unitsOf(options["unit"] as unknown as string[]),
         nulls: options["null"] as unknown as string[],
         speed: speedOf(options["speed"]!),

@@ -7,10 +7,12 @@ import type { Kafka, KafkaRecord } from "../../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../../kafka/registry.ts";
 import {
   type Contract,
+  inStream,
   type Names,
   namesOf,
   pipelineOf,
   streamSchema,
+  streamsOf,
   TOPICS,
   topicOf,
   topicsOf,
@@ -27,10 +29,12 @@ export interface TailFlags {
   readonly limit: number;
 }
 
-/** A topic by its short name (`raw`), its name without the namespace (`weather-raw`) or its whole name. */
+/** A topic by its short name (`raw`, or that of another stream), its name without the namespace (`weather-raw`) or its whole name. */
 export function topicNamed(names: Names, word: string): string {
   const short = TOPICS.find((what) => what === word.replaceAll("-", "_"));
   if (short !== undefined) return topicOf(names, short).topic;
+  const stream = names.topics[word] ?? names.topics[word.replaceAll("-", "_")];
+  if (stream !== undefined) return stream.topic;
   const query = names.results[word] ?? names.results[word.replaceAll("-", "_")];
   if (query !== undefined) return query.topic;
   const ours = [...topicsOf(names), ...Object.values(names.results)].find(
@@ -41,7 +45,8 @@ export function topicNamed(names: Names, word: string): string {
 
 /** What JSON without a frame is on a topic: an observation, the result of a query, or nothing of ours. */
 function unframedIn(names: Names, contract: Contract, topic: string): Unframed {
-  if (topic === names.topics.raw.topic) return definitionOf(streamSchema(contract));
+  const stream = streamsOf(contract).find((name) => topicOf(names, name).topic === topic);
+  if (stream !== undefined) return definitionOf(streamSchema(inStream(contract, stream)));
   return Object.values(names.results).some((result) => result.topic === topic) ? "any_json" : null;
 }
 
@@ -112,7 +117,7 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
     )
     .argument(
       "<topic>",
-      `${TOPICS.map((what) => what.replaceAll("_", "-")).join(", ")}, a query whose results are a topic, or a whole topic name`,
+      `raw or another stream, ${TOPICS.map((what) => what.replaceAll("_", "-")).join(", ")}, a query whose results are a topic, or a whole topic name`,
     )
     .option("--json", "one JSON object a line", false)
     .option("--from-beginning", "start with the oldest record and end with the newest", false)

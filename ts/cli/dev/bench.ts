@@ -187,7 +187,7 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
         };
       });
       // What the stream has worked off, once more by the batch; the stream's jobs have nothing to do meanwhile.
-      const { topic } = line.names.topics.raw;
+      const { topic } = topicOf(line.names, "raw");
       const from = decided(topic, await line.kafka.admin.offsets(topic));
       const again = await backfilled({ ...settings, namespace }, from, null, signal);
       figures.backfill_topic_per_s = again.per_s;

@@ -328,10 +328,10 @@ function steps(
   }
 }
 
-/** What a demo without training starts: what a bare submit would, else every stream there is. */
+/** What a demo without training starts: what a bare submit would; every stream there is where that leaves nothing but rejects. */
 export function streamsOf(pipeline: Pipeline): readonly JobName[] {
   const standard = standardOf(pipeline);
-  return standard.length > 0
+  return standard.some((job) => typeOf(pipeline, job).writes.some((what) => what !== "rejects"))
     ? standard
     : jobsOf(pipeline).filter((job) => typeOf(pipeline, job).kind === "stream");
 }

@@ -11,6 +11,7 @@ import { type ApplyReport, apply, describeTopic } from "../../supervise/apply.ts
 interface Options {
   readonly dryRun: boolean;
   readonly observation?: string;
+  readonly stream?: string;
   readonly json: boolean;
 }
 
@@ -21,9 +22,13 @@ export function applyCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .option("--dry-run", "say what would change, and change nothing", false)
     .option("--observation <file>", "observation contract (Avro JSON) to apply instead of the generated one")
+    .option(
+      "--stream <name>",
+      "stream of --observation, where the pipeline has several and none of them is raw",
+    )
     .option("--json", "print the result as JSON", false)
     .addHelpText("after", "\nExample:\n  millrace apply --dry-run")
-    .action(async ({ dryRun, observation, json }: Options, command: Command) => {
+    .action(async ({ dryRun, observation, stream, json }: Options, command: Command) => {
       const settings = settingsOf(command);
       const kafka = connectKafka(settings.kafka);
       try {
@@ -33,6 +38,7 @@ export function applyCommand(settingsOf: (command: Command) => Settings): Comman
           registry: connectRegistry(settings.registryUrl),
           dry_run: dryRun,
           ...(observation === undefined ? {} : { observation: read(observation) }),
+          ...(stream === undefined ? {} : { stream }),
           ...(json ? {} : { onStep: (line: string) => console.log(line) }),
         });
         if (json) console.log(JSON.stringify(report));

@@ -6,10 +6,11 @@ import { type Functions, QUERIES } from "../functions.ts";
 
 const SINKS: readonly string[] = ["delta", "json_lines", "parquet", "kafka"];
 
-/** `taken` are the names of other jobs, which a query's job would be mistaken for. */
+/** `streams` are the names of the pipeline's; `taken` those of other jobs, which a query's job would be mistaken for. */
 export function checkQueries(
   { need, multiple }: Check,
   queries: readonly Query[],
+  streams: readonly string[],
   functions: Functions,
   taken: readonly string[],
 ): void {
@@ -37,7 +38,12 @@ export function checkQueries(
         .join(", ")})`,
       query.function,
     );
-    need(query.reads === "raw", `${place}.reads`, "a stream of the pipeline: raw", query.reads);
+    need(
+      streams.includes(query.reads),
+      `${place}.reads`,
+      `one of the streams ${streams.join(", ")}`,
+      query.reads,
+    );
     need(
       SINKS.includes(query.sink.kind),
       `${place}.sink.kind`,

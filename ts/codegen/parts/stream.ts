@@ -1,7 +1,9 @@
-// What every pipeline has: who sends what, how late and how early it may be, and the record of what was refused.
+// What every pipeline has: its streams, who sends what, how late and how early it may be, and the record of what was refused.
 
 import { type Observation, STREAM_FORMATS } from "../../contract/index.ts";
-import type { Stream } from "../../pipelines/define.ts";
+import type { Pipeline, Stream } from "../../pipelines/define.ts";
+import { TOPICS } from "../../pipelines/names.ts";
+import { streamNames, usualStream } from "../../pipelines/streams.ts";
 import { enumeration, field, nullable, type Schema, time, top } from "../avro.ts";
 import type { Check } from "../check.ts";
 import type { Outline } from "../derive.ts";
@@ -17,8 +19,38 @@ export const REJECT_REASONS = [
   "unscorable",
 ] as const;
 
-export function outlineStream({ need }: Check, observation: Observation, stream: Stream) {
-  const place = "streams.raw";
+/** What each stream may be called, and which of them parts may read. */
+export function checkStreams({ need }: Check, pipeline: Pipeline): void {
+  const names = streamNames(pipeline);
+  need(names.length > 0, "streams", "at least one stream", names);
+  const results = (pipeline.queries ?? []).flatMap(({ name, sink }) => (sink.kind === "kafka" ? [name] : []));
+  const taken = [...TOPICS, ...results];
+  for (const name of names)
+    need(
+      /^[a-z][a-z0-9_]*$/.test(name) && !taken.includes(name),
+      `streams.${name}`,
+      `a name in snake_case other than ${taken.join(", ")}`,
+      name,
+    );
+  const one = `one of the streams ${names.join(", ")}`;
+  const known = (stream: string | null) => stream !== null && names.includes(stream);
+  const { windows, archive } = pipeline;
+  const usual = usualStream(pipeline);
+  if (windows) need(known(usual), "windows.reads", one, windows.reads);
+  if (archive) need(known(archive.reads ?? usual), "archive.reads", one, archive.reads);
+  // A backfill reads the archive as it reads the topic behind it.
+  if (windows && archive)
+    need(
+      (archive.reads ?? usual) === usual,
+      "archive.reads",
+      `the stream of the windows, "${usual}"`,
+      archive.reads,
+    );
+  if (pipeline.demo) need(known(usual), "demo", `a stream called raw or a single one, to replay into`, names);
+}
+
+export function outlineStream({ need }: Check, name: string, observation: Observation, stream: Stream) {
+  const place = `streams.${name}`;
   need(stream.observation === observation.name, `${place}.observation`, observation.name, stream.observation);
   need(
     Number.isInteger(stream.partitions) && stream.partitions >= 1,
@@ -60,6 +92,16 @@ export function rejectsSchema(outline: Outline): Schema {
       field("headers", { type: "map", values: "bytes" }, "The record's headers, as they came."),
       time("append_time", "When the record was appended, wall time."),
       time("rejected_time", "When it was refused, wall time."),
+      // At the end, where a stream that is added later adds its own.
+      ...furtherKeys(outline).map((key) =>
+        nullable(key, "string", "Whose record it is, on a stream with this key."),
+      ),
     ],
   );
+}
+
+function furtherKeys({ key, other_streams }: Outline): string[] {
+  const keys = new Set(Object.values(other_streams).map((stream) => stream.key));
+  keys.delete(key);
+  return [...keys];
 }

@@ -6,7 +6,7 @@ Copied from ts/codegen/static by the generator. Knows no pipeline by name and do
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 HOUR_MS = 3_600_000
 
@@ -108,6 +108,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """What a contract says of the observations of one stream, under the same names; `observation` is their schema."""
+
+    key: str
+    event_time: str
+    fields: tuple[Field, ...]
+    duplicates: str
+    lateness_ms: int
+    lead_ms: int
+    format: str
+    observation: str
+
+
+@dataclass(frozen=True)
 class Contract:
     """Everything a job knows about its pipeline.
 
@@ -122,7 +136,8 @@ class Contract:
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.
     `quantiles` are what the model's heads learn, `bands` the shares of outcomes that the central intervals are meant to
     hold, narrowest first, `levels` their ends and the median, ascending: what a prediction carries.
-    `format` is that of the observations on their stream: avro, json or protobuf.
+    `stream` is the one whose observations this describes, in `key`, `event_time`, `fields`, `duplicates`, `lateness_ms`,
+    `lead_ms`, `format` (avro, json or protobuf) and their schema; as generated the one that the windows read.
     `datums` says of a target where it can come to stand when a sensor's datum changes, inclusive, in its unit; a target
     that is not there, anywhere.
     """
@@ -162,6 +177,43 @@ class Contract:
     neighbours: dict[str, tuple[Neighbour, ...]]
     schemas: dict[str, str]
     format: str = "avro"
+    stream: str = "raw"
+    other_streams: dict[str, Stream] = field(default_factory=dict)
+
+    def in_stream(self, name: str) -> Contract:
+        """The same contract turned to another stream. Raises KeyError for one the pipeline does not have."""
+        if name == self.stream:
+            return self
+        others = dict(self.other_streams)
+        wanted = others.pop(name)
+        own = Stream(
+            self.key,
+            self.event_time,
+            self.fields,
+            self.duplicates,
+            self.lateness_ms,
+            self.lead_ms,
+            self.format,
+            self.schemas["observation"],
+        )
+        return replace(
+            self,
+            stream=name,
+            other_streams={self.stream: own} | others,
+            key=wanted.key,
+            event_time=wanted.event_time,
+            fields=wanted.fields,
+            duplicates=wanted.duplicates,
+            lateness_ms=wanted.lateness_ms,
+            lead_ms=wanted.lead_ms,
+            format=wanted.format,
+            schemas=self.schemas | {"observation": wanted.observation},
+        )
+
+    @property
+    def further_keys(self) -> tuple[str, ...]:
+        """Names of the other streams' keys, each once, without this one's."""
+        return tuple(key for key in dict.fromkeys(s.key for s in self.other_streams.values()) if key != self.key)
 
     def field(self, name: str) -> Field:
         """The field of that name. Raises KeyError for a name the contract does not have."""

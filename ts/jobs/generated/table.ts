@@ -8,9 +8,10 @@ import { evaluate } from "../evaluate.ts";
 import { features } from "../features.ts";
 import { infer } from "../infer.ts";
 import { query } from "../query.ts";
+import { refuse } from "../refuse.ts";
 import { replay } from "../replay.ts";
 import { seed } from "../seed.ts";
 import { serve } from "../serve.ts";
 import { train } from "../train.ts";
 
-export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, query, replay, seed, serve, train } as const;
+export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, query, refuse, replay, seed, serve, train } as const;

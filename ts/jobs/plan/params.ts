@@ -1,7 +1,7 @@
 // Parameters that every Spark and Ray job gets, and what a batch answers that cannot run without being told more.
 
 import { PipelineError } from "../../contract/index.ts";
-import { type Names, namesOf, type TopicName } from "../../pipelines/names.ts";
+import { type Names, namesOf, topicOf } from "../../pipelines/names.ts";
 import type { Settings } from "../../settings/settings.ts";
 import type { Applied, Setting } from "./type.ts";
 
@@ -20,19 +20,27 @@ export function namesIn({ settings, pipeline }: Pick<Setting, "settings" | "pipe
   return namesOf(pipeline, settings.namespace);
 }
 
-/** The id that records of a topic are written with. */
-export function idFor(applied: Applied, topic: TopicName): number {
+/** The id that records of a topic, or a stream, are written with. */
+export function idFor(applied: Applied, topic: string): number {
   const id = applied.writers[topic];
   // What is applied and the contract have one fingerprint, so whoever has the topic's name has its id.
   if (id === undefined) throw new Error(`no schema of "${topic}" is applied`);
   return id;
 }
 
-/** Every schema a record of a topic may carry: registry id to Avro JSON. */
-export function tableFor(applied: Applied, topic: TopicName): Readonly<Record<string, string>> {
+/** Every schema a record of a topic, or a stream, may carry: registry id to its text. */
+export function tableFor(applied: Applied, topic: string): Readonly<Record<string, string>> {
   const table = applied.tables[topic];
   if (table === undefined) throw new Error(`no schema of "${topic}" is applied`);
   return table;
+}
+
+/** A stream as a job reads it: its topic, and every schema its records may carry. */
+export function readingOf(setting: Setting, stream: string) {
+  return {
+    raw_topic: topicOf(namesIn(setting), stream).topic,
+    raw_schemas: tableFor(setting.applied, stream),
+  };
 }
 
 export function sharedParams(setting: Setting, job: string) {

@@ -6,11 +6,12 @@ import type { ByTopic, Contract, PartName, Pipeline, TopicName } from "../../pip
 import type { Settings } from "../../settings/settings.ts";
 
 /**
- * What jobs hand each other beside topics: `files` are observations in files, `feature_table`, `reject_table` and `archive_table`
+ * What jobs hand each other beside topics: `raw` are records of the pipeline's streams, `files` are observations in files, `feature_table`, `reject_table` and `archive_table`
  * lie in Delta, `certificates` beside the feature table, `results` of queries in their sinks, `models` in the registry, `http` is an answer.
  */
 export type Channel =
   | TopicName
+  | "raw"
   | "files"
   | "feature_table"
   | "reject_table"
@@ -35,7 +36,7 @@ export interface Applied {
   readonly tables: ByTopic<Readonly<Record<string, string>>>;
   /** The id new records of the topic are written with. */
   readonly writers: ByTopic<number>;
-  /** Ids a source may write with: those that every running reader of the raw topic knows. */
+  /** Ids a source may write with: those that every running reader of its stream knows. */
   readonly readable: readonly number[];
 }
 
@@ -115,7 +116,8 @@ export interface JobType {
   readonly checkpoint?: {
     /** SHA-256 over what a checkpoint depends on: another one opens the next epoch. */
     readonly plan_hash: (setting: Pick<Setting, "contract" | "pipeline">) => string;
-    readonly topic: TopicName;
+    /** The stream it reads. */
+    readonly stream: (pipeline: Pipeline) => string;
     /** Event time a new checkpoint must see again, ms; absent for a job that goes on by itself where the epoch before ended. */
     readonly span_ms?: (contract: Contract) => number;
   };

@@ -352,6 +352,9 @@ export const CONTRACT = {
   pipeline: "meters",
   parts: ["windows", "history", "forecast", "anomaly", "stations", "archive", "queries", "serve"],
   entity: "meter",
+  stream: "raw",
+  other_streams: {
+  },
   key: "meter",
   event_time: "read_at",
   fields: [

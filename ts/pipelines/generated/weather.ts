@@ -432,6 +432,9 @@ export const CONTRACT = {
   pipeline: "weather",
   parts: ["windows", "history", "forecast", "anomaly", "stations", "archive", "serve"],
   entity: "station",
+  stream: "raw",
+  other_streams: {
+  },
   key: "station_id",
   event_time: "timestamp",
   fields: [

@@ -92,10 +92,10 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
     const parts = kills + 1;
     const singapore = {
       bootstrap: settings.kafka.bootstrap,
-      raw_topic: names.topics.raw.topic,
+      raw_topic: topicOf(names, "raw").topic,
       features_topic: topicOf(names, "features").topic,
       rejects_topic: names.topics.rejects.topic,
-      raw_schema_id: requireApplied(settings, contract.fingerprint).writers.raw,
+      raw_schema_id: requireApplied(settings, contract.fingerprint).writers["raw"],
       sample: join(engines.root, "samples", "singapore-1min-3days.csv.gz"),
       days: 1,
       seed,
@@ -196,7 +196,7 @@ export async function compareArchive(
   const { settings, names, log } = line;
   const archive = await untilWhole(line);
   await stop(line);
-  const place = { raw_topic: names.topics.raw.topic, table_path: tables(settings).archive };
+  const place = { raw_topic: topicOf(names, "raw").topic, table_path: tables(settings).archive };
   const given = { bootstrap: settings.kafka.bootstrap, ...place };
   const checked = await python<ArchiveChecked>(line, "archive_check", given, "pyspark");
   log(`archive: ${JSON.stringify(checked.said)}`);
@@ -205,7 +205,7 @@ export async function compareArchive(
 
 /** Records nobody may ever see, on every partition. */
 async function aborted({ kafka, names }: Line, part: number): Promise<void> {
-  const { topic, partitions } = names.topics.raw;
+  const { topic, partitions } = topicOf(names, "raw");
   const producer = await kafka.producer({ transactional_id: names.transactionalId("aborted", part) });
   try {
     const transaction = await producer.begin();
@@ -231,7 +231,7 @@ async function versionOf(settings: Settings): Promise<number> {
 
 /** End of the raw topic, summed over its partitions. */
 async function sent({ kafka, names }: Line): Promise<number> {
-  return (await kafka.admin.offsets(names.topics.raw.topic)).reduce((sum, { end }) => sum + end, 0);
+  return (await kafka.admin.offsets(topicOf(names, "raw").topic)).reduce((sum, { end }) => sum + end, 0);
 }
 
 /**
@@ -289,7 +289,7 @@ async function untilVersion({ settings, signal }: Line, above: number): Promise<
 
 /** Resolves once everything committed is archived. A gap never fills, so it is returned as it is. */
 async function untilWhole({ settings, kafka, names, signal }: Line): Promise<Archive> {
-  const { partitions } = names.topics.raw;
+  const { partitions } = topicOf(names, "raw");
   const look = await until(
     async () => {
       const seen = await archiveOf(settings, kafka);

@@ -80,10 +80,10 @@ export async function proveWindows(options: WindowsOptions): Promise<WindowsRoun
     const { writers } = requireApplied(settings, contract.fingerprint);
     const common = {
       bootstrap: settings.kafka.bootstrap,
-      raw_topic: names.topics.raw.topic,
+      raw_topic: topicOf(names, "raw").topic,
       features_topic: topicOf(names, "features").topic,
       rejects_topic: names.topics.rejects.topic,
-      raw_schema_id: writers.raw,
+      raw_schema_id: writers["raw"],
       sample: join(engines.root, "samples", "singapore-1min-3days.csv.gz"),
       days,
       seed,
@@ -187,7 +187,7 @@ async function backfill(
   call: (args: object) => ReturnType<typeof python<TableChecked>>,
 ): ReturnType<typeof python<TableChecked>> {
   const { settings, kafka, names, signal } = line;
-  const { topic } = names.topics.raw;
+  const { topic } = topicOf(names, "raw");
   const from = decided(topic, await kafka.admin.offsets(topic));
   const plan = planBackfill(settingOf(settings), { from, from_ms: null, to_ms: null });
   await runBatch(settings, plan, { signal, deadline_ms: DEADLINE_MS });

@@ -4,7 +4,7 @@
 import { observationEncoder } from "../../contract/index.ts";
 import type { Kafka, OutRecord } from "../../kafka/kafka.ts";
 import type { Registry } from "../../kafka/registry.ts";
-import { type Contract, type Names, streamSchema } from "../../pipelines/index.ts";
+import { type Contract, type Names, streamSchema, topicOf } from "../../pipelines/index.ts";
 import type { Row } from "../row.ts";
 import { type CursorPlace, cursorCodecOf } from "./cursor.ts";
 
@@ -24,10 +24,16 @@ export interface TargetOptions {
   readonly kafka: Kafka;
   readonly registry: Registry;
   readonly names: Names;
+  /** Turned to the stream that is written to. */
   readonly contract: Contract;
   /** Name of the source: `replay`. */
   readonly source: string;
   readonly slot?: number;
+}
+
+/** Name of a source in its cursor and its transactions. Sources of the stream `raw` are called by their own name alone. */
+function named(source: string, stream: string): string {
+  return stream === "raw" ? source : `${source}-${stream.replaceAll("_", "-")}`;
 }
 
 /** The share of the lateness that the event time of one transaction may cover. */
@@ -47,15 +53,17 @@ export async function targetOf({
   source,
   slot = 0,
 }: TargetOptions): Promise<Target> {
-  const { raw, cursors } = names.topics;
+  const { cursors } = names.topics;
+  const raw = topicOf(names, contract.stream);
+  const writer = named(source, contract.stream);
   const raw_id = await registry.idOf(raw.subject, streamSchema(contract));
   const cursors_id = await registry.idOf(cursors.subject, contract.schemas.cursors);
   return {
     kafka,
     raw_topic: raw.topic,
     cursors_topic: cursors.topic,
-    transactional_id: names.transactionalId(source, slot),
-    source: `${source}-${slot}`,
+    transactional_id: names.transactionalId(writer, slot),
+    source: `${writer}-${slot}`,
     event_time: contract.event_time,
     encode: observationEncoder<Row["record"]>(
       contract.format ?? "avro",

@@ -13,7 +13,7 @@ import { until } from "../../ground/until.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { type OutRecord, readAll, sendOnce } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { namesOf, pipelineOf, schemaOf, topicOf } from "../../pipelines/index.ts";
+import { namesOf, pipelineOf, schemaOf, topicOf, topicsOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { syntheticInput } from "../../source/replay/synthetic.ts";
@@ -43,7 +43,7 @@ interface Schema {
 const observation = (change: (schema: Schema) => void): string => {
   const schema = JSON.parse(
     readFileSync(
-      join(settings.root, "schemas", "avro", "records", `${pipeline.streams.raw.observation}.avsc`),
+      join(settings.root, "schemas", "avro", "records", `${pipeline.streams["raw"]!.observation}.avsc`),
       "utf8",
     ),
   ) as Schema;
@@ -68,7 +68,7 @@ afterEach(async ({ task }) => {
 
 afterAll(async () => {
   await stopNamespace(settings);
-  await kafka.admin.remove(Object.values(names.topics).map(({ topic }) => topic));
+  await kafka.admin.remove(topicsOf(names).map(({ topic }) => topic));
   await kafka.close();
   rmSync(home, { recursive: true, force: true });
 });
@@ -82,7 +82,7 @@ it("apply() a second time changes nothing", async () => {
 
 it("a unit that changes is refused with both units, and nothing has been touched", async () => {
   const before = JSON.stringify([readApplied(settings), readDesired(settings)]);
-  const versions = await registry.versions(names.topics.raw.subject);
+  const versions = await registry.versions(topicOf(names, "raw").subject);
   const kelvin = observation((schema) => {
     fieldOf(schema, "temperature")["unit"] = "K";
   });
@@ -91,7 +91,7 @@ it("a unit that changes is refused with both units, and nothing has been touched
     message: expect.stringMatching(/temperature.*degC.*K/),
   });
   expect(JSON.stringify([readApplied(settings), readDesired(settings)])).toBe(before);
-  expect(await registry.versions(names.topics.raw.subject)).toEqual(versions);
+  expect(await registry.versions(topicOf(names, "raw").subject)).toEqual(versions);
 });
 
 it.each<[string, (schema: Schema) => void]>([
@@ -159,25 +159,28 @@ it("a nullable field is added under load without a reject", async () => {
       });
     });
     const [dry] = (await apply({ settings, kafka, registry, observation: dew, dry_run: true })).subjects;
-    expect(dry).toEqual({ subject: names.topics.raw.subject, change: "evolved", id: null });
-    const old_id = readApplied(settings)!.writers.raw;
+    expect(dry).toEqual({ subject: topicOf(names, "raw").subject, change: "evolved", id: null });
+    const old_id = readApplied(settings)!.writers["raw"];
 
     const report = await apply({ settings, kafka, registry, observation: dew, deadline_ms: DEADLINE_MS });
     expect(report.subjects[0]).toMatchObject({ change: "evolved" });
     expect(report.restarted).toEqual([names.job("features")]);
     const { writers, tables } = readApplied(settings)!;
-    expect(writers.raw).not.toBe(old_id);
-    expect(Object.keys(tables.raw)).toEqual([String(old_id), String(writers.raw)]);
+    expect(writers["raw"]!).not.toBe(old_id);
+    expect(Object.keys(tables["raw"]!)).toEqual([String(old_id), String(writers["raw"]!)]);
 
     // Now a writer may use it, while the other one still writes the old way.
-    const encode = encoder<Record<string, unknown>>(tables.raw[String(writers.raw)]!, writers.raw);
+    const encode = encoder<Record<string, unknown>>(
+      tables["raw"]![String(writers["raw"]!)]!,
+      writers["raw"]!,
+    );
     const now_ms = Date.now();
     const records = Array.from({ length: 200 }, (_, n): OutRecord => {
       const station_id = `after-${n % 5}`;
       const timestamp = now_ms - 1_000 + n;
       const nothing = Object.fromEntries(contract.fields.map(({ name }) => [name, null]));
       return {
-        topic: names.topics.raw.topic,
+        topic: topicOf(names, "raw").topic,
         key: station_id,
         value: encode({ ...nothing, station_id, timestamp, temperature: 20, dew_point: 12.5 }),
         headers: { clock: String(timestamp), source: "after-0" },

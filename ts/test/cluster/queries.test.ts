@@ -23,7 +23,7 @@ import { until } from "../../ground/until.ts";
 import { tables } from "../../jobs/plan/tables.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { addPipelines, namesOf, pipelineOf, streamSchema } from "../../pipelines/index.ts";
+import { addPipelines, namesOf, pipelineOf, streamSchema, topicOf } from "../../pipelines/index.ts";
 import { sparkDriver } from "../../rehearse/prove/victims.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { rawRecords, targetOf } from "../../source/send/target.ts";
@@ -196,7 +196,7 @@ describe("streams in JSON and protobuf", () => {
       ["works", "JSON"],
       ["digs", "PROTOBUF"],
     ] as const) {
-      const subject = namesOf(pipelineOf(pipeline).pipeline, namespace).topics.raw.subject;
+      const subject = topicOf(namesOf(pipelineOf(pipeline).pipeline, namespace), "raw").subject;
       const response = await fetch(`${engines.registryUrl}/subjects/${subject}/versions/latest`);
       expect(await response.json()).toMatchObject({ schemaType: type });
       const again = await apply({ settings: at(pipeline), kafka, registry });
@@ -208,26 +208,26 @@ describe("streams in JSON and protobuf", () => {
   it("are decoded by tail, with those of writers that know no registry", async () => {
     await send("works", 20);
     await send("digs", 20);
-    const { topics } = namesOf(pipelineOf("works").pipeline, namespace);
+    const { topic } = topicOf(namesOf(pipelineOf("works").pipeline, namespace), "raw");
     const foreign = { site_id: "site-20", reported_at: Date.now(), state: "open", until: "2024-02-29" };
     await raw("works", [
-      { topic: topics.raw.topic, key: "site-20", value: Buffer.from(JSON.stringify(foreign)) },
-      { topic: topics.raw.topic, key: "site-21", value: Buffer.from('{"site_id":"site-21"') },
+      { topic, key: "site-20", value: Buffer.from(JSON.stringify(foreign)) },
+      { topic, key: "site-21", value: Buffer.from('{"site_id":"site-21"') },
       {
-        topic: topics.raw.topic,
+        topic,
         key: "site-22",
         value: Buffer.from(JSON.stringify({ ...foreign, site_id: "site-22", state: "lost" })),
       },
     ]);
     sent.works = 21;
-    const found = await printed(topics.raw.topic, "works", "raw");
+    const found = await printed(topic, "works", "raw");
     expect(found).toHaveLength(23);
     expect(found.filter((value) => "refused" in value)).toMatchObject([{ refused: "undecodable" }]);
     expect(found.find((value) => value["site_id"] === "site-20")).toMatchObject({
       until: 19_782,
       lanes: null,
     });
-    const packed = namesOf(pipelineOf("digs").pipeline, namespace).topics.raw.topic;
+    const packed = topicOf(namesOf(pipelineOf("digs").pipeline, namespace), "raw").topic;
     expect(ids(await printed(packed, "digs", "raw"))).toEqual(sites(20));
   });
 });

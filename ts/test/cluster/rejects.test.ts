@@ -34,10 +34,10 @@ describe("millrace rejects and tail", () => {
     settings = join(folder, "settings.json");
     writeFileSync(settings, JSON.stringify(ground.settings));
     const { names, contract, registry, kafka } = ground;
-    raw = names.topics.raw.topic;
+    raw = topicOf(names, "raw").topic;
     const encode = encoder(
       contract.schemas.observation,
-      await registry.idOf(names.topics.raw.subject, contract.schemas.observation),
+      await registry.idOf(topicOf(names, "raw").subject, contract.schemas.observation),
     );
     const encodeReject = encoder<Record<string, unknown>>(
       contract.schemas.rejects,

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step
+from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step, Stream
 
 CONTRACT = Contract(
     pipeline="meters",
     parts=("windows", "history", "forecast", "anomaly", "stations", "archive", "queries", "serve"),
     entity="meter",
+    stream="raw",
+    other_streams={
+    },
     key="meter",
     event_time="read_at",
     fields=(

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step
+from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step, Stream
 
 CONTRACT = Contract(
     pipeline="weather",
     parts=("windows", "history", "forecast", "anomaly", "stations", "archive", "serve"),
     entity="station",
+    stream="raw",
+    other_streams={
+    },
     key="station_id",
     event_time="timestamp",
     fields=(

@@ -38,6 +38,7 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
 
     Raises JobError config_invalid for a function that is not there, store_unreachable for an HDFS that does not answer.
     """
+    contract = contract.in_stream(params.stream)
     function = function_of(params.function)
     streams = params.checkpoint_path is not None
     settings = dict(session.SQL_CONF if streams else session.BATCH_CONF) | {

@@ -325,6 +325,7 @@ def rejects(judged: DataFrame, contract: Contract) -> DataFrame:
             headers.alias("headers"),
             "append_time",
             wall_time().alias("rejected_time"),
+            *(F.lit(None).cast("string").alias(key) for key in contract.further_keys),
         )
     )
 

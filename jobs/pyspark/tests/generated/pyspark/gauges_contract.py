@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step
+from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step, Stream
 
 CONTRACT = Contract(
     pipeline="gauges",
     parts=("windows", "history", "forecast", "serve"),
     entity="gauge",
+    stream="raw",
+    other_streams={
+    },
     key="gauge",
     event_time="read_at",
     fields=(

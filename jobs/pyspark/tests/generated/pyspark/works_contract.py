@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step
+from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature, Field, Neighbour, Station, Step, Stream
 
 CONTRACT = Contract(
     pipeline="works",
     parts=("archive",),
     entity="site",
+    stream="raw",
+    other_streams={
+    },
     key="site_id",
     event_time="reported_at",
     fields=(
