@@ -9,11 +9,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { jobNamed } from "../cli/jobs/submit.ts";
 import { generate } from "../codegen/generate.ts";
 import { jobsOf, typeOf } from "../jobs/index.ts";
-import type { Registry, Version } from "../kafka/registry.ts";
 import { addPipelines, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { settingsFrom } from "../settings/environment.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { fakeKafka } from "../test/fakes/kafka.ts";
+import { memoryRegistry } from "../test/fakes/registry.ts";
 import { apply } from "./apply.ts";
 import { writeSettings } from "./namespace.ts";
 import { codeOf, settingOf } from "./submit.ts";
@@ -33,22 +33,6 @@ const mine = () => join(place, "mine");
 const make = (check = false) => generate({ root, check, pipelines: mine() });
 const settings = (flags: object = { pipelines: mine(), pipeline: "works" }): Settings =>
   settingsFrom(root, { MILLRACE_HOME: join(place, "home") }, { namespace: "x", ...flags });
-
-function emptyRegistry(): Registry {
-  const subjects = new Map<string, Version[]>();
-  let next = 1;
-  const registry: Partial<Registry> = {
-    url: "http://registry",
-    versions: async (subject) => subjects.get(subject) ?? [],
-    check: async () => ({ compatible: true, messages: [] }),
-    async register(subject, schema) {
-      const versions = subjects.get(subject) ?? [];
-      subjects.set(subject, [...versions, { version: versions.length + 1, id: next, schema }]);
-      return next++;
-    },
-  };
-  return registry as Registry;
-}
 
 describe("a folder of pipelines outside the checkout", () => {
   it("gets its generated files, and nothing else in it is touched", () => {
@@ -86,7 +70,7 @@ describe("a folder of pipelines outside the checkout", () => {
   it("is applied: the topics and subjects of its parts, and no other", async () => {
     make();
     const kafka = fakeKafka();
-    const report = await apply({ settings: settings(), kafka, registry: emptyRegistry() });
+    const report = await apply({ settings: settings(), kafka, registry: memoryRegistry() });
     expect(report.subjects.map(({ subject }) => subject)).toEqual([
       "x-works-raw-value",
       "x-works-cursors-value",
@@ -112,7 +96,7 @@ describe("a folder of pipelines outside the checkout", () => {
     make();
     const kafka = fakeKafka();
     const at = settings();
-    await apply({ settings: at, kafka, registry: emptyRegistry() });
+    await apply({ settings: at, kafka, registry: memoryRegistry() });
     const setting = settingOf(at);
     const { launch, code } = typeOf(setting.pipeline, "archive").plan(setting, {});
     if (launch.engine !== "spark") throw new Error("not on Spark");
