@@ -17,7 +17,7 @@ import { outlineForecast } from "./parts/forecast.ts";
 import { outlineHistory } from "./parts/history.ts";
 import { checkQueries } from "./parts/queries.ts";
 import { checkStreams, outlineStream } from "./parts/stream.ts";
-import { outlineWindows } from "./parts/windows.ts";
+import { outlineGrouping, outlineWindows } from "./parts/windows.ts";
 
 /** A contract before its schemas and hashes are known; `event` goes into a schema only. */
 export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas" | "other_streams"> & {
@@ -46,7 +46,7 @@ export function outline(
   checkStreams(check, pipeline);
   const stream = leadingStream(pipeline);
   const observation = observations[stream]!;
-  const { entity = observation.key } = pipeline;
+  const { entity = pipeline.windows?.by ?? observation.key } = pipeline;
   check.need(/^[a-z][a-z0-9_]*$/.test(entity), "entity", "a word in snake_case", entity);
   const parts = wholeParts(check, pipeline);
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
@@ -61,6 +61,7 @@ export function outline(
   );
   const { lateness_ms, lead_ms, ...said } = leading!;
   const windows = outlineWindows(check, observation, pipeline.windows);
+  const grouping = outlineGrouping(check, observation, pipeline);
   const history = outlineHistory(check, windows, pipeline.history);
   const beside = { windows, history, lateness_ms, stations, functions };
   const { neighbours, ...forecast } = outlineForecast(check, beside, pipeline.forecast);
@@ -77,6 +78,7 @@ export function outline(
     stream,
     other_streams,
     ...said,
+    ...grouping,
     ...spans,
     lateness_ms,
     lead_ms,
@@ -118,11 +120,13 @@ export function seal(
       return schema === undefined ? [] : [[name, JSON.stringify(withoutDocs(schema))]];
     }),
   ) as unknown as BySchema<string>;
-  const { key, event_time, duplicates, window_ms, slide_ms, lateness_ms, features } = outline;
+  const { key, by, raw_partitions, event_time, duplicates, window_ms, slide_ms, lateness_ms, features } =
+    outline;
   // Said where it is another than what it always was.
   const stream = outline.stream === "raw" ? {} : { stream: outline.stream };
   const plan = {
     ...stream,
+    ...(by === undefined ? {} : { by, raw_partitions }),
     key,
     event_time,
     duplicates,

@@ -49,7 +49,7 @@ export interface StreamContract
 export interface Contract {
   readonly pipeline: string;
   readonly parts: readonly PartName[];
-  /** What one key names, in the domain's word. */
+  /** What one key, or with `by` one of its values, names, in the domain's word. */
   readonly entity: string;
   /** SHA-256 over all that changes a meaning: both sides of a run must hold the same. */
   readonly fingerprint: string;
@@ -59,6 +59,10 @@ export interface Contract {
   readonly stream: string;
   readonly other_streams: Readonly<Record<string, StreamContract>>;
   readonly key: string;
+  /** The attribute that windows are grouped by instead of the key; absent where it is the key. */
+  readonly by?: string;
+  /** With `by`: partitions of the windows' stream, in any of which records of one group may lie. */
+  readonly raw_partitions?: number;
   readonly event_time: string;
   readonly fields: readonly {
     readonly name: string;
@@ -128,6 +132,11 @@ export function schemaOf(
 /** What is registered for observations: their schema in the stream's format. */
 export function streamSchema({ format = "avro", schemas }: Pick<Contract, "format" | "schemas">): string {
   return schemaIn(format, schemas.observation);
+}
+
+/** The field whose value names what a window, and all that comes of windows, is of: a column of features, history and forecasts. */
+export function entityKey({ key, by }: Pick<Contract, "key" | "by">): string {
+  return by ?? key;
 }
 
 /** Names of all streams, the contract's own first. */

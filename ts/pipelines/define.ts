@@ -42,6 +42,11 @@ export interface Stream {
 export interface Windows<S extends string = string> {
   /** The stream they are of, and so all that comes of windows; the one called `raw`, or the only one, where nothing is said. */
   readonly reads?: S;
+  /**
+   * The attribute of that stream whose value a window is of: text, a word of a list or a whole number that no record is without.
+   * The key where nothing is said. History, forecasts and the API are then of what the value names.
+   */
+  readonly by?: string;
   readonly size_ms: number;
   readonly slide_ms: number;
   readonly features: Readonly<Record<string, readonly FeatureKind[]>>;
@@ -198,7 +203,7 @@ export interface Demo {
 /** `S`: names of its streams, which its parts read by. */
 export interface Pipeline<S extends string = string> {
   readonly name: string;
-  /** What one key names, in the domain's word: "station". Without one, the key's own name. */
+  /** What one key, or one value that windows are by, names, in the domain's word: "station". Without one, the field's own name. */
   readonly entity?: string;
   /** By name: lower-case letters, digits and underscores. */
   readonly streams: Readonly<Record<S, Stream>>;

@@ -12,6 +12,7 @@ import { PIPELINES } from "./generated/table.ts";
 export {
   type BySchema,
   type Contract,
+  entityKey,
   inStream,
   SCHEMA_NAMES,
   type SchemaName,

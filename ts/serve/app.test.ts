@@ -792,6 +792,9 @@ describe("GET /openapi.json", () => {
   it("names the station as the contract does", () => {
     const other = openapi({ ...contract, key: "vehicle_id" }, "0.1.0", "");
     expect(Object.keys(other["paths"] as Json)).toContain("/predictions/{vehicle_id}");
+    const grouped = openapi({ ...contract, by: "route" }, "0.1.0", "");
+    expect(Object.keys(grouped["paths"] as Json)).toContain("/predictions/{route}");
+    expect(JSON.stringify(grouped)).toContain("How many observations the window holds.");
   });
 });
 

@@ -3,6 +3,7 @@
 
 import { Hono } from "hono";
 import { ENTITY_ID_LENGTH_MAX } from "../contract/index.ts";
+import { entityKey } from "../pipelines/index.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
 import { forecastBody, forecastUnits, hoursOf, iso, stationIds, stationRow, valueUnits } from "./forecast.ts";
 import {
@@ -129,7 +130,7 @@ function verificationsBody(
     scores: verified.scores(filter),
     verifications: verified
       .list(filter, limit)
-      .map(({ station, record }) => verificationRow(contract.key, station, record)),
+      .map(({ station, record }) => verificationRow(entityKey(contract), station, record)),
   };
 }
 

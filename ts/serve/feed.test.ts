@@ -6,6 +6,7 @@ import { Feed, TAIL_RECORDS } from "./feed.ts";
 import { Progress } from "./jobs.ts";
 import { Latest } from "./latest.ts";
 import { Metrics } from "./metrics.ts";
+import type { ServedContract } from "./records.ts";
 import { Verified } from "./verified.ts";
 
 const topics = {
@@ -28,14 +29,14 @@ function decoded(value: Buffer): Decoded<unknown> {
 }
 
 /** A feed whose wire format is JSON; "bad" bytes fail to decode. */
-function feed() {
+function feed(of: ServedContract = contract) {
   const latest = new Latest({ trail_ms: 2 * HOUR_MS, silent_ms: 120_000 });
   const verified = new Verified(contract);
   const progress = new Progress();
   const metrics = new Metrics();
   const errors: unknown[] = [];
   const subject = new Feed({
-    contract,
+    contract: of,
     topics,
     arm: "champion",
     latest,
@@ -135,6 +136,14 @@ describe("Feed", () => {
     await send("weather-verifications", 1, { station_id: "denver", ...verification() });
     await send("weather-verifications", 2, { station_id: "denver", ...verification({ arm: "challenger" }) });
     expect(verified.list({ station: null, target: null, horizon_h: null }, 9)).toHaveLength(1);
+  });
+
+  it("takes what windows are by for the name, not the key", async () => {
+    const { send, latest } = feed({ ...contract, by: "line" });
+    await send("weather-predictions", 1, { line: "E2", ...prediction() });
+    await send("weather-features", 1, { line: "E2", ...features() });
+    expect(latest.get("E2")?.prediction?.record.model_version).toBe("3");
+    expect(latest.get("E2")?.features?.record.measurement_count).toBe(5);
   });
 
   it("forgets a job whose record was deleted", async () => {

@@ -4,6 +4,7 @@
 
 import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
+import { entityKey } from "../pipelines/index.ts";
 import type { FeedState } from "./health.ts";
 import type { Progress } from "./jobs.ts";
 import { isAhead, type Latest, type Outcome } from "./latest.ts";
@@ -193,10 +194,10 @@ export class Feed {
       metrics.rejected((value as RejectRecord).reason);
       return "counted";
     }
-    const station = (value as Record<string, unknown>)[contract.key];
+    const station = (value as Record<string, unknown>)[entityKey(contract)];
     // The schema has the key as text; a pipeline whose contract has another key is another program.
     if (typeof station !== "string")
-      throw new TypeError(`No text "${contract.key}" in a record of "${record.topic}"`);
+      throw new TypeError(`No text "${entityKey(contract)}" in a record of "${record.topic}"`);
     const arrival = {
       topic: record.topic,
       partition: record.partition,

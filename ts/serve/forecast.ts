@@ -1,7 +1,7 @@
 // Turns a held prediction into the body of GET /predictions/{station_id}, and a station into a row of GET /stations.
 // Pure: every name comes from the contract, every unit is beside its number. Computes no forecast and no score.
 
-import { forecastName, horizonHours, horizonName } from "../pipelines/index.ts";
+import { entityKey, forecastName, horizonHours, horizonName } from "../pipelines/index.ts";
 import type { Age, Latest, StationState } from "./latest.ts";
 import type { PredictionRecord, ServedContract } from "./records.ts";
 
@@ -172,7 +172,7 @@ export function forecastBody(
   const { record, arrival } = state.prediction;
   const raw_ms = record.stages["raw_append_time"];
   return {
-    [contract.key]: state.station_id,
+    [entityKey(contract)]: state.station_id,
     timestamp: iso(record.timestamp),
     window_start: iso(record.window_start),
     ...numbers(contract, record),

@@ -2,7 +2,7 @@
 // app.ts mounts exactly the routes of this table, so none can go undescribed. Answers no request.
 
 import { ENTITY_ID_LENGTH_MAX } from "../contract/index.ts";
-import { horizonName, inWholeHours, type PartName } from "../pipelines/index.ts";
+import { entityKey, horizonName, inWholeHours, type PartName } from "../pipelines/index.ts";
 import { bandsOf, forecastNames, forecastSupports, forecastUnits, hoursOf, valueUnits } from "./forecast.ts";
 import type { ServedContract } from "./records.ts";
 import { REFUSAL, type Refusal } from "./status.ts";
@@ -295,7 +295,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       }),
     }),
     Forecast: object({
-      [contract.key]: string("The station."),
+      [entityKey(contract)]: string("The station."),
       timestamp: time("End of the window the forecast was made from, event time."),
       window_start: time("Start of that window, inclusive."),
       predictions,
@@ -343,7 +343,11 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
       arm: string("Arm of the A/B test that made it."),
       version: object({
         plan_epoch: integer("Of the stateful plan."),
-        revision: integer("Largest raw offset in the window."),
+        revision: integer(
+          contract.by === undefined
+            ? "Largest raw offset in the window."
+            : "How many observations the window holds.",
+        ),
       }),
       provenance: {
         type: "object",
@@ -441,7 +445,7 @@ function schemas(contract: ServedContract, confidence: string): Record<string, S
     Verification: object({
       id: string("Identity of the verification."),
       forecast_id: string("Identity of the prediction that was judged."),
-      [contract.key]: string("The station."),
+      [entityKey(contract)]: string("The station."),
       target: string("What was forecast."),
       unit: string("Of the truth and every value, error, width and score here."),
       horizon_h: hours,
@@ -616,7 +620,7 @@ export function openapi(
   const paths: Record<string, unknown> = {};
   for (const name of routesOf(contract)) {
     const route: Route = ROUTES[name];
-    const path = route.path.replace("{station_id}", `{${contract.key}}`);
+    const path = route.path.replace("{station_id}", `{${entityKey(contract)}}`);
     const body = content(route.type, route.schema ? ref(route.schema) : { type: "string" });
     const refusals = new Map<number, Refusal[]>();
     for (const refusal of route.refusals) {
@@ -634,7 +638,7 @@ export function openapi(
             ? []
             : [
                 {
-                  name: contract.key,
+                  name: entityKey(contract),
                   in: "path",
                   required: true,
                   description: "Id of the station.",

@@ -9,6 +9,8 @@ export interface ServedContract {
   readonly parts: readonly PartName[];
   /** Field that names the station: `station_id`. */
   readonly key: string;
+  /** The attribute that names it instead, where windows are by one. */
+  readonly by?: string;
   readonly fields: readonly {
     readonly name: string;
     readonly unit: string | null;

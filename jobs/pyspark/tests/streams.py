@@ -39,7 +39,8 @@ def arrivals(draw: st.DrawFn, contract: Contract, keys: int, most: int) -> list[
     """Observations in the order they arrive: each at most the lateness behind the newest before it, times tied or on
     edges.
 
-    Offsets count over the whole stream; values are raw, so some lie outside their range.
+    Offsets count over the whole stream; values are raw, so some lie outside their range. Where windows are by an
+    attribute, a key says one of two values each time, and keys lie in all partitions.
     """
     drawn: list[tuple[int, Observation]] = []
     span_ms = 2 * contract.window_ms
@@ -51,17 +52,18 @@ def arrivals(draw: st.DrawFn, contract: Contract, keys: int, most: int) -> list[
             time = START_MS + draw(st.one_of(seconds, seconds, on_edge, just_before))
             delay = draw(st.one_of(st.just(0), st.integers(0, contract.lateness_ms), st.just(contract.lateness_ms)))
             reading = {f.name: draw(values(f)) for f in contract.measured}
-            drawn.append((time + delay, {contract.key: f"key-{key}", "event_time": time, **reading}))
+            named = {contract.by: draw(st.sampled_from(["1", "E2"]))} if contract.by else {}
+            at = {"raw_partition": key % max(1, contract.raw_partitions)}
+            drawn.append((time + delay, {contract.key: f"key-{key}", "event_time": time, **named, **reading, **at}))
     drawn.sort(key=lambda pair: pair[0])
-    return [
-        o | {"raw_partition": 0, "raw_offset": 100 + i, "append_time": arrival} for i, (arrival, o) in enumerate(drawn)
-    ]
+    return [o | {"raw_offset": 100 + i, "append_time": arrival} for i, (arrival, o) in enumerate(drawn)]
 
 
 def schema(contract: Contract) -> StructType:
     """Columns of the observations windows.py reads."""
     return StructType(
         [StructField(contract.key, StringType()), StructField("event_time", TimestampType())]
+        + [StructField(name, StringType()) for name in [contract.by] if name]
         + [StructField(f.name, DoubleType()) for f in contract.measured]
         + [
             StructField("raw_partition", IntegerType()),
@@ -81,6 +83,7 @@ def frame(spark: SparkSession, contract: Contract, observations: list[Observatio
             [
                 o[contract.key],
                 utc(o["event_time"]),
+                *([o[contract.by]] if contract.by else []),
                 *measured,
                 o["raw_partition"],
                 o["raw_offset"],
@@ -97,8 +100,8 @@ def rows(collected: list[Any], contract: Contract) -> list[Row]:
 
 
 def by_window(all_rows: list[Row], contract: Contract) -> dict[tuple[str, int], Row]:
-    """The last row of each window, by (key, window_end)."""
-    return {(row[contract.key], row["window_end"]): row for row in all_rows}
+    """The last row of each window, by whose it is and window_end."""
+    return {(row[contract.entity_key], row["window_end"]): row for row in all_rows}
 
 
 def utc(ms: int) -> datetime:

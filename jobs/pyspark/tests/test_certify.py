@@ -324,8 +324,9 @@ def test_windows_that_the_range_cannot_show_whole_are_left_out(
     assert certify.expired_up_to(
         certify.stream_rows(kafka.read_range(), WEATHER, {FEATURES_ID: WEATHER.schemas["features"]})[0],
         kafka.read_range(),
+        WEATHER,
     ) == {p: max(row["revision"] for row in newest if row["raw_partition"] == p) for p in (0, 1)}
-    monkeypatch.setattr(certify, "expired_up_to", lambda rows, published: {0: 200, 1: 200})
+    monkeypatch.setattr(certify, "expired_up_to", lambda rows, published, contract: {0: 200, 1: 200})
     made = certify.certify(spark, WEATHER, params(tmp_path, sent))
     assert made["verdict"] == "passed" and made["counts"]["windows"] > 100
 

@@ -19,9 +19,9 @@ from spark_jobs.certify import oracle
 from spark_jobs.generated.contract import Contract
 from spark_jobs.windows import features, plans, windows
 from tests import streams
-from tests.contracts import METERS, WEATHER
+from tests.contracts import METERS, TRAMS, WEATHER
 
-CONTRACTS = {"weather": WEATHER, "meters": METERS}
+CONTRACTS = {"weather": WEATHER, "meters": METERS, "trams": TRAMS}
 slow = settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -49,7 +49,7 @@ def as_stream(
     events: list[dict[str, Any]] = []
 
     def publish(batch: DataFrame, _: int) -> None:
-        ordered = features.in_order(batch.withColumn("key", F.col(contract.key).cast("binary")), 2)
+        ordered = features.in_order(batch.withColumn("key", F.col(contract.entity_key).cast("binary")), 2)
         written_rows.append(streams.rows(ordered.drop("key").collect(), contract))
 
     def go() -> None:
@@ -128,19 +128,22 @@ def with_repeats(observations: list[oracle.Observation], draw: Callable[[Any], A
     for o in observations:
         repeated.append(o)
         if draw(st.booleans()):
-            repeated.append(o | {"temperature": 1.5})
+            repeated.append(o | {"temperature": 1.5, "line": "1"})
     return [o | {"raw_offset": 100 + i} for i, o in enumerate(repeated)]
 
 
-@pytest.mark.parametrize("duplicates", ["source", "engine"])
-def test_last_version_in_the_stream_equals_the_table(spark: SparkSession, duplicates: str) -> None:
+@pytest.mark.parametrize(
+    "contract",
+    [WEATHER, replace(WEATHER, duplicates="engine"), TRAMS],
+    ids=["source", "engine", "by an attribute"],
+)
+def test_last_version_in_the_stream_equals_the_table(spark: SparkSession, contract: Contract) -> None:
     """Late by up to the lateness, over several micro-batches and a restart: the last version is the oracle's row."""
-    contract = replace(WEATHER, duplicates=duplicates)
 
     @settings(slow, max_examples=2)
     @given(streams.arrivals(contract, keys=6, most=10), st.data())
     def check(observations: list[oracle.Observation], data: st.DataObject) -> None:
-        arrived = with_repeats(observations, data.draw) if duplicates == "engine" else observations
+        arrived = with_repeats(observations, data.draw) if contract.duplicates == "engine" else observations
         cuts = sorted(data.draw(st.lists(st.integers(0, len(arrived)), min_size=2, max_size=2)))
         batches = [arrived[a:b] for a, b in zip([0, *cuts], [*cuts, len(arrived)], strict=True)]
         batches = [batch for batch in batches if batch]
@@ -157,14 +160,14 @@ def test_last_version_in_the_stream_equals_the_table(spark: SparkSession, duplic
 def assert_ordered(batch: list[oracle.Row], contract: Contract) -> None:
     last: dict[str, int] = {}
     for row in batch:
-        assert row["window_end"] > last.get(row[contract.key], 0)
-        last[row[contract.key]] = row["window_end"]
+        assert row["window_end"] > last.get(row[contract.entity_key], 0)
+        last[row[contract.entity_key]] = row["window_end"]
 
 
 def assert_versions_rise(published: list[oracle.Row], contract: Contract) -> None:
     last: dict[tuple[str, int], tuple[int, int]] = {}
     for row in published:
-        at, version = (row[contract.key], row["window_end"]), (row["plan_epoch"], row["revision"])
+        at, version = (row[contract.entity_key], row["window_end"]), (row["plan_epoch"], row["revision"])
         assert version > last.get(at, (0, 0))
         last[at] = version
 

@@ -21,14 +21,18 @@ def row(
     contract: Contract, station: str, window_end: int, plan_epoch: int, revision: int, values: dict[str, float | None]
 ) -> Row:
     """One feature row. `values` are columns; those not named are missing."""
+    first = max(revision - 1, 0)
+    origin: Row = {"raw_partition": 0, "first_offset": first}
+    if contract.by is not None:
+        ranges = [{"partition": p, "first_offset": first, "last_offset": revision} for p in (0, 2)]
+        origin = {"grouped_by": contract.by, "raw_ranges": ranges}
     out: Row = {
-        contract.key: station,
+        contract.entity_key: station,
         "window_start": window_end - contract.window_ms,
         "window_end": window_end,
         "plan_epoch": plan_epoch,
         "revision": revision,
-        "raw_partition": 0,
-        "first_offset": max(revision - 1, 0),
+        **origin,
         "measurement_count": 1,
         "max_event_time": window_end - 1,
         "raw_append_time": window_end,

@@ -36,7 +36,7 @@ def write_sample(
     keep = (time >= pd.Timestamp(from_, tz="UTC")) & (time < pd.Timestamp(to, tz="UTC"))
     raw, time = raw[keep].reset_index(drop=True), time[keep].reset_index(drop=True)
     columns: dict[str, Any] = {
-        contract.key: raw["station_id"],
+        contract.entity_key: raw["station_id"],
         "window_start": (time - pd.Timedelta(minutes=4)).dt.as_unit("us"),
         "window_end": (time + pd.Timedelta(minutes=1)).dt.as_unit("us"),
         "plan_epoch": pd.Series(0, index=raw.index, dtype="int32"),

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { PipelineError, toJson } from "../../contract/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
-import { inStream, namesOf, pipelineOf, topicOf } from "../../pipelines/index.ts";
+import { entityKey, inStream, namesOf, pipelineOf, topicOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import {
   contractOf,
@@ -72,7 +72,9 @@ function summary(reject: Reject, place: Place, resent: ReadonlySet<string>) {
   const contract = contractOf(reject, place) ?? place.contract;
   const id = rejectId(reject);
   const { reason, detail, append_time, rejected_time } = reject;
-  const named = (reject as unknown as Readonly<Record<string, unknown>>)[contract.key];
+  // What was refused of windows is named by what they are of.
+  const names = reject as unknown as Readonly<Record<string, unknown>>;
+  const named = names[contract.key] ?? names[entityKey(contract)];
   const key = typeof named === "string" ? named : (reject.key?.toString("utf8") ?? null);
   return { id, reason, key, detail, append_time, rejected_time, resent: resent.has(id) };
 }

@@ -1,6 +1,7 @@
 // Targets, horizons, bands, neighbours and derived columns: their rules, and the records of forecasts and of their truth.
 
 import { unitWord } from "../../contract/index.ts";
+import { entityKey } from "../../pipelines/contract.ts";
 import type { Forecast, Station } from "../../pipelines/define.ts";
 import { forecastName, HORIZON_STEP_MS, horizonHours, inWholeHours } from "../../pipelines/horizon.ts";
 import {
@@ -20,7 +21,7 @@ import type { Outline } from "../derive.ts";
 import type { Functions } from "../functions.ts";
 import { neighbours, SECTORS } from "../neighbours.ts";
 import type { HistoryOutline } from "./history.ts";
-import type { WindowsOutline } from "./windows.ts";
+import { groupOrigin, type WindowsOutline } from "./windows.ts";
 
 /** What a derived column may take beside columns: where its station stands, and the time it is made for. */
 const PLACE = ["latitude", "longitude", "elevation_m"];
@@ -210,7 +211,7 @@ export function predictionsSchema(outline: Outline): Schema {
       "string",
       "First 32 hex digits of SHA-256 over namespace|pipeline|key|window_end|plan_epoch|revision|model_version|arm.",
     ),
-    field(outline.key, "string", "Whose forecast it is."),
+    field(entityKey(outline), "string", "Whose forecast it is."),
     time("timestamp", "When the forecast was issued: the window's end, UTC event time."),
     time("window_start", "Start of the window, inclusive."),
     field("plan_epoch", "int", "Version of the feature row, first part."),
@@ -285,9 +286,13 @@ export function predictionsSchema(outline: Outline): Schema {
         field("feature_offset", "long", "Its offset."),
         field("feature_schema_id", "int", "Registry id it was written with."),
         nullable("raw_topic", "string", "Topic of the raw records, where known."),
-        field("raw_partition", "int", "Their partition."),
-        field("first_offset", "long", "The first raw record of the window."),
-        field("last_offset", "long", "The last one: the row's revision."),
+        ...(outline.by === undefined
+          ? [
+              field("raw_partition", "int", "Their partition."),
+              field("first_offset", "long", "The first raw record of the window."),
+              field("last_offset", "long", "The last one: the row's revision."),
+            ]
+          : groupOrigin()),
         field(
           "history_offsets",
           { type: "array", items: "long" },
@@ -336,7 +341,7 @@ export function verificationsSchema(outline: Outline): Schema {
     [
       field("id", "string", "First 32 hex digits of SHA-256 over forecast_id|target|horizon_h."),
       field("forecast_id", "string", "Id of the prediction that is judged."),
-      field(outline.key, "string", "Whose forecast it was."),
+      field(entityKey(outline), "string", "Whose forecast it was."),
       field("target", "string", "What was forecast."),
       field("unit", "string", "Of the truth and of every value, error, width and score here."),
       field("horizon_h", inWholeHours(outline.horizons_ms) ? "int" : "double", "How many hours ahead."),

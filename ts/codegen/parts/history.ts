@@ -1,5 +1,6 @@
 // The ring of cells behind the lags: its rules, and the record of its changelog.
 
+import { entityKey } from "../../pipelines/contract.ts";
 import type { History } from "../../pipelines/define.ts";
 import { enumeration, field, nullable, nullableTime, type Schema, top } from "../avro.ts";
 import { type Check, distinct, rising } from "../check.ts";
@@ -59,7 +60,7 @@ export function historySchema(outline: Outline): Schema {
         enumeration("history_kind", ["cell", "cursor", "pending", "calibration", "named"]),
         "named: see kind_name. The others are what records from before kinds had names hold.",
       ),
-      nullable(outline.key, "string", "Whose cell it is; null for a cursor."),
+      nullable(entityKey(outline), "string", "Whose cell it is; null for a cursor."),
       field(
         "cell",
         "long",

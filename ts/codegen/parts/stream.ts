@@ -100,8 +100,10 @@ export function rejectsSchema(outline: Outline): Schema {
   );
 }
 
-function furtherKeys({ key, other_streams }: Outline): string[] {
+/** Those of the other streams, and the value that windows and what comes of them are by. */
+function furtherKeys({ key, by, other_streams }: Outline): string[] {
   const keys = new Set(Object.values(other_streams).map((stream) => stream.key));
+  if (by !== undefined) keys.add(by);
   keys.delete(key);
   return [...keys];
 }

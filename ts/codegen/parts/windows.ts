@@ -1,8 +1,18 @@
 // Windows and their features: the rules of what may be asked of a field, and the record of a window.
 
-import { isMeasured, type Observation, type ObservationField, unitRule } from "../../contract/index.ts";
-import type { FeatureKind, Windows } from "../../pipelines/define.ts";
-import { field, type Schema, time, top } from "../avro.ts";
+import {
+  type AttributeKind,
+  ENTITY_ID_LENGTH_MAX,
+  isMeasured,
+  type Observation,
+  type ObservationField,
+  unaccepted,
+  unitRule,
+} from "../../contract/index.ts";
+import { entityKey } from "../../pipelines/contract.ts";
+import type { FeatureKind, Pipeline, Windows } from "../../pipelines/define.ts";
+import { leadingStream } from "../../pipelines/streams.ts";
+import { type Field, field, record, type Schema, time, top } from "../avro.ts";
 import type { Check } from "../check.ts";
 import type { Outline } from "../derive.ts";
 
@@ -24,6 +34,66 @@ export const KINDS: Readonly<
 };
 
 export type WindowsOutline = Pick<Outline, "window_ms" | "slide_ms" | "features">;
+
+/** Attributes whose values can name what windows are of. Yes and no name nothing, and a day is a time, of which windows have one. */
+const NAMING: readonly AttributeKind[] = ["string", "enum", "integer"];
+/** A character may be two of a JavaScript string, which the bound of a name counts. */
+const NAME_LENGTH_MAX = ENTITY_ID_LENGTH_MAX / 2;
+/** Of each partition a window in the making keeps two offsets, and the plan computes them. */
+const PARTITIONS_MAX = 32;
+
+/** The attribute that windows are grouped by, and how many partitions a group may lie in; nothing where it is the key. */
+export function outlineGrouping(
+  { need }: Check,
+  observation: Observation,
+  pipeline: Pipeline,
+): Pick<Outline, "by" | "raw_partitions"> {
+  const { windows, stations, forecast } = pipeline;
+  const by = windows?.by;
+  if (by === undefined) return {};
+  const place = "windows.by";
+  const attributes = observation.fields.filter(({ attribute }) => attribute);
+  const rules = attributes.find(({ name }) => name === by)?.attribute;
+  const names = attributes.map(({ name }) => name).join(", ") || "which it has none of";
+  need(rules !== undefined, place, `an attribute of "${observation.name}", ${names}`, by);
+  const { kind, required } = rules!;
+  need(NAMING.includes(kind), place, `an attribute that can name something, ${NAMING.join(", ")}`, {
+    [by]: kind,
+  });
+  need(required, place, "an attribute that may not be null, so that every record has its windows", {
+    [by]: "nullable",
+  });
+  if (kind === "string") {
+    need(
+      unaccepted(rules!, "") !== null,
+      place,
+      "an attribute with a pattern that no empty text matches",
+      by,
+    );
+    need(
+      rules!.max_length! <= NAME_LENGTH_MAX,
+      place,
+      `an attribute with a max_length of at most ${NAME_LENGTH_MAX}`,
+      { [by]: rules!.max_length },
+    );
+  }
+  // A place is where one thing stands; what shares a value may be anywhere.
+  need(
+    stations === undefined,
+    place,
+    'no part "stations" beside it, whose names and places are those of keys',
+    by,
+  );
+  need(!forecast?.neighbours, place, 'no "forecast.neighbours" beside it, which are places of keys', by);
+  const { partitions } = pipeline.streams[leadingStream(pipeline)]!;
+  need(
+    partitions <= PARTITIONS_MAX,
+    place,
+    `a stream of at most ${PARTITIONS_MAX} partitions beside it`,
+    partitions,
+  );
+  return { by, raw_partitions: partitions };
+}
 
 export function outlineWindows(
   { need, refuse, multiple }: Check,
@@ -68,15 +138,15 @@ export function featuresSchema(outline: Outline): Schema {
   return top(
     outline,
     "features",
-    "One published window of one key. Identity (key, window_end), version (plan_epoch, revision).",
+    outline.by === undefined
+      ? "One published window of one key. Identity (key, window_end), version (plan_epoch, revision)."
+      : `One published window of one value of ${outline.by}. Identity (${outline.by}, window_end), version (plan_epoch, revision).`,
     [
-      field(outline.key, "string", "Whose window it is."),
+      field(entityKey(outline), "string", "Whose window it is."),
       time("window_start", "Start of the window, inclusive, UTC event time."),
       time("window_end", "End of the window, exclusive, UTC event time."),
       field("plan_epoch", "int", "Which checkpoint of the stream wrote it; 0 in a backfill."),
-      field("revision", "long", "Largest raw offset in the window."),
-      field("raw_partition", "int", "Raw partition of the key."),
-      field("first_offset", "long", "Smallest raw offset in the window."),
+      ...origin(outline),
       field("measurement_count", "int", "Observations in the window."),
       ...outline.fields.flatMap(({ name, quantity }: ObservationField) => {
         const own = outline.features.filter((f) => f.field === name);
@@ -98,6 +168,42 @@ export function featuresSchema(outline: Outline): Schema {
       time("processing_time", "When the batch computed it, UTC wall time."),
     ],
   );
+}
+
+/**
+ * Version of a row and the raw records behind it. A key's lie in one partition, where the largest offset grows with each; those of a
+ * group lie in several, whose offsets cannot be compared, so that their number counts.
+ */
+function origin({ by }: Outline): readonly Field[] {
+  if (by === undefined)
+    return [
+      field("revision", "long", "Largest raw offset in the window."),
+      field("raw_partition", "int", "Raw partition of the key."),
+      field("first_offset", "long", "Smallest raw offset in the window."),
+    ];
+  return [
+    field("revision", "long", "How many observations the window holds: one more with each that comes."),
+    ...groupOrigin(),
+  ];
+}
+
+/** The raw records of a group, as features and forecasts name them. */
+export function groupOrigin(): readonly Field[] {
+  return [
+    field("grouped_by", "string", "The attribute whose value the records of the window share."),
+    field(
+      "raw_ranges",
+      {
+        type: "array",
+        items: record("raw_range", [
+          field("partition", "int", "Raw partition."),
+          field("first_offset", "long", "Smallest offset of the window's records in it."),
+          field("last_offset", "long", "Largest one."),
+        ]),
+      },
+      "Where the window's records lie: the accepted ones of the group and time in these ranges, inclusive. Ascending by partition.",
+    ),
+  ];
 }
 
 const KIND_DOC: Readonly<Record<Outline["features"][number]["kind"], string>> = {

@@ -60,8 +60,8 @@ def run(contract: Contract, params: CertifyParams, reporter: Reporter) -> dict[s
 @dataclass(frozen=True)
 class Edges:
     """Where windows cannot be judged, by raw partition: those that begin before `whole_from_ms`, because the range may
-    hold only a part of them, and those whose last raw offset is at most `expired`, because retention may have taken the
-    stream's row.
+    hold only a part of them, and those whose last raw offset is at most `expired` in each partition they have records
+    in, because retention may have taken the stream's row.
     """
 
     whole_from_ms: Mapping[int, int]
@@ -82,9 +82,11 @@ def certify(spark: SparkSession, contract: Contract, params: CertifyParams) -> d
 
     rows, unreadable = stream_rows(published, contract, features_schemas)
     rows = rows.persist()
-    edges = Edges(whole_from(raw, first, contract), expired_up_to(rows, published))
+    edges = Edges(whole_from(raw, first, contract), expired_up_to(rows, published, contract))
     span = F.expr(plans.in_span("window_end", params.from_ms, params.to_ms))
-    stream = judged(last_versions(rows.where(before(last)), contract).where(span), edges, contract, params.seed)
+    stream = judged(
+        last_versions(rows.where(before(last, contract)), contract).where(span), edges, contract, params.seed
+    )
     observations, _ = decode.decode(raw, contract, schemas)
     batch = judged(plans.in_table(observations, contract, params), edges, contract, params.seed)
     stream, batch = stream.persist(), batch.persist()
@@ -111,7 +113,9 @@ def certify(spark: SparkSession, contract: Contract, params: CertifyParams) -> d
     from_stream, from_batch = (collected(side, contract) for side in sampled)
 
     def expired(row: Row) -> bool:
-        return int(row["revision"]) <= edges.expired.get(int(row["raw_partition"]), -1)
+        if contract.by is None:
+            return int(row["revision"]) <= edges.expired.get(int(row["raw_partition"]), -1)
+        return all(last <= edges.expired.get(partition, -1) for partition, _, last in row["raw_ranges"])
 
     compared = comparison.compare(from_stream, from_batch, scanned, expired, contract)
     return certificate(contract, params, scanned, compared, windows, unreadable, (first, last))
@@ -251,38 +255,47 @@ def stream_rows(published: DataFrame, contract: Contract, schemas: Mapping[int, 
 def last_versions(rows: DataFrame, contract: Contract) -> DataFrame:
     """Of each window the row of the highest version, (plan_epoch, revision)."""
     version = F.struct("plan_epoch", "revision")
-    last = rows.groupBy(contract.key, "window_end").agg(F.max_by(F.struct(*rows.columns), version).alias("last"))
+    last = rows.groupBy(contract.entity_key, "window_end").agg(F.max_by(F.struct(*rows.columns), version).alias("last"))
     return last.select("last.*")
 
 
-def before(ends: Mapping[int, int]) -> Column:
-    """Rows whose newest raw record lies in the range. What the stream read since is a later version."""
-    return F.col("revision") < by_partition(ends, -1)
+def ranges(contract: Contract) -> Column:
+    """Where a row's raw records lie: those of a key in one partition, of which the revision is the last offset."""
+    if contract.by is not None:
+        return F.col("raw_ranges")
+    own = (F.col("raw_partition").alias("partition"), "first_offset", F.col("revision").alias("last_offset"))
+    return F.array(F.struct(*own))
+
+
+def before(ends: Mapping[int, int], contract: Contract) -> Column:
+    """Rows whose raw records all lie in the range. What the stream read since is a later version."""
+    return F.forall(ranges(contract), lambda r: r["last_offset"] < by_partition(r["partition"], ends, -1))
 
 
 def judged(rows: DataFrame, edges: Edges, contract: Contract, seed: int) -> DataFrame:
     """The rows that can be judged, with their rank."""
-    whole = F.unix_millis("window_start") >= by_partition(edges.whole_from_ms, -(2**62))
-    kept = F.col("revision") > by_partition(edges.expired, -1)
+    start = F.unix_millis("window_start")
+    whole = F.forall(ranges(contract), lambda r: start >= by_partition(r["partition"], edges.whole_from_ms, -(2**62)))
+    kept = F.exists(ranges(contract), lambda r: r["last_offset"] > by_partition(r["partition"], edges.expired, -1))
     return rows.where(whole & kept).withColumn("rank", rank(seed, contract))
 
 
 def rank(seed: int, contract: Contract) -> Column:
     """comparison.rank() as a column."""
-    parts = [F.lit(str(seed)), F.col(contract.key), F.unix_millis("window_end").cast("string")]
+    parts = [F.lit(str(seed)), F.col(contract.entity_key), F.unix_millis("window_end").cast("string")]
     return F.substring(F.sha2(F.concat_ws("|", *parts).cast("binary"), 256), 1, 16)
 
 
-def by_partition(values: Mapping[int, int], otherwise: int) -> Column:
+def by_partition(which: Column, values: Mapping[int, int], otherwise: int) -> Column:
     column: Column = F.lit(otherwise)
     for partition, value in values.items():
-        column = F.when(F.col("raw_partition") == partition, F.lit(value)).otherwise(column)
+        column = F.when(which == partition, F.lit(value)).otherwise(column)
     return column
 
 
 def whole_from(raw: DataFrame, first: Mapping[int, int], contract: Contract) -> dict[int, int]:
     """For partitions that do not begin with their first record: what lies before may reach up to the clock there and
-    the lead a station may have.
+    the lead a station may have. A group's records lie in any partition, so the latest of these edges is that of all.
     """
     cut = [partition for partition, offset in first.items() if offset > 0]
     if not cut:
@@ -294,13 +307,14 @@ def whole_from(raw: DataFrame, first: Mapping[int, int], contract: Contract) -> 
         record = record_of(row["first"])
         at_ms = oracle.clock_ms(record, contract)
         edges[record.partition] = (record.append_ms if at_ms is None else at_ms) + contract.lead_ms
-    return edges
+    return edges if contract.by is None else dict.fromkeys(range(contract.raw_partitions), max(edges.values()))
 
 
-def expired_up_to(rows: DataFrame, published: DataFrame) -> dict[int, int]:
+def expired_up_to(rows: DataFrame, published: DataFrame, contract: Contract) -> dict[int, int]:
     """By raw partition, the last raw offset whose row the feature topic may have lost to its retention.
 
-    A micro-batch of which some rows are gone is taken as gone: everything above its offsets is there whole.
+    A micro-batch of which some rows are gone is taken as gone: everything above its offsets is there whole. Where a
+    group's records lie in any partition, one of which that batch shows nothing proves nothing.
     """
     lost = [
         row["partition"]
@@ -311,8 +325,9 @@ def expired_up_to(rows: DataFrame, published: DataFrame) -> dict[int, int]:
         return {}
     oldest = rows.where(F.col("at").isin(lost)).groupBy("at").agg(F.min("processing_time").alias("oldest"))
     gone = rows.join(oldest, "at").where(F.col("processing_time") == F.col("oldest"))
-    found = gone.groupBy("raw_partition").agg(F.max("revision").alias("last")).collect()
-    return {row["raw_partition"]: row["last"] for row in found}
+    each = gone.select(F.explode(ranges(contract)).alias("range")).groupBy("range.partition")
+    found = {row["partition"]: row["last"] for row in each.agg(F.max("range.last_offset").alias("last")).collect()}
+    return found if contract.by is None else dict.fromkeys(range(contract.raw_partitions), 2**62) | found
 
 
 ARRIVAL = ("partition", "offset", "timestamp_ms", "key", "value", "headers")
@@ -347,4 +362,4 @@ def collected(rows: DataFrame, contract: Contract) -> dict[At, Row]:
     names = [f["name"] for f in json.loads(contract.schemas["features"])["fields"] if f["name"] not in NOT_COMPARED]
     columns = [F.unix_millis(n).alias(n) if isinstance(kinds[n], TimestampType) else F.col(n) for n in names]
     found = (row.asDict() for row in rows.select(*columns).collect())
-    return {(row[contract.key], row["window_end"]): row for row in found}
+    return {(row[contract.entity_key], row["window_end"]): row for row in found}

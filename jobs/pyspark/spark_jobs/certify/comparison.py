@@ -17,7 +17,7 @@ from spark_jobs.certify import oracle
 from spark_jobs.certify.oracle import Observation, Record, Row
 from spark_jobs.generated.contract import Contract
 
-At = tuple[str, int]  # (key, window_end)
+At = tuple[str, int]  # (whose it is: a key, or a value that windows are by; window_end)
 
 # Of a window's late records every choice of as many as the stream lacks is tried; a window with more is a difference.
 LATE_MOST = 12
@@ -49,7 +49,8 @@ class Scanned:
     """What the oracle's own pass over the raw records found.
 
     `held` has the observations of each chosen window in order of arrival; `late` the (partition, offset) of those that
-    came later than the lateness; `series` what levels.py looks at: per station, one after the other, arrival number,
+    came later than the lateness; `elsewhere` how many repeats an observation of another group has in a chosen window,
+    which they are left out of; `series` what levels.py looks at: per station, one after the other, arrival number,
     event time and the values in the order of contract.measured, as written; eight bytes each, for all records.
     """
 
@@ -58,6 +59,7 @@ class Scanned:
     schemas: dict[int, Written] = field(default_factory=dict)
     held: dict[At, list[Observation]] = field(default_factory=dict)
     late: set[tuple[int, int]] = field(default_factory=set)
+    elsewhere: dict[At, int] = field(default_factory=dict)
     series: dict[str, array[float]] = field(default_factory=dict)
     first_ms: int | None = None
     last_ms: int | None = None
@@ -66,7 +68,7 @@ class Scanned:
 def scan(
     records: Iterable[Record], contract: Contract, schemas: dict[int, str], chosen: Callable[[At, int], bool]
 ) -> Scanned:
-    """One pass over the records in order of arrival. `chosen` takes a window and the raw partition of its station.
+    """One pass over the records in order of arrival. `chosen` takes a window and the raw partition of a record in it.
 
     Late is what lies more than the lateness before the newest time that had come or that the source's own clock
     shows: no later record is promised to count (design: late data).
@@ -75,6 +77,8 @@ def scan(
     names = [f.name for f in contract.measured]
     found = Scanned()
     newest = -(2**62)
+    # Where windows are by an attribute a repeat may say another value: whose the first one was, by key and time.
+    firsts: dict[tuple[str, int], str] = {}
     for record in records:
         found.records += 1
         if record.value is not None and len(record.value) >= 5 and record.value[:1] == b"\x00":
@@ -94,9 +98,15 @@ def scan(
             found.late.add((record.partition, record.offset))
         values = [math.nan if o[name] is None else o[name] for name in names]
         found.series.setdefault(o[contract.key], array("d")).extend((found.records, time, *values))
+        whose = oracle.whose(o, contract)
+        is_first = contract.by is None or firsts.setdefault((o[contract.key], time), whose) == whose
         for end in oracle.ends(time, contract):
-            at = (o[contract.key], end)
-            if chosen(at, record.partition):
+            at = (whose, end)
+            if not chosen(at, record.partition):
+                continue
+            if not is_first:
+                found.elsewhere[at] = found.elsewhere.get(at, 0) + 1
+            else:
                 found.held.setdefault(at, []).append(o)
     return found
 
@@ -133,7 +143,7 @@ def compare(
         if wanted is not None and rows["stream"] is None and rows["batch"] is None and expired(wanted):
             continue
         found.windows += 1
-        found.repeated += len(arrived) - len(inside)
+        found.repeated += len(arrived) - len(inside) + scanned.elsewhere.get(at, 0)
         wrong = {side: columns for side in ("stream", "batch") if (columns := differing(rows[side], wanted))}
         if "stream" not in wrong and (columns := differing(rows["stream"], rows["batch"])):
             wrong["stream"] = columns
@@ -168,8 +178,8 @@ def only_late(
     lacking = len(came_late) if row is None else len(inside) - int(row["measurement_count"])
     if not came_late or not 0 < lacking <= len(came_late) <= LATE_MOST:
         return False
-    for dropped in combinations([o["raw_offset"] for o in came_late], lacking):
-        kept = [o for o in inside if o["raw_offset"] not in dropped]
+    for dropped in combinations(came_late, lacking):
+        kept = [o for o in inside if o not in dropped]
         wanted = oracle.published(at, kept, contract) if kept else None
         if not differing(row, wanted):
             return True
@@ -185,4 +195,4 @@ def shown(at: At, rows: dict[str, Row | None], wrong: dict[str, list[str]], cont
             side: (row is not None) if name == "row" else None if row is None else row.get(name)
             for side, row in rows.items()
         }
-    return {contract.key: at[0], "window_end": at[1], "columns": columns, "columns_wrong": len(names)}
+    return {contract.entity_key: at[0], "window_end": at[1], "columns": columns, "columns_wrong": len(names)}

@@ -263,6 +263,11 @@ def first_of_each_time(observations: Iterable[Observation], key: str) -> list[Ob
     return list(kept.values())
 
 
+def whose(o: Observation, contract: Any) -> str:
+    """What the windows that hold an observation are of: its key, or the value that windows are by, as text."""
+    return str(o[contract.entity_key])
+
+
 def ends(event_time: int, contract: Any) -> list[int]:
     """The ends of the windows that hold a time. Start inclusive, end exclusive."""
     found = []
@@ -274,11 +279,11 @@ def ends(event_time: int, contract: Any) -> list[int]:
 
 
 def feature_rows(observations: list[Observation], contract: Any) -> dict[tuple[str, int], Row]:
-    """Every published row by (key, window_end)."""
+    """Every published row by whose it is and window_end."""
     held: dict[tuple[str, int], list[Observation]] = {}
     for o in observations:
         for end in ends(o["event_time"], contract):
-            held.setdefault((o[contract.key], end), []).append(o)
+            held.setdefault((whose(o, contract), end), []).append(o)
     rows = {at: published(at, inside, contract) for at, inside in held.items()}
     return {at: one for at, one in rows.items() if one is not None}
 
@@ -292,12 +297,10 @@ def published(at: tuple[str, int], inside: list[Observation], contract: Any) -> 
 
 def row(at: tuple[str, int], inside: list[Observation], contract: Any) -> Row:
     result: Row = {
-        contract.key: at[0],
+        contract.entity_key: at[0],
         "window_start": at[1] - contract.window_ms,
         "window_end": at[1],
-        "revision": max(o["raw_offset"] for o in inside),
-        "first_offset": min(o["raw_offset"] for o in inside),
-        "raw_partition": inside[0]["raw_partition"],
+        **origin(inside, contract),
         "measurement_count": len(inside),
         "max_event_time": max(o["event_time"] for o in inside),
         "raw_append_time": max(o["append_time"] for o in inside),
@@ -308,6 +311,24 @@ def row(at: tuple[str, int], inside: list[Observation], contract: Any) -> Row:
         result[f"{feature.field}_count"] = len(seen)
         result[feature.column] = KINDS[feature.kind]([t for t, _ in seen], [v for _, v in seen]) if seen else None
     return result
+
+
+def origin(inside: list[Observation], contract: Any) -> Row:
+    """The revision, and where the records lie: those of a group in several partitions, whose offsets say nothing of
+    each other.
+    """
+    offsets = [o["raw_offset"] for o in inside]
+    if contract.by is None:
+        return {
+            "revision": max(offsets),
+            "first_offset": min(offsets),
+            "raw_partition": inside[0]["raw_partition"],
+        }
+    ranges = []
+    for partition in sorted({o["raw_partition"] for o in inside}):
+        own = [o["raw_offset"] for o in inside if o["raw_partition"] == partition]
+        ranges.append((partition, min(own), max(own)))
+    return {"revision": len(inside), "grouped_by": contract.by, "raw_ranges": ranges}
 
 
 def std(_: list[int], values: list[float]) -> float | None:

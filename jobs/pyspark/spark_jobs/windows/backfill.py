@@ -83,7 +83,7 @@ def write(spark: SparkSession, contract: Contract, params: BackfillParams) -> di
         params.table_path,
         None if whole else plans.in_span("window_end", params.from_ms, params.to_ms),
         note,
-        (contract.key, "window_end"),
+        (contract.entity_key, "window_end"),
     )
     return {
         "input_rows": float(read_in.get["rows"]),

@@ -80,7 +80,7 @@ def start(
         plans.in_stream(observations, contract, params.plan_epoch, params.publish_from_ms).observe(
             "published", F.count(F.lit(1)).alias("rows")
         ),
-        contract.key,
+        contract.entity_key,
         kafka.without_last(contract.schemas["features"], plans.PROCESSING_TIME),
         params.features_schema_id,
         "window_end",

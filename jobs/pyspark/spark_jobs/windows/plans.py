@@ -71,12 +71,12 @@ def needed(observations: DataFrame, contract: Contract, span: Span) -> DataFrame
 
 
 def in_table(observations: DataFrame, contract: Contract, span: Span) -> DataFrame:
-    """The rows with window_end in [from_ms, to_ms), each station whole in one file, in window_end order."""
+    """The rows with window_end in [from_ms, to_ms), each entity whole in one file, in window_end order."""
     within = needed(observations, contract, span)
     once = windows.first_in_table(within, contract) if contract.duplicates == "engine" else within
     rows = windows.feature_rows(windows.followed(once, contract), contract, PLAN_EPOCH, F.current_timestamp())
     rows = rows.where(in_span("window_end", span.from_ms, span.to_ms))
-    return rows.sortWithinPartitions(contract.key, "window_end")
+    return rows.sortWithinPartitions(contract.entity_key, "window_end")
 
 
 def in_span(column: str, from_ms: int | None, to_ms: int | None) -> str:

@@ -18,32 +18,33 @@ HOUR_MS = 3_600_000.0
 # Below this length of the mean vector a direction says nothing: opposite winds cancel to noise of about 1e-16.
 RESULTANT_MIN = 1e-6
 
-# When the key's next observation comes; only observations that `followed` has seen carry it.
+# When the group's next observation comes; only observations that `followed` has seen carry it.
 NEXT = "next_event_time"
 
 
 def feature_rows(observations: DataFrame, contract: Contract, plan_epoch: int, processing_time: Column) -> DataFrame:
     """The published feature rows of `observations`, in the column order of the feature record.
 
-    `observations` has the key column, `event_time` (timestamp), every measured field (double or null), `raw_partition`,
-    `raw_offset` and `append_time`. Edges: a window's start is inclusive, its end exclusive; a field without a value in
-    a window counts 0 and its features are null, the window still counts as long as it holds an observation.
+    `observations` has the key column and that of the attribute that windows are by, `event_time` (timestamp), every
+    measured field (double or null), `raw_partition`, `raw_offset` and `append_time`. Edges: a window's start is
+    inclusive, its end exclusive; a field without a value in a window counts 0 and its features are null, the window
+    still counts as long as it holds an observation.
     """
     return columns(published(aggregate(observations, contract), contract), contract, plan_epoch, processing_time)
 
 
 def followed(observations: DataFrame, contract: Contract) -> DataFrame:
-    """A table's observations with the time of each key's next one, so that `aggregate` can leave out windows nobody
+    """A table's observations with the time of each group's next one, so that `aggregate` can leave out windows nobody
     will publish. Rows stay as they are. Not for a stream, which does not know what comes next.
 
-    It also brings each key into one partition, where all that follows can stay.
+    It also brings each group into one partition, where all that follows can stay.
     """
-    order = Window.partitionBy(contract.key).orderBy("event_time")
+    order = Window.partitionBy(contract.entity_key).orderBy("event_time")
     return observations.withColumn(NEXT, F.lead("event_time").over(order))
 
 
 def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
-    """One row for every (window, key) that holds an observation, with the sums behind the features.
+    """One row for every (window, group) that holds an observation, with the sums behind the features.
 
     The window is projected before it is grouped, so that the slope can measure time from the window's start: small
     whole numbers, where epoch milliseconds would cost nine digits.
@@ -52,9 +53,7 @@ def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
     since_start_ms = (F.unix_millis("event_time") - F.unix_millis("window.start")).cast("double")
     sums = [
         F.count(F.lit(1)).alias("measurement_count"),
-        F.max("raw_offset").alias("revision"),
-        F.min("raw_offset").alias("first_offset"),
-        F.max("raw_partition").alias("raw_partition"),
+        *origin_sums(contract),
         F.max("event_time").alias("max_event_time"),
         F.max("append_time").alias("raw_append_time"),
     ]
@@ -62,7 +61,27 @@ def aggregate(observations: DataFrame, contract: Contract) -> DataFrame:
         sums.append(F.count(field).alias(f"{field}_count"))
         needed = {part for feature in features for part in PARTS[feature.kind]}
         sums.extend(SUMS[part](field, since_start_ms).alias(f"{field}_{part}") for part in sorted(needed))
-    return placed.groupBy("window", contract.key).agg(*sums)
+    return placed.groupBy("window", contract.entity_key).agg(*sums)
+
+
+def origin_sums(contract: Contract) -> list[Column]:
+    """Where a window's raw records lie. Those of a key lie in one partition, those of a group in any."""
+    if contract.by is None:
+        return [
+            F.max("raw_offset").alias("revision"),
+            F.min("raw_offset").alias("first_offset"),
+            F.max("raw_partition").alias("raw_partition"),
+        ]
+    partitions = range(contract.raw_partitions)
+    unknown = f"topic of {contract.pipeline}: expected {contract.raw_partitions} partitions, got a record of another"
+    offsets = [F.when(F.col("raw_partition") == p, F.col("raw_offset")) for p in partitions]
+    known = F.when(F.col("raw_partition").isin(*partitions), F.lit(True)).otherwise(F.raise_error(F.lit(unknown)))
+    return [
+        # Ranges that leave a partition out would be no provenance.
+        F.bool_and(known).alias("raw_partitions_known"),
+        *(F.min(offset).alias(f"raw_first_{p}") for p, offset in enumerate(offsets)),
+        *(F.max(offset).alias(f"raw_last_{p}") for p, offset in enumerate(offsets)),
+    ]
 
 
 def in_windows(observations: DataFrame, contract: Contract) -> DataFrame:
@@ -102,13 +121,11 @@ def published(windows: DataFrame, contract: Contract) -> DataFrame:
 def columns(windows: DataFrame, contract: Contract, plan_epoch: int, processing_time: Column) -> DataFrame:
     """The feature record's columns, in its order. Version of a row: (plan_epoch, revision)."""
     chosen = [
-        F.col(contract.key),
+        F.col(contract.entity_key).cast("string").alias(contract.entity_key),
         F.col("window.start").alias("window_start"),
         F.col("window.end").alias("window_end"),
         F.lit(plan_epoch).cast("int").alias("plan_epoch"),
-        F.col("revision"),
-        F.col("raw_partition"),
-        F.col("first_offset"),
+        *origin(contract),
         F.col("measurement_count").cast("int").alias("measurement_count"),
     ]
     for field, features in by_field(contract):
@@ -116,6 +133,32 @@ def columns(windows: DataFrame, contract: Contract, plan_epoch: int, processing_
         chosen.extend(FEATURES[feature.kind](field).alias(feature.column) for feature in features)
     chosen += [F.col("max_event_time"), F.col("raw_append_time"), processing_time.alias("processing_time")]
     return windows.select(*chosen)
+
+
+def origin(contract: Contract) -> list[Column]:
+    """The revision, and where the raw records of the row lie.
+
+    A revision has to grow with each version of a row. Offsets of several partitions cannot be compared: there the
+    number of observations is the revision, of which a version holds at least one more than the one before.
+    """
+    if contract.by is None:
+        return [F.col("revision"), F.col("raw_partition"), F.col("first_offset")]
+    ranges = [
+        F.when(
+            F.col(f"raw_last_{p}").isNotNull() & F.col("raw_partitions_known"),
+            F.struct(
+                F.lit(p).alias("partition"),
+                F.col(f"raw_first_{p}").alias("first_offset"),
+                F.col(f"raw_last_{p}").alias("last_offset"),
+            ),
+        )
+        for p in range(contract.raw_partitions)
+    ]
+    return [
+        F.col("measurement_count").cast("bigint").alias("revision"),
+        F.lit(contract.by).alias("grouped_by"),
+        F.array_compact(F.array(*ranges)).alias("raw_ranges"),
+    ]
 
 
 def first_in_stream(observations: DataFrame, contract: Contract) -> DataFrame:

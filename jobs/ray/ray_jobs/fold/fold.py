@@ -160,8 +160,8 @@ class Fold:
         inputs += self._means.at(state, number, values)
         day, year = _DAY * (t % 86_400_000), _YEAR * t
         inputs += (math.sin(day), math.cos(day), math.sin(year), math.cos(year))
-        inputs += self._places.get(row[contract.key], (nan, nan, nan))
-        inputs += self.neighbours.at(row[contract.key], t, near)
+        inputs += self._places.get(row[contract.entity_key], (nan, nan, nan))
+        inputs += self.neighbours.at(row[contract.entity_key], t, near)
 
         earlier = self._earlier(cells, held, t, number, floor)
         if held is not None and t < held.window_end:

@@ -72,7 +72,7 @@ class FoldStage(Stage):
             elif step.status == fold.EXPIRED:
                 out.expired += 1
             elif step.cell is not None:
-                station, cell = row[contract.key], step.cell
+                station, cell = row[contract.entity_key], step.cell
                 cells[incoming.partition, station, cell.cell % contract.ring_cells] = cell
                 one = Applied(incoming, row, station, step.state, step.inputs, step.completeness, cell, step.earlier)
                 batch.applied.append(one)
@@ -80,7 +80,7 @@ class FoldStage(Stage):
                     witness.note(batch, one)
         for (partition, station, _), cell in cells.items():
             name = ring.key_of(station, cell.cell, contract.ring_cells)
-            batch.changes.append(Change(partition, name, ring.to_record(contract.key, station, cell)))
+            batch.changes.append(Change(partition, name, ring.to_record(contract.entity_key, station, cell)))
 
     def tick(self, batch: Batch, tick: Tick) -> None:
         """Drops the stations that are silent for too long, the longest silent first."""
@@ -111,7 +111,7 @@ class FoldStage(Stage):
                 stations.alarm_ms = self._alarm(stations)
             reached = stations.time_ms - stations.settled_ms
             if stations.time_ms >= stations.alarm_ms or reached > self._contract.depth_ms:
-                record = ring.clock_record(self._contract.key, partition, stations.clock)
+                record = ring.clock_record(self._contract.entity_key, partition, stations.clock)
                 batch.changes.append(Change(partition, ring.clock_key(partition), record))
 
     def _cover(self, batch: Batch, incoming: Incoming) -> None:
@@ -141,9 +141,9 @@ class FoldStage(Stage):
 
     def _fold(self, incoming: Incoming, row: dict[str, Any], stations: Partition, near: Near) -> Step:
         contract = self._contract
-        station = row[contract.key]
+        station = row[contract.entity_key]
         if not station:
-            raise BadRecord("missing_key", f"{contract.key} is empty")
+            raise BadRecord("missing_key", f"{contract.entity_key} is empty")
         latest = ring.latest_end(contract, incoming.append_time)
         if row["window_end"] > latest:
             raise BadRecord("time_jump", f"window_end {row['window_end']} is after {latest}, {LATEST}")

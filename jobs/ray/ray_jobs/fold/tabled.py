@@ -60,10 +60,10 @@ def column_of(contract: Contract, ends_ms: NDArray[np.int64], values: NDArray[np
 def neighbourhood(contract: Contract, path: str, version: int, from_ms: int, to_ms: int) -> Tabled:
     """The rows of all stations with window_end in [from_ms, to_ms), for the fold to look around in."""
     values = list(contract.history_values)
-    wanted = [contract.key, "window_end", "plan_epoch", "revision", *values]
+    wanted = [contract.entity_key, "window_end", "plan_epoch", "revision", *values]
     found = table.read(path, version, contract, wanted, from_ms, to_ms)
     columns = {}
-    for station, rows in table.by_station(found, contract.key):
+    for station, rows in table.by_station(found, contract.entity_key):
         ends = rows["window_end"].to_numpy().astype(np.int64)
         columns[station] = column_of(contract, ends, np.stack([table.floats(rows, v) for v in values], axis=1))
     return Tabled(contract, columns)

@@ -128,7 +128,7 @@ class Contract:
 
     Units: times, spans and horizons in milliseconds, `lags` and `neighbour_lags` in steps of `step_ms`.
     `parts` are those the pipeline has; what belongs to another one is empty here: 0, no entry, no schema.
-    `entity` is what one key names, in the domain's word.
+    `entity` is what one key, or with `by` one of its values, names, in the domain's word.
     `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
     `schemas` holds Avro schemas as JSON text: observation, rejects, cursors and progress of every pipeline; features,
     history, predictions, verifications and model_events with the parts that bring them.
@@ -139,6 +139,8 @@ class Contract:
     hold, narrowest first, `levels` their ends and the median, ascending: what a prediction carries.
     `stream` is the one whose observations this describes, in `key`, `event_time`, `fields`, `duplicates`, `lateness_ms`,
     `lead_ms`, `format` (avro, json or protobuf) and their schema; as generated the one that the windows read.
+    `by` is the attribute of the windows' stream that windows are grouped by, None where that is the key; `raw_partitions`
+    then says how many partitions the stream has, in any of which records of one group may lie.
     `datums` says of a target where it can come to stand when a sensor's datum changes, inclusive, in its unit; a target
     that is not there, anywhere.
     """
@@ -180,6 +182,13 @@ class Contract:
     format: str = "avro"
     stream: str = "raw"
     other_streams: dict[str, Stream] = field(default_factory=dict)
+    by: str | None = None
+    raw_partitions: int = 0
+
+    @property
+    def entity_key(self) -> str:
+        """The field whose value names what a window, and all that comes of windows, is of."""
+        return self.by or self.key
 
     def in_stream(self, name: str) -> Contract:
         """The same contract turned to another stream. Raises KeyError for one the pipeline does not have."""
@@ -213,8 +222,9 @@ class Contract:
 
     @property
     def further_keys(self) -> tuple[str, ...]:
-        """Names of the other streams' keys, each once, without this one's."""
-        return tuple(key for key in dict.fromkeys(s.key for s in self.other_streams.values()) if key != self.key)
+        """What a reject may be named by beside this stream's key: the other streams' keys, and what windows are by."""
+        named = [*(s.key for s in self.other_streams.values()), *((self.by,) if self.by else ())]
+        return tuple(name for name in dict.fromkeys(named) if name != self.key)
 
     def field(self, name: str) -> Field:
         """The field of that name. Raises KeyError for a name the contract does not have."""

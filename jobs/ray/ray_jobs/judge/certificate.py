@@ -94,7 +94,9 @@ def why_not(
 
 def span_of(contract: Contract, params: TrainParams, version: int) -> Span | None:
     """[first, last] window end of the rows that training reads, the last one made exclusive; None without rows."""
-    rows = table.read(params.table_path, version, contract, [contract.key, "window_end"], params.from_ms, params.cut_ms)
+    rows = table.read(
+        params.table_path, version, contract, [contract.entity_key, "window_end"], params.from_ms, params.cut_ms
+    )
     if len(rows) == 0:
         return None
     ends: Any = pc.min_max(rows["window_end"])

@@ -288,10 +288,12 @@ def fit_references(contract: Contract, path: str, version: int, span: Span) -> t
     window end of the table's rows before the span's end.
     """
     targets = [contract.target_column(t) for t in contract.targets]
-    found = table.read(path, version, contract, [contract.key, "window_end", *targets], span.fit_from, span.to_ms)
+    found = table.read(
+        path, version, contract, [contract.entity_key, "window_end", *targets], span.fit_from, span.to_ms
+    )
     names: list[str] = []
     series: list[tuple[Floats, Floats]] = []
-    for station, rows in table.by_station(found, contract.key):
+    for station, rows in table.by_station(found, contract.entity_key):
         t_ms = table.floats(rows, "window_end")
         if not np.any(t_ms >= span.from_ms):
             continue
@@ -333,7 +335,13 @@ def of_stations(
         model = model_of.load(folder, contract, fold.input_names, fold.input_units, version)
     targets = [contract.target_column(t) for t in contract.targets]
     past = table.read(
-        path, table_version, contract, [contract.key, "window_end", *targets], span.fit_from, span.to_ms, stations
+        path,
+        table_version,
+        contract,
+        [contract.entity_key, "window_end", *targets],
+        span.fit_from,
+        span.to_ms,
+        stations,
     )
     found = table.read(
         path,
@@ -344,9 +352,9 @@ def of_stations(
         span.to_ms,
         stations,
     )
-    replayed = dict(table.by_station(found, contract.key))
+    replayed = dict(table.by_station(found, contract.entity_key))
     out: list[Judged] = []
-    for station, rows in table.by_station(past, contract.key):
+    for station, rows in table.by_station(past, contract.entity_key):
         if station not in replayed:
             continue
         t_ms = table.floats(rows, "window_end")

@@ -36,7 +36,7 @@ def columns_of(contract: Contract) -> list[str]:
     """The columns the fold reads."""
     counts = dict.fromkeys(f"{f.field}_count" for f in contract.features)
     return [
-        contract.key,
+        contract.entity_key,
         "window_end",
         "plan_epoch",
         "revision",
@@ -69,10 +69,10 @@ def read(
     if from_ms is not None:
         keep &= end >= _time(from_ms, kind)
     if stations is not None:
-        keep &= ds.field(contract.key).isin(list(stations))
+        keep &= ds.field(contract.entity_key).isin(list(stations))
     order = [name for name in ("plan_epoch", "revision") if name in columns]
     found = dataset.to_table(columns=list(columns), filter=keep)
-    found = found.sort_by([(name, "ascending") for name in (contract.key, "window_end", *order)])
+    found = found.sort_by([(name, "ascending") for name in (contract.entity_key, "window_end", *order)])
     return found.set_column(found.schema.get_field_index("window_end"), "window_end", _epoch_ms(found["window_end"]))
 
 

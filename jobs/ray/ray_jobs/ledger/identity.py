@@ -13,7 +13,7 @@ class Identity:
     """Ids of one pipeline in one namespace."""
 
     def __init__(self, contract: Contract, namespace: str) -> None:
-        self._key = contract.key
+        self._key = contract.entity_key
         self._where = f"{namespace}|{contract.pipeline}"
 
     def of(self, row: Mapping[str, Any], version: str, arm: str) -> bytes:

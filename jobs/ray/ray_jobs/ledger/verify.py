@@ -294,7 +294,7 @@ class Book:
                 {
                     "id": hashlib.sha256(f"{forecast_id}|{target}|{horizon}".encode()).hexdigest()[:32],
                     "forecast_id": forecast_id,
-                    contract.key: station,
+                    contract.entity_key: station,
                     "target": target,
                     "unit": self._units[k],
                     "horizon_h": horizon,
@@ -348,7 +348,7 @@ class Book:
         )
         return changelog.record_of(
             PENDING,
-            self.contract.key,
+            self.contract.entity_key,
             station,
             arm=pending.arm,
             cell=pending.issued // HOUR_MS,
@@ -369,7 +369,12 @@ class Book:
             name = version.encode()
             parts += [_BYTE.pack(len(name)), name, self._ratios.pack(*ratios)]
         return changelog.record_of(
-            CALIBRATION, self.contract.key, station, arm=arm, feature_partition=partition, payload=b"".join(parts)
+            CALIBRATION,
+            self.contract.entity_key,
+            station,
+            arm=arm,
+            feature_partition=partition,
+            payload=b"".join(parts),
         )
 
     def read_pending(self, record: Mapping[str, Any]) -> Pending | None:

@@ -78,7 +78,7 @@ class Restoration:
         if kind == CLOCK:
             self._clock = record["payload"]
             return
-        station = record[self._contract.key]
+        station = record[self._contract.entity_key]
         written: bytes | None = None
         if kind == CELL:
             cell = ring.from_record(record)
@@ -151,7 +151,7 @@ class GlobalTable:
     """
 
     def __init__(self, contract: Contract, partitions: int) -> None:
-        self._key = contract.key
+        self._key = contract.entity_key
         self._rule = rule_of(contract)
         back_ms = 2 * self._rule.delay_ms + (max(contract.neighbour_lags, default=0) + 2) * contract.step_ms
         self._kept = back_ms // contract.cell_ms + 2

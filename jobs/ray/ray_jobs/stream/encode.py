@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ class EncodeStage(Stage):
         """Where each partition goes on, after everything else."""
         self._flush(batch)
         for partition, next_offset in batch.out.next_offsets.items():
-            record = ring.cursor_record(self._contract.key, partition, next_offset)
+            record = ring.cursor_record(self._contract.entity_key, partition, next_offset)
             batch.out.history.append((partition, ring.cursor_key(partition), self._codecs.history(record)))
 
     def _flush(self, batch: Batch) -> None:
@@ -120,7 +120,7 @@ class EncodeStage(Stage):
                     named[head] = (self._band, dict(zip(self._levels, values, strict=True))) if said else None
             record: dict[str, Any] = {
                 "id": self._identity.of(row, forecasts.version, arm).hex(),
-                contract.key: one.station,
+                contract.entity_key: one.station,
                 "timestamp": end,
                 "window_start": row["window_start"],
                 "plan_epoch": row["plan_epoch"],
@@ -139,9 +139,7 @@ class EncodeStage(Stage):
                     "feature_offset": incoming.offset,
                     "feature_schema_id": schema_id(incoming.value),
                     "raw_topic": None,
-                    "raw_partition": row["raw_partition"],
-                    "first_offset": row["first_offset"],
-                    "last_offset": row["revision"],
+                    **_origin(contract, row),
                     "history_offsets": batch.history_offsets,
                 },
                 "stages": {
@@ -181,7 +179,7 @@ class EncodeStage(Stage):
             "field": None,
             "reason": bad.reason,
             "detail": bad.detail,
-            self._contract.key: None if incoming.key is None else incoming.key.decode("utf-8", "replace"),
+            self._contract.entity_key: None if incoming.key is None else incoming.key.decode("utf-8", "replace"),
             "schema_id": schema_id(incoming.value),
             "key": incoming.key,
             "value": incoming.value,
@@ -190,6 +188,17 @@ class EncodeStage(Stage):
             "rejected_time": self._now_ms(),
         }
         return self._codecs.rejects(record)
+
+
+def _origin(contract: Contract, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The raw records of a row's window: of a key in one partition, up to the row's revision; of a group in any."""
+    if contract.by is not None:
+        return {"grouped_by": row["grouped_by"], "raw_ranges": row["raw_ranges"]}
+    return {
+        "raw_partition": row["raw_partition"],
+        "first_offset": row["first_offset"],
+        "last_offset": row["revision"],
+    }
 
 
 def _verdict(judgement: Judgement, at: int) -> dict[str, Any]:

@@ -499,7 +499,7 @@ def restore(
                     continue
                 record = decoded(decoder, message)
                 if leads(contract, record, message):
-                    found[partition].stray(key_of(message), record[contract.key])
+                    found[partition].stray(key_of(message), record[contract.entity_key])
                 else:
                     found[partition].take(record, key_of(message))
             disagree = [p for p in ended - done if not found[p].complete(committed[p])]

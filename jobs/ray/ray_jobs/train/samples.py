@@ -99,7 +99,7 @@ def of_stations(
     found = table.read(path, version, contract, table.columns_of(contract), splits.from_ms, splits.cut, stations)
     number_of = dict(zip(stations, numbers, strict=True))
     parts: list[Samples] = []
-    for station, rows in table.by_station(found, contract.key):
+    for station, rows in table.by_station(found, contract.entity_key):
         number = number_of[station]
         rng = np.random.default_rng([seed, number])
         t_all = table.floats(rows, "window_end")

@@ -48,8 +48,8 @@ def run(contract: Contract, params: SeedParams, reporter: Reporter) -> dict[str,
     version = table.pin(params.table_path)
     # Window ends in (cutover - depth, cutover]: start exclusive, end inclusive, as a cell counts them.
     first, last = params.cutover_ms - contract.depth_ms + 1, params.cutover_ms + 1
-    keys = table.read(params.table_path, version, contract, [contract.key, "window_end"], first, last)
-    stations = [station for station, _ in table.by_station(keys, contract.key)]
+    keys = table.read(params.table_path, version, contract, [contract.entity_key, "window_end"], first, last)
+    stations = [station for station, _ in table.by_station(keys, contract.entity_key)]
     if not stations:
         raise JobError(
             "job_failed",
@@ -68,7 +68,7 @@ def run(contract: Contract, params: SeedParams, reporter: Reporter) -> dict[str,
             if covers(held.get((station, cell.cell % contract.ring_cells)), cell):
                 same += 1
                 continue
-            batch.append((partition, key, encode(ring.to_record(contract.key, station, cell))))
+            batch.append((partition, key, encode(ring.to_record(contract.entity_key, station, cell))))
             written += 1
             if len(batch) >= TRANSACTION_RECORDS:
                 _commit(producer, params.history_topic, batch)
@@ -92,7 +92,7 @@ def cells_of(
     fold = Fold(contract)
     found = table.read(path, version, contract, table.columns_of(contract), first_ms, last_ms, stations)
     out: dict[str, list[Cell]] = {}
-    for station, rows in table.by_station(found, contract.key):
+    for station, rows in table.by_station(found, contract.entity_key):
         state = fold.new_state()
         for row in table.rows(rows):
             state = fold.step(state, row).state
@@ -183,7 +183,7 @@ def existing(
                 begun = True
             elif kind_of(record) == ring.CELL:
                 cell = ring.from_record(record)
-                cells[record[contract.key], cell.cell % contract.ring_cells] = cell
+                cells[record[contract.entity_key], cell.cell % contract.ring_cells] = cell
     finally:
         consumer.close()
     return cells, begun

@@ -291,7 +291,12 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
     """
     targets = [contract.target_column(t) for t in contract.targets]
     found = table.read(
-        params.table_path, version, contract, [contract.key, "window_end", *targets], params.from_ms, params.cut_ms
+        params.table_path,
+        version,
+        contract,
+        [contract.entity_key, "window_end", *targets],
+        params.from_ms,
+        params.cut_ms,
     )
     if len(found) == 0:
         raise JobError(
@@ -308,7 +313,7 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
     names: list[str] = []
     series: list[tuple[Floats, Floats]] = []
     absent = set(params.leave_out)
-    for station, rows in table.by_station(found, contract.key):
+    for station, rows in table.by_station(found, contract.entity_key):
         absent.discard(station)
         if station in params.leave_out:
             continue
