@@ -4,11 +4,11 @@
 import type { Command } from "commander";
 import { pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import type { Settings } from "../settings/settings.ts";
-import type { BatchOptions, Finished } from "../supervise/batch.ts";
+import type { BatchRunOptions, Finished } from "../supervise/batch.ts";
 import type { Report } from "../supervise/progress.ts";
 import { interruptible } from "./interrupt.ts";
 
-export interface BatchView extends Required<Pick<BatchOptions, "signal" | "onReport" | "onState">> {
+export interface BatchView extends Required<Pick<BatchRunOptions, "signal" | "onReport" | "onState">> {
   say(line: string): void;
 }
 

@@ -7,7 +7,7 @@ const refused = (flag: string, word: string, wanted: string): PipelineError =>
   new PipelineError("config_invalid", `Cannot use ${flag} "${word}": ${wanted}`);
 
 /** A flag's whole number, both bounds inclusive. Errors: `config_invalid`. */
-export function whole(flag: string, word: string, min = 0, max = Number.MAX_SAFE_INTEGER): number {
+export function parseInteger(flag: string, word: string, min = 0, max = Number.MAX_SAFE_INTEGER): number {
   const value = /^-?\d+$/.test(word) ? Number(word) : Number.NaN;
   if (Number.isInteger(value) && value >= min && value <= max) return value;
   const range = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
@@ -27,7 +27,7 @@ function numberIn(word: string): number {
 }
 
 /** A flag's time, epoch ms: RFC 3339, epoch ms, or a date for its first moment in UTC. Errors: `config_invalid`. */
-export function timeOf(flag: string, word: string | undefined): number | null {
+export function parseTime(flag: string, word: string | undefined): number | null {
   if (word === undefined) return null;
   // As milliseconds they lie in 1970 to 1973: a year, a day without hyphens, or seconds.
   if (/^\d{4,11}$/.test(word))
@@ -46,7 +46,7 @@ export function timesOf(
   from: string | undefined,
   to: string | undefined,
 ): { readonly from_ms: number | null; readonly to_ms: number | null } {
-  const [from_ms, to_ms] = [timeOf("--from", from), timeOf("--to", to)];
+  const [from_ms, to_ms] = [parseTime("--from", from), parseTime("--to", to)];
   if (from_ms !== null && to_ms !== null && from_ms >= to_ms)
     throw refused(
       "--to",

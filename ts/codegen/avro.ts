@@ -13,18 +13,18 @@ export interface Field {
   readonly doc: string;
 }
 
-export const TIME = { type: "long", logicalType: "timestamp-millis" };
+export const TIME_TYPE = { type: "long", logicalType: "timestamp-millis" };
 
 export const field = (name: string, type: Avro, doc: string): Field => ({ name, type, doc });
-export const time = (name: string, doc: string): Field => ({ name, type: TIME, unit: "ms", doc });
-export const nullable = (name: string, type: Avro, doc: string): Field => ({
+export const timeField = (name: string, doc: string): Field => ({ name, type: TIME_TYPE, unit: "ms", doc });
+export const nullableField = (name: string, type: Avro, doc: string): Field => ({
   name,
   type: ["null", type],
   default: null,
   doc,
 });
 export const nullableTime = (name: string, doc: string): Field => ({
-  ...nullable(name, TIME, doc),
+  ...nullableField(name, TIME_TYPE, doc),
   unit: "ms",
 });
 export const share = (name: string, doc: string): Field => ({ name, type: "double", unit: "1", doc });
@@ -37,7 +37,7 @@ export const record = (name: string, fields: readonly Field[], doc?: string) => 
 export const enumeration = (name: string, symbols: readonly string[]) => ({ type: "enum", name, symbols });
 
 /** One of a pipeline's own records, as its part writes it. */
-export interface Schema {
+export interface RecordSchema {
   readonly type: string;
   readonly name: string;
   readonly namespace: string;
@@ -51,7 +51,7 @@ export function top(
   what: string,
   doc: string,
   fields: readonly Field[],
-): Schema {
+): RecordSchema {
   return {
     type: "record",
     name: `${pipeline}_${what}`,

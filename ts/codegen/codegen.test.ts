@@ -12,8 +12,8 @@ import { outline, sha256 } from "./derive.ts";
 import { works } from "./fixtures/works/pipeline.ts";
 import { differences, write } from "./folder.ts";
 import { DERIVED, functionsIn, QUERIES } from "./functions.ts";
-import { FOLDERS, generate, render } from "./generate.ts";
-import { KINDS } from "./parts/windows.ts";
+import { GENERATED_FOLDERS, generate, render } from "./generate.ts";
+import { FEATURE_KINDS } from "./parts/windows.ts";
 import { pipelineFiles } from "./render.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -69,7 +69,8 @@ describe("generate()", () => {
   });
 
   it("renders nothing outside the folders it owns", () => {
-    for (const path of render(root).keys()) expect(FOLDERS.some((f) => path.startsWith(`${f}/`))).toBe(true);
+    for (const path of render(root).keys())
+      expect(GENERATED_FOLDERS.some((f) => path.startsWith(`${f}/`))).toBe(true);
   });
 
   it("refuses a parameter record without a job, and one record under two shapes", () => {
@@ -88,7 +89,7 @@ describe("generate()", () => {
 
 describe("outline()", () => {
   it("knows these kinds of features", () =>
-    expect(Object.keys(KINDS)).toEqual([
+    expect(Object.keys(FEATURE_KINDS)).toEqual([
       "mean",
       "std",
       "min",

@@ -2,7 +2,7 @@
 // rules (parts/), here what they have in common and what holds between them. Pure: reads no file, writes no line.
 
 import { createHash } from "node:crypto";
-import type { Observation, ObservationField } from "../contract/index.ts";
+import type { ObservationField, ObservationShape } from "../contract/index.ts";
 import { canonicalJson } from "../ground/canonical.ts";
 import { type BySchema, type Contract, SCHEMA_NAMES, type StreamContract } from "../pipelines/contract.ts";
 import type { Pipeline } from "../pipelines/define.ts";
@@ -26,7 +26,7 @@ export type Outline = Omit<Contract, "fingerprint" | "plan_hash" | "schemas" | "
 };
 
 /** What queries may name, and the names of jobs they may not have. */
-export interface Known {
+export interface KnownNames {
   readonly queries: Functions;
   readonly jobs: readonly string[];
 }
@@ -36,10 +36,10 @@ export interface Known {
  * `contract_rejected`, naming the pipeline, the place and the rule.
  */
 export function outline(
-  observations: Readonly<Record<string, Observation>>,
+  observations: Readonly<Record<string, ObservationShape>>,
   pipeline: Pipeline,
   functions: Functions = new Map(),
-  { queries, jobs }: Known = { queries: new Map(), jobs: [] },
+  { queries, jobs }: KnownNames = { queries: new Map(), jobs: [] },
 ): Outline {
   const check = checkOf(pipeline.name);
   check.need(PIPELINE.holds(pipeline.name), "name", PIPELINE.words, pipeline.name);
@@ -48,7 +48,7 @@ export function outline(
   const observation = observations[stream]!;
   const { entity = pipeline.windows?.by ?? observation.key } = pipeline;
   check.need(/^[a-z][a-z0-9_]*$/.test(entity), "entity", "a word in snake_case", entity);
-  const parts = wholeParts(check, pipeline);
+  const parts = completeParts(check, pipeline);
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
   const stations = pipeline.stations ?? {};
   if (pipeline.queries) checkQueries(check, pipeline.queries, streamNames(pipeline), queries, jobs);
@@ -92,7 +92,7 @@ export function outline(
 }
 
 /** The parts a pipeline has, none without those it needs. */
-function wholeParts({ need }: Check, pipeline: Pipeline): Contract["parts"] {
+function completeParts({ need }: Check, pipeline: Pipeline): Contract["parts"] {
   const parts = partsOf(pipeline);
   for (const part of parts)
     for (const other of PARTS[part].needs)

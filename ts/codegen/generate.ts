@@ -27,7 +27,7 @@ const LAYOUT_FIXTURES: Layout = {
 };
 
 /** Folders that hold generated files only. */
-export const FOLDERS: readonly string[] = [
+export const GENERATED_FOLDERS: readonly string[] = [
   LAYOUT.schemas,
   ...Object.values(LAYOUT.formats),
   LAYOUT.typescript,
@@ -88,6 +88,6 @@ export interface GenerateOptions {
 export function generate({ root, check, pipelines = null }: GenerateOptions): Difference[] {
   const apply = check ? differences : write;
   return pipelines === null
-    ? apply(root, render(root), FOLDERS)
+    ? apply(root, render(root), GENERATED_FOLDERS)
     : apply(pipelines, renderBeside(root, pipelines), [GENERATED]);
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import type { JobType } from "../jobs/plan/type.ts";
-import { jobsPage, TYPES, tableModule, typeIn } from "./jobs.ts";
+import { DECLARED_TYPES, jobsPage, jobTypeIn, tableModule } from "./jobs.ts";
 
 const job: JobType = {
   name: "nap",
@@ -22,7 +22,7 @@ const job: JobType = {
 
 describe("typeIn()", () => {
   it("takes the type a file exports under its name", () =>
-    expect(typeIn("nap.ts", { nap: job, other: 1 })).toBe(job));
+    expect(jobTypeIn("nap.ts", { nap: job, other: 1 })).toBe(job));
   it.each([
     ["exports it under another name", { rest: job }],
     ["names it otherwise", { nap: { ...job, name: "rest" } }],
@@ -30,7 +30,7 @@ describe("typeIn()", () => {
     ["has a Python module for a process", { nap: { ...job, engine: "process" } }],
     ["has a schedule for a stream", { nap: { ...job, kind: "stream" } }],
   ])("refuses a file that %s, naming it", (_, exported) => {
-    expect(() => typeIn("nap.ts", exported)).toThrow("ts/jobs/nap.ts");
+    expect(() => jobTypeIn("nap.ts", exported)).toThrow("ts/jobs/nap.ts");
   });
 });
 
@@ -41,5 +41,5 @@ it("the table and the page hold each type once", () => {
   expect(jobsPage([job], "h").match(/^\| nap \|.*$/m)?.[0]).toBe(
     "| nap | ray | batch | sleeps | windows | raw | – |  | `0 3 * * *` |",
   );
-  expect(TYPES.length).toBeGreaterThan(5);
+  expect(DECLARED_TYPES.length).toBeGreaterThan(5);
 });

@@ -9,20 +9,20 @@ import type { JobType } from "../jobs/plan/type.ts";
 
 export const FOLDER = "ts/jobs";
 
-const here = join(import.meta.dirname, "..", "jobs");
+const JOBS_FOLDER = join(import.meta.dirname, "..", "jobs");
 
 async function typesIn(folder: string): Promise<JobType[]> {
   const files = readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isFile() && /^[a-z_]+\.ts$/.test(entry.name) && entry.name !== "index.ts")
     .map(({ name }) => name)
     .sort();
-  return Promise.all(files.map(async (file) => typeIn(file, await load(join(folder, file)))));
+  return Promise.all(files.map(async (file) => jobTypeIn(file, await load(join(folder, file)))));
 }
 
 const load = (path: string) => import(pathToFileURL(path).href) as Promise<Record<string, unknown>>;
 
 /** The job type a file exports under its own name. Errors: `contract_rejected`. */
-export function typeIn(file: string, exported: Readonly<Record<string, unknown>>): JobType {
+export function jobTypeIn(file: string, exported: Readonly<Record<string, unknown>>): JobType {
   const name = file.replace(/\.ts$/, "");
   const type = exported[name] as JobType | undefined;
   if (typeof type !== "object" || type.name !== name)
@@ -44,7 +44,7 @@ export function typeIn(file: string, exported: Readonly<Record<string, unknown>>
 }
 
 /** Every job type, by name. */
-export const TYPES: readonly JobType[] = await typesIn(here);
+export const DECLARED_TYPES: readonly JobType[] = await typesIn(JOBS_FOLDER);
 
 /** The table everyone else imports. */
 export function tableModule(types: readonly JobType[], header: readonly string[]): string {

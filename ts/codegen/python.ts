@@ -55,12 +55,12 @@ function dataclass({ name, doc, fields }: RecordShape): string[] {
     ...fields.flatMap((field) => [
       "",
       `    ${field.name}: ${typeOf(field.shape)}`,
-      `    """${said(field)}"""`,
+      `    """${fieldDoc(field)}"""`,
     ]),
   ];
 }
 
-function said({ doc, unit }: FieldShape): string {
+function fieldDoc({ doc, unit }: FieldShape): string {
   return unit === null ? doc : `${doc} Unit: ${unit}.`;
 }
 

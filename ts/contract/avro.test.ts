@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./avro.ts";
+import { Decoder, encoder, framePrefix, schemaIdOf, toJson } from "./avro.ts";
 import { PipelineError } from "./errors.ts";
 
 const READING = JSON.stringify({
@@ -48,7 +48,7 @@ describe("encoder() and Decoder", () => {
 
   it("write the frame that Confluent's clients write", () => {
     expect(encoder(READING, 0x01020304)(simple).subarray(0, 5).toString("hex")).toBe("0001020304");
-    expect(schemaIdOf(Buffer.concat([prefixOf(4_294_967_295), Buffer.of(1)]))).toBe(4_294_967_295);
+    expect(schemaIdOf(Buffer.concat([framePrefix(4_294_967_295), Buffer.of(1)]))).toBe(4_294_967_295);
   });
 
   it.each([
@@ -71,7 +71,7 @@ describe("encoder() and Decoder", () => {
       [Buffer.alloc(0), "bad_framing"],
       [bytes.subarray(0, 4), "bad_framing"],
       [Buffer.concat([Buffer.of(1), bytes.subarray(1)]), "bad_framing"],
-      [Buffer.concat([prefixOf(8), bytes.subarray(5)]), "unknown_schema"],
+      [Buffer.concat([framePrefix(8), bytes.subarray(5)]), "unknown_schema"],
       [bytes.subarray(0, bytes.length - 1), "undecodable"],
       [Buffer.concat([bytes, Buffer.of(0)]), "undecodable"],
     ];

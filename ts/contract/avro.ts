@@ -22,7 +22,7 @@ const types = new Map<string, avsc.Type>();
  */
 export function encoder<T extends object>(schema: string, schema_id: number): (record: T) => Buffer {
   const type = typeOf(schema);
-  const prefix = prefixOf(schema_id);
+  const prefix = framePrefix(schema_id);
   return (record) => {
     if (!type.isValid(record, STRICT)) throw misfit(type, record);
     return Buffer.concat([prefix, type.toBuffer(record)]);
@@ -61,7 +61,7 @@ export class Decoder<T = Record<string, unknown>> {
   async decode(value: Buffer | null): Promise<Decoded<T>> {
     const schema_id = schemaIdOf(value);
     if (value === null || schema_id === null)
-      return { ok: false, schema_id, reason: "bad_framing", detail: said(value) };
+      return { ok: false, schema_id, reason: "bad_framing", detail: describeFrame(value) };
     let reader = this.#readers.get(schema_id);
     if (reader === undefined) {
       const schema = await this.#schemaById(schema_id);
@@ -106,7 +106,7 @@ export function schemaIdOf(value: Buffer | null): number | null {
 }
 
 /** The five bytes before a value. */
-export function prefixOf(schema_id: number): Buffer {
+export function framePrefix(schema_id: number): Buffer {
   const prefix = Buffer.alloc(PREFIX_BYTES);
   prefix.writeUInt8(MAGIC, 0);
   prefix.writeUInt32BE(schema_id, 1);
@@ -202,7 +202,7 @@ function short(value: unknown, wanted: avsc.Type): string {
   return `"${Object.keys(value).find((name) => !known.includes(name))}"`;
 }
 
-function said(value: Buffer | null): string {
+function describeFrame(value: Buffer | null): string {
   if (value === null) return "expected a framed value, got none";
   if (value.length < PREFIX_BYTES) return `expected at least ${PREFIX_BYTES} bytes, got ${value.length}`;
   return `expected magic byte ${MAGIC}, got ${value[0]}`;

@@ -90,15 +90,16 @@ export function explain(error: unknown): string {
   const lines: string[] = [];
   let link = error;
   for (let depth = 0; depth < CAUSES_MAX && link !== undefined && link !== null; depth++) {
-    lines.push(depth === 0 ? said(link) : `  because: ${said(link)}`);
+    lines.push(depth === 0 ? describeCause(link) : `  because: ${describeCause(link)}`);
     link = link instanceof Error ? link.cause : undefined;
   }
   return lines.join("\n");
 }
 
-function said(error: unknown): string {
+function describeCause(error: unknown): string {
   if (error instanceof PipelineError) return `${error.message} (${error.code})`;
-  if (error instanceof AggregateError && error.message === "") return error.errors.map(said).join("; ");
+  if (error instanceof AggregateError && error.message === "")
+    return error.errors.map(describeCause).join("; ");
   if (error instanceof Error) return error.message === "" ? error.name : error.message;
   return String(error);
 }

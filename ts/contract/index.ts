@@ -7,7 +7,7 @@ export {
   dayOf,
   unaccepted,
 } from "./attribute.ts";
-export { type Decoded, Decoder, encoder, prefixOf, schemaIdOf, toJson } from "./avro.ts";
+export { type Decoded, Decoder, encoder, framePrefix, schemaIdOf, toJson } from "./avro.ts";
 export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ENTITY_ID_LENGTH_MAX, isEntityId } from "./entity.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
@@ -21,7 +21,7 @@ export {
 } from "./format.ts";
 export type { JobProgress, JobState, ModelEvent, SourceCursor } from "./generated/records.ts";
 export { isMoment } from "./moment.ts";
-export { isMeasured, type Observation, type ObservationField, parseObservation } from "./observation.ts";
+export { isMeasured, type ObservationField, type ObservationShape, parseObservation } from "./observation.ts";
 export {
   type FieldShape,
   parseRecord,

@@ -16,7 +16,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Text of bytes; throws for what is no UTF-8. */
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-export const textOf = (bytes: Buffer): string => UTF8.decode(bytes);
+export const decodeUtf8 = (bytes: Buffer): string => UTF8.decode(bytes);
 
 /** A field's shape beside null: an absent field and null say the same. */
 export function bareShape({ shape }: Pick<FieldShape, "shape">): Shape {
@@ -46,7 +46,7 @@ export function jsonSchema(avro: string): Json {
       type: nullable ? [type, "null"] : type,
       ...(bare.kind === "enum" ? { enum: nullable ? [...bare.symbols, null] : bare.symbols } : {}),
       ...(bare.kind === "date" ? { format: "date" } : {}),
-      ...(field.doc === "" ? {} : { description: described(field) }),
+      ...(field.doc === "" ? {} : { description: fieldDescription(field) }),
     };
   };
   return {
@@ -60,7 +60,7 @@ export function jsonSchema(avro: string): Json {
 }
 
 /** A field's sentence with its unit and range. */
-export function described({ doc, unit, range }: FieldShape): string {
+export function fieldDescription({ doc, unit, range }: FieldShape): string {
   const ends = range === null ? "" : ` from ${range[0]} to ${range[1]}`;
   return unit === null ? doc : `${doc} Unit: ${unit}${ends}.`;
 }
@@ -113,7 +113,7 @@ export function jsonReader(avro: string): (body: Buffer) => Record<string, unkno
     shape: bareShape(field),
   }));
   return (body) => {
-    const json: unknown = JSON.parse(textOf(body), (_, value: unknown, context?: { source?: string }) =>
+    const json: unknown = JSON.parse(decodeUtf8(body), (_, value: unknown, context?: { source?: string }) =>
       typeof value === "number" ? new Numeral(context?.source ?? String(value)) : value,
     );
     if (typeof json !== "object" || json === null || Array.isArray(json) || json instanceof Numeral)

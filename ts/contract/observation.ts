@@ -20,7 +20,7 @@ export interface ObservationField {
   readonly attribute?: Attribute;
 }
 
-export interface Observation {
+export interface ObservationShape {
   readonly name: string;
   /** The field that says who measured. */
   readonly key: string;
@@ -31,7 +31,7 @@ export interface Observation {
 }
 
 /** Errors: `contract_rejected`, naming the field and the rule. */
-export function parseObservation(text: string, source: string): Observation {
+export function parseObservation(text: string, source: string): ObservationShape {
   const record = parseRecord(text, source);
   const fields = record.fields.map((field) =>
     checked(field, `Cannot use contract "${source}" at ${field.name}`),

@@ -9,7 +9,7 @@
 // as another, where Spark (protobuf-java) refuses the record (jobs/pyspark/spark_jobs/kit/protobuf_records.py).
 
 import { encoder } from "./avro.ts";
-import { bareShape, described, noRule, textOf } from "./json.ts";
+import { bareShape, decodeUtf8, fieldDescription, noRule } from "./json.ts";
 import { type FieldShape, parseRecord, pascal, type RecordShape, type Shape } from "./schema.ts";
 
 const TYPES: Readonly<Partial<Record<Shape["kind"], string>>> = {
@@ -36,7 +36,7 @@ export function protoFile(avro: string): string {
     ...comment(record.doc, ""),
     `message ${pascal(record.name)} {`,
     ...record.fields.flatMap((field, i) => [
-      ...comment(field.doc === "" ? "" : described(field), "  "),
+      ...comment(field.doc === "" ? "" : fieldDescription(field), "  "),
       `  optional ${typeName(field)} ${field.name} = ${i + 1};`,
     ]),
     "}",
@@ -162,7 +162,7 @@ function value(name: string, shape: Shape, wire: Wire): unknown {
     case "double":
       return wire.bytes(8).readDoubleLE();
     case "string":
-      return textOf(wire.bytes(wire.length()));
+      return decodeUtf8(wire.bytes(wire.length()));
     case "boolean":
       return wire.varint() !== 0n;
     case "enum": {

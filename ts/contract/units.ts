@@ -165,9 +165,9 @@ export function unitRule(word: string): UnitRule | undefined {
  * Errors: `config_invalid` for a word without a rule and for two dimensions, naming both units.
  */
 export function converter(from: string, to: string): (value: number) => number {
-  if (unitNamed(from) === to && known(to)) return (value) => value;
-  const a = known(unitNamed(from));
-  const b = known(to);
+  if (unitNamed(from) === to && knownUnit(to)) return (value) => value;
+  const a = knownUnit(unitNamed(from));
+  const b = knownUnit(to);
   if (!a || !b || a.dimension !== b.dimension) {
     const wanted = b
       ? `a unit of ${b.dimension} (${unitsOf(b.dimension).join(", ")})`
@@ -189,7 +189,7 @@ export function converter(from: string, to: string): (value: number) => number {
 /** The table's own word for what a source calls a unit; the word itself where there is no other. */
 export function unitNamed(word: string): string {
   const other = word.trim().toLowerCase();
-  return known(word) === undefined && Object.hasOwn(OTHER_WORDS, other) ? OTHER_WORDS[other]! : word;
+  return knownUnit(word) === undefined && Object.hasOwn(OTHER_WORDS, other) ? OTHER_WORDS[other]! : word;
 }
 
 /** Words that are a unit only where a sentence says so: letters, and words of the language. */
@@ -202,14 +202,14 @@ const MARKED =
  * in brackets, or behind "in", "as" or "unit".
  */
 export function unitsIn(sentence: string, to: string): string[] {
-  const dimension = known(to)?.dimension;
+  const dimension = knownUnit(to)?.dimension;
   const words = [
     ...sentence.split(/[\s,;()[\]]+/).filter((word) => !UNSURE.test(word)),
     ...[...sentence.matchAll(MARKED)].map((match) => (match[1] ?? match[2])!),
   ];
   const units = words.map((word) => unitNamed(word.trim().replace(/[.:]+$/, "")));
   return [
-    ...new Set(units.filter((unit) => known(unit)?.dimension === dimension && dimension !== undefined)),
+    ...new Set(units.filter((unit) => knownUnit(unit)?.dimension === dimension && dimension !== undefined)),
   ];
 }
 
@@ -218,7 +218,7 @@ export function unitRules(): ReadonlyMap<string, Pick<UnitRule, "dimension" | "s
   return new Map<string, UnitRule>(Object.entries({ ...UNITS, ...FOREIGN }));
 }
 
-function known(word: string): UnitRule | undefined {
+function knownUnit(word: string): UnitRule | undefined {
   return unitRule(word) ?? (Object.hasOwn(FOREIGN, word) ? FOREIGN[word] : undefined);
 }
 

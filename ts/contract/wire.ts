@@ -1,7 +1,7 @@
 // One decoder and one encoder for observations of any format: what tail, rejects, sources and the supervisor use where a record
 // may be one of a stream. Which format a record has is said by the schema its id names; JSON without a frame by its stream.
 
-import { type Decoded, Decoder, encoder, MAGIC, PREFIX_BYTES, prefixOf, schemaIdOf } from "./avro.ts";
+import { type Decoded, Decoder, encoder, framePrefix, MAGIC, PREFIX_BYTES, schemaIdOf } from "./avro.ts";
 import { type Definition, definitionOf, type StreamFormat } from "./format.ts";
 import { jsonReader, jsonWriter } from "./json.ts";
 import { MESSAGE_INDEXES, protobufReader, protobufWriter } from "./protobuf.ts";
@@ -12,7 +12,7 @@ export function observationEncoder<T extends object>(
   avro: string,
   schema_id: number,
 ): (record: T) => Buffer {
-  const prefix = prefixOf(schema_id);
+  const prefix = framePrefix(schema_id);
   switch (format) {
     case "avro":
       return encoder<T>(avro, schema_id);

@@ -3,7 +3,7 @@
 // REST: https://mlflow.org/docs/latest/rest-api.html
 
 import { PipelineError } from "../contract/errors.ts";
-import { type Http, httpOf, isUncertain, type Reply, refused } from "../ground/http.ts";
+import { type Http, httpOf, isUncertain, type Reply, refusedReply } from "../ground/http.ts";
 import { change, type Pace } from "../ground/repeat.ts";
 
 export interface ModelVersion {
@@ -93,7 +93,7 @@ export function mlflowOf(
     const parsed = parse(reply);
     if (reply.status === 200 && parsed !== null) return parsed as T;
     if (missing(parsed)) return null;
-    throw refused(reply, "job_failed", action, target, "JSON");
+    throw refusedReply(reply, "job_failed", action, target, "JSON");
   };
 
   const aliasesOf = async (model: string): Promise<ReadonlyMap<string, string[]>> => {
@@ -147,7 +147,13 @@ export function mlflowOf(
     health: async () => {
       const reply = await http({ action: "ask MLflow for its health", url: `${url}/health` });
       if (reply.status !== 200)
-        throw refused(reply, "store_unreachable", "ask MLflow for its health", `${url}/health`, "HTTP 200");
+        throw refusedReply(
+          reply,
+          "store_unreachable",
+          "ask MLflow for its health",
+          `${url}/health`,
+          "HTTP 200",
+        );
     },
     byAlias: async (model, alias) => {
       const sent = await named(model, alias);
@@ -217,7 +223,7 @@ export function mlflowOf(
       const reply = await http({ action, url: target });
       if (reply.status === 200) return reply.text;
       if (reply.status === 404 || missing(parse(reply))) return null;
-      throw refused(reply, "job_failed", action, target, "HTTP 200");
+      throw refusedReply(reply, "job_failed", action, target, "HTTP 200");
     },
     metrics: async (run_id) => {
       const found = await ask<{ run: { data: { metrics?: { key: string; value: number }[] } } }>(

@@ -24,13 +24,13 @@ export interface Package {
 /** The oldest time a zip can say; the files' own would make every checkout another package. */
 const EPOCH = new Date(1980, 0, 1);
 
-const left = (path: string) => /(^|\/)(__pycache__|tests|\.[^/]*)(\/|$)|\.pyc$|\.test\.ts$/.test(path);
+const isExcluded = (path: string) => /(^|\/)(__pycache__|tests|\.[^/]*)(\/|$)|\.pyc$|\.test\.ts$/.test(path);
 
 function files(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join("/"))
-    .filter((path) => !left(path))
+    .filter((path) => !isExcluded(path))
     .sort();
 }
 

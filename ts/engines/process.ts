@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { alive, type Identity } from "../ground/identity.ts";
-import { end, launch, members } from "../ground/process.ts";
+import { end, launchProcess, members } from "../ground/process.ts";
 import { until } from "../ground/until.ts";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
 import { wrongEngine } from "./spark.ts";
@@ -31,7 +31,7 @@ const MARK_MS = 5_000;
 const SIGKILL_CODE = 128 + 9;
 
 /** How a process ended, from its exit note. */
-export function statusOf(note: string): JobStatus {
+export function processStatus(note: string): JobStatus {
   const word = note.trim();
   if (word === "stopped") return { state: "stopped" };
   const code = Number(word);
@@ -71,7 +71,7 @@ export function processRunner({ folder, cwd }: ProcessPlace): JobRunner {
   function status(handle: JobHandle): JobStatus {
     if (alive(identityOf(handle))) return { state: "running" };
     const note = notePath(handle.submission);
-    if (existsSync(note)) return statusOf(readFileSync(note, "utf8"));
+    if (existsSync(note)) return processStatus(readFileSync(note, "utf8"));
     // Its wrapper is gone without a note; what it started may live on and must not get a twin.
     if (find(handle.submission)) return { state: "running" };
     return existsSync(logPath(handle.submission))
@@ -88,7 +88,7 @@ export function processRunner({ folder, cwd }: ProcessPlace): JobRunner {
       if (existsSync(logPath(submission)))
         throw new Error(`submission "${submission}" was used before in "${folder}"`);
       mkdirSync(folder, { recursive: true });
-      const { pid, start } = launch({
+      const { pid, start } = launchProcess({
         command: "/bin/sh",
         args: ["-c", WRAPPER, notePath(submission), how.command, ...how.arguments],
         env: {},

@@ -6,14 +6,14 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/errors.ts";
 import type { Exchange, Http } from "../ground/http.ts";
-import { RAY_STATES, rayRunner, statusOf } from "./ray.ts";
+import { RAY_STATES, rayRunner, rayStatus } from "./ray.ts";
 
 const address = { rayUrl: "http://ray:8265", pythonPath: "/env/it's/python" };
 const handle = { id: "a-1", submission: "a-1", params_path: "/p.json" };
 
-describe("statusOf()", () => {
+describe("rayStatus()", () => {
   it("maps each of Ray's five states", () => {
-    expect(RAY_STATES.map((state) => [state, statusOf(state, null).state])).toEqual([
+    expect(RAY_STATES.map((state) => [state, rayStatus(state, null).state])).toEqual([
       ["PENDING", "waiting"],
       ["RUNNING", "running"],
       ["STOPPED", "stopped"],
@@ -22,7 +22,7 @@ describe("statusOf()", () => {
     ]);
   });
   it("keeps Ray's reason", () => {
-    expect(statusOf("FAILED", "out of memory")).toEqual({ state: "failed", reason: "out of memory" });
+    expect(rayStatus("FAILED", "out of memory")).toEqual({ state: "failed", reason: "out of memory" });
   });
 });
 

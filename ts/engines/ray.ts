@@ -2,7 +2,7 @@
 // Sits between supervise/ and one Ray head node. Does not know what any job computes.
 
 import { PipelineError } from "../contract/errors.ts";
-import { type Http, httpOf, isUncertain, json, refused } from "../ground/http.ts";
+import { type Http, httpOf, isUncertain, parseReply, refusedReply } from "../ground/http.ts";
 import { change, type Pace } from "../ground/repeat.ts";
 import { until } from "../ground/until.ts";
 import { ended, type JobHandle, type JobRunner, type JobStatus, lastLines } from "./job.ts";
@@ -20,7 +20,7 @@ export interface RayAddress {
 export const RAY_STATES = ["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"] as const;
 export type RayState = (typeof RAY_STATES)[number];
 
-export function statusOf(state: RayState, message: string | null): JobStatus {
+export function rayStatus(state: RayState, message: string | null): JobStatus {
   switch (state) {
     case "PENDING":
       return { state: "waiting", reason: message ?? "Ray prepares the job's environment" };
@@ -73,13 +73,13 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
     const url = `${jobs}${submission}`;
     const action = `read the state of job "${submission}"`;
     const reply = await http({ action, url });
-    return reply.status === 404 ? null : json<RayJob>(reply, "ray_rejected", action, url);
+    return reply.status === 404 ? null : parseReply<RayJob>(reply, "ray_rejected", action, url);
   }
 
   async function status({ submission }: JobHandle): Promise<JobStatus> {
     const job = await look(submission);
     if (!job) return { state: "unknown", reason: `Ray does not know job ${submission}` };
-    return statusOf(rayState(job.status, jobs), job.message);
+    return rayStatus(rayState(job.status, jobs), job.message);
   }
 
   /** The zip's address, uploaded unless Ray has it. Asking also keeps Ray from dropping it until the job holds it. */
@@ -90,7 +90,7 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
     const held = await http({ action, url });
     if (held.status !== 200) {
       const reply = await http({ action, method: "PUT", url, body: bytes });
-      if (reply.status !== 200) throw refused(reply, "ray_rejected", action, url, "HTTP 200");
+      if (reply.status !== 200) throw refusedReply(reply, "ray_rejected", action, url, "HTTP 200");
     }
     return `gcs://${name}`;
   }
@@ -136,7 +136,12 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
               metadata: { name, params_path },
             },
           });
-          const { submission_id } = json<{ submission_id?: string }>(reply, "ray_rejected", action, jobs);
+          const { submission_id } = parseReply<{ submission_id?: string }>(
+            reply,
+            "ray_rejected",
+            action,
+            jobs,
+          );
           if (submission_id !== submission)
             throw new PipelineError(
               "ray_rejected",
@@ -149,17 +154,17 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
 
     async find(submission) {
       const job = await look(submission);
-      return job && !ended(statusOf(rayState(job.status, jobs), job.message))
+      return job && !ended(rayStatus(rayState(job.status, jobs), job.message))
         ? handleOf(submission, job)
         : null;
     },
 
     async list() {
       const action = "list jobs";
-      const all = json<RayJob[]>(await http({ action, url: jobs }), "ray_rejected", action, jobs);
+      const all = parseReply<RayJob[]>(await http({ action, url: jobs }), "ray_rejected", action, jobs);
       return all.flatMap((job) => {
         if (job.type !== "SUBMISSION" || job.submission_id === null) return [];
-        const status = statusOf(rayState(job.status, jobs), job.message);
+        const status = rayStatus(rayState(job.status, jobs), job.message);
         return ended(status) ? [] : [{ handle: handleOf(job.submission_id, job), status }];
       });
     },
@@ -176,7 +181,7 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
       const action = `stop job "${handle.submission}"`;
       const reply = await http({ action, method: "POST", url, repeatable: true });
       // 404: the head has forgotten it in the meantime.
-      if (reply.status !== 404) json<object>(reply, "ray_rejected", action, url);
+      if (reply.status !== 404) parseReply<object>(reply, "ray_rejected", action, url);
       const look = await until(gone, { deadline_ms: deadline_ms + KILL_MS, interval_ms: 250 });
       if (!look.done)
         throw new PipelineError(
@@ -190,7 +195,7 @@ export function rayRunner({ rayUrl, pythonPath }: RayAddress, effects: RayEffect
       const action = `read the log of job "${submission}"`;
       const reply = await http({ action, url });
       if (reply.status === 404) return "";
-      return lastLines(json<{ logs: string }>(reply, "ray_rejected", action, url).logs, tail);
+      return lastLines(parseReply<{ logs: string }>(reply, "ray_rejected", action, url).logs, tail);
     },
   };
 }

@@ -8,7 +8,7 @@ import { PipelineError } from "../contract/errors.ts";
 import type { Http } from "../ground/http.ts";
 import type { Fault } from "../ground/repeat.ts";
 import { notesIn, notesInMemory } from "./drivers.ts";
-import { DRIVER_STATES, sparkRunner, statusOf, submissionBody, submissionOf } from "./spark.ts";
+import { DRIVER_STATES, sparkRunner, sparkStatus, submissionBody, submissionInLog } from "./spark.ts";
 
 const address = {
   sparkMasterUrl: "spark://spark:7077",
@@ -33,9 +33,9 @@ const master = (activeapps: object[]) => ({
   completeddrivers: [],
 });
 
-describe("statusOf()", () => {
+describe("sparkStatus()", () => {
   it("maps each of Spark's eight states", () => {
-    expect(DRIVER_STATES.map((state) => [state, statusOf(state, 1, null).state])).toEqual([
+    expect(DRIVER_STATES.map((state) => [state, sparkStatus(state, 1, null).state])).toEqual([
       ["SUBMITTED", "waiting"],
       ["RUNNING", "running"],
       ["FINISHED", "succeeded"],
@@ -47,9 +47,9 @@ describe("statusOf()", () => {
     ]);
   });
   it("is running only with cores: a driver without an application may run local[*]", () => {
-    expect(statusOf("RUNNING", null, null).state).toBe("waiting");
-    expect(statusOf("RUNNING", 0, null).state).toBe("waiting");
-    expect(statusOf("RUNNING", 2, null).state).toBe("running");
+    expect(sparkStatus("RUNNING", null, null).state).toBe("waiting");
+    expect(sparkStatus("RUNNING", 0, null).state).toBe("waiting");
+    expect(sparkStatus("RUNNING", 2, null).state).toBe("running");
   });
 });
 
@@ -273,14 +273,17 @@ describe("submissionBody()", () => {
   });
 });
 
-describe("submissionOf()", () => {
+describe("submissionInLog()", () => {
   it("reads the name and the parameters from the launch command", () => {
     const log =
       'Launch Command: "java" "-cp" "/a/*" "org.apache.spark.deploy.worker.DriverWrapper" "--deploy-mode" "client" "--name" "weather-features-1" "file:///x.py" "/p.json"\n====\n';
-    expect(submissionOf(log)).toEqual({ submission: "weather-features-1", params_path: "/p.json" });
+    expect(submissionInLog(log)).toEqual({ submission: "weather-features-1", params_path: "/p.json" });
   });
   it("tells a driver of somebody else from one whose log is not there yet", () => {
-    expect(submissionOf('Launch Command: "java" "Main" "x"\n')).toEqual({ submission: "", params_path: "" });
-    expect(submissionOf("")).toBeNull();
+    expect(submissionInLog('Launch Command: "java" "Main" "x"\n')).toEqual({
+      submission: "",
+      params_path: "",
+    });
+    expect(submissionInLog("")).toBeNull();
   });
 });

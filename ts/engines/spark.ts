@@ -6,7 +6,7 @@
 import { writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { PipelineError } from "../contract/errors.ts";
-import { type Exchange, type Http, httpOf, isUncertain, json } from "../ground/http.ts";
+import { type Exchange, type Http, httpOf, isUncertain, parseReply } from "../ground/http.ts";
 import { change, ONCE, type Pace } from "../ground/repeat.ts";
 import { until } from "../ground/until.ts";
 import { type DriverNotes, notesInMemory } from "./drivers.ts";
@@ -47,7 +47,7 @@ export const DRIVER_STATES = [
 export type DriverState = (typeof DRIVER_STATES)[number];
 
 /** A driver's state in our words; `cores` is what the master gave its application, null when it has none yet. */
-export function statusOf(driver: DriverState, cores: number | null, message: string | null): JobStatus {
+export function sparkStatus(driver: DriverState, cores: number | null, message: string | null): JobStatus {
   switch (driver) {
     case "SUBMITTED":
       return { state: "waiting", reason: "no worker has room for the driver yet" };
@@ -114,7 +114,7 @@ interface Named {
  * The submission a driver belongs to, read from the first line of its error log: the worker writes the launch command
  * there before it starts the driver. Source: spark `deploy/worker/DriverRunner.scala`, `runCommandWithRetry`.
  */
-export function submissionOf(log: string): Named | null {
+export function submissionInLog(log: string): Named | null {
   const line = /^Launch Command: (.*)$/m.exec(log)?.[1];
   if (!line) return null;
   const words = [...line.matchAll(/"([^"]*)"/g)].map((m) => m[1]!);
@@ -157,13 +157,13 @@ export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): 
     more: Pick<Exchange, "body" | "repeatable"> = {},
   ): Promise<RestReply> {
     const url = `${sparkRestUrl}/v1/submissions/${path}`;
-    return json<RestReply>(await http({ action, method, url, ...more }), "spark_rejected", action, url);
+    return parseReply<RestReply>(await http({ action, method, url, ...more }), "spark_rejected", action, url);
   }
 
   async function master(): Promise<MasterState> {
     const url = `${sparkUiUrl}/json/`;
     const action = "read the master's state";
-    return json<MasterState>(await http({ action, url }), "spark_rejected", action, url);
+    return parseReply<MasterState>(await http({ action, url }), "spark_rejected", action, url);
   }
 
   async function status({ id, submission }: JobHandle): Promise<JobStatus> {
@@ -177,7 +177,7 @@ export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): 
       driver === "RUNNING"
         ? ((await master()).activeapps.find((app) => app.name === submission)?.cores ?? null)
         : null;
-    return statusOf(driver, cores, reply.message ?? null);
+    return sparkStatus(driver, cores, reply.message ?? null);
   }
 
   /** Bytes of a driver's log from its worker; null while there is no worker or no file. */
@@ -208,7 +208,7 @@ export function sparkRunner(address: SparkAddress, effects: SparkEffects = {}): 
   async function nameOf(state: MasterState, driver: DriverInfo): Promise<Named | null> {
     try {
       const head = await log(state, driver, "stderr", 0, 100_000, glance);
-      return head === null ? null : submissionOf(head);
+      return head === null ? null : submissionInLog(head);
     } catch (error) {
       // A worker's page may be shut to us while the master is not: nothing that should keep us from our own drivers.
       if (error instanceof PipelineError && error.code === "spark_unreachable") return null;

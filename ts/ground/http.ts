@@ -7,7 +7,7 @@ import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import axios, { isAxiosError } from "axios";
 import { type ErrorCode, PipelineError } from "../contract/errors.ts";
-import { type Effects, type Fault, type Pace, repeat } from "./repeat.ts";
+import { type Fault, type Pace, type RepeatEffects, repeat } from "./repeat.ts";
 
 export interface Reply {
   readonly status: number;
@@ -36,7 +36,7 @@ export interface Exchange {
 export type Http = (exchange: Exchange) => Promise<Reply>;
 
 /** A look that takes longer would keep the supervisor from its other jobs. */
-const LOOK_MS = 10_000;
+const POLL_MS = 10_000;
 /** The slowest answer wanted is a package upload or a job start on a busy machine. */
 const CHANGE_MS = 30_000;
 
@@ -72,11 +72,11 @@ class Unanswered extends Error {
 
 export interface HttpOptions {
   readonly pace?: Pace;
-  readonly effects?: Effects;
+  readonly effects?: RepeatEffects;
 }
 
 // Agents of our own: Node's global one takes HTTP_PROXY when NODE_USE_ENV_PROXY is set, whatever axios is told.
-const KEPT = {
+const KEEP_ALIVE = {
   httpAgent: new HttpAgent({ keepAlive: true }),
   httpsAgent: new HttpsAgent({ keepAlive: true }),
 };
@@ -140,8 +140,8 @@ async function ask(
     const { status, data } = await client.request<string | undefined>({
       method,
       url,
-      timeout: Math.ceil(Math.min(limit_ms ?? (method === "GET" ? LOOK_MS : CHANGE_MS), left_ms)),
-      ...(repeatable ? KEPT : FRESH),
+      timeout: Math.ceil(Math.min(limit_ms ?? (method === "GET" ? POLL_MS : CHANGE_MS), left_ms)),
+      ...(repeatable ? KEEP_ALIVE : FRESH),
 
       ...(body === undefined
         ? {}
@@ -171,7 +171,7 @@ export function isUncertain(error: unknown): boolean {
 }
 
 /** The reply as JSON. Errors: `rejected` naming the status and the beginning of what came instead. */
-export function json<T>(reply: Reply, rejected: ErrorCode, action: string, url: string): T {
+export function parseReply<T>(reply: Reply, rejected: ErrorCode, action: string, url: string): T {
   if (reply.status >= 200 && reply.status < 300) {
     try {
       return JSON.parse(reply.text) as T;
@@ -179,7 +179,7 @@ export function json<T>(reply: Reply, rejected: ErrorCode, action: string, url: 
       // Reported below with what came instead.
     }
   }
-  throw refused(reply, rejected, action, url, "JSON");
+  throw refusedReply(reply, rejected, action, url, "JSON");
 }
 
 const SHOWN_CHARS = 2_000;
@@ -187,7 +187,7 @@ const SHOWN_CHARS = 2_000;
 // Ray and Spark answer errors with a stack trace; its last line says what is wrong.
 const lastLine = (text: string) => text.trim().split("\n").at(-1)?.slice(0, SHOWN_CHARS) ?? "";
 
-export function refused(
+export function refusedReply(
   reply: Reply,
   rejected: ErrorCode,
   action: string,

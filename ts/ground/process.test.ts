@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { alive, identify } from "./identity.ts";
-import { end, launch, members } from "./process.ts";
+import { end, launchProcess, members } from "./process.ts";
 import { until } from "./until.ts";
 
 const python = join(import.meta.dirname, "..", "..", ".venv", "bin", "python");
@@ -15,7 +15,7 @@ let count = 0;
 async function script(text: string) {
   const mark = `test-${process.pid}-${count++}`;
   const log = join(folder, `${mark}.log`);
-  const identity = launch({
+  const identity = launchProcess({
     command: "sh",
     args: ["-c", text],
     env: { GREETING: "hello" },
@@ -47,7 +47,7 @@ describe("launch()", () => {
   it("refuses a missing command, and leaves the reason in the log", async () => {
     const log = join(folder, "missing.log");
     const missing = { command: "no-such-command", args: [], env: {}, cwd: folder, log, mark: "test-none" };
-    expect(() => launch(missing)).toThrow('Cannot start "no-such-command"');
+    expect(() => launchProcess(missing)).toThrow('Cannot start "no-such-command"');
     const reason = await until(
       () => {
         const seen = readFileSync(log, "utf8");

@@ -14,7 +14,7 @@ export interface Member extends Identity {
 }
 
 /** How a started process is found again: by its mark, and by its own identity where that is known. */
-export interface Target {
+export interface ProcessTarget {
   readonly pid: number;
   readonly mark: string;
   /** Finds the process itself also while it dies, when its environment can no longer be read. */
@@ -26,7 +26,7 @@ export interface Target {
  * (a job's driver opens a session of its own), and their descendants (Ray overwrites its children's environment with
  * a title). The leader need not live any more.
  */
-export function members({ pid: leader, mark, start }: Target): Member[] {
+export function members({ pid: leader, mark, start }: ProcessTarget): Member[] {
   const rows = livingProcesses();
   // The mark guards the session too: a session id is a pid and is reused only after the whole session has ended,
   // but the leader of a later one could have the same number.
@@ -41,7 +41,7 @@ export function members({ pid: leader, mark, start }: Target): Member[] {
     .map(({ pid, start }) => ({ pid, start, command: commandOf(pid) }));
 }
 
-export interface Launch {
+export interface ProcessLaunch {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -54,7 +54,7 @@ export interface Launch {
 const LOG_BYTES_MAX = 10_000_000;
 
 /** Starts a process in a session of its own, output appended to its log; one older log is kept. */
-export function launch({ command, args, env, cwd, log, mark }: Launch): Identity {
+export function launchProcess({ command, args, env, cwd, log, mark }: ProcessLaunch): Identity {
   mkdirSync(dirname(log), { recursive: true });
   try {
     if (statSync(log).size > LOG_BYTES_MAX) renameSync(log, `${log}.1`);
@@ -109,7 +109,7 @@ const KILL_MS = 5_000;
  */
 export async function end(
   name: string,
-  target: Target,
+  target: ProcessTarget,
   { deadline_ms }: { readonly deadline_ms: number },
 ): Promise<void> {
   const asked = new Set<string>();

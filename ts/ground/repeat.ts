@@ -31,7 +31,7 @@ export interface Pace {
  * Five pauses of 0.2, 0.4 … 3.2 s: a server that is started again is back within them, and a command on engines that are
  * down says so after some six seconds. The deadline is for servers that are slow to fail.
  */
-export const PACE: Pace = { tries: 6, first_ms: 200, most_ms: 3_200, deadline_ms: 30_000 };
+export const DEFAULT_PACE: Pace = { tries: 6, first_ms: 200, most_ms: 3_200, deadline_ms: 30_000 };
 
 /** One try: for a look that its caller repeats anyway. */
 export const ONCE: Pace = { tries: 1, first_ms: 0, most_ms: 0, deadline_ms: 30_000 };
@@ -40,17 +40,17 @@ export interface Repeat {
   /** Whether an error may be gone at the next try. */
   readonly passes: (error: unknown) => boolean;
   readonly pace?: Pace | undefined;
-  readonly effects?: Effects | undefined;
+  readonly effects?: RepeatEffects | undefined;
 }
 
 /** Time and chance, handed in so that no test waits. */
-export interface Effects {
+export interface RepeatEffects {
   readonly clock: Clock;
   /** From 0 inclusive to 1 exclusive. */
   random(): number;
 }
 
-const REAL: Effects = { clock: wallClock, random: Math.random };
+const REAL: RepeatEffects = { clock: wallClock, random: Math.random };
 
 export interface Try {
   /** From 1. */
@@ -62,7 +62,7 @@ export interface Try {
 /** The result of the first try that works. Errors: that of the last try, or the first one that does not pass. */
 export async function repeat<T>(
   work: (attempt: Try) => Promise<T>,
-  { passes, pace = PACE, effects: { clock, random } = REAL }: Repeat,
+  { passes, pace = DEFAULT_PACE, effects: { clock, random } = REAL }: Repeat,
 ): Promise<T> {
   const end_ms = clock.nowMs() + pace.deadline_ms;
   for (let number = 1; ; number++) {

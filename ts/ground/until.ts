@@ -3,7 +3,7 @@
 
 import { setTimeout } from "node:timers/promises";
 
-export interface Look<T> {
+export interface Attempt<T> {
   readonly done: boolean;
   readonly seen: T;
 }
@@ -16,9 +16,9 @@ export interface UntilOptions {
 
 /** Resolves to the last look: `done` tells whether the condition came true in time. Rejects only if `look` or the signal does. */
 export async function until<T>(
-  look: () => Look<T> | Promise<Look<T>>,
+  look: () => Attempt<T> | Promise<Attempt<T>>,
   { deadline_ms, interval_ms = 100, signal }: UntilOptions,
-): Promise<Look<T>> {
+): Promise<Attempt<T>> {
   const end_ms = performance.now() + deadline_ms;
   for (;;) {
     signal?.throwIfAborted();

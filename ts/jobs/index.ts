@@ -38,7 +38,7 @@ export function findType(pipeline: Pipeline, job: JobName): JobType | null {
 }
 
 /** Errors: `config_invalid` for a job that the pipeline does not have. */
-export function typeOf(pipeline: Pipeline, job: JobName): JobType {
+export function jobTypeOf(pipeline: Pipeline, job: JobName): JobType {
   const type = findType(pipeline, job);
   if (type !== null) return type;
   throw new PipelineError(

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parseRecord } from "../contract/index.ts";
 import { pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { settingsOf } from "../settings/settings.ts";
-import { always, type DesiredJob, hashOf } from "../supervise/desired.ts";
+import { always, type DesiredJob, runHash } from "../supervise/desired.ts";
 import { planArchive } from "./archive.ts";
 import { planBackfill } from "./backfill.ts";
 import { planCertify } from "./certify.ts";
@@ -143,18 +143,18 @@ it("processes are told where the settings are, and only a replay may be done", (
   expect(planServe({ settings, pipeline }, 8000).finite).toBe(false);
 });
 
-it("hashOf() changes with parameters, code and attempt, and with nothing else", () => {
+it("runHash() changes with parameters, code and attempt, and with nothing else", () => {
   const job: DesiredJob = always(planFeatures(setting("x"), epoch));
   const same: DesiredJob = {
     ...job,
     stop_ms: 1,
     params: Object.fromEntries(Object.entries(job.params!).reverse()),
   };
-  expect(hashOf(same)).toBe(hashOf(job));
+  expect(runHash(same)).toBe(runHash(job));
   for (const other of [
     { ...job, attempt: 1 },
     { ...job, code: "t" },
     { ...job, params: { ...job.params, trigger_ms: 1 } },
   ])
-    expect(hashOf(other)).not.toBe(hashOf(job));
+    expect(runHash(other)).not.toBe(runHash(job));
 });

@@ -7,8 +7,8 @@ import { parseRecord } from "../contract/index.ts";
 import type { Pipeline, Query } from "../pipelines/define.ts";
 import { namesOf, pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { settingsOf } from "../settings/settings.ts";
-import { readSubmission, submissionOf } from "../supervise/submission.ts";
-import { findType, jobsOf, standardOf, typeOf } from "./index.ts";
+import { readSubmission, submissionName } from "../supervise/submission.ts";
+import { findType, jobsOf, jobTypeOf, standardOf } from "./index.ts";
 import type { Setting } from "./plan/type.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -51,7 +51,7 @@ const epoch = {
   starting_offsets: "earliest",
   publish_from_ms: null,
 };
-const plan = (name: string) => typeOf(pipeline, name).plan(setting, { epoch });
+const plan = (name: string) => jobTypeOf(pipeline, name).plan(setting, { epoch });
 
 describe("a pipeline's queries", () => {
   it("are jobs by their own names, and their type is none", () => {
@@ -60,7 +60,7 @@ describe("a pipeline's queries", () => {
     expect(standardOf(pipeline)).toEqual(expect.arrayContaining(["by_hour", "high_power", "kept"]));
     const { queries: _, ...without } = pipeline;
     expect(findType(without, "kept")).toBeNull();
-    expect(() => typeOf(without, "kept")).toThrow("meters-kept");
+    expect(() => jobTypeOf(without, "kept")).toThrow("meters-kept");
   });
 
   it.each(queries.map(({ name }) => name))("%s gets exactly the keys of its parameter record", (name) => {
@@ -72,7 +72,7 @@ describe("a pipeline's queries", () => {
   });
 
   it("run by a schedule over a range, or all the time on a checkpoint of their own", () => {
-    expect(typeOf(pipeline, "by_hour")).toMatchObject({ kind: "batch", schedule: "5 * * * *" });
+    expect(jobTypeOf(pipeline, "by_hour")).toMatchObject({ kind: "batch", schedule: "5 * * * *" });
     expect(plan("by_hour")).toMatchObject({ finite: true, restarts: false });
     expect(plan("by_hour").params).toMatchObject({
       due_ms: null,
@@ -82,8 +82,8 @@ describe("a pipeline's queries", () => {
       checkpoint_path: null,
       plan_epoch: null,
     });
-    expect(typeOf(pipeline, "kept")).toMatchObject({ kind: "stream" });
-    expect(typeOf(pipeline, "kept").schedule).toBeUndefined();
+    expect(jobTypeOf(pipeline, "kept")).toMatchObject({ kind: "stream" });
+    expect(jobTypeOf(pipeline, "kept").schedule).toBeUndefined();
     expect(plan("kept").params).toMatchObject({
       checkpoint_path: join(root, ".millrace", "x", "checkpoints", "meters-kept-0123456789ab-e2"),
       plan_epoch: 2,
@@ -109,13 +109,13 @@ describe("a pipeline's queries", () => {
     expect(namesOf(pipeline, "x").results).toMatchObject({
       high_power: { topic: "x-meters-high-power", partitions: 3 },
     });
-    expect(typeOf(pipeline, "high_power").places?.(setting.settings)).toEqual([]);
+    expect(jobTypeOf(pipeline, "high_power").places?.(setting.settings)).toEqual([]);
   });
 
   it("begin a new checkpoint with another function, sink, version or lateness, and with nothing else", () => {
     const hash = (change: object, of = contract) => {
       const one = { ...pipeline, queries: [{ ...queries[2]!, ...change }] };
-      return typeOf(one, "kept").checkpoint!.plan_hash({ contract: of, pipeline: one });
+      return jobTypeOf(one, "kept").checkpoint!.plan_hash({ contract: of, pipeline: one });
     };
     const first = hash({});
     for (const change of [{ function: "meters.hours" }, { sink: { kind: "parquet" } }, { version: 3 }])
@@ -126,6 +126,6 @@ describe("a pipeline's queries", () => {
 
   it("are found again by the names of their submissions", () => {
     const name = { job: "meters-by_hour", hash: "0a1b2c3d", unique: "abc" };
-    expect(readSubmission("x-", submissionOf("x-", name))).toEqual(name);
+    expect(readSubmission("x-", submissionName("x-", name))).toEqual(name);
   });
 });

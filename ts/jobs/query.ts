@@ -11,7 +11,7 @@ import { onOurHdfs } from "../settings/settings.ts";
 import { type Before, namesIn, needsCommand, readingOf, sharedParams } from "./plan/params.ts";
 import { checkpointPath, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
-import type { Given, JobType, Planned, Setting } from "./plan/type.ts";
+import type { JobType, PlanExtras, Planned, Setting } from "./plan/type.ts";
 
 /** What goes where a query says nothing: the driver holds a batch of results, the executor a shuffle of one partition. */
 const RESOURCES: NonNullable<Query["resources"]> = {
@@ -23,7 +23,7 @@ const RESOURCES: NonNullable<Query["resources"]> = {
 
 const resourcesOf = (one: Query) => one.resources ?? RESOURCES;
 
-function planQuery(setting: Setting, one: Query, { epoch }: Given): Planned {
+function planQuery(setting: Setting, one: Query, { epoch }: PlanExtras): Planned {
   const { settings } = setting;
   const { shuffle_partitions, ...resources } = resourcesOf(one);
   const topic = namesIn(setting).results[one.name]?.topic;

@@ -2,13 +2,13 @@
 // Connection security only: every other librdkafka property tunes Python's client and is not ours.
 
 import type { KafkaConfig, SASLOptions } from "kafkajs";
-import { readNamed, refused, refuseLiteralSecrets, resolveSecrets } from "../settings/secrets.ts";
+import { readNamed, refusedSetting, refuseLiteralSecrets, resolveSecrets } from "../settings/secrets.ts";
 import type { KafkaAccess } from "./kafka.ts";
 
 export type Connection = Pick<KafkaConfig, "ssl" | "sasl"> & { readonly brokers: string[] };
 
 /** Properties of the `security.`, `ssl.` and `sasl.` families that have a rule here. Others of them are refused. */
-const KNOWN = new Set([
+const SUPPORTED_PROPERTIES = new Set([
   "security.protocol",
   "sasl.mechanism",
   "sasl.mechanisms",
@@ -33,22 +33,26 @@ export function connection(access: KafkaAccess): Connection {
     .map((broker) => broker.trim())
     .filter((broker) => broker !== "");
   if (brokers.length === 0)
-    throw refused("kafka.bootstrap", "host:port, comma separated", JSON.stringify(access.bootstrap));
+    throw refusedSetting("kafka.bootstrap", "host:port, comma separated", JSON.stringify(access.bootstrap));
   refuseUnknown(access.properties);
   const values = resolveSecrets(access);
   const protocol = (values.get("security.protocol") ?? "plaintext").toLowerCase();
   const tls = protocol === "ssl" || protocol === "sasl_ssl";
   const login = protocol === "sasl_plaintext" || protocol === "sasl_ssl";
   if (!tls && !login && protocol !== "plaintext")
-    throw refused("security.protocol", "plaintext, ssl, sasl_plaintext or sasl_ssl", `"${protocol}"`);
+    throw refusedSetting("security.protocol", "plaintext, ssl, sasl_plaintext or sasl_ssl", `"${protocol}"`);
   return { brokers, ...(tls ? { ssl: tlsOf(values) } : {}), ...(login ? { sasl: saslOf(values) } : {}) };
 }
 
 /** Errors: `config_invalid` for a property of connection security without a rule. */
 function refuseUnknown(properties: Readonly<Record<string, string>>): void {
   for (const name of Object.keys(properties))
-    if (/^(security|ssl|sasl)\./.test(name) && !KNOWN.has(name))
-      throw refused(name, `one of ${[...KNOWN].join(", ")}`, "a property without a rule");
+    if (/^(security|ssl|sasl)\./.test(name) && !SUPPORTED_PROPERTIES.has(name))
+      throw refusedSetting(
+        name,
+        `one of ${[...SUPPORTED_PROPERTIES].join(", ")}`,
+        "a property without a rule",
+      );
 }
 
 function tlsOf(values: ReadonlyMap<string, string>): NonNullable<KafkaConfig["ssl"]> {
@@ -87,10 +91,10 @@ function saslOf(values: ReadonlyMap<string, string>): SASLOptions {
   const named = values.get("sasl.mechanism") ?? values.get("sasl.mechanisms") ?? "PLAIN";
   const mechanism = MECHANISMS[named.toUpperCase()];
   if (mechanism === undefined)
-    throw refused("sasl.mechanism", Object.keys(MECHANISMS).join(", "), `"${named}"`);
+    throw refusedSetting("sasl.mechanism", Object.keys(MECHANISMS).join(", "), `"${named}"`);
   const [username, password] = [values.get("sasl.username"), values.get("sasl.password")];
   if (username === undefined || password === undefined)
-    throw refused("sasl.username and sasl.password", "both", "at most one");
+    throw refusedSetting("sasl.username and sasl.password", "both", "at most one");
   // The union in kafkajs's types wants each mechanism spelt out; all three take the same two fields.
   return { mechanism, username, password } as SASLOptions;
 }

@@ -5,8 +5,16 @@ import kafkajs, { type Kafka as Kafkajs } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
 import type { Repeat } from "../ground/repeat.ts";
 import { until } from "../ground/until.ts";
-import { again, heardOf, isMissingTopic, missingTopic, SETTLING_MS, settled, unreachable } from "./fault.ts";
-import { type Cluster, clusterOf } from "./internals.ts";
+import {
+  isMissingTopic,
+  missingTopic,
+  retryConnection,
+  SETTLING_MS,
+  settled,
+  unreachable,
+  untilTopicKnown,
+} from "./fault.ts";
+import { clusterOf, type KafkajsCluster } from "./internals.ts";
 import type { Admin, PartitionLag, PartitionOffsets, TopicChange, TopicSpec } from "./kafka.ts";
 import { listOffsets, PartitionReader } from "./reader.ts";
 
@@ -31,7 +39,7 @@ export function adminOf(
 ): ClosableAdmin {
   const raw = client.admin();
   let connected: Promise<void> | null = null;
-  let cluster: Cluster | null = null;
+  let cluster: KafkajsCluster | null = null;
 
   const connect = (): Promise<void> => {
     connected ??= raw.connect().catch((error) => {
@@ -43,7 +51,7 @@ export function adminOf(
   /** Work that may be done again from its beginning: it reads, or looks first what is left to do. */
   const tried = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {
-      return await again(async () => {
+      return await retryConnection(async () => {
         await connect();
         return work();
       }, repeating);
@@ -54,7 +62,7 @@ export function adminOf(
   /** Leaders and offsets of one topic, by a connection of its own that is kept. */
   const placed = async <T>(
     topic: string,
-    work: (c: Cluster, partitions: number[]) => Promise<T>,
+    work: (c: KafkajsCluster, partitions: number[]) => Promise<T>,
   ): Promise<T> =>
     tried(`look at topic "${topic}"`, async () => {
       cluster ??= clusterOf(client);
@@ -163,9 +171,9 @@ export function adminOf(
             })),
           });
         const made = [...touched("create", all)];
-        if (made.length > 0) await heardOf(() => raw.fetchTopicMetadata({ topics: made }));
+        if (made.length > 0) await untilTopicKnown(() => raw.fetchTopicMetadata({ topics: made }));
         // That it has heard of them does not mean that it leads them yet: only their offsets tell.
-        for (const topic of made) await heardOf(() => raw.fetchTopicOffsets(topic));
+        for (const topic of made) await untilTopicKnown(() => raw.fetchTopicOffsets(topic));
         const grown = touched("partitions");
         const wider = specs.filter((spec) => grown.has(spec.topic));
         if (wider.length > 0)

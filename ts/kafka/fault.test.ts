@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { heardOf, settled } from "./fault.ts";
+import { settled, untilTopicKnown } from "./fault.ts";
 
 /** Fails with these errors of Kafka, one after the other, then answers. */
 const answering = (...types: string[]) => {
@@ -16,10 +16,10 @@ const answering = (...types: string[]) => {
 
 it("heardOf() waits for a broker that does not know a new topic yet, and for nothing else", async () => {
   const late = answering("UNKNOWN_TOPIC_OR_PARTITION", "LEADER_NOT_AVAILABLE");
-  await expect(heardOf(late.work)).resolves.toBe("answer");
+  await expect(untilTopicKnown(late.work)).resolves.toBe("answer");
   expect(late.calls()).toBe(3);
   const refused = answering("TOPIC_AUTHORIZATION_FAILED");
-  await expect(heardOf(refused.work)).rejects.toThrow("TOPIC_AUTHORIZATION_FAILED");
+  await expect(untilTopicKnown(refused.work)).rejects.toThrow("TOPIC_AUTHORIZATION_FAILED");
   expect(refused.calls()).toBe(1);
 });
 

@@ -54,7 +54,7 @@ export const SETTLING_MS = 20_000;
 export const settled = <T>(work: () => Promise<T>): Promise<T> => passed(work, SETTLING);
 
 /** Tries again while a broker does not know a topic that was just made. Other errors pass at once. */
-export const heardOf = <T>(work: () => Promise<T>): Promise<T> => passed(work, UNHEARD);
+export const untilTopicKnown = <T>(work: () => Promise<T>): Promise<T> => passed(work, UNHEARD);
 
 function passed<T>(work: () => Promise<T>, passing: ReadonlySet<string>): Promise<T> {
   return repeat(work, {
@@ -86,11 +86,11 @@ export function faultOf(error: unknown): Fault | null {
 }
 
 /** kafkajs tries each connection for a second itself; with four tries a command says after some eight that nobody answers. */
-const PACE: Pace = { tries: 4, first_ms: 500, most_ms: 2_000, deadline_ms: 30_000 };
+const KAFKA_PACE: Pace = { tries: 4, first_ms: 500, most_ms: 2_000, deadline_ms: 30_000 };
 
 /** Does again what may be done twice, after a connection that was refused, lost or late. What Kafka answers passes at once. */
-export const again = <T>(work: () => Promise<T>, more: Partial<Repeat> = {}): Promise<T> =>
-  repeat(work, { passes: (error) => faultOf(error) !== null, pace: PACE, ...more });
+export const retryConnection = <T>(work: () => Promise<T>, more: Partial<Repeat> = {}): Promise<T> =>
+  repeat(work, { passes: (error) => faultOf(error) !== null, pace: KAFKA_PACE, ...more });
 
 /** The broker address in a connection error, to forget that connection. */
 export function lostBroker(error: unknown): { host: string; port: number } | null {
@@ -100,7 +100,7 @@ export function lostBroker(error: unknown): { host: string; port: number } | nul
 }
 
 /** What was seen, in few words, for the "got" of a message. */
-export function seen(error: unknown): string {
+export function describeFault(error: unknown): string {
   return protocolType(error) ?? (error as KafkajsError).name ?? "an unknown error";
 }
 
@@ -109,7 +109,7 @@ export function unreachable(what: string, address: string, error: unknown): Pipe
   if (error instanceof PipelineError) return error;
   return new PipelineError(
     "kafka_unreachable",
-    `Cannot ${what} at "${address}": expected an answer from Kafka, got ${seen(error)}`,
+    `Cannot ${what} at "${address}": expected an answer from Kafka, got ${describeFault(error)}`,
     { cause: error, context: { address, fault: faultOf(error) } },
   );
 }

@@ -50,7 +50,7 @@ export interface Broker {
   }): Promise<{ responses: { topic: string; partitions: ListedPartition[] }[] }>;
 }
 
-export interface Cluster {
+export interface KafkajsCluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   addTargetTopic(topic: string): Promise<void>;
@@ -62,12 +62,12 @@ export interface Cluster {
 }
 
 /** A connection of its own to the cluster of a kafkajs client, found under the client's private symbol. */
-export function clusterOf(client: object): Cluster {
+export function clusterOf(client: object): KafkajsCluster {
   const symbol = Object.getOwnPropertySymbols(client).find(
     (candidate) => candidate.description === "private:Kafka:createCluster",
   );
   if (symbol === undefined)
     throw new Error("kafkajs changed inside: no createCluster; see internals.ts before moving its version");
-  const create = (client as Record<symbol, (options: object) => Cluster>)[symbol]!;
+  const create = (client as Record<symbol, (options: object) => KafkajsCluster>)[symbol]!;
   return create.call(client, { metadataMaxAge: 300_000, allowAutoTopicCreation: false });
 }

@@ -5,7 +5,7 @@
 import { createRequire } from "node:module";
 import kafkajs, { type Kafka as Kafkajs, type Message, type Transaction as Raw } from "kafkajs";
 import { PipelineError } from "../contract/errors.ts";
-import { again, isFenced, isMissingTopic, missingTopic, settled, unreachable } from "./fault.ts";
+import { isFenced, isMissingTopic, missingTopic, retryConnection, settled, unreachable } from "./fault.ts";
 import type { OutRecord, Producer, ProducerOptions, Transaction } from "./kafka.ts";
 import { partitionOf } from "./partition.ts";
 
@@ -69,7 +69,7 @@ export async function openProducer(
   let first: Raw | null;
   const started_ms = Date.now();
   try {
-    first = await again(async () => {
+    first = await retryConnection(async () => {
       await producer.connect();
       return settled(() => producer.transaction());
     });

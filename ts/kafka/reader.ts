@@ -4,8 +4,15 @@
 
 import { PipelineError } from "../contract/errors.ts";
 import { pause } from "../ground/pause.ts";
-import { again, isMissingTopic, lostBroker, missingTopic, protocolType, unreachable } from "./fault.ts";
-import { type Broker, type Cluster, clusterOf, type FetchedPartition } from "./internals.ts";
+import {
+  isMissingTopic,
+  lostBroker,
+  missingTopic,
+  protocolType,
+  retryConnection,
+  unreachable,
+} from "./fault.ts";
+import { type Broker, clusterOf, type FetchedPartition, type KafkajsCluster } from "./internals.ts";
 import type { KafkaRecord, Reader, ReadOptions } from "./kafka.ts";
 
 // The same limits as Kafka's own consumer: a fetch is bounded, and one full partition cannot starve the others.
@@ -41,7 +48,7 @@ interface Place {
 }
 
 export class PartitionReader implements Reader {
-  readonly #cluster: Cluster;
+  readonly #cluster: KafkajsCluster;
   readonly #address: string;
   readonly #topic: string;
   readonly #options: ReadOptions;
@@ -108,7 +115,7 @@ export class PartitionReader implements Reader {
     if (this.#opened) throw new Error("A reader is read once");
     this.#opened = true;
     try {
-      if ((await this.#orStopped(again(() => this.#open()))) === STOPPED) return;
+      if ((await this.#orStopped(retryConnection(() => this.#open()))) === STOPPED) return;
       // One request in flight a broker; what it brought is handed on while the next one runs.
       const flights = new Map<number, Promise<Fetched>>();
       let progress_ms = Date.now();
@@ -335,7 +342,7 @@ export class PartitionReader implements Reader {
 
 /** Offsets of some partitions at a time (epoch ms as text, "-1" latest, "-2" earliest). Isolation 1: last stable. */
 export async function listOffsets(
-  cluster: Cluster,
+  cluster: KafkajsCluster,
   topic: string,
   partitions: readonly number[],
   timestamp: string,

@@ -81,7 +81,7 @@ export function connectRegistry(
     if (answer.status < 300 || accepted.includes(answer.status)) return answer.body;
     throw new PipelineError(
       answer.status >= 500 ? "registry_unreachable" : "contract_rejected",
-      `Cannot ${what} at "${base}": expected success, got HTTP ${answer.status}${said(answer.body)}`,
+      `Cannot ${what} at "${base}": expected success, got HTTP ${answer.status}${describeBody(answer.body)}`,
       { context: { url: base, status: answer.status } },
     );
   };
@@ -125,7 +125,7 @@ export function connectRegistry(
       if (typeof schema !== "string")
         throw new PipelineError(
           "registry_unreachable",
-          `Cannot look up schema id ${id} at "${base}": expected a schema, got HTTP ${status}${said(body)}`,
+          `Cannot look up schema id ${id} at "${base}": expected a schema, got HTTP ${status}${describeBody(body)}`,
         );
       texts.set(id, schema);
       return schema;
@@ -151,7 +151,7 @@ export function connectRegistry(
       if (status >= 300 || !Array.isArray(body))
         throw new PipelineError(
           "registry_unreachable",
-          `Cannot list versions of subject "${subject}" at "${base}": expected a list, got HTTP ${status}${said(body)}`,
+          `Cannot list versions of subject "${subject}" at "${base}": expected a list, got HTTP ${status}${describeBody(body)}`,
         );
       const versions: Version[] = [];
       for (const version of (body as number[]).sort((a, b) => a - b)) {
@@ -174,12 +174,12 @@ export function connectRegistry(
       );
       if (status === 404) return { compatible: true, messages: [] };
       if (status === 422 || status === 409)
-        return { compatible: false, messages: [`HTTP ${status}${said(body)}`] };
+        return { compatible: false, messages: [`HTTP ${status}${describeBody(body)}`] };
       const answer = body as { is_compatible?: boolean; messages?: string[] } | null;
       if (status >= 300 || typeof answer?.is_compatible !== "boolean")
         throw new PipelineError(
           "registry_unreachable",
-          `Cannot check subject "${subject}" at "${base}": expected a verdict, got HTTP ${status}${said(body)}`,
+          `Cannot check subject "${subject}" at "${base}": expected a verdict, got HTTP ${status}${describeBody(body)}`,
         );
       return { compatible: answer.is_compatible, messages: answer.messages ?? [] };
     },
@@ -202,7 +202,7 @@ export function sameSchema(a: string, b: string): boolean {
   return bare(a) === bare(b);
 }
 
-function said(body: unknown): string {
+function describeBody(body: unknown): string {
   const message = (body as { message?: unknown } | null)?.message;
   return typeof message === "string" ? ` "${message.slice(0, 300)}"` : "";
 }

@@ -3,7 +3,7 @@
 // whoever looks after it.
 
 import { Decoder, encoder, type ModelEvent } from "../contract/index.ts";
-import { again } from "../kafka/fault.ts";
+import { retryConnection } from "../kafka/fault.ts";
 import { type Kafka, latestByKey, readAll, sendOnce } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Contract, schemaOf } from "../pipelines/contract.ts";
@@ -35,7 +35,7 @@ export async function announce(
   };
   const value = encoder<ModelEvent>(schema, await registry.idOf(subject, schema))(event);
   // An event that comes twice is as good as one: actors look at the registry, and the topic keeps the last.
-  await again(() =>
+  await retryConnection(() =>
     sendOnce(kafka, names.transactionalId("models", 0), [{ topic, key: event.model, value }]),
   );
   return event;

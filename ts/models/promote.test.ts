@@ -1,9 +1,9 @@
 // Who serves: what a person may promote, and what becomes of a version that was just trained, over a registry in memory.
 
 import { describe, expect, it } from "vitest";
-import { table } from "../cli/models/models.ts";
+import { versionTable } from "../cli/models/models.ts";
 import type { Mlflow, ModelVersion } from "../engines/mlflow.ts";
-import { find, promote, promoteTrained, describe as sentence } from "./promote.ts";
+import { findVersion, promote, promoteTrained, describe as sentence } from "./promote.ts";
 
 const version = (number: number, digest: string | null = `d${number}`): ModelVersion => ({
   model: "weather",
@@ -86,7 +86,7 @@ describe("promote()", () => {
 
 describe("find()", () => {
   it("says how to get a model when there is none", async () => {
-    await expect(find(registry([]).mlflow, "weather", "champion")).rejects.toMatchObject({
+    await expect(findVersion(registry([]).mlflow, "weather", "champion")).rejects.toMatchObject({
       message: expect.stringContaining("millrace train"),
     });
   });
@@ -94,7 +94,7 @@ describe("find()", () => {
 
 describe("table()", () => {
   it("is one aligned line a version below a heading", () => {
-    expect(table([{ ...version(2), aliases: ["champion"], parent: "1" }])).toEqual([
+    expect(versionTable([{ ...version(2), aliases: ["champion"], parent: "1" }])).toEqual([
       "version  alias     created (UTC)     parent  digest  fingerprint",
       "2        champion  2016-12-02T00:00  1       d2      f",
     ]);

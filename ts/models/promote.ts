@@ -11,7 +11,7 @@ export const ALIASES: readonly string[] = ["champion", "challenger"];
 export const TOLERATED_LOSS = 1.01;
 
 /** The version a person names: an alias or a number. Errors: `config_invalid` when there is none. */
-export async function find(mlflow: Mlflow, model: string, which: string): Promise<ModelVersion> {
+export async function findVersion(mlflow: Mlflow, model: string, which: string): Promise<ModelVersion> {
   const found = /^\d+$/.test(which) ? await mlflow.version(model, which) : await mlflow.byAlias(model, which);
   if (found !== null) return found;
   const there = (await mlflow.versions(model)).map((v) => v.version);
@@ -43,7 +43,7 @@ export async function promote(
       "config_invalid",
       `Cannot promote to "${alias}": expected one of ${ALIASES.join(", ")}`,
     );
-  const version = await find(mlflow, model, which);
+  const version = await findVersion(mlflow, model, which);
   const before = await mlflow.byAlias(model, alias);
   await move(mlflow, { alias, version, expected: before?.version ?? null });
   await say({ alias, version: version.version });
@@ -77,7 +77,7 @@ async function move(
 }
 
 /** What became of a version that was just trained. */
-export type Verdict =
+export type PromotionOutcome =
   | { readonly kind: "promoted"; readonly version: string; readonly before: string | null }
   /** It is champion already: this is the second time it is asked. */
   | { readonly kind: "champion"; readonly version: string }
@@ -96,7 +96,7 @@ export async function promoteTrained(
   model: string,
   submission: string,
   say: Announce,
-): Promise<Verdict> {
+): Promise<PromotionOutcome> {
   const version = (await mlflow.versions(model)).find((one) => one.submission === submission);
   if (!version) return { kind: "none" };
   const before = (await mlflow.byAlias(model, "champion"))?.version ?? null;
@@ -123,7 +123,7 @@ function reasonToKeep({ rival, parent }: ModelVersion, champion: string): string
 }
 
 /** One sentence for people. */
-export function describe(model: string, verdict: Verdict): string {
+export function describe(model: string, verdict: PromotionOutcome): string {
   switch (verdict.kind) {
     case "none":
       return `the training registered no version of ${model}`;

@@ -28,7 +28,7 @@ export {
   type ByTopic,
   type Names,
   namesOf,
-  prefixOf,
+  namespacePrefix,
   subjectsOf,
   TOPICS,
   type Topic,
@@ -46,12 +46,12 @@ export interface Registered {
   readonly folder: string | null;
 }
 
-const OWN: Readonly<Record<string, Omit<Registered, "folder">>> = PIPELINES;
+const BUILT_IN: Readonly<Record<string, Omit<Registered, "folder">>> = PIPELINES;
 
 /** Errors: `contract_rejected` for a name that the checkout has. */
 function further(): Further | null {
   const found = furtherPipelines();
-  const twice = found?.names.find((name) => Object.hasOwn(OWN, name));
+  const twice = found?.names.find((name) => Object.hasOwn(BUILT_IN, name));
   if (twice !== undefined)
     throw new PipelineError(
       "contract_rejected",
@@ -62,12 +62,12 @@ function further(): Further | null {
 
 /** Names of all pipelines: the checkout's, sorted, then those of the other folder, which may not be generated yet. */
 export function pipelineNames(): readonly string[] {
-  return [...Object.keys(OWN).sort(), ...(further()?.names ?? [])];
+  return [...Object.keys(BUILT_IN).sort(), ...(further()?.names ?? [])];
 }
 
 /** Errors: `config_invalid` for a name there is no pipeline of, and for one outside the checkout that was not generated. */
 export function pipelineOf(name: string): Registered {
-  const own = Object.hasOwn(OWN, name) ? OWN[name] : undefined;
+  const own = Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined;
   if (own) return { ...own, folder: null };
   const beside = further();
   if (beside?.names.includes(name)) {

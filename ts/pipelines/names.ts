@@ -60,7 +60,7 @@ const DAY_MS = 86_400_000;
 
 // With create time, a replay of old data would be deleted by retention at once. Producers compress (snappy).
 const ALWAYS = { "message.timestamp.type": "LogAppendTime", "compression.type": "producer" };
-const kept = (days: number) => ({
+const retainDays = (days: number) => ({
   ...ALWAYS,
   "cleanup.policy": "delete",
   "retention.ms": String(days * DAY_MS),
@@ -78,7 +78,7 @@ const busy = {
 /**
  * Start of every derived name: empty, or the namespace and a hyphen. Errors: `config_invalid` for a namespace that breaks its rule.
  */
-export function prefixOf(namespace: string): string {
+export function namespacePrefix(namespace: string): string {
   if (!NAMESPACE.holds(namespace))
     throw new PipelineError(
       "config_invalid",
@@ -97,7 +97,7 @@ export function namesOf(
   },
   namespace: string,
 ): Names {
-  const prefix = prefixOf(namespace);
+  const prefix = namespacePrefix(namespace);
   const { partitions } = pipeline.streams[leadingStream(pipeline)]!;
   const topic = (
     name: string,
@@ -114,15 +114,15 @@ export function namesOf(
   const own = (what: string) => `${pipeline.name}-${what}`;
   const streams = Object.entries(pipeline.streams).map(([name, stream]) => [
     name,
-    topic(own(hyphened(name)), stream.partitions, kept(7), "observation"),
+    topic(own(hyphened(name)), stream.partitions, retainDays(7), "observation"),
   ]);
   const all: Readonly<Record<TopicName, Topic>> = {
     cursors: topic(own("cursors"), 1, busy, "cursors"),
-    features: topic(own("features"), partitions, kept(1), "features"),
+    features: topic(own("features"), partitions, retainDays(1), "features"),
     history: topic(own("history"), partitions, busy, "history"),
-    predictions: topic(own("predictions"), partitions, kept(30), "predictions"),
-    verifications: topic(own("verifications"), partitions, kept(30), "verifications"),
-    rejects: topic(own("rejects"), partitions, kept(30), "rejects"),
+    predictions: topic(own("predictions"), partitions, retainDays(30), "predictions"),
+    verifications: topic(own("verifications"), partitions, retainDays(30), "verifications"),
+    rejects: topic(own("rejects"), partitions, retainDays(30), "rejects"),
     model_events: topic("model-events", 1, compacted, "model_events"),
     progress: topic("job-progress", 1, busy, "progress"),
   };
@@ -146,7 +146,7 @@ export function namesOf(
                 {
                   topic: `${prefix}${own(hyphened(name))}`,
                   partitions: sink.partitions,
-                  config: kept(30),
+                  config: retainDays(30),
                 },
               ],
             ]

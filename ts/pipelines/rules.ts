@@ -8,12 +8,13 @@ export interface NameRule {
 }
 
 /** Folders below the home folder that are not a namespace's own: the engines', and that of the empty namespace. */
-const TAKEN: readonly string[] = ["engines", "default"];
+const RESERVED: readonly string[] = ["engines", "default"];
 
 /** A namespace, where there is one: the empty text means none. */
 export const NAMESPACE: NameRule = {
-  holds: (name) => name === "" || (/^[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?$/.test(name) && !TAKEN.includes(name)),
-  words: `lower-case letters, digits and hyphens, at most 32, a letter first and no hyphen last, not ${TAKEN.map((name) => `"${name}"`).join(" or ")}`,
+  holds: (name) =>
+    name === "" || (/^[a-z](?:[a-z0-9-]{0,30}[a-z0-9])?$/.test(name) && !RESERVED.includes(name)),
+  words: `lower-case letters, digits and hyphens, at most 32, a letter first and no hyphen last, not ${RESERVED.map((name) => `"${name}"`).join(" or ")}`,
 };
 
 /** A pipeline. Without hyphens, so that a derived name says where it ends. */

@@ -9,12 +9,12 @@ import { forecastBody, forecastUnits, hoursOf, iso, stationIds, stationRow, valu
 import {
   type EngineProbe,
   type EventTime,
-  eventTimeOf,
+  eventTimeHealth,
   type FeedState,
   type Health,
   judge,
 } from "./health.ts";
-import { type JobRow, jobRows, type Progress } from "./jobs.ts";
+import { type JobProgress, type JobRow, jobRows } from "./jobs.ts";
 import type { Latest } from "./latest.ts";
 import type { GroupLag, Metrics } from "./metrics.ts";
 import {
@@ -38,7 +38,7 @@ export interface PageData {
   readonly scores: readonly Score[];
 }
 
-export interface Effects {
+export interface AppEffects {
   readonly contract: ServedContract;
   /** Version of the software, for the API's description. */
   readonly version: string;
@@ -46,7 +46,7 @@ export interface Effects {
   readonly confidence: string;
   readonly latest: Latest;
   readonly verified: Verified;
-  readonly progress: Progress;
+  readonly progress: JobProgress;
   readonly metrics: Metrics;
   readonly clock: { nowMs(): number };
   feed(): FeedState;
@@ -73,7 +73,7 @@ const PAGE_HEADERS = {
 /** Digits only, as the description says; null for any other text that JavaScript would take for a number. */
 const wholeNumber = (text: string): number | null => (/^\d+$/.test(text) ? Number(text) : null);
 
-function stationsBody(effects: Effects, limit: number, after: string | null) {
+function stationsBody(effects: AppEffects, limit: number, after: string | null) {
   const { contract, latest } = effects;
   const now_ms = effects.clock.nowMs();
   const ids = stationIds(contract, latest);
@@ -119,7 +119,7 @@ function verificationRow(key: string, station: string, record: VerificationRecor
 }
 
 function verificationsBody(
-  { contract, verified, clock }: Effects,
+  { contract, verified, clock }: AppEffects,
   filter: Parameters<Verified["scores"]>[0],
   limit: number,
 ) {
@@ -134,7 +134,7 @@ function verificationsBody(
   };
 }
 
-export function createApp(effects: Effects): Hono {
+export function createApp(effects: AppEffects): Hono {
   const app = new Hono();
   const document = openapi(effects.contract, effects.version, effects.confidence);
 
@@ -151,7 +151,7 @@ export function createApp(effects: Effects): Hono {
       ({ name, heartbeat }) =>
         needed_jobs.includes(name) && heartbeat?.counters["watermark_ms"] !== undefined,
     );
-    return eventTimeOf(contract, latest.frontier_ms, features, clock.nowMs());
+    return eventTimeHealth(contract, latest.frontier_ms, features, clock.nowMs());
   };
   const json = (body: unknown, status = 200): Response =>
     new Response(`${JSON.stringify(body)}\n`, {

@@ -3,7 +3,7 @@ import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import { contract, features, HOUR_MS, NOW_MS, prediction, verification } from "../test/served/weather.ts";
 import { Feed, TAIL_RECORDS } from "./feed.ts";
-import { Progress } from "./jobs.ts";
+import { JobProgress } from "./jobs.ts";
 import { Latest } from "./latest.ts";
 import { Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
@@ -32,7 +32,7 @@ function decoded(value: Buffer): Decoded<unknown> {
 function feed(of: ServedContract = contract) {
   const latest = new Latest({ trail_ms: 2 * HOUR_MS, silent_ms: 120_000 });
   const verified = new Verified(contract);
-  const progress = new Progress();
+  const progress = new JobProgress();
   const metrics = new Metrics();
   const errors: unknown[] = [];
   const subject = new Feed({

@@ -6,7 +6,7 @@ import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import { entityKey } from "../pipelines/index.ts";
 import type { FeedState } from "./health.ts";
-import type { Progress } from "./jobs.ts";
+import type { JobProgress } from "./jobs.ts";
 import { isAhead, type Latest, type Outcome } from "./latest.ts";
 import type { Metrics } from "./metrics.ts";
 import type {
@@ -35,7 +35,7 @@ export interface FeedEffects {
   readonly arm: string;
   readonly latest: Latest;
   readonly verified: Verified;
-  readonly progress: Progress;
+  readonly progress: JobProgress;
   readonly metrics: Metrics;
   /** Decodes a framed value. Bad bytes are an outcome; an error (the registry is away) is tried again with the record. */
   decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;

@@ -82,7 +82,7 @@ export interface Health {
 export const WAITING_S = 120;
 
 /** The event time of a pipeline against the wall clock. `features` is the job that has the watermark. */
-export function eventTimeOf(
+export function eventTimeHealth(
   contract: { readonly pipeline: string; readonly lead_ms: number },
   frontier_ms: number | null,
   features: JobRow | undefined,

@@ -34,7 +34,7 @@ interface Newest {
   readonly since_ms: number;
 }
 
-export class Progress {
+export class JobProgress {
   readonly #byJob = new Map<string, Newest>();
 
   /** Keeps the report when it is not older than the one held: the topic has one partition, so later is newer. */
@@ -90,7 +90,7 @@ function row({ due_ms, last, ...view }: SupervisedJob): Omit<JobRow, "heartbeat"
 }
 
 /** Every job either side knows, by name. A job without a supervisor's view has the state it last reported. */
-export function jobRows(views: readonly SupervisedJob[], progress: Progress, now_ms: number): JobRow[] {
+export function jobRows(views: readonly SupervisedJob[], progress: JobProgress, now_ms: number): JobRow[] {
   const rows = new Map<string, JobRow>();
   const heartbeat = (name: string): JobRow["heartbeat"] => {
     const newest = progress.get(name);

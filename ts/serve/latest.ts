@@ -27,15 +27,15 @@ export interface Age {
   readonly stale_reason: StaleReason | null;
 }
 
-export interface Held<T> {
+export interface LatestEntry<T> {
   readonly record: T;
   readonly arrival: Arrival;
 }
 
 export interface StationState {
   readonly station_id: string;
-  prediction: Held<PredictionRecord> | null;
-  features: Held<FeatureRecord> | null;
+  prediction: LatestEntry<PredictionRecord> | null;
+  features: LatestEntry<FeatureRecord> | null;
 }
 
 /**
@@ -76,13 +76,13 @@ export function isNewer(a: readonly number[], b: readonly number[]): boolean {
   return false;
 }
 
-const predictionVersion = ({ record, arrival }: Held<PredictionRecord>) => [
+const predictionVersion = ({ record, arrival }: LatestEntry<PredictionRecord>) => [
   record.timestamp,
   record.plan_epoch,
   record.revision,
   arrival.offset,
 ];
-const featureVersion = ({ record, arrival }: Held<FeatureRecord>) => [
+const featureVersion = ({ record, arrival }: LatestEntry<FeatureRecord>) => [
   record.window_end,
   record.plan_epoch,
   record.revision,

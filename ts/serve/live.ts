@@ -2,7 +2,7 @@
 // Built from settings; opens nothing until it is asked. Sits between the CLI and start.ts.
 
 import { Decoder, PipelineError } from "../contract/index.ts";
-import { standardOf, typeOf } from "../jobs/index.ts";
+import { jobTypeOf, standardOf } from "../jobs/index.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import {
@@ -26,7 +26,7 @@ import type { ServeOptions } from "./start.ts";
  * When stations are stale unless told otherwise: two steps behind the network in event time, or no prediction for the wall time
  * that the pipeline says.
  */
-export function ruleOf({ pipeline, contract }: Registered): StaleRule {
+export function staleRule({ pipeline, contract }: Registered): StaleRule {
   return { trail_ms: 2 * contract.step_ms, silent_ms: requirePart(pipeline, "serve").silent_ms };
 }
 
@@ -110,7 +110,7 @@ export function liveOptions(
     topics: Object.fromEntries(followed),
     groups: pipeline.forecast ? [{ group: groups.ray, topic: topicOf(names, "features").topic }] : [],
     needed_jobs: standardOf(pipeline)
-      .filter((name) => typeOf(pipeline, name).kind === "stream")
+      .filter((name) => jobTypeOf(pipeline, name).kind === "stream")
       .map(job),
     engines: () => enginesOf(settings),
     decode: decoderOf(contract, registry),

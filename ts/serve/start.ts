@@ -8,10 +8,10 @@ import type { SupervisedJob } from "../supervise/views.ts";
 import type { Link } from "../web/cells.ts";
 import { assets, page } from "../web/page.ts";
 import { createApp } from "./app.ts";
+import { cached, withDeadline } from "./cache.ts";
 import { Feed, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
-import { Progress } from "./jobs.ts";
-import { kept, within } from "./kept.ts";
+import { JobProgress } from "./jobs.ts";
 import { aheadOf, Latest, type StaleRule } from "./latest.ts";
 import { type Listening, listen } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
@@ -48,13 +48,13 @@ export interface Serving extends Listening {
 }
 
 /** How often the end of the catch-up is looked for, wall time. */
-const LOOK_MS = 50;
+const POLL_MS = 50;
 
 /** Committed offset against the end, for each partition of each group; a group that cannot be asked is left out. */
 async function groupLags(kafka: Kafka, groups: ServeOptions["groups"]): Promise<GroupLag[]> {
   const lags = await Promise.allSettled(
     groups.map(async ({ group, topic }) =>
-      (await within(kafka.admin.lag(group, topic))).map(({ partition, lag }) => ({
+      (await withDeadline(kafka.admin.lag(group, topic))).map(({ partition, lag }) => ({
         group,
         topic,
         partition,
@@ -70,7 +70,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   const { contract, kafka, clock, links, log } = options;
   const latest = new Latest(options.rule, undefined, aheadOf(contract));
   const verified = new Verified(contract);
-  const progress = new Progress();
+  const progress = new JobProgress();
   const metrics = new Metrics();
   const stop = new AbortController();
   const feed = new Feed({
@@ -96,9 +96,9 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     metrics,
     clock,
     feed: () => feed.state(),
-    jobs: kept(() => within(options.jobs()), clock),
-    engines: kept(() => within(options.engines()), clock),
-    lags: kept(() => groupLags(kafka, options.groups), clock),
+    jobs: cached(() => withDeadline(options.jobs()), clock),
+    engines: cached(() => withDeadline(options.engines()), clock),
+    lags: cached(() => groupLags(kafka, options.groups), clock),
     needed_jobs: options.needed_jobs,
     page: (data) => page({ ...data, links }),
     asset: (path) => files.get(path) ?? null,
@@ -108,7 +108,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   const listening = await listen(app, options);
   const following = feed.run(kafka, stop.signal);
   const caughtUp = async () => {
-    while (!stop.signal.aborted && !feed.state().caught_up) await pause(LOOK_MS, stop.signal);
+    while (!stop.signal.aborted && !feed.state().caught_up) await pause(POLL_MS, stop.signal);
   };
   return {
     url: listening.url,

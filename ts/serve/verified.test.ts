@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { contract, HOUR_MS, T0_MS, verification } from "../test/served/weather.ts";
 import type { VerificationRecord } from "./records.ts";
-import { type Filter, HELD_MAX, Verified } from "./verified.ts";
+import { type Filter, RECORDS_MAX, Verified } from "./verified.ts";
 
 const ALL: Filter = { station: null, target: null, horizon_h: null };
 
@@ -87,9 +87,9 @@ describe("Verified", () => {
 
   it("holds a bounded number of records and sums up all of them", () => {
     const verified = new Verified(contract);
-    for (let i = 0; i < HELD_MAX * 1.5; i++) verified.take("denver", verification({ id: String(i) }));
-    expect(verified.list(ALL, Number.POSITIVE_INFINITY).length).toBeLessThanOrEqual(HELD_MAX * 1.25);
-    expect(verified.list(ALL, 1)[0]?.record.id).toBe(String(HELD_MAX * 1.5 - 1));
-    expect(of(verified, "7d").pairs).toBe(HELD_MAX * 1.5);
+    for (let i = 0; i < RECORDS_MAX * 1.5; i++) verified.take("denver", verification({ id: String(i) }));
+    expect(verified.list(ALL, Number.POSITIVE_INFINITY).length).toBeLessThanOrEqual(RECORDS_MAX * 1.25);
+    expect(verified.list(ALL, 1)[0]?.record.id).toBe(String(RECORDS_MAX * 1.5 - 1));
+    expect(of(verified, "7d").pairs).toBe(RECORDS_MAX * 1.5);
   });
 });

@@ -7,12 +7,12 @@ import type { ServedContract, VerificationRecord } from "./records.ts";
 const HOUR_MS = 3_600_000;
 
 /** Spans of event time that are summed up, newest hour inclusive. */
-export const WINDOWS = { "24h": 24, "7d": 168 } as const;
-export type WindowName = keyof typeof WINDOWS;
-export const WINDOW_NAMES = Object.keys(WINDOWS) as WindowName[];
+export const SUMMARY_SPANS = { "24h": 24, "7d": 168 } as const;
+export type WindowName = keyof typeof SUMMARY_SPANS;
+export const WINDOW_NAMES = Object.keys(SUMMARY_SPANS) as WindowName[];
 
 /** Newest records that are kept as they are: a week of two dozen stations. Sums go on without them. */
-export const HELD_MAX = 40_000;
+export const RECORDS_MAX = 40_000;
 
 /** Against one baseline, over the pairs where it said something. */
 interface Versus {
@@ -103,11 +103,11 @@ export class Verified {
   /** Takes one record. What is older than the longest window is left out. */
   take(station: string, record: VerificationRecord): "newest" | "older" {
     const before = this.#frontier_ms;
-    if (before !== null && hourOf(record.valid) <= hourOf(before) - WINDOWS["7d"]) return "older";
+    if (before !== null && hourOf(record.valid) <= hourOf(before) - SUMMARY_SPANS["7d"]) return "older";
     this.#frontier_ms = Math.max(before ?? record.valid, record.valid);
     this.#held.push({ station, record });
     // In one cut a quarter of the time, not by shifting each time.
-    if (this.#held.length > HELD_MAX * 1.25) this.#held = this.#held.slice(-HELD_MAX);
+    if (this.#held.length > RECORDS_MAX * 1.25) this.#held = this.#held.slice(-RECORDS_MAX);
     const hours = this.#hours.get(`${record.target}|${record.horizon_h}`);
     if (!hours) return "newest";
     const hour = hourOf(record.valid);
@@ -115,7 +115,8 @@ export class Verified {
     if (!sums) {
       sums = empty(this.#bands.length);
       hours.set(hour, sums);
-      for (const old of hours.keys()) if (old <= hourOf(this.#frontier_ms) - WINDOWS["7d"]) hours.delete(old);
+      for (const old of hours.keys())
+        if (old <= hourOf(this.#frontier_ms) - SUMMARY_SPANS["7d"]) hours.delete(old);
     }
     this.#add(sums, record);
     return "newest";
@@ -143,7 +144,7 @@ export class Verified {
         if (filter.horizon_h !== null && filter.horizon_h !== horizon_h) return [];
         return WINDOW_NAMES.map((window) => {
           const sums = empty(this.#bands.length);
-          const from = frontier === null ? 0 : frontier - WINDOWS[window];
+          const from = frontier === null ? 0 : frontier - SUMMARY_SPANS[window];
           if (filter.station === null) {
             for (const [hour, some] of this.#hours.get(`${target}|${horizon_h}`) ?? [])
               if (hour > from) join(sums, some);

@@ -18,7 +18,7 @@ const isSecret = (name: string) =>
 export function refuseLiteralSecrets(properties: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(properties))
     if (isSecret(name) && !value.startsWith("secret:"))
-      throw refused(
+      throw refusedSetting(
         name,
         '"secret:NAME" and the secret under NAME in the file of MILLRACE_SECRETS',
         "a literal",
@@ -36,11 +36,11 @@ export function resolveSecrets({ properties, secrets_path }: Credentials): Map<s
     }
     const secret = value.slice("secret:".length);
     if (secrets_path === null)
-      throw refused(name, `a secrets file that holds "${secret}"`, "no secrets file");
+      throw refusedSetting(name, `a secrets file that holds "${secret}"`, "no secrets file");
     secrets ??= JSON.parse(readNamed(secrets_path, name)) as Record<string, unknown>;
     const found = secrets[secret];
     if (typeof found !== "string")
-      throw refused(name, `a text "${secret}" in "${secrets_path}"`, typeof found);
+      throw refusedSetting(name, `a text "${secret}" in "${secrets_path}"`, typeof found);
     values.set(name, found);
   }
   return values;
@@ -57,7 +57,7 @@ export function readNamed(path: string, name: string): string {
   }
 }
 
-export function refused(name: string, wanted: string, seen: string): PipelineError {
+export function refusedSetting(name: string, wanted: string, seen: string): PipelineError {
   return new PipelineError(
     "config_invalid",
     `Cannot use Kafka setting "${name}": expected ${wanted}, got ${seen}`,

@@ -125,11 +125,11 @@ export function isPlace(text: string): boolean {
 
 /** The archive's place in full, without a slash at its end: an `hdfs:` without a host gets that of our own HDFS. */
 export function archivePlace({ archive, hdfsUrl }: Pick<Settings, "archive" | "hdfsUrl">): string | null {
-  return archive === null || archive === undefined ? null : placeOf(archive, { hdfsUrl });
+  return archive === null || archive === undefined ? null : resolvePlace(archive, { hdfsUrl });
 }
 
 /** A place in full, without a slash at its end: an `hdfs:` without a host gets that of our own HDFS. */
-export function placeOf(place: string, { hdfsUrl }: Pick<Settings, "hdfsUrl">): string {
+export function resolvePlace(place: string, { hdfsUrl }: Pick<Settings, "hdfsUrl">): string {
   return place.replace(/^hdfs:(?:\/\/)?(?=\/(?!\/)|$)/, hdfsUrl).replace(/\/+$/, "");
 }
 

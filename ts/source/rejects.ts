@@ -31,7 +31,7 @@ export interface Reject {
   readonly rejected_time: number;
 }
 
-export interface Place {
+export interface RejectsSource {
   readonly kafka: Kafka;
   readonly registry: Registry;
   readonly names: Names;
@@ -49,7 +49,7 @@ export function rejectId({
 }
 
 /** All rejects, oldest first by partition, each identity once: Spark may write one twice. */
-export async function readRejects({ kafka, registry, names, contract }: Place): Promise<Reject[]> {
+export async function readRejects({ kafka, registry, names, contract }: RejectsSource): Promise<Reject[]> {
   const decoder = new Decoder<Reject>(contract.schemas.rejects, (id) => registry.schemaById(id));
   const seen = new Map<string, Reject>();
   for (const record of await readAll(kafka, names.topics.rejects.topic, { until: "stable" })) {
@@ -63,7 +63,7 @@ export async function readRejects({ kafka, registry, names, contract }: Place): 
 }
 
 /** Errors: `config_invalid` when there is none of that identity. */
-export async function findReject(place: Place, id: string): Promise<Reject> {
+export async function findReject(place: RejectsSource, id: string): Promise<Reject> {
   const found = (await readRejects(place)).find((reject) => rejectId(reject) === id);
   if (found !== undefined) return found;
   throw new PipelineError(
@@ -73,7 +73,10 @@ export async function findReject(place: Place, id: string): Promise<Reject> {
 }
 
 /** Identities that were sent again. */
-export async function readResent({ kafka, names }: Pick<Place, "kafka" | "names">): Promise<Set<string>> {
+export async function readResent({
+  kafka,
+  names,
+}: Pick<RejectsSource, "kafka" | "names">): Promise<Set<string>> {
   const ids = new Set<string>();
   for (const { key } of await readAll(kafka, names.topics.cursors.topic)) {
     const text = key?.toString("utf8") ?? "";
@@ -87,7 +90,7 @@ const CURSOR = "reject/";
 /** The contract turned to the stream that a reject came from; null for one of another topic: a window's. */
 export function contractOf(
   { topic }: Pick<Reject, "topic">,
-  { names, contract }: Pick<Place, "names" | "contract">,
+  { names, contract }: Pick<RejectsSource, "names" | "contract">,
 ): Contract | null {
   const stream = streamsOf(contract).find((name) => topicOf(names, name).topic === topic);
   return stream === undefined ? null : inStream(contract, stream);
@@ -96,7 +99,7 @@ export function contractOf(
 /** The observation inside a reject, by the schema it was written with; null when its bytes hold none. */
 export async function observationOf(
   reject: Reject,
-  place: Pick<Place, "registry" | "names" | "contract">,
+  place: Pick<RejectsSource, "registry" | "names" | "contract">,
 ): Promise<Cells | null> {
   const { registry } = place;
   const applied = definitionOf(streamSchema(contractOf(reject, place) ?? place.contract));
@@ -165,7 +168,11 @@ export interface Resent {
  * Sends mended rejects to the topic of their stream, each once for ever, all in one transaction. Header `origin` is the reject's id.
  * Errors: `config_invalid` for one that was sent before, that is of no stream, or that would be refused again.
  */
-export async function resend(place: Place, ids: readonly string[], changes: Cells): Promise<Resent[]> {
+export async function resend(
+  place: RejectsSource,
+  ids: readonly string[],
+  changes: Cells,
+): Promise<Resent[]> {
   const { kafka, registry, names, contract } = place;
   const { cursors } = names.topics;
   const cursors_id = await registry.idOf(cursors.subject, contract.schemas.cursors);

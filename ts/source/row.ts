@@ -23,7 +23,7 @@ export interface Row extends Observation {
 }
 
 /** Event time a row stands for in its input: a time that leads has not come yet. */
-export function placeOf(row: Pick<Row, "time" | "clock">): number {
+export function effectiveTime(row: Pick<Row, "time" | "clock">): number {
   return Math.min(row.time, row.clock);
 }
 
@@ -70,10 +70,10 @@ export function describeBad({ file, line, column, reason }: BadRow): string {
 }
 
 /** Bad rows and cells that are told one by one; the others are counted. */
-const TOLD_MAX = 20;
+const REPORTED_MAX = 20;
 
 /** Counts what a reader of a file does not hand on, and tells the first of it. */
-export class LeftOut {
+export class SkippedRows {
   /** Rows that could not be observations. */
   rows = 0;
   /** Cells that were no numbers: null, the rest of their row is used. */
@@ -90,8 +90,8 @@ export class LeftOut {
   readonly onBad = (bad: BadRow): void => {
     const told = this.#told++;
     const rows = bad.rows ?? 1;
-    if (told < TOLD_MAX) this.#tell(`${describeBad(bad)}${rows === 1 ? "" : ` (about ${rows} rows)`}`);
-    if (told === TOLD_MAX) this.#tell("… more bad rows and cells follow; they are counted");
+    if (told < REPORTED_MAX) this.#tell(`${describeBad(bad)}${rows === 1 ? "" : ` (about ${rows} rows)`}`);
+    if (told === REPORTED_MAX) this.#tell("… more bad rows and cells follow; they are counted");
     if (bad.lost === "row") this.rows += rows;
     else this.cells++;
   };

@@ -20,7 +20,7 @@ export function writeApplied(settings: Settings, applied: Applied): void {
 
 /** In an evolution the readers restart one after the other; on a slow machine each takes a minute. */
 const READABLE_MS = 600_000;
-const LOOK_MS = 500;
+const POLL_MS = 500;
 
 /**
  * Resolves once the readers know the id a source wants to write with. A namespace without `apply` has no readers of ours.
@@ -39,7 +39,7 @@ export async function untilReadable(
       const applied = readApplied(settings);
       return { done: applied === null || applied.readable.includes(id), seen: null };
     },
-    { deadline_ms, interval_ms: LOOK_MS, signal },
+    { deadline_ms, interval_ms: POLL_MS, signal },
   );
   if (!look.done)
     throw new PipelineError(

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { assertCompatible, definitionOf, PipelineError } from "../contract/index.ts";
 import { lockWithin } from "../ground/lock.ts";
-import { type JobName, jobsOf, typeOf } from "../jobs/index.ts";
+import { type JobName, jobsOf, jobTypeOf } from "../jobs/index.ts";
 import type { Applied, Setting } from "../jobs/plan/type.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import { type Compatibility, type Registry, sameSchema } from "../kafka/registry.ts";
@@ -23,7 +23,7 @@ import {
 } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { readApplied, writeApplied } from "./applied.ts";
-import { always, changeDesired, hashOf, readDesired } from "./desired.ts";
+import { always, changeDesired, readDesired, runHash } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
 import { writeSettings } from "./namespace.ts";
 import { supervisorOf } from "./run.ts";
@@ -164,7 +164,7 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const name = namesOf(pipeline, settings.namespace).job(job);
   const setting: Setting = { settings, pipeline, contract, applied, ...codeOf(settings) };
-  const { kind, checkpoint, plan } = typeOf(pipeline, job);
+  const { kind, checkpoint, plan } = jobTypeOf(pipeline, job);
   const before = readDesired(settings)[name];
   if (!before) return [];
   // A process knows its ids from what is applied; a batch keeps those it began with.
@@ -173,7 +173,7 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
   // Another stateful plan is not a matter of ids: the next submit opens its checkpoint.
   if (checkpoint && epoch?.plan_hash !== checkpoint.plan_hash(setting)) return [];
   const now = always(plan(setting, epoch ? { epoch } : {}), before.attempt);
-  if (hashOf(now) === hashOf(before)) return [];
+  if (runHash(now) === runHash(before)) return [];
   await changeDesired(settings, (desired) => (desired[name] ? { ...desired, [name]: now } : desired));
   onStep(`${name} restarts with the new schemas`);
   if (supervisorOf(settings))

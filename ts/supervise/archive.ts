@@ -12,7 +12,7 @@ import type { Kafka, PartitionOffsets } from "../kafka/kafka.ts";
 import { namesOf, pipelineOf, requireStream, topicOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { requirePlace } from "./place.ts";
-import { unique } from "./submission.ts";
+import { uniqueSuffix } from "./submission.ts";
 
 /** First inclusive, end exclusive. */
 export type Span = readonly [first: number, end: number];
@@ -63,7 +63,7 @@ export interface ArchivedPartition {
   readonly behind: number;
 }
 
-export interface Archive extends Omit<Table, "lost" | "partitions"> {
+export interface ArchiveState extends Omit<Table, "lost" | "partitions"> {
   readonly path: string;
   readonly partitions: readonly ArchivedPartition[];
   /** No gap and nothing repeated. */
@@ -89,7 +89,7 @@ export async function archiveOf(
   settings: Settings,
   kafka: Kafka,
   { span, offsets }: ArchiveRange = {},
-): Promise<Archive> {
+): Promise<ArchiveState> {
   const topic = archivedTopic(settings);
   const path = tables(settings).archive;
   const { lost, partitions, ...table } = await readTable(settings, path, { span, offsets });
@@ -216,7 +216,7 @@ async function readTable(
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const folder = join(stateDir(settings), "jobs");
   mkdirSync(folder, { recursive: true });
-  const file = join(folder, `archived-${unique()}.json`);
+  const file = join(folder, `archived-${uniqueSuffix()}.json`);
   // A window that ends at from_ms holds records of one window's length before it.
   const from_ms = span?.from_ms == null ? null : span.from_ms - contract.window_ms;
   writeJson(file, {
@@ -252,7 +252,7 @@ async function readTable(
 }
 
 /** A range of the archive for a backfill, in Spark's JSON, and how many records it holds. */
-export interface Reach {
+export interface OffsetsOfRange {
   readonly starting_offsets: string;
   readonly ending_offsets: string;
   readonly records: number;
@@ -263,7 +263,11 @@ export interface Reach {
  * The offsets of a range of event time, or those asked for, once nothing is missing among them.
  * Errors: `config_invalid` for a range without a record, and for one with a gap, naming it and what to do.
  */
-export async function reachOf(settings: Settings, kafka: Kafka, range: ArchiveRange): Promise<Reach> {
+export async function offsetsOfRange(
+  settings: Settings,
+  kafka: Kafka,
+  range: ArchiveRange,
+): Promise<OffsetsOfRange> {
   const topic = archivedTopic(settings);
   const archive = await archiveOf(settings, kafka, range);
   const action = `Cannot backfill from archive "${archive.path}"`;

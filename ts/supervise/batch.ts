@@ -11,16 +11,16 @@ import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf } from "../pipelines/index.ts";
 import type { Settings } from "../settings/settings.ts";
-import { askedRun, changeDesired, type DesiredJob, hasEnded, hashOf } from "./desired.ts";
+import { changeDesired, type DesiredJob, hasEnded, requestedRun, runHash } from "./desired.ts";
 import { writeSettings } from "./namespace.ts";
 import { followProgress, type Report } from "./progress.ts";
 import { currentRecords, readRecords, startSupervisor, supervisorOf } from "./run.ts";
 import { askAt } from "./schedule.ts";
 import { readSubmission } from "./submission.ts";
 import { untilEnded, withdrawJobs } from "./submit.ts";
-import { type JobRecord, said } from "./supervisor.ts";
+import { describeStatus, type JobRecord } from "./supervisor.ts";
 
-export interface BatchOptions {
+export interface BatchRunOptions {
   readonly signal: AbortSignal;
   readonly deadline_ms: number;
   /** Each report of the job: counters, and a sentence now and then. */
@@ -40,7 +40,7 @@ export interface Finished {
 const CLOCKS_APART_MS = 600_000;
 /** How long the last report may be behind the engine's word that the job has ended: the follower of a busy machine takes its time. */
 const LAST_REPORT_MS = 30_000;
-const LOOK_MS = 250;
+const POLL_MS = 250;
 /** An engine silent for this long is gone: longer than it takes to start one. */
 const SILENT_MS = 120_000;
 /** To end after its current step and a kill after that. */
@@ -57,7 +57,11 @@ const UNREACHABLE: Readonly<Record<EngineKind, ErrorCode>> = {
  * Errors: the job's own code when it failed, `job_failed` without one, `job_timed_out`, `config_invalid` when one is running,
  * `<engine>_unreachable` when its engine does not answer at the start or for two minutes.
  */
-export async function runBatch(settings: Settings, plan: Planned, options: BatchOptions): Promise<Finished> {
+export async function runBatch(
+  settings: Settings,
+  plan: Planned,
+  options: BatchRunOptions,
+): Promise<Finished> {
   const { signal, deadline_ms, onReport, onState } = options;
   const { name, launch } = plan;
   const { pipeline, contract } = pipelineOf(settings.pipeline);
@@ -67,7 +71,7 @@ export async function runBatch(settings: Settings, plan: Planned, options: Batch
   await runner.list();
   writeSettings(settings);
   const want = await askForRun(settings, plan);
-  const hash = hashOf(askedRun(want));
+  const hash = runHash(requestedRun(want));
   let last: Report | null = null;
   let message: string | null = null;
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}${name}` });
@@ -128,7 +132,7 @@ async function askForRun(settings: Settings, plan: Planned): Promise<DesiredJob>
     const record = readRecords(settings)[plan.name];
     const { ran_ms = null, submission = null } = record ?? {};
     const other = before[plan.name];
-    const waits = other && other.asked_ms !== null && !hasEnded(askedRun(other), record);
+    const waits = other && other.asked_ms !== null && !hasEnded(requestedRun(other), record);
     if (other && (submission !== null || waits))
       throw new PipelineError(
         "config_invalid",
@@ -161,8 +165,8 @@ async function untilDone(
     signal,
     deadline_ms,
     onState,
-  }: Omit<BatchOptions, "onReport" | "onState"> & {
-    readonly onState: BatchOptions["onState"];
+  }: Omit<BatchRunOptions, "onReport" | "onState"> & {
+    readonly onState: BatchRunOptions["onState"];
   },
 ): Promise<JobRecord | null> {
   const end_ms = performance.now() + deadline_ms;
@@ -184,14 +188,14 @@ async function untilDone(
     } else if (submission.handle === null) tell("submitted");
     else if (record?.status) {
       answered_ms = performance.now();
-      tell(said(record.status));
+      tell(describeStatus(record.status));
     } else tell("the engine does not answer; asked again");
     if (performance.now() - answered_ms >= SILENT_MS)
       throw new PipelineError(
         UNREACHABLE[launch.engine],
         `Cannot follow job "${name}": expected its engine to answer, it has been silent for ${SILENT_MS / 1000} s; the supervisor goes on asking`,
       );
-    await pause(LOOK_MS, signal);
+    await pause(POLL_MS, signal);
   }
   return null;
 }
@@ -214,7 +218,7 @@ async function failure(
   const tail = await log().catch(() => "");
   return new PipelineError(
     "job_failed",
-    `Cannot finish job "${name}": expected success, got ${ending?.reason ?? (status ? said(status) : "nothing")}`,
+    `Cannot finish job "${name}": expected success, got ${ending?.reason ?? (status ? describeStatus(status) : "nothing")}`,
     {
       ...(tail === "" ? {} : { cause: new Error(`its log ends with\n${tail}`) }),
       context: { job: name },

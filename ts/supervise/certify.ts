@@ -17,11 +17,11 @@ import { connectRegistry, type Registry } from "../kafka/registry.ts";
 import { namesOf, pipelineOf, topicOf, topicsOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { feed } from "../source/replay/feed.ts";
-import { held, piecesOf } from "../source/replay/pieces.ts";
+import { pauseBefore, piecesOf } from "../source/replay/pieces.ts";
 import type { Input } from "../source/row.ts";
 import { spanOf, targetOf } from "../source/send/target.ts";
 import { apply } from "./apply.ts";
-import { type BatchOptions, type Finished, runBatch } from "./batch.ts";
+import { type BatchRunOptions, type Finished, runBatch } from "./batch.ts";
 import { readEpoch } from "./epoch.ts";
 import { stopNamespace } from "./stop.ts";
 import { settingOf, submitJobs, untilEnded, untilRunning, withdrawJobs } from "./submit.ts";
@@ -112,10 +112,10 @@ export interface Certified extends Finished {
 const DEADLINE_MS = 2 * 3_600_000;
 
 /** Runs the job over what this namespace's stream has committed. Errors: those of the job, `config_invalid`. */
-export async function certify(
+export async function runCertify(
   settings: Settings,
   { file, certificates_path, ...request }: CertifyRequest,
-  effects: Pick<BatchOptions, "signal" | "onReport" | "onState">,
+  effects: Pick<BatchRunOptions, "signal" | "onReport" | "onState">,
 ): Promise<Certified> {
   const setting = settingOf(settings);
   const names = namesOf(setting.pipeline, settings.namespace);
@@ -216,7 +216,7 @@ async function streamed<T>(
     await untilRunning(settings, desired, { deadline_ms: START_MS, signal, onState });
     const target = await targetOf({ kafka, registry, names, contract, source: SOURCE });
     const wait = () => caughtUp(settings, kafka, { signal, log });
-    const { sent } = await feed(held(input, Math.floor(rows / 2), wait), target, {
+    const { sent } = await feed(pauseBefore(input, Math.floor(rows / 2), wait), target, {
       speed: "max",
       loop: false,
       span_ms: spanOf(contract),
@@ -236,7 +236,7 @@ async function streamed<T>(
   }
 }
 
-export interface CertifyEffects extends Pick<BatchOptions, "signal" | "onReport" | "onState"> {
+export interface CertifyEffects extends Pick<BatchRunOptions, "signal" | "onReport" | "onState"> {
   readonly say: (line: string) => void;
 }
 
@@ -278,7 +278,7 @@ export async function certifyInput(
       pieces.rows,
       { signal: effects.signal, log: say },
       (own) =>
-        certify(
+        runCertify(
           own,
           {
             from_ms: null,

@@ -7,7 +7,7 @@ import type { JobStatus } from "../engines/job.ts";
 import { type FakeRunner, fakeRunner } from "../test/fakes/runner.ts";
 import { decide, type JobView, LIMITS, nextAttemptMs, type SubmissionView } from "./decide.ts";
 import type { Desired, DesiredJob } from "./desired.ts";
-import { type Effects, type Heartbeats, type Records, Supervisor } from "./supervisor.ts";
+import { type Heartbeats, type Records, Supervisor, type SupervisorEffects } from "./supervisor.ts";
 
 const NOW = 1_000_000_000;
 const running: JobStatus = { state: "running" };
@@ -191,7 +191,7 @@ class World {
         };
       },
     });
-    const effects: Effects = {
+    const effects: SupervisorEffects = {
       runners: { spark: runner, ray: runner, process: runner },
       heartbeats: {
         of: (job) => this.heartbeats.of(job),

@@ -59,7 +59,7 @@ export type Action =
   | { readonly kind: "close"; readonly job: string; readonly failure: string | null; readonly done: boolean }
   | { readonly kind: "give_up"; readonly job: string };
 
-export interface Limits {
+export interface RestartLimits {
   /** First wait after a failure; doubles with each recent one. */
   readonly back_off_ms: number;
   readonly back_off_ms_max: number;
@@ -74,7 +74,7 @@ export interface Limits {
   readonly settle_ms: number;
 }
 
-export const LIMITS: Limits = {
+export const LIMITS: RestartLimits = {
   back_off_ms: 1_000,
   back_off_ms_max: 60_000,
   failures_max: 5,
@@ -85,12 +85,12 @@ export const LIMITS: Limits = {
   settle_ms: 3_000,
 };
 
-export function recent(failures: readonly number[], now_ms: number, limits: Limits): number[] {
+export function recent(failures: readonly number[], now_ms: number, limits: RestartLimits): number[] {
   return failures.filter((at) => now_ms - at < limits.failures_window_ms);
 }
 
 /** When the next attempt may be made: at once without a recent failure, else after 1, 2, 4 … times the back-off. */
-export function nextAttemptMs(failures: readonly number[], now_ms: number, limits: Limits): number {
+export function nextAttemptMs(failures: readonly number[], now_ms: number, limits: RestartLimits): number {
   const list = recent(failures, now_ms, limits);
   const last = list.at(-1);
   if (last === undefined) return now_ms;
@@ -101,7 +101,7 @@ export function decide(
   wanted: ReadonlyMap<string, WantedView>,
   actual: ReadonlyMap<string, JobView>,
   now_ms: number,
-  limits: Limits = LIMITS,
+  limits: RestartLimits = LIMITS,
 ): Action[] {
   const names = [...new Set([...wanted.keys(), ...actual.keys()])];
   return names.flatMap((job) => {
@@ -117,7 +117,7 @@ function next(
   want: WantedView | null,
   { submission, failures, gave_up, done, busy }: JobView,
   now_ms: number,
-  limits: Limits,
+  limits: RestartLimits,
 ): Action | null {
   if (busy) return null;
   if (submission) return follow(job, want, submission, now_ms, limits);
@@ -133,7 +133,7 @@ function follow(
   want: WantedView | null,
   s: SubmissionView,
   now_ms: number,
-  limits: Limits,
+  limits: RestartLimits,
 ): Action | null {
   if (!s.taken) return now_ms - s.submitted_ms >= limits.settle_ms ? { kind: "find", job } : null;
   if (s.status === null) return null;

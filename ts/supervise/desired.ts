@@ -59,7 +59,7 @@ export function changeDesired(
 }
 
 /** The run that somebody asked for, as the one that is due. */
-export const askedRun = (job: DesiredJob): DueJob => ({ ...job, due_ms: job.asked_ms });
+export const requestedRun = (job: DesiredJob): DueJob => ({ ...job, due_ms: job.asked_ms });
 
 /** What a supervisor wrote down of how runs of a job ended, by their hash. */
 export interface Ended {
@@ -71,14 +71,14 @@ export interface Ended {
 
 /** Whether this very run has come to its end: it succeeded, or was given up. */
 export function hasEnded(run: DueJob, { done, gave_up }: Ended = { done: null, gave_up: null }): boolean {
-  return [done, gave_up].includes(hashOf(run));
+  return [done, gave_up].includes(runHash(run));
 }
 
 /**
  * Eight characters that tell two runs of a job apart that may not stand for each other: launch, parameters, code, attempt, and the
  * time it is due for where there is one.
  */
-export function hashOf(
+export function runHash(
   job: Pick<DesiredJob, "launch" | "params" | "code" | "attempt"> & Partial<Pick<DueJob, "due_ms">>,
 ): string {
   const { launch, params, code, attempt, due_ms } = job;

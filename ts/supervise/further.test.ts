@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { jobNamed } from "../cli/jobs/submit.ts";
 import { generate } from "../codegen/generate.ts";
-import { jobsOf, typeOf } from "../jobs/index.ts";
+import { jobsOf, jobTypeOf } from "../jobs/index.ts";
 import { addPipelines, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { settingsFrom } from "../settings/environment.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
@@ -98,7 +98,7 @@ describe("a folder of pipelines outside the checkout", () => {
     const at = settings();
     await apply({ settings: at, kafka, registry: memoryRegistry() });
     const setting = settingOf(at);
-    const { launch, code } = typeOf(setting.pipeline, "archive").plan(setting, {});
+    const { launch, code } = jobTypeOf(setting.pipeline, "archive").plan(setting, {});
     if (launch.engine !== "spark") throw new Error("not on Spark");
     expect(launch.entrypoint).toBe(
       join(stateDir(at), "code", "pyspark", code, "spark_jobs", "generated", "works_archive.py"),

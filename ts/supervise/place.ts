@@ -4,7 +4,7 @@
 import { connect } from "node:net";
 import { PipelineError } from "../contract/index.ts";
 import { onOurHdfs, type Settings } from "../settings/settings.ts";
-import { saidOf, status } from "../topology/local/index.ts";
+import { describeService, status } from "../topology/local/index.ts";
 
 const CONNECT_MS = 5_000;
 
@@ -15,7 +15,7 @@ export async function requirePlace(settings: Settings, path: string): Promise<vo
     const broken = (await status(settings, "hdfs")).filter(({ state }) => state !== "up");
     if (broken.length === 0) return;
     const parts = broken.map(
-      (engine) => `${saidOf(engine)}${engine.seen === null ? "" : ` (${engine.seen})`}`,
+      (engine) => `${describeService(engine)}${engine.seen === null ? "" : ` (${engine.seen})`}`,
     );
     throw new PipelineError(
       "store_unreachable",

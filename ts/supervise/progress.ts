@@ -12,7 +12,7 @@ export interface Report extends JobProgress {
   readonly at_ms: number;
 }
 
-export interface Progress extends Heartbeats {
+export interface ProgressReader extends Heartbeats {
   latest(job: string): Report | null;
   close(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export function followProgress({
   schema,
   from = "beginning",
   onReport,
-}: ProgressSource): Progress {
+}: ProgressSource): ProgressReader {
   const latest = new Map<string, Report>();
   const decoder = new Decoder<JobProgress>(schema, (id) => registry.schemaById(id));
   const stop = new AbortController();

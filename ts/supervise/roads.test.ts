@@ -6,11 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { list } from "../cli/data/rejects.ts";
-import { tail, topicNamed } from "../cli/data/tail.ts";
+import { printRecords, topicNamed } from "../cli/data/tail.ts";
 import { generate } from "../codegen/generate.ts";
 import { Decoder, definitionOf, encoder } from "../contract/index.ts";
 import { jumpingClock } from "../ground/clock.ts";
-import { jobsOf, standardOf, typeOf } from "../jobs/index.ts";
+import { jobsOf, jobTypeOf, standardOf } from "../jobs/index.ts";
 import { readAll, sendOnce } from "../kafka/kafka.ts";
 import { addPipelines, inStream, namesOf, pipelineOf, streamSchema, topicOf } from "../pipelines/index.ts";
 import { settingsFrom } from "../settings/environment.ts";
@@ -72,7 +72,7 @@ async function printed({ kafka, registry, names, contract }: Ground, stream: str
   const unframed = definitionOf(streamSchema(inStream(contract, stream)));
   const flags = { topic, unframed, json: true, from_beginning: true, follow: false, limit: 100 };
   const print = (line: string) => found.push(JSON.parse(line) as (typeof found)[number]);
-  await tail({ kafka, registry }, flags, { print, signal: new AbortController().signal });
+  await printRecords({ kafka, registry }, flags, { print, signal: new AbortController().signal });
   return found;
 }
 
@@ -137,7 +137,7 @@ describe("a pipeline of two streams and their queries", () => {
       starting_offsets: "earliest",
       publish_from_ms: null,
     };
-    const plan = (job: string) => typeOf(pipeline, job).plan(setting, { epoch }).params;
+    const plan = (job: string) => jobTypeOf(pipeline, job).plan(setting, { epoch }).params;
     const reading = (stream: string) => ({
       stream,
       raw_topic: `x-roads-${stream}`,
@@ -152,7 +152,7 @@ describe("a pipeline of two streams and their queries", () => {
       checkpoint_path: join(place, "home", "x", "checkpoints", "roads-refuse"),
     });
     // A checkpoint depends on the stream that its query reads, whichever one the contract is turned to, and on no other.
-    const { plan_hash } = typeOf(pipeline, "kept").checkpoint!;
+    const { plan_hash } = jobTypeOf(pipeline, "kept").checkpoint!;
     const hashWith = (stream: string) => {
       const turned = inStream(setting.contract, stream);
       return plan_hash({ ...setting, contract: { ...turned, lateness_ms: turned.lateness_ms + 1 } });

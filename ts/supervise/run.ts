@@ -9,19 +9,19 @@ import type { Identity } from "../ground/identity.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { holderOf, tryLock } from "../ground/lock.ts";
 import { pause } from "../ground/pause.ts";
-import { launch } from "../ground/process.ts";
+import { launchProcess } from "../ground/process.ts";
 import { connectKafka } from "../kafka/client.ts";
 import { connectRegistry } from "../kafka/registry.ts";
 import { namesOf, pipelineNames, pipelineOf } from "../pipelines/index.ts";
 import { type NamespaceSettings, settingsPath, stateDir } from "../settings/settings.ts";
-import { LIMITS, type Limits } from "./decide.ts";
-import { askedRun, hasEnded, readDesired } from "./desired.ts";
+import { LIMITS, type RestartLimits } from "./decide.ts";
+import { hasEnded, readDesired, requestedRun } from "./desired.ts";
 import { announceMoved, finishJob } from "./finish.ts";
 import { paramsFiles } from "./launch.ts";
 import { logTo } from "./log.ts";
 import { writeSettings } from "./namespace.ts";
 import { followProgress } from "./progress.ts";
-import { unique } from "./submission.ts";
+import { uniqueSuffix } from "./submission.ts";
 import { type Records, Supervisor } from "./supervisor.ts";
 
 /** What the supervisor leaves for others to read. */
@@ -56,7 +56,7 @@ export function supervisorOf(settings: NamespaceSettings): Identity | null {
 
 const LOOK_BACK_MS = 600_000;
 /** Between two looks while something starts, ends or waits. */
-const LOOK_MS = 500;
+const POLL_MS = 500;
 /** And while all is well: each look costs the engines' servers some milliseconds on the jobs' own cores. */
 const STEADY_MS = 1_500;
 /** An alias whose move nobody announced is found this long after it at the latest: a look is two requests and a small topic. */
@@ -68,7 +68,7 @@ const PROCESS_LOGS = 20;
 
 export interface RunOptions {
   readonly signal: AbortSignal;
-  readonly limits?: Limits;
+  readonly limits?: RestartLimits;
   /** Ends by itself once nothing runs and nothing that is desired will by itself. */
   readonly until_idle?: boolean;
   /** Each line of the log as it is written. */
@@ -124,7 +124,7 @@ export async function supervise(
         finish: (job, submission) => finishJob(finishing, job, submission),
         log,
         prefix: names.prefix,
-        unique,
+        unique: uniqueSuffix,
       },
       limits,
     );
@@ -139,7 +139,7 @@ export async function supervise(
       const { steady, idle } = await supervisor.tick();
       if (!idle) busy_ms = performance.now();
       announcer.tick();
-      await pause(steady ? STEADY_MS : LOOK_MS, signal);
+      await pause(steady ? STEADY_MS : POLL_MS, signal);
     }
     await supervisor.settled();
     log(`supervisor ${process.pid} ends; ${signal.aborted ? "the jobs go on" : "nothing is left to do"}`);
@@ -184,7 +184,7 @@ function everyNow(interval_ms: number, work: () => Promise<void>, log: (line: st
 /** Whether the desired state holds what has not come to its end. */
 function unfinished(settings: NamespaceSettings): boolean {
   const records = readRecords(settings);
-  return Object.values(readDesired(settings)).some((job) => !hasEnded(askedRun(job), records[job.name]));
+  return Object.values(readDesired(settings)).some((job) => !hasEnded(requestedRun(job), records[job.name]));
 }
 
 function clearProcessLogs(folder: string): void {
@@ -205,7 +205,7 @@ export function startSupervisor(
 ): void {
   if (supervisorOf(settings)) return;
   writeSettings(settings);
-  launch({
+  launchProcess({
     command: join(settings.root, "bin", "millrace"),
     args: ["run", ...(until_idle ? ["--until-idle"] : []), "--settings", settingsPath(settings)],
     env: {},

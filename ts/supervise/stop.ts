@@ -11,7 +11,7 @@ import { changeDesired } from "./desired.ts";
 import { namespacesOf } from "./namespace.ts";
 import { readRecords, supervisorOf, writeRecords } from "./run.ts";
 
-export interface Stopped {
+export interface StopReport {
   readonly namespace: string;
   /** Submissions that were ended. */
   readonly jobs: readonly string[];
@@ -26,8 +26,8 @@ const SUPERVISOR_MS = 5_000;
 export async function stopEverything(
   home: string,
   log: (line: string) => void = () => {},
-): Promise<Stopped[]> {
-  const stopped: Stopped[] = [];
+): Promise<StopReport[]> {
+  const stopped: StopReport[] = [];
   for (const settings of namespacesOf(home)) stopped.push(await stopNamespace(settings, log));
   return stopped;
 }
@@ -36,7 +36,7 @@ export async function stopEverything(
 export async function stopNamespace(
   settings: NamespaceSettings,
   log: (line: string) => void = () => {},
-): Promise<Stopped> {
+): Promise<StopReport> {
   await changeDesired(settings, () => ({}));
   const supervisor = supervisorOf(settings);
   if (supervisor) await endSupervisor(supervisor, settings);

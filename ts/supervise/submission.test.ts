@@ -2,22 +2,22 @@
 
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { readSubmission, submissionOf, unique } from "./submission.ts";
+import { readSubmission, submissionName, uniqueSuffix } from "./submission.ts";
 
 const hash = "0a1b2c3d";
 
 it("reads what it has put together", () => {
-  const name = { job: "weather-train", hash, unique: unique() };
+  const name = { job: "weather-train", hash, unique: uniqueSuffix() };
   for (const prefix of ["", "blue-", "weather-train-"])
-    expect(readSubmission(prefix, submissionOf(prefix, name))).toEqual(name);
+    expect(readSubmission(prefix, submissionName(prefix, name))).toEqual(name);
 });
 
 it("a namespace named like the start of a job is another one", () => {
-  const other = submissionOf("weather-train-", { job: "weather-features", hash, unique: "x" });
+  const other = submissionName("weather-train-", { job: "weather-features", hash, unique: "x" });
   expect(readSubmission("", other)).toBeNull();
   expect(readSubmission("weather-", other)).toBeNull();
   expect(
-    readSubmission("weather-train-", submissionOf("", { job: "weather-train", hash, unique: "x" })),
+    readSubmission("weather-train-", submissionName("", { job: "weather-train", hash, unique: "x" })),
   ).toBeNull();
 });
 
@@ -27,7 +27,7 @@ it("no two namespaces read one name", () => {
   fc.assert(
     fc.property(prefix, prefix, word, word, (mine, theirs, pipeline, job) => {
       fc.pre(mine !== theirs);
-      const name = submissionOf(mine, { job: `${pipeline}-${job}`, hash, unique: "1" });
+      const name = submissionName(mine, { job: `${pipeline}-${job}`, hash, unique: "1" });
       expect(readSubmission(theirs, name)).toBeNull();
     }),
   );

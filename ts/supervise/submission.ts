@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 export interface SubmissionName {
   /** `<pipeline>-<job>`. */
   readonly job: string;
-  /** Of the way to run it (hashOf). */
+  /** Of the way to run it (runHash). */
   readonly hash: string;
   /** Base36. */
   readonly unique: string;
@@ -15,7 +15,7 @@ export interface SubmissionName {
 
 const PARTS = /^([a-z][a-z0-9]*-[a-z][a-z0-9_]*)-([0-9a-f]{8})-([0-9a-z]+)$/;
 
-export function submissionOf(prefix: string, { job, hash, unique }: SubmissionName): string {
+export function submissionName(prefix: string, { job, hash, unique }: SubmissionName): string {
   return `${prefix}${job}-${hash}-${unique}`;
 }
 
@@ -27,4 +27,4 @@ export function readSubmission(prefix: string, submission: string): SubmissionNa
 }
 
 /** Six base36 digits of time would wrap in 25 days; eight last until 2059. The rest keeps two of one millisecond apart. */
-export const unique = () => `${Date.now().toString(36)}${randomBytes(3).toString("hex")}`;
+export const uniqueSuffix = () => `${Date.now().toString(36)}${randomBytes(3).toString("hex")}`;

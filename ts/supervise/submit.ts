@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { assembled } from "../engines/package.ts";
 import { pause } from "../ground/pause.ts";
-import { type JobName, typeOf } from "../jobs/index.ts";
+import { type JobName, jobTypeOf } from "../jobs/index.ts";
 import { tableFor } from "../jobs/plan/params.ts";
 import { checkpointPath } from "../jobs/plan/spark.ts";
 import type { JobType, Planned, Setting } from "../jobs/plan/type.ts";
@@ -14,13 +14,20 @@ import type { Kafka } from "../kafka/kafka.ts";
 import { GENERATED, inStream, namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { requireApplied } from "./applied.ts";
-import { askedRun, changeDesired, type Desired, type DesiredJob, hashOf, readDesired } from "./desired.ts";
+import {
+  changeDesired,
+  type Desired,
+  type DesiredJob,
+  readDesired,
+  requestedRun,
+  runHash,
+} from "./desired.ts";
 import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
 import { requirePlace } from "./place.ts";
 
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
 import { askAt, nextDue, requireSchedule, type Timetable } from "./schedule.ts";
-import { said } from "./supervisor.ts";
+import { describeStatus } from "./supervisor.ts";
 
 /**
  * The code both engines run. For a pipeline outside the checkout its generated files, and its own in `<name>/pyspark` and
@@ -75,7 +82,7 @@ export async function planOf(
 ): Promise<Planned> {
   const { settings, pipeline, contract } = setting;
   const names = namesOf(pipeline, settings.namespace);
-  const { checkpoint, places, plan, listens, words: taken } = typeOf(pipeline, job);
+  const { checkpoint, places, plan, listens, words: taken } = jobTypeOf(pipeline, job);
   for (const place of places?.(settings) ?? []) await requirePlace(settings, place);
   if (!checkpoint)
     return plan(setting, {
@@ -160,10 +167,10 @@ export async function submitJobs(
     const after: Record<string, Desired[string]> = { ...before };
     for (const { job, plan } of planned) {
       const { gave_up = null, done = null, ran_ms = null } = records[plan.name] ?? {};
-      const times = timetable(typeOf(setting.pipeline, job), choice, before[plan.name], ran_ms);
+      const times = timetable(jobTypeOf(setting.pipeline, job), choice, before[plan.name], ran_ms);
       const attempt = before[plan.name]?.attempt ?? 0;
       const again = { ...plan, ...times, attempt };
-      const hash = hashOf(again);
+      const hash = runHash(again);
       // Asking for it again is a new attempt of what was given up or is done; what runs is left alone.
       after[plan.name] = gave_up === hash || done === hash ? { ...again, attempt: attempt + 1 } : again;
     }
@@ -187,7 +194,7 @@ export interface Watch {
   readonly onState?: (job: string, state: string) => void;
 }
 
-const LOOK_MS = 250;
+const POLL_MS = 250;
 
 /**
  * Resolves once every job runs the way it is desired. Errors: `job_failed` when the supervisor gives one up, `job_timed_out`.
@@ -202,7 +209,7 @@ export async function untilRunning(settings: Settings, desired: Desired, watch: 
     const { asked_ms, schedule } = want;
     if (asked_ms === null && schedule !== null)
       return { done: true, state: `due ${new Date(nextDue(schedule, Date.now()) ?? 0).toISOString()}` };
-    const hash = hashOf(askedRun(want));
+    const hash = runHash(requestedRun(want));
     if (record?.done === hash) return { done: true, state: "done" };
     if (record?.gave_up === hash)
       throw new PipelineError("job_failed", `Cannot keep job "${job}" running: it was given up`, {
@@ -211,7 +218,7 @@ export async function untilRunning(settings: Settings, desired: Desired, watch: 
       });
     const current = record?.submission;
     if (current?.hash === hash && current.ending === null && record?.status)
-      return { done: record.status.state === "running", state: said(record.status) };
+      return { done: record.status.state === "running", state: describeStatus(record.status) };
     const state = current
       ? current.hash === hash
         ? "submitted"
@@ -259,6 +266,6 @@ async function follow(
         { context: { log: supervisorLog(settings), state: stateDir(settings) } },
       );
     }
-    await pause(LOOK_MS, signal);
+    await pause(POLL_MS, signal);
   }
 }

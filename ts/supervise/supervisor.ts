@@ -10,14 +10,14 @@ import {
   type EndReason,
   type JobView,
   LIMITS,
-  type Limits,
+  type RestartLimits,
   recent,
   type WantedView,
 } from "./decide.ts";
-import { type Desired, type DueJob, type Ended, hasEnded, hashOf } from "./desired.ts";
+import { type Desired, type DueJob, type Ended, hasEnded, runHash } from "./desired.ts";
 import { launchJob, liveSubmissions, type ParamsFiles } from "./launch.ts";
 import { dueNow } from "./schedule.ts";
-import { submissionOf } from "./submission.ts";
+import { submissionName } from "./submission.ts";
 
 export interface Submission {
   readonly submission: string;
@@ -75,7 +75,7 @@ export interface Heartbeats {
   caughtUp(): Promise<boolean>;
 }
 
-export interface Effects {
+export interface SupervisorEffects {
   readonly runners: Readonly<Record<EngineKind, JobRunner>>;
   readonly heartbeats: Heartbeats;
   readonly clock: { nowMs(): number };
@@ -109,15 +109,15 @@ const EMPTY = (engine: EngineKind): JobRecord => ({
 const REFUSED = new Set(["spark_rejected", "ray_rejected", "job_failed", "config_invalid"]);
 
 export class Supervisor {
-  readonly #effects: Effects;
-  readonly #limits: Limits;
+  readonly #effects: SupervisorEffects;
+  readonly #limits: RestartLimits;
   readonly #records = new Map<string, JobRecord>();
   readonly #unknown_ms = new Map<string, number>();
   readonly #busy = new Map<string, Promise<void>>();
   #saved = "";
   #fatal: unknown = null;
 
-  constructor(effects: Effects, limits: Limits = LIMITS) {
+  constructor(effects: SupervisorEffects, limits: RestartLimits = LIMITS) {
     this.#effects = effects;
     this.#limits = limits;
     for (const [job, record] of Object.entries(effects.store.load() ?? {})) this.#records.set(job, record);
@@ -139,7 +139,7 @@ export class Supervisor {
     const due = this.#due(desired);
     const wanted = new Map<string, WantedView>();
     for (const [job, want] of due)
-      wanted.set(job, { hash: hashOf(want), heartbeat_ms: want.heartbeat_ms, finite: want.finite });
+      wanted.set(job, { hash: runHash(want), heartbeat_ms: want.heartbeat_ms, finite: want.finite });
     const judge = (): Action[] => {
       const actual = new Map([...this.#records.keys()].map((job) => [job, this.#view(job)] as const));
       return decide(wanted, actual, this.#effects.clock.nowMs(), this.#limits);
@@ -214,7 +214,7 @@ export class Supervisor {
     if (now?.submission !== submission.submission) return;
     if (status?.state !== "unknown") this.#unknown_ms.delete(job);
     else if (!this.#unknown_ms.has(job)) this.#unknown_ms.set(job, this.#effects.clock.nowMs());
-    if (status && status.state !== before?.state) this.#effects.log(`${job}: ${said(status)}`);
+    if (status && status.state !== before?.state) this.#effects.log(`${job}: ${describeStatus(status)}`);
     const running_ms = now.running_ms ?? (status?.state === "running" ? this.#effects.clock.nowMs() : null);
     this.#change(job, { status, submission: { ...now, running_ms } });
   }
@@ -274,7 +274,7 @@ export class Supervisor {
         return this.#close(action.job, want, action.failure, action.done);
       case "give_up":
         if (!want) return;
-        this.#change(action.job, { gave_up: hashOf(want) });
+        this.#change(action.job, { gave_up: runHash(want) });
         this.#effects.log(`${action.job}: given up after ${this.#limits.failures_max} failures`);
         return;
     }
@@ -284,7 +284,7 @@ export class Supervisor {
     const { runners, params, clock, log, unique, prefix } = this.#effects;
     const engine = want.launch.engine;
     const runner = runners[engine];
-    const hash = hashOf(want);
+    const hash = runHash(want);
     let running: Awaited<ReturnType<typeof liveSubmissions>>;
     try {
       running = await liveSubmissions(runner, prefix, job);
@@ -321,7 +321,7 @@ export class Supervisor {
       this.#save();
       return;
     }
-    const submission = submissionOf(prefix, { job, hash, unique: unique() });
+    const submission = submissionName(prefix, { job, hash, unique: unique() });
     const params_path = params.path(submission);
     const intended: Submission = {
       submission,
@@ -439,6 +439,6 @@ export class Supervisor {
   }
 }
 
-export function said(status: JobStatus): string {
+export function describeStatus(status: JobStatus): string {
   return "reason" in status ? `${status.state}: ${status.reason}` : status.state;
 }

@@ -47,7 +47,7 @@ export function absentJob(name: string, engine: string): SupervisedJob {
 const pipelineOfJob = (name: string) => name.split("-")[0]!;
 
 /** Sorted by name. What an absent supervisor cannot know any more is `unknown`. */
-export function jobRows(settings: NamespaceSettings, now_ms = Date.now()): SupervisedJob[] {
+export function supervisedJobs(settings: NamespaceSettings, now_ms = Date.now()): SupervisedJob[] {
   const desired = readDesired(settings);
   const records = readRecords(settings);
   const watched = supervisorOf(settings) !== null;

@@ -20,7 +20,7 @@ import {
   topicOf,
   topicsOf,
 } from "../pipelines/index.ts";
-import { type Place, type Reject, rejectId, resend } from "../source/rejects.ts";
+import { type Reject, type RejectsSource, rejectId, resend } from "../source/rejects.ts";
 import { feed } from "../source/replay/feed.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { spanOf, targetOf } from "../source/send/target.ts";
@@ -141,7 +141,7 @@ async function kafkaOf(): Promise<FakeKafka> {
   return kafka;
 }
 
-function placeOf(kafka: FakeKafka): Place {
+function placeOf(kafka: FakeKafka): RejectsSource {
   const { schemas } = weather.contract;
   const nameOf = (schema: string) => SCHEMA_NAMES.find((name) => schemas[name] === schema)!;
   const registry: Pick<Registry, "idOf" | "schemaById"> = {

@@ -7,7 +7,7 @@ import type { Kafka } from "../kafka/kafka.ts";
 import { pipelineOf } from "../pipelines/index.ts";
 import { type Position, positionOf } from "../source/replay/position.ts";
 import { type Cursor, cursorCodecOf, readCursor } from "../source/send/cursor.ts";
-import type { Target } from "../source/send/target.ts";
+import type { SendTarget } from "../source/send/target.ts";
 import { type FakeKafka, fakeKafka } from "./fakes/kafka.ts";
 
 const { contract } = pipelineOf("weather");
@@ -24,7 +24,7 @@ export async function memoryKafka(): Promise<FakeKafka> {
   return kafka;
 }
 
-export function memoryTarget(kafka: Kafka, source = "replay-0"): Target {
+export function memoryTarget(kafka: Kafka, source = "replay-0"): SendTarget {
   return {
     kafka,
     raw_topic: "raw",

@@ -3,10 +3,10 @@
 export type Fill = (text: string) => string;
 
 /** What stands at a place; undefined for a place that nobody knows. */
-export type Value = (name: string, argument: string | null) => string | number | undefined;
+export type PlaceholderLookup = (name: string, argument: string | null) => string | number | undefined;
 
 /** Errors: a place without a value, which is a mistake in an entry. */
-export function filler(value: Value): Fill {
+export function filler(value: PlaceholderLookup): Fill {
   return (text) =>
     text.replace(/\{(\w+)(?::([\w-]+))?\}/g, (place, name: string, argument?: string) => {
       const found = value(name, argument ?? null);

@@ -11,7 +11,7 @@ import {
   type StationView,
   spanText,
   staleText,
-  summary,
+  stationsSummary,
   targetsOf,
   unitText,
   valueText,
@@ -143,7 +143,7 @@ describe("a pipeline without rules", () => {
         .filter((text) => text !== "Anomaly"),
     );
     expect(cells(all.stations[0]!, all, "temperature")).toHaveLength(words.length);
-    expect(summary(all)).toBe("1 station · event time 2016-12-04 13:05 UTC · 0 stale");
+    expect(stationsSummary(all)).toBe("1 station · event time 2016-12-04 13:05 UTC · 0 stale");
   });
 });
 
@@ -164,17 +164,17 @@ describe("the list", () => {
     expect(ordered(view([absent, early, heard])).map((s) => s.station_id)).toEqual(["b", "c", "a"]));
 
   it("sums up what needs a look", () => {
-    expect(summary(view([early, { ...heard, stale: true }]))).toBe(
+    expect(stationsSummary(view([early, { ...heard, stale: true }]))).toBe(
       "2 stations · event time 2016-12-04 13:05 UTC · 0 anomalies · 1 stale · 1 without a forecast",
     );
-    expect(summary({ ...view([early]), frontier: null })).toBe(
+    expect(stationsSummary({ ...view([early]), frontier: null })).toBe(
       "1 station · no forecast yet · 0 anomalies · 0 stale",
     );
   });
 
   it("leaves stations that have not reported in this run out of the sum, and says so in their row", () => {
     const all = { ...view([absent, heard]), count: 1 };
-    expect(summary(all)).toBe("1 station · event time 2016-12-04 13:05 UTC · 0 anomalies · 0 stale");
+    expect(stationsSummary(all)).toBe("1 station · event time 2016-12-04 13:05 UTC · 0 anomalies · 0 stale");
     expect(cells(absent, all, "temperature").at(-1)).toContain("has not reported");
   });
 });

@@ -269,7 +269,7 @@ export function ordered(view: StationsView): StationView[] {
 }
 
 /** One line under the table's title. Stations that have not reported in this run are no part of it. */
-export function summary(view: StationsView): string {
+export function stationsSummary(view: StationsView): string {
   const reported = view.stations.filter((s) => s.reported);
   const anomalies = reported.filter((s) => s.forecast?.is_anomaly).length;
   const stale = reported.filter((s) => s.stale).length;

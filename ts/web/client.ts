@@ -11,8 +11,8 @@ import {
   type ScoreView,
   type StationsView,
   scored,
+  stationsSummary,
   statusText,
-  summary,
 } from "./cells.ts";
 
 export interface Polling {
@@ -92,7 +92,7 @@ function draw(): void {
     drawn.delete(id);
   }
   drawHeads(stations);
-  const text = summary(stations);
+  const text = stationsSummary(stations);
   if (find("summary").textContent !== text) find("summary").textContent = text;
 }
 

@@ -13,8 +13,8 @@ import {
   type ScoreView,
   type StationsView,
   scored,
+  stationsSummary,
   statusText,
-  summary,
   targetsOf,
 } from "./cells.ts";
 import type { Polling } from "./client.ts";
@@ -86,7 +86,7 @@ export function page({ stations, health, scores, links }: Page): string {
 <main>
 <section aria-labelledby="stations-title">
 <div class="bar">
-<div><h2 id="stations-title">Stations</h2><p id="summary">${escapeHtml(summary(stations))}</p></div>
+<div><h2 id="stations-title">Stations</h2><p id="summary">${escapeHtml(stationsSummary(stations))}</p></div>
 <div class="tools">
 <label>Find a station <input id="find" type="search" autocomplete="off" placeholder="name or id"></label>
 <label>Forecast of <select id="target">${targets.map((t) => `<option value="${escapeHtml(t)}">${escapeHtml(t)}</option>`).join("")}</select></label>

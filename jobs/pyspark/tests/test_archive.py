@@ -158,9 +158,9 @@ def test_a_field_named_like_a_column_of_the_record_has_a_name_of_its_own() -> No
 
 def test_an_hdfs_that_does_not_answer_is_named_with_what_to_do() -> None:
     refused = Exception("java.net.ConnectException: Call From here to 127.0.0.1:9820 failed on connection exception")
-    error = table.away(refused, "hdfs://127.0.0.1:9820/archive/x")
+    error = table.unreachable(refused, "hdfs://127.0.0.1:9820/archive/x")
     assert error is not None and error.code == "store_unreachable"
     assert 'table "hdfs://127.0.0.1:9820/archive/x"' in str(error) and "millrace up --with hdfs" in str(error)
     # Whatever refused, it was not HDFS.
-    assert table.away(refused, "/archive/x") is None
-    assert table.away(Exception("java.lang.OutOfMemoryError"), "hdfs://127.0.0.1:9820/archive/x") is None
+    assert table.unreachable(refused, "/archive/x") is None
+    assert table.unreachable(Exception("java.lang.OutOfMemoryError"), "hdfs://127.0.0.1:9820/archive/x") is None

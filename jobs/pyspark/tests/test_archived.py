@@ -20,7 +20,7 @@ HOUR_MS = 3_600_000
 
 @given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=20), min_size=1, max_size=5), st.integers(1, 30))
 def test_runs_cover_exactly_the_offsets_there_are(batches: list[list[int]], most: int) -> None:
-    held = archived.Held()
+    held = archived.PartitionOffsets()
     before, archived.RUNS_MOST = archived.RUNS_MOST, most
     try:
         for batch in batches:

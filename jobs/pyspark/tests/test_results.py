@@ -19,7 +19,7 @@ from spark_jobs.queries import meters
 from spark_jobs.results import fill, topic
 from spark_jobs.results.delta import DeltaSink
 from spark_jobs.results.files import ASIDE, FileSink
-from spark_jobs.results.sink import Batch, Sink, time_text
+from spark_jobs.results.sink import MicroBatch, Sink, time_text
 from spark_jobs.results.topic import TopicSink
 from tests import streams
 from tests.contracts import METERS
@@ -90,7 +90,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def test_a_batch_that_comes_twice_is_there_once(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     path = tmp_path / "out"
     sink = SINKS[kind](spark, str(path))
-    assert not sink.holds(Batch(1, 0))
+    assert not sink.holds(MicroBatch(1, 0))
     filling = fill.Filling(sink, 1, threading.Event())
     filling(numbers(spark, 0, 3), 0)
     filling(numbers(spark, 3, 5), 1)
@@ -99,13 +99,13 @@ def test_a_batch_that_comes_twice_is_there_once(spark: SparkSession, tmp_path: P
     again = fill.Filling(SINKS[kind](spark, str(path)), 1, threading.Event())
     again(numbers(spark, 3, 5), 1)
     assert rows_of(kind, path) == [0, 1, 2, 3, 4]
-    assert again.holds(Batch(1, 1)) and again.holds(Batch(1, 0)) and not again.holds(Batch(1, 2))
-    assert not again.holds(Batch(2, 0))
+    assert again.holds(MicroBatch(1, 1)) and again.holds(MicroBatch(1, 0)) and not again.holds(MicroBatch(1, 2))
+    assert not again.holds(MicroBatch(2, 0))
     # Another epoch counts its batches from 0 again.
     after = fill.Filling(SINKS[kind](spark, str(path)), 2, threading.Event())
     after(numbers(spark, 5, 6), 0)
     assert rows_of(kind, path) == [0, 1, 2, 3, 4, 5]
-    assert after.holds(Batch(2, 0))
+    assert after.holds(MicroBatch(2, 0))
 
 
 def fails_half_way(rows: DataFrame) -> DataFrame:
@@ -119,11 +119,11 @@ def test_a_batch_that_died_half_way_leaves_nothing_a_reader_sees(
 ) -> None:
     path = tmp_path / "out"
     sink = SINKS[kind](spark, str(path))
-    sink.append(numbers(spark, 0, 2), Batch(1, 0))
+    sink.append(numbers(spark, 0, 2), MicroBatch(1, 0))
     with pytest.raises(Exception, match="killed"):
-        sink.append(fails_half_way(numbers(spark, 2, 6)), Batch(1, 1))
-    assert rows_of(kind, path) == [0, 1] and not sink.holds(Batch(1, 1))
-    SINKS[kind](spark, str(path)).append(numbers(spark, 2, 6), Batch(1, 1))
+        sink.append(fails_half_way(numbers(spark, 2, 6)), MicroBatch(1, 1))
+    assert rows_of(kind, path) == [0, 1] and not sink.holds(MicroBatch(1, 1))
+    SINKS[kind](spark, str(path)).append(numbers(spark, 2, 6), MicroBatch(1, 1))
     assert rows_of(kind, path) == [0, 1, 2, 3, 4, 5]
 
 
@@ -140,9 +140,9 @@ def test_a_file_appears_whole_or_not_at_all(
     with monkeypatch.context() as patched:
         patched.setattr("spark_jobs.results.files.rename_over", killed)
         with pytest.raises(KeyboardInterrupt):
-            SINKS[kind](spark, str(path)).append(numbers(spark, 0, 3), Batch(1, 0))
+            SINKS[kind](spark, str(path)).append(numbers(spark, 0, 3), MicroBatch(1, 0))
     assert [f.name for f in path.iterdir()] == [ASIDE] and rows_of(kind, path) == []
-    SINKS[kind](spark, str(path)).append(numbers(spark, 0, 3), Batch(1, 0))
+    SINKS[kind](spark, str(path)).append(numbers(spark, 0, 3), MicroBatch(1, 0))
     assert rows_of(kind, path) == [0, 1, 2]
     assert [f.name for f in (path / ASIDE).iterdir()] == []
 
@@ -177,32 +177,32 @@ def topic_sink(log: Log) -> TopicSink:
 def test_a_topic_takes_a_batch_once_whenever_its_writer_is_killed(spark: SparkSession) -> None:
     log = Log(partitions=3)
     sink = topic_sink(log)
-    sink.append(numbers(spark, 0, 5), Batch(1, 0))
+    sink.append(numbers(spark, 0, 5), MicroBatch(1, 0))
     assert records(log) == [0, 1, 2, 3, 4]
     assert {r.key for r in log.committed()} == {b"0", b"1", b"2", b"3", b"4"}
     # Killed after the commit, before the checkpoint heard of it.
     again = topic_sink(log)
-    assert again.holds(Batch(1, 0)) and not again.holds(Batch(1, 1))
-    again.append(numbers(spark, 0, 5), Batch(1, 0))
+    assert again.holds(MicroBatch(1, 0)) and not again.holds(MicroBatch(1, 1))
+    again.append(numbers(spark, 0, 5), MicroBatch(1, 0))
     assert records(log) == [0, 1, 2, 3, 4]
     # Killed half-way: the transaction stays open until the next writer fences it.
     with pytest.raises(Exception, match="killed"):
-        again.append(fails_half_way(numbers(spark, 2, 8)), Batch(1, 1))
+        again.append(fails_half_way(numbers(spark, 2, 8)), MicroBatch(1, 1))
     again._producer.begin_transaction()
     again._producer.produce("out", key="9", value=b'{"n":9}', headers=[("batch", b"1-1")])
     third = topic_sink(log)
-    assert records(log) == [0, 1, 2, 3, 4] and not third.holds(Batch(1, 1))
-    third.append(numbers(spark, 5, 7), Batch(1, 1))
+    assert records(log) == [0, 1, 2, 3, 4] and not third.holds(MicroBatch(1, 1))
+    third.append(numbers(spark, 5, 7), MicroBatch(1, 1))
     assert records(log) == [0, 1, 2, 3, 4, 5, 6]
     # Behind hundreds of aborted records the last batch is found all the same.
     third._producer.begin_transaction()
     for _ in range(200):
         third._producer.produce("out", key="9", value=b'{"n":9}', headers=[("batch", b"1-2")])
-    assert topic_sink(log).holds(Batch(1, 1))
+    assert topic_sink(log).holds(MicroBatch(1, 1))
 
 
 def test_a_batch_name_is_read_from_its_header() -> None:
-    assert topic.batch_of([("clock", b"1"), ("batch", b"2-17")]) == Batch(2, 17)
+    assert topic.batch_of([("clock", b"1"), ("batch", b"2-17")]) == MicroBatch(2, 17)
     assert topic.batch_of(None) is None
 
 
@@ -262,7 +262,7 @@ def test_a_run_sees_its_range_once_each_start_inclusive_end_exclusive(spark: Spa
         observation("b", T + HOUR_MS - 1, 4.0, 3),
         observation("b", T + HOUR_MS, 5.0, 4),
     ]
-    within = fill.in_range(streams.frame(spark, METERS, sent), METERS, T, T + HOUR_MS)
+    within = fill.range_input(streams.frame(spark, METERS, sent), METERS, T, T + HOUR_MS)
     rows = [r.asDict() for r in meters.hours(within).collect()]
     assert [(r["meter"], r["readings"], r["power_mean"], r["energy_sum"]) for r in rows] == [
         ("a", 1, 2.0, 1.0),
@@ -271,10 +271,10 @@ def test_a_run_sees_its_range_once_each_start_inclusive_end_exclusive(spark: Spa
 
 
 def test_a_function_is_found_by_its_name_or_refused() -> None:
-    assert fill.function_of("meters.hours") is meters.hours
+    assert fill.query_function("meters.hours") is meters.hours
     for name in ("meters.nothing", "nothing.hours"):
         with pytest.raises(JobError, match="nothing"):
-            fill.function_of(name)
+            fill.query_function(name)
 
 
 def test_a_stream_killed_after_its_write_leaves_each_row_once(spark: SparkSession, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_stream_killed_after_its_write_leaves_each_row_once(spark: SparkSessio
     def run_through() -> None:
         raw = spark.readStream.schema(streams.schema(METERS)).parquet(str(given))
         filling = fill.Filling(FileSink(spark, str(tmp_path / "out"), "json_lines"), 1, threading.Event())
-        query = meters.peaks(fill.in_stream(raw, METERS)).writeStream.outputMode("append").foreachBatch(filling)
+        query = meters.peaks(fill.stream_input(raw, METERS)).writeStream.outputMode("append").foreachBatch(filling)
         query = query.trigger(availableNow=True).option("checkpointLocation", str(tmp_path / "checkpoint")).start()
         query.awaitTermination()
 

@@ -36,14 +36,14 @@ def test_swap_happens_at_take_and_the_previous_model_is_kept() -> None:
     registry = Registry("1")
     champion = Champion(registry.load, lambda run: run())
     assert version(champion) is None
-    champion.look()
+    champion.refresh()
     assert version(champion) == "1" and champion.previous is None and champion.swaps == 0
     registry.says = "2"
-    champion.look()
+    champion.refresh()
     assert champion.current is not None and champion.current.version == "1", "not before the next batch"
     assert version(champion) == "2"
     assert champion.previous is not None and champion.previous.version == "1" and champion.swaps == 1
-    champion.look()
+    champion.refresh()
     assert version(champion) == "2" and champion.swaps == 1 and registry.asked_with == [None, "1", "2"]
 
 
@@ -60,13 +60,13 @@ def test_swap_happens_at_take_and_the_previous_model_is_kept() -> None:
 def test_a_refused_model_is_named_and_the_old_one_stays(raised: Exception, says: str) -> None:
     registry = Registry("1")
     champion = Champion(registry.load, lambda run: run())
-    champion.look()
+    champion.refresh()
     champion.take()
     registry.says = raised
-    champion.look()
+    champion.refresh()
     assert version(champion) == "1" and champion.refusal is not None and champion.refusal.startswith(says)
     registry.says = "3"
-    champion.look()
+    champion.refresh()
     assert version(champion) == "3" and champion.refusal is None
 
 
@@ -80,12 +80,12 @@ def test_a_request_during_a_look_makes_one_more_look() -> None:
         found = registry.load(current)
         if registry.says == "1":
             registry.says = "2"
-            champion.look()
-            champion.look()
+            champion.refresh()
+            champion.refresh()
         return found
 
     champion = Champion(load, waiting.append)
-    champion.look()
+    champion.refresh()
     assert champion.looking and len(waiting) == 1
     waiting.pop()()
     assert not champion.looking and not waiting

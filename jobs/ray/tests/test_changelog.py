@@ -59,7 +59,7 @@ def test_every_kind_of_one_station_has_a_key_of_its_own_whatever_the_station_is_
         key
         for name in ("cursor", "a", "a|0", "0|a", "cell|0")
         for key in (
-            ring.key_of(name, 0, CONTRACT.ring_cells),
+            ring.cell_key(name, 0, CONTRACT.ring_cells),
             BOOK.pending_key(name, "champion", 0),
             BOOK.pending_key(name, "challenger", 0),
             BOOK.calibration_key(name, "champion"),

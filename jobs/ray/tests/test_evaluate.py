@@ -216,9 +216,11 @@ def test_evaluate_replays_the_calibration_split_apart_from_the_others(made: Made
     for target in SMALL.targets:
         assert 0.85 < cell(found, target, 6)["fixed_coverage_90"] < 0.95
     manifest = json.loads((made.model / "manifest.json").read_text())
-    span = evaluate.span_of(manifest, params_of(made.table))
+    span = evaluate.evaluation_span(manifest, params_of(made.table))
     assert span.from_ms - 28 * 24 * HOUR_MS < span.warm_from == epoch_ms("2016-10-05") < span.from_ms
-    assert evaluate.span_of(manifest, params_of(made.table, split="calibrate")).warm_from == epoch_ms("2016-10-05")
+    assert evaluate.evaluation_span(manifest, params_of(made.table, split="calibrate")).warm_from == epoch_ms(
+        "2016-10-05"
+    )
 
 
 def test_evaluate_follows_the_bands_over_the_months_before_the_split_ends(made: Made) -> None:
@@ -274,7 +276,7 @@ def test_references_hold_the_newest_value_for_a_day() -> None:
     t_ms = np.arange(60) * float(HOUR_MS)
     values = np.full((60, 1), np.nan)
     values[10] = 5.0
-    held = references._held(t_ms, values)[:, 0]
+    held = references._newest_within_a_day(t_ms, values)[:, 0]
     assert np.isnan(held[:10]).all() and (held[10:35] == 5.0).all() and np.isnan(held[35:]).all()
 
 
@@ -289,7 +291,7 @@ def test_replay_takes_the_first_row_of_each_hour(made: Made) -> None:
         "window_end",
         [[t // (2 * HOUR_MS) * 2 * HOUR_MS + 60_000 * (1 + t // HOUR_MS % 2) for t in rows["window_end"].to_pylist()]],
     )
-    span = evaluate.Span(0, 0, *[epoch_ms("2016-06-02")] * 2, epoch_ms("2016-06-03"))
+    span = evaluate.EvaluationSpan(0, 0, *[epoch_ms("2016-06-02")] * 2, epoch_ms("2016-06-03"))
     ends, inputs = evaluate.replay(SMALL, fold, twice, span, evaluate.NOBODY)
     assert (ends % (2 * HOUR_MS) == 60_000).all()
     assert inputs.shape == (12, len(fold.input_names))

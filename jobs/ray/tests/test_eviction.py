@@ -113,7 +113,7 @@ def keys_of(subject: Scorer) -> set[Key]:
     contract, found = subject.contract, set()
     for partition, stations in subject.states.items():
         for station, state in stations.items():
-            found |= {(partition, ring.key_of(station, slot, contract.ring_cells)) for slot in state.cells}
+            found |= {(partition, ring.cell_key(station, slot, contract.ring_cells)) for slot in state.cells}
             for arm, ledger in (LEDGERS.of(state) or {}).items():
                 found |= {(partition, key) for key in Book(contract).pending_keys(station, arm, ledger)}
     return found

@@ -98,7 +98,7 @@ def test_changelog_holds_the_state(rows: list[dict[str, Any]]) -> None:
     for one in rows:
         step = fold.step(state, one)
         if step.cell is not None:
-            log[ring.key_of("a", step.cell.cell, SHORT.ring_cells)] = step.cell
+            log[ring.cell_key("a", step.cell.cell, SHORT.ring_cells)] = step.cell
     rebuilt = StationState()
     for cell in log.values():
         rebuilt.put(cell, SHORT.ring_cells)

@@ -11,7 +11,7 @@ import pytest
 from ray.exceptions import RayActorError, RayTaskError
 from ray_jobs.generated.job import JobError
 from ray_jobs.stream import infer
-from ray_jobs.stream.infer import Slot
+from ray_jobs.stream.infer import ActorSlot
 from ray_jobs.stream.worker import Failed, now_ms
 
 
@@ -73,7 +73,7 @@ class Stage:
         self.now_s = 100.0
         self.actor = Actor()
         self.outcomes = Outcomes()
-        self.slot = Slot(3, self.actor, self.outcomes, lambda: self.now_s)
+        self.slot = ActorSlot(3, self.actor, self.outcomes, lambda: self.now_s)
 
     def fails(self, error: Exception) -> None:
         self.outcomes.next = error

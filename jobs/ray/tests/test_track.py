@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.judge import track
-from ray_jobs.judge.track import Heard, Month
+from ray_jobs.judge.track import Month, StationForecasts
 from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.ledger import conformal
 from tests.tables import epoch_ms
@@ -18,7 +18,7 @@ SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_ms=(6 * 
 START, END = epoch_ms("2016-01-04"), epoch_ms("2016-06-01")
 
 
-def heard(station: str, wider: float, seed: int) -> Heard:
+def heard(station: str, wider: float, seed: int) -> StationForecasts:
     """Heads that say one, errors of a normal distribution `wider` than they think, another winter than spring; each
     error lasts for half a day.
     """
@@ -30,7 +30,7 @@ def heard(station: str, wider: float, seed: int) -> Heard:
     truth = 50 + wider * season * rng.normal(size=(n, 2, 2)) / 1.645
     truth[rng.random(n) < 0.02] = np.nan
     there = ~np.isnan(truth)
-    return Heard(station, ends, heads, truth, there, there)
+    return StationForecasts(station, ends, heads, truth, there, there)
 
 
 STATIONS = [heard("boston", 0.8, 1), heard("denver", 1.0, 2), heard("miami", 1.4, 3)]

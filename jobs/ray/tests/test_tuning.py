@@ -12,11 +12,11 @@ from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.judge import card
 from ray_jobs.model import bins
 from ray_jobs.train import tuning
-from ray_jobs.train.tuning import SPACE, Head, Rows, Settings, Trials
+from ray_jobs.train.tuning import SPACE, Rows, SampledHead, Settings, Trials
 from tests.feature_rows import meters
 
 GIVEN = Settings(63, 0.1)
-HEADS = [Head(0, 0, 0.5), Head(0, 0, 0.05)]
+HEADS = [SampledHead(0, 0, 0.5), SampledHead(0, 0, 0.05)]
 
 
 def rows(seed: int = 0, n: int = 3_000) -> Rows:
@@ -52,13 +52,13 @@ def test_trials_end_with_the_space() -> None:
 
 def test_heads_stand_for_all_targets_and_both_ends() -> None:
     assert tuning.heads_of(CONTRACT) == [
-        Head(0, 1, 0.5),
-        Head(1, 1, 0.5),
-        Head(2, 1, 0.5),
-        Head(0, 2, 0.05),
-        Head(0, 2, 0.95),
+        SampledHead(0, 1, 0.5),
+        SampledHead(1, 1, 0.5),
+        SampledHead(2, 1, 0.5),
+        SampledHead(0, 2, 0.05),
+        SampledHead(0, 2, 0.95),
     ]
-    assert tuning.heads_of(meters()) == [Head(0, 0, 0.5), Head(0, 0, 0.1), Head(0, 0, 0.9)]
+    assert tuning.heads_of(meters()) == [SampledHead(0, 0, 0.5), SampledHead(0, 0, 0.1), SampledHead(0, 0, 0.9)]
 
 
 def test_some_rows_are_drawn_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_choice_does_not_depend_on_the_order_of_reports() -> None:
         kept = trials.to_json()
         assert kept["chosen"] == 2 and [t["rounds"] for t in kept["trials"]] == [40, 20, 40, 20]
         assert kept["trials"][0] == {**GIVEN._asdict(), "rounds": 40, "loss": 0.47, "over_given": 1.0}
-    assert trials.said(2) == "trial 2 of 3: 40 rounds, loss 0.4600 (-2.13% against the settings given)"
+    assert trials.describe(2) == "trial 2 of 3: 40 rounds, loss 0.4600 (-2.13% against the settings given)"
 
 
 def test_card_shows_the_trials_best_first() -> None:

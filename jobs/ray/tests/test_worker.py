@@ -58,13 +58,13 @@ class Record:
 def cell(partition: int, end: int = T0) -> Record:
     number = ring.cell_of(end, CONTRACT.cell_ms)
     held = Cell(number, end, 1, 7, partition, 3, (1,) * 10, (1.0,) * len(CONTRACT.history_values))
-    key = ring.key_of("boston", number, CONTRACT.ring_cells)
+    key = ring.cell_key("boston", number, CONTRACT.ring_cells)
     return Record(partition, ENCODE(ring.to_record(KEY, "boston", held)), key=key)
 
 
 def tombstone(partition: int, end: int = T0) -> Record:
     number = ring.cell_of(end, CONTRACT.cell_ms)
-    return Record(partition, None, key=ring.key_of("boston", number, CONTRACT.ring_cells))
+    return Record(partition, None, key=ring.cell_key("boston", number, CONTRACT.ring_cells))
 
 
 def cursor(partition: int, next_offset: int) -> Record:

@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { connectKafka } from "../../kafka/client.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { type Archive, type ArchivedPartition, archiveOf } from "../../supervise/archive.ts";
+import { type ArchivedPartition, type ArchiveState, archiveOf } from "../../supervise/archive.ts";
 import { forPipeline, withPipeline } from "../batch.ts";
 
 const count = (value: number) => value.toLocaleString("en-US");
@@ -18,7 +18,7 @@ function bytes(value: number): string {
 }
 
 /** What a person reads of it. */
-export function archiveLines(job: string, archive: Archive): string[] {
+export function describeArchive(job: string, archive: ArchiveState): string[] {
   const { path, rows, files, version, first_version, dates } = archive;
   const days = dates.first === null ? "no date" : `${dates.count} dates, ${dates.first} to ${dates.last}`;
   return [
@@ -78,7 +78,8 @@ export function archiveCommand(settingsOf: (command: Command) => Settings): Comm
       const kafka = connectKafka(settings.kafka);
       try {
         const archive = await archiveOf(settings, kafka);
-        for (const line of json ? [JSON.stringify(archive)] : archiveLines(job, archive)) console.log(line);
+        for (const line of json ? [JSON.stringify(archive)] : describeArchive(job, archive))
+          console.log(line);
         if (!archive.whole || archive.rows === 0) process.exitCode = 1;
       } finally {
         await kafka.close();

@@ -14,9 +14,9 @@ import { type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { kaggleInput } from "../../source/replay/kaggle.ts";
 import { stage } from "../../source/replay/stage.ts";
-import { LeftOut } from "../../source/row.ts";
-import { firstArchived, reachOf } from "../../supervise/archive.ts";
-import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
+import { SkippedRows } from "../../source/row.ts";
+import { firstArchived, offsetsOfRange } from "../../supervise/archive.ts";
+import { type BatchRunOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";
 import { collected, NULL_FLAG, timesOf, unitsOf } from "../flags.ts";
@@ -39,14 +39,14 @@ export interface BackfillFlags {
   readonly ending_offsets: string | null;
 }
 
-export interface BackfillEffects extends Pick<BatchOptions, "signal" | "onReport" | "onState"> {
+export interface BackfillEffects extends Pick<BatchRunOptions, "signal" | "onReport" | "onState"> {
   readonly warn: (line: string) => void;
   /** What is read when no file is: one sentence. */
   readonly onSource?: (line: string) => void;
   /** So many rows are staged, now and then. */
   readonly onStaging?: (rows: number) => void;
   /** All are: so many rows; so many that were bad, or there before, and left out. */
-  readonly onStaged?: (rows: number, left: LeftOut) => void;
+  readonly onStaged?: (rows: number, left: SkippedRows) => void;
 }
 
 /** Staging is minutes of disk work at most; a batch over years of one-minute data is an hour's. */
@@ -69,7 +69,7 @@ export async function backfill(
   let from: BackfillFrom;
   if (flags.file === null && flags.data === null) from = await rangeOf(settings, flags, onSource, warn);
   else {
-    const left = new LeftOut(warn);
+    const left = new SkippedRows(warn);
     const { onBad, onRepeat } = left;
     // A window that ends at from_ms holds rows of one window's length before it; one that ends before to_ms none after.
     const span = { from_ms: from_ms === null ? null : from_ms - contract.window_ms, to_ms };
@@ -122,7 +122,7 @@ async function rangeOf(
     if (await isArchived(settings, flags, offsets)) {
       const timed = from_ms !== null || to_ms !== null;
       const named = starting_offsets !== null || ending_offsets !== null;
-      const reach = await reachOf(settings, kafka, {
+      const reach = await offsetsOfRange(settings, kafka, {
         ...(named ? { offsets: spansOf(topic, starting_offsets, ending_offsets, offsets) } : {}),
         ...(timed && !named ? { span: { from_ms, to_ms } } : {}),
       });

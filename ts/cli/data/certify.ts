@@ -7,10 +7,10 @@ import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { kaggleInput } from "../../source/replay/kaggle.ts";
-import { LeftOut } from "../../source/row.ts";
-import { type Certified, certify, certifyInput } from "../../supervise/certify.ts";
+import { SkippedRows } from "../../source/row.ts";
+import { type Certified, certifyInput, runCertify } from "../../supervise/certify.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";
-import { collected, NULL_FLAG, timesOf, unitsOf, whole } from "../flags.ts";
+import { collected, NULL_FLAG, parseInteger, timesOf, unitsOf } from "../flags.ts";
 
 interface Options {
   readonly sample: string;
@@ -58,10 +58,10 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
       const settings = forPipeline(settingsOf(command), word);
       const { pipeline, contract } = pipelineOf(settings.pipeline);
       const { from_ms, to_ms } = timesOf(options.from, options.to);
-      const sample = whole("--sample", options.sample, 1);
-      const seed = whole("--seed", options.seed);
+      const sample = parseInteger("--sample", options.sample, 1);
+      const seed = parseInteger("--seed", options.seed);
       const job = namesOf(pipeline, settings.namespace).job("certify");
-      const left = new LeftOut((line) => console.error(line));
+      const left = new SkippedRows((line) => console.error(line));
       const { onBad, onRepeat } = left;
       const units = unitsOf(options.unit);
       const input =
@@ -86,7 +86,7 @@ export function certifyCommand(settingsOf: (command: Command) => Settings): Comm
         const effects = { signal, onReport, onState };
         done = input
           ? await certifyInput(settings, input, { sample, seed }, { ...effects, say })
-          : await certify(
+          : await runCertify(
               settings,
               { from_ms, to_ms, sample, seed, certificates_path: null, file: null },
               effects,

@@ -11,14 +11,14 @@ import {
   contractOf,
   findReject,
   observationOf,
-  type Place,
   type Reject,
+  type RejectsSource,
   readRejects,
   readResent,
   rejectId,
   resend,
 } from "../../source/rejects.ts";
-import { collected, whole } from "../flags.ts";
+import { collected, parseInteger } from "../flags.ts";
 
 type Print = (line: string) => void;
 
@@ -35,7 +35,7 @@ export interface ListFlags {
  * a stream that is not there.
  */
 export async function list(
-  place: Place,
+  place: RejectsSource,
   { reason, stream, limit, json }: ListFlags,
   print: Print,
 ): Promise<number> {
@@ -61,14 +61,14 @@ export async function list(
   return all.length;
 }
 
-function reasonsOf({ contract }: Pick<Place, "contract">): readonly string[] {
+function reasonsOf({ contract }: Pick<RejectsSource, "contract">): readonly string[] {
   const { fields } = JSON.parse(contract.schemas.rejects) as {
     fields: readonly { name: string; type: { symbols?: readonly string[] } }[];
   };
   return fields.find(({ name }) => name === "reason")?.type.symbols ?? [];
 }
 
-function summary(reject: Reject, place: Place, resent: ReadonlySet<string>) {
+function summary(reject: Reject, place: RejectsSource, resent: ReadonlySet<string>) {
   const contract = contractOf(reject, place) ?? place.contract;
   const id = rejectId(reject);
   const { reason, detail, append_time, rejected_time } = reject;
@@ -80,7 +80,7 @@ function summary(reject: Reject, place: Place, resent: ReadonlySet<string>) {
 }
 
 /** The whole reject; its bytes in base64 and, where they can be read, the observation they hold. */
-export async function show(place: Place, id: string, print: Print): Promise<void> {
+export async function show(place: RejectsSource, id: string, print: Print): Promise<void> {
   const reject = await findReject(place, id);
   const resent = await readResent(place);
   const headers = Object.fromEntries(
@@ -134,7 +134,7 @@ interface ListOptions {
 
 export function rejectsCommand(settingsOf: (command: Command) => Settings): Command {
   const print: Print = (line) => console.log(line);
-  const at = async (command: Command, work: (place: Place) => Promise<void>): Promise<void> => {
+  const at = async (command: Command, work: (place: RejectsSource) => Promise<void>): Promise<void> => {
     const settings = settingsOf(command);
     const { pipeline, contract } = pipelineOf(settings.pipeline);
     const kafka = connectKafka(settings.kafka, { client_id: "millrace-rejects" });
@@ -162,7 +162,7 @@ export function rejectsCommand(settingsOf: (command: Command) => Settings): Comm
     .option("--json", "one JSON object a line", false)
     .addHelpText("after", "\nExample:\n  millrace rejects list --limit 10 --json\n")
     .action(async (options: ListOptions, command: Command) => {
-      const limit = whole("--limit", options.limit, 1);
+      const limit = parseInteger("--limit", options.limit, 1);
       const { reason = null, stream = null, json } = options;
       await at(command, async (place) => {
         const count = await list(place, { reason, stream, limit, json }, print);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
-import { positive, timeOf, unitsOf, whole } from "../flags.ts";
+import { parseInteger, parseTime, positive, unitsOf } from "../flags.ts";
 import { changesOf } from "./rejects.ts";
 import { speedOf } from "./replay.ts";
 import { topicNamed } from "./tail.ts";
@@ -20,16 +20,16 @@ describe("words of replay, rejects and tail", () => {
   });
 
   it.each(["", " ", "  \t"])("takes no flag of %j for a number or a time", (word) => {
-    expect(() => whole("--slot", word)).toThrow(/--slot/);
+    expect(() => parseInteger("--slot", word)).toThrow(/--slot/);
     expect(() => positive("--wait", word)).toThrow(/--wait/);
-    expect(() => timeOf("--to", word)).toThrow(/--to/);
+    expect(() => parseTime("--to", word)).toThrow(/--to/);
     expect(() => speedOf(word)).toThrow(/--speed/);
   });
 
   it("timeOf() takes a time or a date, and refuses what its offset carries out of the years", () => {
-    expect(timeOf("--to", "2016-12-01")).toBe(Date.UTC(2016, 11, 1));
-    expect(timeOf("--to", undefined)).toBeNull();
-    expect(() => timeOf("--to", "9999-12-31T23:59:59-14:00")).toThrow(/years 1 and 9999/);
+    expect(parseTime("--to", "2016-12-01")).toBe(Date.UTC(2016, 11, 1));
+    expect(parseTime("--to", undefined)).toBeNull();
+    expect(() => parseTime("--to", "9999-12-31T23:59:59-14:00")).toThrow(/years 1 and 9999/);
   });
 
   it("positive() ends at its bound", () => {

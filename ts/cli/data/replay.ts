@@ -15,12 +15,12 @@ import {
   topicOf,
 } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { type FeedReport, feed, type Progress } from "../../source/replay/feed.ts";
+import { type FeedProgress, type FeedReport, feed } from "../../source/replay/feed.ts";
 import { type Format, fileInput } from "../../source/replay/input.ts";
-import { LeftOut } from "../../source/row.ts";
+import { SkippedRows } from "../../source/row.ts";
 import { spanOf, targetOf } from "../../source/send/target.ts";
 import { untilReadable } from "../../supervise/applied.ts";
-import { collected, NULL_FLAG, positive, timesOf, unitsOf, whole } from "../flags.ts";
+import { collected, NULL_FLAG, parseInteger, positive, timesOf, unitsOf } from "../flags.ts";
 
 export interface ReplayFlags {
   readonly path: string;
@@ -43,7 +43,7 @@ export interface ReplayEffects {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly warn: (line: string) => void;
-  readonly progress: (progress: Progress, left: LeftOut) => void;
+  readonly progress: (progress: FeedProgress, left: SkippedRows) => void;
 }
 
 export interface ReplayReport extends FeedReport {
@@ -65,7 +65,7 @@ export async function replay(
 ): Promise<ReplayReport> {
   const { pipeline, contract: whole } = pipelineOf(settings.pipeline);
   const contract = inStream(whole, requireStream(pipeline, flags.stream));
-  const left = new LeftOut(effects.warn);
+  const left = new SkippedRows(effects.warn);
   const input = fileInput({
     path: flags.path,
     contract,
@@ -119,7 +119,7 @@ export function speedOf(word: string): number | "max" {
   return word === "max" ? "max" : positive("--speed", word);
 }
 
-function oneOf<T extends string>(flag: string, word: string, known: readonly T[]): T {
+function requireOneOf<T extends string>(flag: string, word: string, known: readonly T[]): T {
   const found = known.find((candidate) => candidate === word);
   if (found !== undefined) return found;
   throw new PipelineError(
@@ -181,10 +181,11 @@ export function replayCommand(settingsOf: (command: Command) => Settings): Comma
         speed: speedOf(options["speed"]!),
         loop: Boolean(options["loop"]),
         ...timesOf(options["from"], options["to"]),
-        order: oneOf("--order", options["order"]!, ["time", "file"]),
-        format: format === undefined ? null : oneOf<Format>("--format", format, ["csv", "jsonl", "avro"]),
+        order: requireOneOf("--order", options["order"]!, ["time", "file"]),
+        format:
+          format === undefined ? null : requireOneOf<Format>("--format", format, ["csv", "jsonl", "avro"]),
         source,
-        slot: whole("--slot", options["slot"]!),
+        slot: parseInteger("--slot", options["slot"]!),
       };
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
@@ -226,7 +227,7 @@ const DRAW_MS = 200;
 const LOG_MS = 10_000;
 
 function progressLine(out: NodeJS.WriteStream): {
-  update: (progress: Progress, left: LeftOut) => void;
+  update: (progress: FeedProgress, left: SkippedRows) => void;
   above: (text: string) => void;
   end: () => void;
 } {

@@ -18,7 +18,7 @@ import {
   topicsOf,
 } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { whole } from "../flags.ts";
+import { parseInteger } from "../flags.ts";
 
 export interface TailFlags {
   readonly topic: string;
@@ -51,7 +51,10 @@ function unframedIn(names: Names, contract: Contract, topic: string): Unframed {
 }
 
 /** What a record is on a line. Bytes that are no UTF-8 are base64 behind `base64:`; a value that cannot be decoded says why. */
-export async function shown(record: KafkaRecord, decoder: WireDecoder): Promise<Record<string, unknown>> {
+export async function describeRecord(
+  record: KafkaRecord,
+  decoder: WireDecoder,
+): Promise<Record<string, unknown>> {
   const { partition, offset, timestamp, key, value } = record;
   const headers = Object.fromEntries(
     Object.entries(record.headers).map(([name, bytes]) => [name, words(bytes)]),
@@ -78,7 +81,7 @@ function words(bytes: Buffer): string {
 }
 
 /** Prints records until the limit, the end (unless following) or the signal. Returns how many. */
-export async function tail(
+export async function printRecords(
   { kafka, registry }: { kafka: Kafka; registry: Registry },
   flags: TailFlags,
   { print, signal }: { print: (line: string) => void; signal: AbortSignal },
@@ -94,7 +97,7 @@ export async function tail(
   try {
     for await (const records of reader)
       for (const record of records) {
-        const line = await shown(record, decoder);
+        const line = await describeRecord(record, decoder);
         if (flags.json) print(toJson(line));
         else {
           const time = new Date(record.timestamp).toISOString();
@@ -133,7 +136,7 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
       const limit =
         options["limit"] === undefined
           ? Number.POSITIVE_INFINITY
-          : whole("--limit", String(options["limit"]), 1);
+          : parseInteger("--limit", String(options["limit"]), 1);
       const kafka = connectKafka(settings.kafka, { client_id: "millrace-tail" });
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
@@ -142,7 +145,7 @@ export function tailCommand(settingsOf: (command: Command) => Settings): Command
       process.stdout.once("error", () => stop.abort());
       const follow = options["follow"] === true || !from_beginning;
       try {
-        const count = await tail(
+        const count = await printRecords(
           { kafka, registry: connectRegistry(settings.registryUrl) },
           {
             topic,

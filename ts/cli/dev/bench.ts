@@ -10,7 +10,7 @@ import { execa } from "execa";
 import { PipelineError } from "../../contract/index.ts";
 import { decided } from "../../jobs/backfill.ts";
 import { topicOf } from "../../pipelines/index.ts";
-import { caughtUp, writeBacklog } from "../../rehearse/bench/backlog.ts";
+import { untilCaughtUp, writeBacklog } from "../../rehearse/bench/backlog.ts";
 import { backfilled, batch } from "../../rehearse/bench/batch.ts";
 import { lineIn } from "../../rehearse/bench/line.ts";
 import { type BenchPrediction, live } from "../../rehearse/bench/live.ts";
@@ -19,7 +19,7 @@ import { freePorts } from "../../rehearse/line/ports.ts";
 import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from "../../settings/settings.ts";
 import { stopEverything } from "../../supervise/stop.ts";
 import { stopAll } from "../engines/down.ts";
-import { whole } from "../flags.ts";
+import { parseInteger } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
 
 /** Floor and goal of each figure, in its unit. */
@@ -65,7 +65,7 @@ export function benchCommand(settingsOf: (command: Command) => Settings): Comman
     .action(async (options: { only?: string; measure: string; json: boolean }, command: Command) => {
       const { root, pipeline } = settingsOf(command);
       const parts = new Set(options.only?.split(",") ?? PARTS);
-      const measure_ms = 1000 * whole("--measure", options.measure, 1);
+      const measure_ms = 1000 * parseInteger("--measure", options.measure, 1);
       if ([...parts].some((part) => !PARTS.includes(part)))
         throw new PipelineError(
           "config_invalid",
@@ -152,7 +152,7 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
       say(`${backlog.count} observations written, ${backlog.sent_per_s.toFixed(0)} a second`);
       const memory = new Memory(settings.home);
       await memory.during(2_000, async () => {
-        const features = caughtUp(
+        const features = untilCaughtUp(
           line.kafka,
           topicOf(line.names, "features").topic,
           line.newest("features", (row) => Number(row["max_event_time"])),
@@ -160,7 +160,7 @@ async function bench(settings: Settings, { parts, measure_ms, signal, say }: Opt
           BACKLOG.stations,
           BACKLOG_MS,
         );
-        const predictions = caughtUp(
+        const predictions = untilCaughtUp(
           line.kafka,
           topicOf(line.names, "predictions").topic,
           line.newest("predictions", (row) => (row["stages"] as BenchPrediction["stages"]).event_time),

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { works } from "../../codegen/fixtures/works/pipeline.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
 import { settingsOf } from "../../settings/settings.ts";
-import { closing, shownOf, streamsOf } from "./demo.ts";
+import { closing, demoStreams, shownOf } from "./demo.ts";
 
 const settings = settingsOf("/repo");
 
@@ -17,14 +17,14 @@ describe("a demo", () => {
   });
 
   it("starts what a bare submit would, and every stream there is where that leaves nothing but rejects", () => {
-    expect([...streamsOf(pipelineOf("meters").pipeline)].sort()).toEqual([
+    expect([...demoStreams(pipelineOf("meters").pipeline)].sort()).toEqual([
       "features",
       "hours",
       "infer",
       "peaks",
       "serve",
     ]);
-    expect([...streamsOf(works)].sort()).toEqual(["archive", "refuse"]);
+    expect([...demoStreams(works)].sort()).toEqual(["archive", "refuse"]);
   });
 
   it("ends with where to look", () => {

@@ -13,7 +13,7 @@ import { httpOf } from "../../ground/http.ts";
 import { ONCE } from "../../ground/repeat.ts";
 import { until } from "../../ground/until.ts";
 import { planBackfill } from "../../jobs/backfill.ts";
-import { type JobName, jobsOf, standardOf, typeOf } from "../../jobs/index.ts";
+import { type JobName, jobsOf, jobTypeOf, standardOf } from "../../jobs/index.ts";
 import { tables } from "../../jobs/plan/tables.ts";
 import { planSeed } from "../../jobs/seed.ts";
 import { TRAIN } from "../../jobs/train.ts";
@@ -26,11 +26,11 @@ import { type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { stage } from "../../source/replay/stage.ts";
 import { apply } from "../../supervise/apply.ts";
-import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
+import { type BatchRunOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { readDesired } from "../../supervise/desired.ts";
 import type { Report } from "../../supervise/progress.ts";
 import { portOf, settingOf, submitJobs, untilRunning } from "../../supervise/submit.ts";
-import { jobRows } from "../../supervise/views.ts";
+import { supervisedJobs } from "../../supervise/views.ts";
 import { status } from "../../topology/local/index.ts";
 import { countersLine, forPipeline, withPipeline } from "../batch.ts";
 import { doctor } from "../engines/doctor.ts";
@@ -87,7 +87,7 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
         async (signal) => {
           try {
             await demo(settings, signal).catch(async (error: unknown) => {
-              throw error instanceof StepError ? failureOf(error, await left(settings)) : error;
+              throw error instanceof StepError ? failureOf(error, await runningParts(settings)) : error;
             });
             if (detach) return;
             console.log("\nCtrl-C stops everything.");
@@ -154,7 +154,7 @@ export function closing(
   url: string | null,
   path: string | null,
 ): string[] {
-  const engines = new Set(jobsOf(pipeline).map((job) => typeOf(pipeline, job).engine));
+  const engines = new Set(jobsOf(pipeline).map((job) => jobTypeOf(pipeline, job).engine));
   const others = Object.keys(contract.stations).length - 1;
   const place = demo.show === undefined ? null : (contract.stations[demo.show]?.name ?? demo.show);
   const model = namesOf(pipeline, settings.namespace).model;
@@ -173,16 +173,16 @@ export function closing(
 }
 
 /** Engines and jobs that run. */
-async function left(settings: Settings): Promise<string[]> {
+async function runningParts(settings: Settings): Promise<string[]> {
   const engines = (await status(settings)).filter(({ state }) => state === "up" || state === "unwell");
-  const jobs = jobRows(settings).filter(({ state }) => state === "running" || state === "waiting");
+  const jobs = supervisedJobs(settings).filter(({ state }) => state === "running" || state === "waiting");
   return [...engines, ...jobs].map(({ name }) => name);
 }
 
 type Step = ListrTask;
 /** Steps that need not be done twice. */
 type StepName = "backfill" | "training" | "seed";
-type Follow = Required<Pick<BatchOptions, "signal" | "onReport" | "onState">>;
+type Follow = Required<Pick<BatchRunOptions, "signal" | "onReport" | "onState">>;
 
 function steps(
   settings: Settings,
@@ -260,12 +260,14 @@ function steps(
                 deadline_ms: BATCH_MS,
               }),
             ),
-            ...running(standardOf(pipeline).filter((job) => !typeOf(pipeline, job).reads.includes("models"))),
+            ...running(
+              standardOf(pipeline).filter((job) => !jobTypeOf(pipeline, job).reads.includes("models")),
+            ),
           ].map(named),
           { concurrent: true },
         ),
     },
-    ...running(standardOf(pipeline).filter((job) => typeOf(pipeline, job).reads.includes("models"))),
+    ...running(standardOf(pipeline).filter((job) => jobTypeOf(pipeline, job).reads.includes("models"))),
   ];
   const tasks: Step[] = [
     {
@@ -293,7 +295,7 @@ function steps(
         done = { add: earlier.add, of: (name) => (stands[name as StepName] ? earlier.of(name) : null) };
       },
     },
-    ...(pipeline.forecast && from_ms !== null ? learning(from_ms) : running(streamsOf(pipeline))),
+    ...(pipeline.forecast && from_ms !== null ? learning(from_ms) : running(demoStreams(pipeline))),
     ...running(["replay"], `Replay of ${demo.sample} from ${day} on`),
   ];
   return new Listr(tasks.map(named), {
@@ -329,11 +331,11 @@ function steps(
 }
 
 /** What a demo without training starts: what a bare submit would; every stream there is where that leaves nothing but rejects. */
-export function streamsOf(pipeline: Pipeline): readonly JobName[] {
+export function demoStreams(pipeline: Pipeline): readonly JobName[] {
   const standard = standardOf(pipeline);
-  return standard.some((job) => typeOf(pipeline, job).writes.some((what) => what !== "rejects"))
+  return standard.some((job) => jobTypeOf(pipeline, job).writes.some((what) => what !== "rejects"))
     ? standard
-    : jobsOf(pipeline).filter((job) => typeOf(pipeline, job).kind === "stream");
+    : jobsOf(pipeline).filter((job) => jobTypeOf(pipeline, job).kind === "stream");
 }
 
 /** Waits for the first forecast and says it in one line. Errors: `job_timed_out` with what was last seen. */
@@ -359,7 +361,7 @@ async function served(settings: Settings, url: string, key: string, signal: Abor
     { deadline_ms: FIRST_MS, interval_ms: 250, signal },
   );
   if (done) return seen;
-  const jobs = jobRows(settings).map(({ name, state, reason }) => `${name} ${reason ?? state}`);
+  const jobs = supervisedJobs(settings).map(({ name, state, reason }) => `${name} ${reason ?? state}`);
   throw new PipelineError(
     "job_timed_out",
     `Cannot see a forecast at "${url}": expected one within ${FIRST_MS / 1000} s, last seen: ${seen}; jobs: ${jobs.join("; ")}`,
@@ -368,10 +370,10 @@ async function served(settings: Settings, url: string, key: string, signal: Abor
 
 /** Prints each change of a job's state until the signal fires. */
 async function watch(settings: Settings, signal: AbortSignal): Promise<void> {
-  const before = new Map(jobRows(settings).map(({ name, state }) => [name, state]));
+  const before = new Map(supervisedJobs(settings).map(({ name, state }) => [name, state]));
   await until(
     () => {
-      for (const { name, state, reason } of jobRows(settings)) {
+      for (const { name, state, reason } of supervisedJobs(settings)) {
         if (before.get(name) !== state)
           console.log(`${name}: ${state}${reason === null ? "" : ` (${reason})`}`);
         before.set(name, state);

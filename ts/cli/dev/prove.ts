@@ -11,9 +11,9 @@ import { startEngines } from "../../rehearse/line/engines.ts";
 import { type ArchiveRound, archiveWrong, proveArchive } from "../../rehearse/prove/archive.ts";
 import { type CertificateRound, proveCertificate } from "../../rehearse/prove/certificate.ts";
 import {
-  type Asked,
   PROOF_NAMES,
   type Proof,
+  type ProofRequest,
   proofDigest,
   proved,
   type Written,
@@ -33,7 +33,7 @@ import {
 import { proveWindows, type WindowsRound } from "../../rehearse/prove/windows.ts";
 import { OPTIONAL, type Optional, onOurHdfs, type Settings } from "../../settings/settings.ts";
 import { down } from "../../topology/local/index.ts";
-import { whole } from "../flags.ts";
+import { parseInteger } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
 
 interface Options {
@@ -75,8 +75,8 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .action(async (options: Options, command: Command) => {
       const settings = settingsOf(command);
-      const count = whole("--count", options.count, 1);
-      const seed = whole("--seed", options.seed);
+      const count = parseInteger("--count", options.count, 1);
+      const seed = parseInteger("--seed", options.seed);
       const { only } = options;
       if (only !== undefined && !Object.hasOwn(PROOFS, only))
         throw new PipelineError(
@@ -93,7 +93,7 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
           const due = PROOF_NAMES.flatMap((name) => {
             if (only !== undefined && name !== only) return [];
             const path = join(folder, `${name}${onHdfs && name === "archive" ? "-hdfs" : ""}.json`);
-            const asked: Asked = { proof: name, code: proofDigest(settings.root, name), seed, count };
+            const asked: ProofRequest = { proof: name, code: proofDigest(settings.root, name), seed, count };
             const holds = !options.again && proved(asked, readJson<Written>(path));
             if (holds) say(`${name}: proved of this code (${path}); --again proves it anew`);
             return holds ? [] : [{ name, path, asked }];
@@ -152,7 +152,7 @@ async function withEngines<T>(
   }
 }
 
-interface Work extends Asked {
+interface Work extends ProofRequest {
   readonly engines: Settings;
   readonly settings: Settings;
   readonly signal: AbortSignal;

@@ -12,7 +12,7 @@ export interface Made {
   readonly code: { readonly spark: string; readonly ray: string };
 }
 
-interface Kept extends Made {
+interface SavedSteps extends Made {
   /** By step; the value is what the step says of its result, empty for nothing. */
   readonly done: Readonly<Record<string, string>>;
 }
@@ -27,7 +27,7 @@ export interface Done {
 /** The steps that earlier runs in this namespace have done with the same contract and code. */
 export function doneSteps(settings: Settings, { fingerprint, code }: Made): Done {
   const path = join(stateDir(settings), "demo.json");
-  const kept = readJson<Kept>(path);
+  const kept = readJson<SavedSteps>(path);
   const same =
     kept?.fingerprint === fingerprint && kept.code.spark === code.spark && kept.code.ray === code.ray;
   // A file of an older version names no steps.
@@ -36,7 +36,7 @@ export function doneSteps(settings: Settings, { fingerprint, code }: Made): Done
     of: (step) => done[step] ?? null,
     add(step, result = "") {
       done[step] = result;
-      writeJson(path, { fingerprint, code, done } satisfies Kept);
+      writeJson(path, { fingerprint, code, done } satisfies SavedSteps);
     },
   };
 }

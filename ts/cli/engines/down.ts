@@ -18,7 +18,7 @@ export function downCommand(settingsOf: (command: Command) => Settings): Command
     });
 }
 
-export interface Stopped {
+export interface DownReport {
   readonly jobs: readonly string[];
   readonly engines: readonly string[];
 }
@@ -27,7 +27,7 @@ export interface Stopped {
  * Ends the supervisors and jobs of all namespaces of this home, then the engines. A job that cannot be ended is said and
  * not waited for: on a local engine it ends with it.
  */
-export async function stopAll(settings: Settings, say: (line: string) => void): Promise<Stopped> {
+export async function stopAll(settings: Settings, say: (line: string) => void): Promise<DownReport> {
   const ended = await stopEverything(settings.home, say);
   for (const { problems } of ended) for (const problem of problems) say(problem);
   const engines = await down(settings, {

@@ -3,7 +3,7 @@
 import { Command } from "commander";
 import { PipelineError } from "../../contract/errors.ts";
 import { OPTIONAL, type Settings } from "../../settings/settings.ts";
-import { type EngineStatus, saidOf, status, UNREACHABLE } from "../../topology/local/index.ts";
+import { describeService, type EngineStatus, status, UNREACHABLE } from "../../topology/local/index.ts";
 
 export function statusCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("status")
@@ -12,14 +12,14 @@ export function statusCommand(settingsOf: (command: Command) => Settings): Comma
     .addHelpText("after", "\nExample:\n  millrace status --json")
     .action(async ({ json }: { json: boolean }, command: Command) => {
       const engines = await status(settingsOf(command));
-      console.log(json ? JSON.stringify(engines) : table(engines));
+      console.log(json ? JSON.stringify(engines) : statusTable(engines));
       const broken = engines.filter(({ state, wanted }) => wanted && state !== "up");
       if (broken.length > 0) throw unwell(broken);
     });
 }
 
 /** One line an engine, columns aligned. */
-export function table(engines: readonly EngineStatus[], now_ms: number = Date.now()): string {
+export function statusTable(engines: readonly EngineStatus[], now_ms: number = Date.now()): string {
   return engines
     .map(({ name, cluster, state, wanted, address, started_ms, seen, external }) => {
       if (!wanted) return `${name.padEnd(14)}optional, starts with "millrace up --with ${cluster}"`;
@@ -36,7 +36,7 @@ export function table(engines: readonly EngineStatus[], now_ms: number = Date.no
 /** What a command says that finds an engine down: the engine, its address, the next step. */
 export function unwell(broken: readonly EngineStatus[]): PipelineError {
   const [first] = broken;
-  const names = broken.map(saidOf).join(", ");
+  const names = broken.map(describeService).join(", ");
   const optional = OPTIONAL.filter((cluster) => broken.some((engine) => engine.cluster === cluster));
   const next = broken.every(({ external }) => external)
     ? "start it, or correct its address"

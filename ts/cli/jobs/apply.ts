@@ -42,7 +42,7 @@ export function applyCommand(settingsOf: (command: Command) => Settings): Comman
           ...(json ? {} : { onStep: (line: string) => console.log(line) }),
         });
         if (json) console.log(JSON.stringify(report));
-        else for (const line of summary(report)) console.log(line);
+        else for (const line of applySummary(report)) console.log(line);
       } finally {
         await kafka.close();
       }
@@ -57,7 +57,7 @@ function read(path: string): string {
   }
 }
 
-function summary({ subjects, topics, restarted, dry_run }: ApplyReport): string[] {
+function applySummary({ subjects, topics, restarted, dry_run }: ApplyReport): string[] {
   const changed = subjects.filter(({ change }) => change !== "same");
   if (dry_run)
     return [

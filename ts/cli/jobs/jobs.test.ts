@@ -12,7 +12,7 @@ import { settingsOf } from "../../settings/settings.ts";
 import { changeDesired, type DesiredJob, readDesired } from "../../supervise/desired.ts";
 import { writeRecords } from "../../supervise/run.ts";
 import { countersLine, forPipeline } from "../batch.ts";
-import { positive, timeOf, timesOf, whole } from "../flags.ts";
+import { parseInteger, parseTime, positive, timesOf } from "../flags.ts";
 import { allJobs } from "./jobs.ts";
 import { fresh } from "./logs.ts";
 import { jobNamed } from "./submit.ts";
@@ -199,7 +199,7 @@ describe("what a batch command is asked for", () => {
     "1,5",
     "99999999999999999999",
   ])("takes %j for no number", (word) => {
-    expect(() => whole("--trees", word)).toThrow("--trees");
+    expect(() => parseInteger("--trees", word)).toThrow("--trees");
     if (!word.startsWith("9")) expect(() => positive("--wait", word)).toThrow("--wait");
   });
 
@@ -215,7 +215,7 @@ describe("what a batch command is asked for", () => {
     "2016-W48-4",
     "2016-12-01T24:00:00Z",
   ])("timeOf() takes %j for no time: a year, a day or seconds are no epoch milliseconds", (word) =>
-    expect(() => timeOf("--from", word)).toThrow("--from"),
+    expect(() => parseTime("--from", word)).toThrow("--from"),
   );
 
   it.each([
@@ -228,9 +228,9 @@ describe("what a batch command is asked for", () => {
   });
 
   it("timeOf() takes a date for its first moment in UTC", () => {
-    expect(timeOf("--from", "2016-12-01")).toBe(Date.UTC(2016, 11, 1));
-    expect(timeOf("--from", "2016-12-01T01:00:00+01:00")).toBe(Date.UTC(2016, 11, 1));
-    expect(() => timeOf("--from", "2016-12-32")).toThrow("--from");
-    expect(() => timeOf("--from", "2016-12-01T01:00:00")).toThrow("--from");
+    expect(parseTime("--from", "2016-12-01")).toBe(Date.UTC(2016, 11, 1));
+    expect(parseTime("--from", "2016-12-01T01:00:00+01:00")).toBe(Date.UTC(2016, 11, 1));
+    expect(() => parseTime("--from", "2016-12-32")).toThrow("--from");
+    expect(() => parseTime("--from", "2016-12-01T01:00:00")).toThrow("--from");
   });
 });

@@ -5,11 +5,11 @@ import { typesOf } from "../../jobs/index.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { supervisorOf } from "../../supervise/run.ts";
-import { absentJob, jobRows, type SupervisedJob } from "../../supervise/views.ts";
+import { absentJob, type SupervisedJob, supervisedJobs } from "../../supervise/views.ts";
 
 /** Rows of all jobs of the pipeline, those nobody asked for too. */
 export function allJobs(settings: Settings): SupervisedJob[] {
-  const known = new Map(jobRows(settings).map((row) => [row.name, row]));
+  const known = new Map(supervisedJobs(settings).map((row) => [row.name, row]));
   const { pipeline } = pipelineOf(settings.pipeline);
   const names = namesOf(pipeline, settings.namespace);
   return typesOf(pipeline).map(

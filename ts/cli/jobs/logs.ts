@@ -6,7 +6,7 @@ import { runnersOf } from "../../engines/runners.ts";
 import { pause } from "../../ground/pause.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { readRecords } from "../../supervise/run.ts";
-import { whole } from "../flags.ts";
+import { parseInteger } from "../flags.ts";
 import { jobNamed } from "./submit.ts";
 
 interface Options {
@@ -14,7 +14,7 @@ interface Options {
   readonly tail: string;
 }
 
-const LOOK_MS = 1_000;
+const POLL_MS = 1_000;
 /** Lines fetched at a look in --follow: more than a job prints in a second. */
 const FOLLOW_LINES = 2_000;
 
@@ -27,7 +27,7 @@ export function logsCommand(settingsOf: (command: Command) => Settings): Command
     .addHelpText("after", "\nExample:\n  millrace logs weather-features --tail 50 -f")
     .action(async (word: string, { follow, tail }: Options, command: Command) => {
       const settings = settingsOf(command);
-      const lines = whole("--tail", tail, 1);
+      const lines = parseInteger("--tail", tail, 1);
       const { name } = jobNamed(settings, word);
       const runners = runnersOf(settings);
       const read = async (count: number) => {
@@ -45,7 +45,7 @@ export function logsCommand(settingsOf: (command: Command) => Settings): Command
       process.once("SIGINT", () => stop.abort());
       let before = first.split("\n");
       while (!stop.signal.aborted) {
-        await pause(LOOK_MS, stop.signal);
+        await pause(POLL_MS, stop.signal);
         const now = (await read(FOLLOW_LINES)).split("\n");
         for (const line of fresh(before, now)) console.log(line);
         before = now;

@@ -10,11 +10,11 @@ import { connectRegistry } from "../../kafka/registry.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
 import type { StaleRule } from "../../serve/latest.ts";
 import { isLoopback } from "../../serve/listen.ts";
-import { liveOptions, ruleOf } from "../../serve/live.ts";
+import { liveOptions, staleRule } from "../../serve/live.ts";
 import { startApi } from "../../serve/start.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { jobRows, type SupervisedJob } from "../../supervise/views.ts";
-import { whole } from "../flags.ts";
+import { type SupervisedJob, supervisedJobs } from "../../supervise/views.ts";
+import { parseInteger } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
 
 export interface ServeFlags {
@@ -118,7 +118,7 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .action(async (options: Record<string, string | boolean | undefined>, command: Command) => {
       const settings = settingsOf(command);
-      const rule = ruleOf(pipelineOf(settings.pipeline));
+      const rule = staleRule(pipelineOf(settings.pipeline));
       const text = (name: string) => (typeof options[name] === "string" ? options[name] : null);
       const host = hostOf(text("host") ?? settings.host, options["allowRemote"] === true);
       const [port, trail, silent] = [text("port"), text("trail"), text("silent")];
@@ -127,15 +127,17 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
           settings,
           {
             host,
-            port: port === null ? settings.ports.api : whole("--port", port, 0, 65_535),
+            port: port === null ? settings.ports.api : parseInteger("--port", port, 0, 65_535),
             rule: {
-              trail_ms: trail === null ? rule.trail_ms : 1000 * whole("--trail", trail, 1, YEAR_S),
-              silent_ms: silent === null ? rule.silent_ms : 1000 * whole("--silent", silent, 1, YEAR_S),
+              trail_ms: trail === null ? rule.trail_ms : 1000 * parseInteger("--trail", trail, 1, YEAR_S),
+              silent_ms:
+                silent === null ? rule.silent_ms : 1000 * parseInteger("--silent", silent, 1, YEAR_S),
             },
             json: options["json"] === true,
           },
           {
-            jobs: async () => jobRows(settings).filter(({ pipeline }) => pipeline === settings.pipeline),
+            jobs: async () =>
+              supervisedJobs(settings).filter(({ pipeline }) => pipeline === settings.pipeline),
             signal,
             print: (line) => process.stdout.write(`${line}\n`),
             warn: (line) => process.stderr.write(`${line}\n`),

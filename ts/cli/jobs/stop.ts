@@ -4,7 +4,7 @@ import { Command } from "commander";
 import type { JobRunner } from "../../engines/job.ts";
 import { runnersOf } from "../../engines/runners.ts";
 import { TYPES, typesOf } from "../../jobs/index.ts";
-import { pipelineNames, pipelineOf, prefixOf } from "../../pipelines/index.ts";
+import { namespacePrefix, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
 import type { Flags } from "../../settings/environment.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { readDesired } from "../../supervise/desired.ts";
@@ -62,7 +62,7 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
         words.length > 0 ? asked.includes(name) : ours(name),
       );
       for (const { engine, name } of new Map(strays.map((stray) => [stray.name, stray])).values())
-        await stopStrays(runnersOf(settings)[engine], prefixOf(settings.namespace), name, say);
+        await stopStrays(runnersOf(settings)[engine], namespacePrefix(settings.namespace), name, say);
       if (json) console.log(JSON.stringify({ stopped: asked }));
       else if (asked.length === 0) console.log("No job was wanted or running");
     });

@@ -6,15 +6,15 @@ import { explain, PipelineError } from "../../contract/index.ts";
 import { ended } from "../../engines/job.ts";
 import { runnersOf } from "../../engines/runners.ts";
 import { until } from "../../ground/until.ts";
-import { type JobName, jobsOf, standardOf, typeOf } from "../../jobs/index.ts";
+import { type JobName, jobsOf, jobTypeOf, standardOf } from "../../jobs/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { namesOf, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { always, hashOf, readDesired } from "../../supervise/desired.ts";
+import { always, readDesired, runHash } from "../../supervise/desired.ts";
 import { launchJob, liveSubmissions, paramsFiles } from "../../supervise/launch.ts";
-import { submissionOf, unique } from "../../supervise/submission.ts";
+import { submissionName, uniqueSuffix } from "../../supervise/submission.ts";
 import { planOf, portOf, settingOf, submitJobs, untilRunning } from "../../supervise/submit.ts";
-import { said } from "../../supervise/supervisor.ts";
+import { describeStatus } from "../../supervise/supervisor.ts";
 import { forPipeline } from "../batch.ts";
 import { positive } from "../flags.ts";
 import { printJobs } from "./jobs.ts";
@@ -62,7 +62,7 @@ function jobsAndRest(settings: Settings, words: readonly string[]) {
   for (const [at, word] of words.entries()) {
     const job = jobNamed(settings, word);
     named.push(job);
-    if (typeOf(pipelineOf(job.pipeline).pipeline, job.job).words === undefined) continue;
+    if (jobTypeOf(pipelineOf(job.pipeline).pipeline, job.job).words === undefined) continue;
     rest = words.slice(at + 1);
     break;
   }
@@ -99,7 +99,7 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       const jobs = words.length === 0 ? standardOf(pipelineOf(pipeline).pipeline) : named.jobs;
       const settings = forPipeline(given, pipeline);
       for (const job of jobs) {
-        const { words: taken, kind } = typeOf(pipelineOf(pipeline).pipeline, job);
+        const { words: taken, kind } = jobTypeOf(pipelineOf(pipeline).pipeline, job);
         if (kind !== "batch" && (options.now || options.schedule !== undefined))
           throw new PipelineError(
             "config_invalid",
@@ -163,10 +163,10 @@ async function submitOnce(
             twin ? `${twin.handle.submission} does` : "it is supervised"
           }; run "millrace stop ${plan.name}" first`,
         );
-      const submission = submissionOf(names.prefix, {
+      const submission = submissionName(names.prefix, {
         job: plan.name,
-        hash: hashOf(always(plan)),
-        unique: unique(),
+        hash: runHash(always(plan)),
+        unique: uniqueSuffix(),
       });
       const handle = await launchJob({ runner, params }, plan, { submission, due_ms: Date.now() });
       say(`${plan.name}: submitted as ${submission}`);
@@ -177,11 +177,11 @@ async function submitOnce(
         },
         { deadline_ms, interval_ms: 300 },
       );
-      say(`${plan.name}: ${said(look.seen)}`);
+      say(`${plan.name}: ${describeStatus(look.seen)}`);
       if (look.seen.state !== "running" && look.seen.state !== "succeeded")
         throw new PipelineError(
           look.done ? "job_failed" : "job_timed_out",
-          `Cannot run job "${plan.name}": expected it to run, it is ${said(look.seen)}`,
+          `Cannot run job "${plan.name}": expected it to run, it is ${describeStatus(look.seen)}`,
           { cause: new Error(await runner.logs(handle, { tail: 20 }).catch(explain)) },
         );
     }

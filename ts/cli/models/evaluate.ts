@@ -7,14 +7,14 @@ import { Command, Option } from "commander";
 import { PipelineError, unitWord } from "../../contract/index.ts";
 import { mlflowOf } from "../../engines/mlflow.ts";
 import { EVALUATE, planEvaluate } from "../../jobs/evaluate.ts";
-import { find } from "../../models/promote.ts";
+import { findVersion } from "../../models/promote.ts";
 import { forecastName, namesOf } from "../../pipelines/index.ts";
 import { type Settings, stateDir } from "../../settings/settings.ts";
 import { knownAnomalies } from "../../source/replay/kaggle.ts";
-import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
+import { type BatchRunOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";
-import { timesOf, whole } from "../flags.ts";
+import { parseInteger, timesOf } from "../flags.ts";
 import { type Evaluation, scoreLines } from "./scores.ts";
 
 export const SPLITS = ["calibrate", "test"] as const;
@@ -49,12 +49,12 @@ const DEADLINE_MS = 2 * 3_600_000;
 export async function evaluate(
   settings: Settings,
   flags: EvaluateFlags,
-  effects: Pick<BatchOptions, "signal" | "onReport" | "onState">,
+  effects: Pick<BatchRunOptions, "signal" | "onReport" | "onState">,
 ): Promise<Evaluated> {
   const setting = settingOf(settings);
   const names = namesOf(setting.pipeline, settings.namespace);
   const mlflow = mlflowOf(settings);
-  const version = await find(mlflow, names.model, flags.model);
+  const version = await findVersion(mlflow, names.model, flags.model);
   const known = flags.data === null ? null : await knownAnomalies(flags.data, setting.contract);
   const plan = planEvaluate(setting, {
     ...EVALUATE,
@@ -180,8 +180,8 @@ export function evaluateCommand(settingsOf: (command: Command) => Settings): Com
         model: options.model,
         data: options.data ?? null,
         ...timesOf(options.from, options.to),
-        workers: whole("--workers", options.workers, 1),
-        rounds: whole("--rounds", options.rounds, 1),
+        workers: parseInteger("--workers", options.workers, 1),
+        rounds: parseInteger("--rounds", options.rounds, 1),
         log: resolve(options.log ?? join(settings.root, "docs", "evaluations.jsonl")),
       };
       if (flags.data !== null && !existsSync(flags.data))

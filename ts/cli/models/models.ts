@@ -6,7 +6,7 @@ import { type ModelVersion, mlflowOf } from "../../engines/mlflow.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { announce } from "../../models/announce.ts";
-import { ALIASES, find, promote } from "../../models/promote.ts";
+import { ALIASES, findVersion, promote } from "../../models/promote.ts";
 import { inTurn } from "../../models/turn.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
@@ -14,7 +14,7 @@ import type { Settings } from "../../settings/settings.ts";
 const print = (line: string) => console.log(line);
 
 /** One line a version, in the order given, below a heading. */
-export function table(versions: readonly ModelVersion[]): string[] {
+export function versionTable(versions: readonly ModelVersion[]): string[] {
   const rows = versions.map((v) => [
     v.version,
     v.aliases.join(",") || "-",
@@ -51,7 +51,7 @@ export function modelsCommand(settingsOf: (command: Command) => Settings): Comma
       if (json) print(JSON.stringify(versions));
       else if (versions.length === 0)
         print(`no version of model "${names.model}" yet; train one with: millrace train`);
-      else for (const line of table(versions)) print(line);
+      else for (const line of versionTable(versions)) print(line);
     });
 
   const show = new Command("show")
@@ -61,10 +61,10 @@ export function modelsCommand(settingsOf: (command: Command) => Settings): Comma
     .addHelpText("after", "\nExample:\n  millrace models show 3")
     .action(async (which: string, { json }: { json: boolean }, command: Command) => {
       const { mlflow, names } = open(command);
-      const version = await find(mlflow, names.model, which);
+      const version = await findVersion(mlflow, names.model, which);
       const metrics = version.run_id === null ? {} : await mlflow.metrics(version.run_id);
       if (json) return print(JSON.stringify({ ...version, metrics }));
-      for (const line of table([version])) print(line);
+      for (const line of versionTable([version])) print(line);
       print(`${mlflow.url}/#/models/${names.model}/versions/${version.version}`);
       const width = Math.max(0, ...Object.keys(metrics).map((name) => name.length));
       for (const [name, value] of Object.entries(metrics))

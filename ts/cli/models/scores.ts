@@ -3,7 +3,7 @@
 import { unitWord } from "../../contract/index.ts";
 
 /** Scores by name; one that has a unit ends in it. Null where there is none. */
-export type Metrics = Readonly<Record<string, number | null>>;
+export type ScoreValues = Readonly<Record<string, number | null>>;
 
 /** The parts of result.json that are read here (jobs/ray/ray_jobs/judge/evaluate.py writes it). */
 export interface Evaluation {
@@ -33,7 +33,7 @@ export interface Evaluation {
   readonly cells: readonly (At & {
     readonly station: string | null;
     readonly group?: string;
-    readonly metrics: Metrics;
+    readonly metrics: ScoreValues;
   })[];
   readonly intervals: readonly (At & { readonly skill_dap: readonly [number | null, number | null] })[];
   readonly worst: readonly (At & {

@@ -5,10 +5,10 @@ import { PipelineError } from "../../contract/index.ts";
 import { planSeed } from "../../jobs/seed.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
+import { type BatchRunOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine } from "../batch.ts";
-import { timeOf } from "../flags.ts";
+import { parseTime } from "../flags.ts";
 
 const DEADLINE_MS = 30 * 60_000;
 
@@ -16,7 +16,7 @@ const DEADLINE_MS = 30 * 60_000;
 export async function seed(
   settings: Settings,
   choice: { readonly cutover_ms: number },
-  effects: Pick<BatchOptions, "signal" | "onReport" | "onState">,
+  effects: Pick<BatchRunOptions, "signal" | "onReport" | "onState">,
 ): Promise<Finished> {
   return runBatch(settings, planSeed(settingOf(settings), choice), { deadline_ms: DEADLINE_MS, ...effects });
 }
@@ -31,7 +31,7 @@ export function seedCommand(settingsOf: (command: Command) => Settings): Command
     .addHelpText("after", "\nExample:\n  millrace seed --cutover 2016-12-01T00:00:00Z")
     .action(async ({ cutover, json }: { cutover: string; json: boolean }, command: Command) => {
       const settings = settingsOf(command);
-      const cutover_ms = timeOf("--cutover", cutover);
+      const cutover_ms = parseTime("--cutover", cutover);
       if (cutover_ms === null)
         throw new PipelineError("config_invalid", "Cannot seed: expected --cutover, got nothing");
       const job = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace).job("seed");

@@ -7,10 +7,10 @@ import { mlflowOf } from "../../engines/mlflow.ts";
 import { planTrain, TRAIN, type TrainChoice } from "../../jobs/train.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { type BatchOptions, type Finished, runBatch } from "../../supervise/batch.ts";
+import { type BatchRunOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { batchLine, forPipeline, withPipeline } from "../batch.ts";
-import { positive, timeOf, whole } from "../flags.ts";
+import { parseInteger, parseTime, positive } from "../flags.ts";
 
 const DEADLINE_MS = 6 * 3_600_000;
 
@@ -25,7 +25,7 @@ export interface Trained extends Finished {
 export async function train(
   settings: Settings,
   choice: TrainChoice,
-  effects: Pick<BatchOptions, "signal" | "onReport" | "onState">,
+  effects: Pick<BatchRunOptions, "signal" | "onReport" | "onState">,
 ): Promise<Trained> {
   const setting = settingOf(settings);
   const names = namesOf(setting.pipeline, settings.namespace);
@@ -87,7 +87,7 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .action(async (word: string | undefined, options: TrainOptions, command: Command) => {
       const settings = forPipeline(settingsOf(command), word);
-      const cut_ms = timeOf("--cut", options["cut"]);
+      const cut_ms = parseTime("--cut", options["cut"]);
       if (cut_ms === null)
         throw new PipelineError("config_invalid", "Cannot train: expected --cut, got nothing");
       const learning_rate = positive("--learning-rate", options["learningRate"]!, 1);
@@ -97,17 +97,17 @@ export function trainCommand(settingsOf: (command: Command) => Settings): Comman
           settings,
           {
             cut_ms,
-            from_ms: timeOf("--from", options["from"]),
-            calibrate_from_ms: timeOf("--calibrate-from", options["calibrateFrom"]),
-            test_from_ms: timeOf("--test-from", options["testFrom"]),
+            from_ms: parseTime("--from", options["from"]),
+            calibrate_from_ms: parseTime("--calibrate-from", options["calibrateFrom"]),
+            test_from_ms: parseTime("--test-from", options["testFrom"]),
             leave_out: options["leaveOut"]?.split(",") ?? [],
-            trees: whole("--trees", options["trees"]!, 1),
-            leaves: whole("--leaves", options["leaves"]!, 2),
+            trees: parseInteger("--trees", options["trees"]!, 1),
+            leaves: parseInteger("--leaves", options["leaves"]!, 2),
             learning_rate,
-            tune: whole("--tune", options["tune"]!),
-            sample_every: whole("--sample-every", options["sampleEvery"]!, 1),
-            workers: whole("--workers", options["workers"]!, 1),
-            seed: whole("--seed", options["seed"]!),
+            tune: parseInteger("--tune", options["tune"]!),
+            sample_every: parseInteger("--sample-every", options["sampleEvery"]!, 1),
+            workers: parseInteger("--workers", options["workers"]!, 1),
+            seed: parseInteger("--seed", options["seed"]!),
             allow_uncertified: options.allowUncertified,
           },
           { signal, onReport, onState },

@@ -8,12 +8,12 @@ import {
   enumeration,
   type Field,
   field,
-  nullable,
+  nullableField,
   nullableTime,
+  type RecordSchema,
   record,
-  type Schema,
   share,
-  time,
+  timeField,
   top,
 } from "../avro.ts";
 import { type Check, distinct, rising } from "../check.ts";
@@ -197,7 +197,7 @@ export function quantileName(quantile: number): string {
 }
 
 /** With the verdict on its window where rules judge windows; `event` is what they call a true happening. */
-export function predictionsSchema(outline: Outline): Schema {
+export function predictionsSchema(outline: Outline): RecordSchema {
   const byName = new Map(outline.fields.map((f) => [f.name, f]));
   const measured = (name: string): Pick<Field, "quantity" | "unit"> => {
     const { quantity, unit } = byName.get(name)!;
@@ -212,8 +212,8 @@ export function predictionsSchema(outline: Outline): Schema {
       "First 32 hex digits of SHA-256 over namespace|pipeline|key|window_end|plan_epoch|revision|model_version|arm.",
     ),
     field(entityKey(outline), "string", "Whose forecast it is."),
-    time("timestamp", "When the forecast was issued: the window's end, UTC event time."),
-    time("window_start", "Start of the window, inclusive."),
+    timeField("timestamp", "When the forecast was issued: the window's end, UTC event time."),
+    timeField("window_start", "Start of the window, inclusive."),
     field("plan_epoch", "int", "Version of the feature row, first part."),
     field("revision", "long", "Version of the feature row, second part."),
     field("model_version", "string", "Version of the model in the registry."),
@@ -249,7 +249,7 @@ export function predictionsSchema(outline: Outline): Schema {
                     ...outline.quantiles.map((q) => field(quantileName(q), "double", `Quantile ${q}.`)),
                     ...outline.levels
                       .filter((q) => !outline.quantiles.includes(q))
-                      .map((q) => nullable(quantileName(q), "double", `Quantile ${q}.`)),
+                      .map((q) => nullableField(quantileName(q), "double", `Quantile ${q}.`)),
                   ],
                 ),
           ],
@@ -285,7 +285,7 @@ export function predictionsSchema(outline: Outline): Schema {
         field("feature_partition", "int", "Its partition."),
         field("feature_offset", "long", "Its offset."),
         field("feature_schema_id", "int", "Registry id it was written with."),
-        nullable("raw_topic", "string", "Topic of the raw records, where known."),
+        nullableField("raw_topic", "string", "Topic of the raw records, where known."),
         ...(outline.by === undefined
           ? [
               field("raw_partition", "int", "Their partition."),
@@ -304,11 +304,11 @@ export function predictionsSchema(outline: Outline): Schema {
     field(
       "stages",
       record("forecast_stages", [
-        time("event_time", "Newest observation in the window, UTC event time."),
-        time("raw_append_time", "When the newest raw record was appended, wall time."),
-        time("feature_processing_time", "When the row was computed."),
-        time("feature_append_time", "When the row was appended."),
-        time("predict_time", "When the forecast was computed."),
+        timeField("event_time", "Newest observation in the window, UTC event time."),
+        timeField("raw_append_time", "When the newest raw record was appended, wall time."),
+        timeField("feature_processing_time", "When the row was computed."),
+        timeField("feature_append_time", "When the row was appended."),
+        timeField("predict_time", "When the forecast was computed."),
       ]),
       "When each stage was done, so that the latency is a sum anyone can check.",
     ),
@@ -321,7 +321,7 @@ function verdictField(event: string): Field {
     record("anomaly_verdict", [
       field("is_anomaly", "boolean", "Whether the window is judged abnormal."),
       share("anomaly_score", "From 0, usual, to 1."),
-      nullable(
+      nullableField(
         "anomaly_type",
         enumeration("anomaly_type", [...FAULTS, event, "multivariate"]),
         "What kind; null when usual.",
@@ -333,7 +333,7 @@ function verdictField(event: string): Field {
   );
 }
 
-export function verificationsSchema(outline: Outline): Schema {
+export function verificationsSchema(outline: Outline): RecordSchema {
   return top(
     outline,
     "verifications",
@@ -345,9 +345,9 @@ export function verificationsSchema(outline: Outline): Schema {
       field("target", "string", "What was forecast."),
       field("unit", "string", "Of the truth and of every value, error, width and score here."),
       field("horizon_h", inWholeHours(outline.horizons_ms) ? "int" : "double", "How many hours ahead."),
-      time("issued", "When the forecast was issued, UTC event time."),
-      time("valid", "When it was for: issued and the horizon."),
-      time(
+      timeField("issued", "When the forecast was issued, UTC event time."),
+      timeField("valid", "When it was for: issued and the horizon."),
+      timeField(
         "judged",
         "The key's own row, by its window_end, that brought the truth or ended the wait for it.",
       ),
@@ -356,7 +356,7 @@ export function verificationsSchema(outline: Outline): Schema {
         enumeration("verification_status", ["verified", "unverifiable"]),
         "Unverifiable: no row within ten minutes of the valid time by two hours after it, or a row without the value.",
       ),
-      nullable(
+      nullableField(
         "truth",
         "double",
         "What was measured, at the edge of the target's support where it lay beyond it; null when unverifiable.",
@@ -366,16 +366,16 @@ export function verificationsSchema(outline: Outline): Schema {
         "model",
         record("verified_forecast", [
           field("value", "double", "The median."),
-          nullable("error", "double", "Value minus truth."),
-          nullable("pinball", "double", "Sum of the pinball losses of all quantiles."),
+          nullableField("error", "double", "Value minus truth."),
+          nullableField("pinball", "double", "Sum of the pinball losses of all quantiles."),
           field("width", "double", "Of the widest band."),
-          nullable(
+          nullableField(
             "winkler",
             "double",
             "Interval score of the widest band: its width, and what lies outside by 2 / (1 - share).",
           ),
           ...outline.bands.map((band) =>
-            nullable(
+            nullableField(
               `covered_${Math.round(band * 100)}`,
               "boolean",
               `Whether the ${Math.round(band * 100)} % band held the truth.`,
@@ -387,8 +387,8 @@ export function verificationsSchema(outline: Outline): Schema {
       field(
         "persistence",
         record("verified_baseline", [
-          nullable("value", "double", "What the baseline said; null where it had nothing to say."),
-          nullable("error", "double", "Value minus truth."),
+          nullableField("value", "double", "What the baseline said; null where it had nothing to say."),
+          nullableField("error", "double", "Value minus truth."),
         ]),
         "The value at the time of issue.",
       ),

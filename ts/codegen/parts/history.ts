@@ -2,7 +2,7 @@
 
 import { entityKey } from "../../pipelines/contract.ts";
 import type { History } from "../../pipelines/define.ts";
-import { enumeration, field, nullable, nullableTime, type Schema, top } from "../avro.ts";
+import { enumeration, field, nullableField, nullableTime, type RecordSchema, top } from "../avro.ts";
 import { type Check, distinct, rising } from "../check.ts";
 import type { Outline } from "../derive.ts";
 import type { WindowsOutline } from "./windows.ts";
@@ -49,7 +49,7 @@ export function outlineHistory(
   };
 }
 
-export function historySchema(outline: Outline): Schema {
+export function historySchema(outline: Outline): RecordSchema {
   return top(
     outline,
     "history",
@@ -60,7 +60,7 @@ export function historySchema(outline: Outline): Schema {
         enumeration("history_kind", ["cell", "cursor", "pending", "calibration", "named"]),
         "named: see kind_name. The others are what records from before kinds had names hold.",
       ),
-      nullable(entityKey(outline), "string", "Whose cell it is; null for a cursor."),
+      nullableField(entityKey(outline), "string", "Whose cell it is; null for a cursor."),
       field(
         "cell",
         "long",
@@ -71,7 +71,7 @@ export function historySchema(outline: Outline): Schema {
       field("revision", "long", "Version of the newest row, second part."),
       field("feature_partition", "int", "Where the newest row was read."),
       field("feature_offset", "long", "Where the newest row was read; -1 for a seed."),
-      nullable(
+      nullableField(
         "next_offset",
         "long",
         "Of a cursor: the next feature offset of the partition that no transaction covers yet.",
@@ -86,13 +86,13 @@ export function historySchema(outline: Outline): Schema {
         { type: "array", items: ["null", "double"] },
         `In order: ${outline.history_values.join(", ")}.`,
       ),
-      nullable("payload", "bytes", "What the kind keeps, in its own form; null for cells and cursors."),
-      nullable(
+      nullableField("payload", "bytes", "What the kind keeps, in its own form; null for cells and cursors."),
+      nullableField(
         "kind_name",
         "string",
         "What the record holds: cell, cursor, pending, calibration, or what a stage calls its own state. Null in records from before.",
       ),
-      nullable("arm", "string", "Whose promise or correction it is; null for what all arms share."),
+      nullableField("arm", "string", "Whose promise or correction it is; null for what all arms share."),
     ],
   );
 }

@@ -1,10 +1,10 @@
 // What every pipeline has: its streams, who sends what, how late and how early it may be, and the record of what was refused.
 
-import { type Observation, STREAM_FORMATS } from "../../contract/index.ts";
+import { type ObservationShape, STREAM_FORMATS } from "../../contract/index.ts";
 import type { Pipeline, Stream } from "../../pipelines/define.ts";
 import { TOPICS } from "../../pipelines/names.ts";
 import { streamNames, usualStream } from "../../pipelines/streams.ts";
-import { enumeration, field, nullable, type Schema, time, top } from "../avro.ts";
+import { enumeration, field, nullableField, type RecordSchema, timeField, top } from "../avro.ts";
 import type { Check } from "../check.ts";
 import type { Outline } from "../derive.ts";
 
@@ -49,7 +49,7 @@ export function checkStreams({ need }: Check, pipeline: Pipeline): void {
   if (pipeline.demo) need(known(usual), "demo", `a stream called raw or a single one, to replay into`, names);
 }
 
-export function outlineStream({ need }: Check, name: string, observation: Observation, stream: Stream) {
+export function outlineStream({ need }: Check, name: string, observation: ObservationShape, stream: Stream) {
   const place = `streams.${name}`;
   need(stream.observation === observation.name, `${place}.observation`, observation.name, stream.observation);
   need(
@@ -73,7 +73,7 @@ export function outlineStream({ need }: Check, name: string, observation: Observ
   };
 }
 
-export function rejectsSchema(outline: Outline): Schema {
+export function rejectsSchema(outline: Outline): RecordSchema {
   return top(
     outline,
     "rejects",
@@ -82,19 +82,19 @@ export function rejectsSchema(outline: Outline): Schema {
       field("topic", "string", "Where it was read; the name of the file in a backfill from one."),
       field("partition", "int", "Its partition."),
       field("offset", "long", "Its offset."),
-      nullable("field", "string", "The one field that was refused; null for the whole record."),
+      nullableField("field", "string", "The one field that was refused; null for the whole record."),
       field("reason", enumeration("reject_reason", REJECT_REASONS), "Why."),
       field("detail", "string", "One sentence with the numbers."),
-      nullable(outline.key, "string", "Whose record it is, where that can be read."),
-      nullable("schema_id", "int", "Registry id in the record's frame, where there is one."),
-      nullable("key", "bytes", "The record's key, as it came."),
-      nullable("value", "bytes", "The record's value, as it came."),
+      nullableField(outline.key, "string", "Whose record it is, where that can be read."),
+      nullableField("schema_id", "int", "Registry id in the record's frame, where there is one."),
+      nullableField("key", "bytes", "The record's key, as it came."),
+      nullableField("value", "bytes", "The record's value, as it came."),
       field("headers", { type: "map", values: "bytes" }, "The record's headers, as they came."),
-      time("append_time", "When the record was appended, wall time."),
-      time("rejected_time", "When it was refused, wall time."),
+      timeField("append_time", "When the record was appended, wall time."),
+      timeField("rejected_time", "When it was refused, wall time."),
       // At the end, where a stream that is added later adds its own.
       ...furtherKeys(outline).map((key) =>
-        nullable(key, "string", "Whose record it is, on a stream with this key."),
+        nullableField(key, "string", "Whose record it is, on a stream with this key."),
       ),
     ],
   );

@@ -4,20 +4,20 @@ import {
   type AttributeKind,
   ENTITY_ID_LENGTH_MAX,
   isMeasured,
-  type Observation,
   type ObservationField,
+  type ObservationShape,
   unaccepted,
   unitRule,
 } from "../../contract/index.ts";
 import { entityKey } from "../../pipelines/contract.ts";
 import type { FeatureKind, Pipeline, Windows } from "../../pipelines/define.ts";
 import { leadingStream } from "../../pipelines/streams.ts";
-import { type Field, field, record, type Schema, time, top } from "../avro.ts";
+import { type Field, field, type RecordSchema, record, timeField, top } from "../avro.ts";
 import type { Check } from "../check.ts";
 import type { Outline } from "../derive.ts";
 
 /** What each kind of feature asks of its field, and the unit it has. A kind that is not here is refused. */
-export const KINDS: Readonly<
+export const FEATURE_KINDS: Readonly<
   Record<
     FeatureKind,
     { readonly role: "measurement" | "circular"; readonly unit: (unit: string) => string | null }
@@ -45,7 +45,7 @@ const PARTITIONS_MAX = 32;
 /** The attribute that windows are grouped by, and how many partitions a group may lie in; nothing where it is the key. */
 export function outlineGrouping(
   { need }: Check,
-  observation: Observation,
+  observation: ObservationShape,
   pipeline: Pipeline,
 ): Pick<Outline, "by" | "raw_partitions"> {
   const { windows, stations, forecast } = pipeline;
@@ -97,7 +97,7 @@ export function outlineGrouping(
 
 export function outlineWindows(
   { need, refuse, multiple }: Check,
-  observation: Observation,
+  observation: ObservationShape,
   windows: Windows | undefined,
 ): WindowsOutline {
   if (windows === undefined) return { window_ms: 0, slide_ms: 0, features: [] };
@@ -119,9 +119,9 @@ export function outlineWindows(
   const features = observation.fields.flatMap((field) =>
     (windows.features[field.name] ?? []).map((kind, i, kinds) => {
       const place = `windows.features.${field.name}`;
-      const rule = Object.hasOwn(KINDS, kind)
-        ? KINDS[kind]
-        : refuse(place, `kinds of ${Object.keys(KINDS).join(", ")}`, kind);
+      const rule = Object.hasOwn(FEATURE_KINDS, kind)
+        ? FEATURE_KINDS[kind]
+        : refuse(place, `kinds of ${Object.keys(FEATURE_KINDS).join(", ")}`, kind);
       need(rule.role === field.role, place, `a kind for role ${field.role}`, kind);
       need(kinds.indexOf(kind) === i, place, "every kind once", kind);
       const unit =
@@ -134,7 +134,7 @@ export function outlineWindows(
   return { window_ms: windows.size_ms, slide_ms: windows.slide_ms, features };
 }
 
-export function featuresSchema(outline: Outline): Schema {
+export function featuresSchema(outline: Outline): RecordSchema {
   return top(
     outline,
     "features",
@@ -143,8 +143,8 @@ export function featuresSchema(outline: Outline): Schema {
       : `One published window of one value of ${outline.by}. Identity (${outline.by}, window_end), version (plan_epoch, revision).`,
     [
       field(entityKey(outline), "string", "Whose window it is."),
-      time("window_start", "Start of the window, inclusive, UTC event time."),
-      time("window_end", "End of the window, exclusive, UTC event time."),
+      timeField("window_start", "Start of the window, inclusive, UTC event time."),
+      timeField("window_end", "End of the window, exclusive, UTC event time."),
       field("plan_epoch", "int", "Which checkpoint of the stream wrote it; 0 in a backfill."),
       ...origin(outline),
       field("measurement_count", "int", "Observations in the window."),
@@ -163,9 +163,9 @@ export function featuresSchema(outline: Outline): Schema {
           })),
         ];
       }),
-      time("max_event_time", "Event time of the newest observation in the window."),
-      time("raw_append_time", "Largest append time of the raw records in the window."),
-      time("processing_time", "When the batch computed it, UTC wall time."),
+      timeField("max_event_time", "Event time of the newest observation in the window."),
+      timeField("raw_append_time", "Largest append time of the raw records in the window."),
+      timeField("processing_time", "When the batch computed it, UTC wall time."),
     ],
   );
 }

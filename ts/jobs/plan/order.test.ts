@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { pipelineOf } from "../../pipelines/index.ts";
-import { jobsOf, standardOf, TYPES, typeOf } from "../index.ts";
+import { jobsOf, jobTypeOf, standardOf, TYPES } from "../index.ts";
 import { upstreamFirst } from "./order.ts";
 import type { Channel } from "./type.ts";
 
@@ -37,7 +37,7 @@ describe("the jobs there are", () => {
     expect(
       jobsOf(weather)
         .toReversed()
-        .filter((job) => typeOf(weather, job).kind === "stream"),
+        .filter((job) => jobTypeOf(weather, job).kind === "stream"),
     ).toEqual(["infer", "features", "archive"]));
   it("are all in the table, each once", () => expect(new Set(TYPES).size).toBe(TYPES.length));
 });

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import type { Query } from "../../pipelines/index.ts";
-import { archivePlace, placeOf, type Settings, stateDir } from "../../settings/settings.ts";
+import { archivePlace, resolvePlace, type Settings, stateDir } from "../../settings/settings.ts";
 
 export interface Tables {
   readonly features: string;
@@ -24,7 +24,7 @@ export function tables(settings: Settings): Tables {
       place === null ? join(folder, archive) : `${place}/${settings.namespace || "default"}/${archive}`,
     results({ name, sink }) {
       const own = `${settings.pipeline}-${name}`;
-      const root = "place" in sink && sink.place ? placeOf(sink.place, settings) : null;
+      const root = "place" in sink && sink.place ? resolvePlace(sink.place, settings) : null;
       return root === null ? join(folder, own) : `${root}/${settings.namespace || "default"}/${own}`;
     },
     features: join(folder, `${settings.pipeline}-features`),

@@ -67,7 +67,7 @@ export interface Setting {
 }
 
 /** What a plan may get beside its setting. */
-export interface Given {
+export interface PlanExtras {
   /** For a job with a checkpoint. */
   readonly epoch?: Epoch;
   /** What stands behind the job's name on a command line; for a process that takes words. */
@@ -137,5 +137,5 @@ export interface JobType {
   /** When a scheduled batch is due: five fields of cron in UTC. Absent for a job that runs only when it is asked for. */
   readonly schedule?: string;
   /** Errors: `config_invalid` for a batch that must be told more than this, naming its command. */
-  readonly plan: (setting: Setting, given: Given) => Planned;
+  readonly plan: (setting: Setting, given: PlanExtras) => Planned;
 }

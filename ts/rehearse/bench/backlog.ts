@@ -6,7 +6,7 @@ import type { Kafka } from "../../kafka/kafka.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { syntheticInput, syntheticTime } from "../../source/replay/synthetic.ts";
 import { SPAN_OF_LATENESS } from "../../source/send/target.ts";
-import type { Line } from "./live.ts";
+import type { BenchLine } from "./live.ts";
 
 export interface BacklogOptions {
   readonly stations: number;
@@ -28,7 +28,7 @@ export interface Backlog {
 
 /** Writes the backlog at full speed. */
 export async function writeBacklog(
-  line: Line,
+  line: BenchLine,
   options: BacklogOptions,
   clock: Clock = wallClock,
 ): Promise<Backlog> {
@@ -58,7 +58,7 @@ export async function writeBacklog(
  * Resolves to the wall time at which every station's newest row of the topic holds its newest observation: the read
  * records say so themselves (`newestEvent`), no job is asked. Errors: `Error` past the deadline, with what was last seen.
  */
-export async function caughtUp(
+export async function untilCaughtUp(
   kafka: Kafka,
   topic: string,
   newestEvent: (

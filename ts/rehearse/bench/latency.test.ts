@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Pairing, percentile, summary } from "./latency.ts";
+import { Pairing, percentile, summarizeLatency } from "./latency.ts";
 
 describe("percentile()", () => {
   it("is the nearest rank", () => {
@@ -7,7 +7,7 @@ describe("percentile()", () => {
     expect(percentile([1, 2, 3, 4], 0.99)).toBe(4);
     expect(percentile([], 0.5)).toBeNaN();
   });
-  it("summary() sorts first", () => expect(summary([3, 1, 2]).p50_ms).toBe(2));
+  it("summary() sorts first", () => expect(summarizeLatency([3, 1, 2]).p50_ms).toBe(2));
 });
 
 describe("Pairing", () => {

@@ -15,7 +15,7 @@ export interface Summary {
   readonly max_ms: number;
 }
 
-export function summary(values: Iterable<number>): Summary {
+export function summarizeLatency(values: Iterable<number>): Summary {
   const sorted = Float64Array.from(values).sort();
   return {
     count: sorted.length,

@@ -11,11 +11,11 @@ import { followProgress } from "../../supervise/progress.ts";
 import { submitJobs, untilRunning } from "../../supervise/submit.ts";
 import { copyChampion } from "../line/champion.ts";
 import { closeNamespace, openNamespace } from "../line/namespace.ts";
-import type { BenchPrediction, Line } from "./live.ts";
+import type { BenchLine, BenchPrediction } from "./live.ts";
 
 const RUNNING_MS = 180_000;
 
-export interface Benched extends Line {
+export interface Benched extends BenchLine {
   readonly kafka: Kafka;
   readonly names: Names;
   newest(
@@ -23,7 +23,7 @@ export interface Benched extends Line {
     event_time: (row: Readonly<Record<string, unknown>>) => number,
   ): (value: Buffer | null) => Promise<{ key: string; event_time: number } | null>;
   /** Where a second load goes: a source sends one input. */
-  from(source: string): Promise<Line["target"]>;
+  from(source: string): Promise<BenchLine["target"]>;
   start(jobs: readonly JobName[]): Promise<void>;
   /** Resolves to the time (epoch ms, broker's clock) of the job's first report from now on that says it runs. */
   firstWord(job: JobName): Promise<number>;

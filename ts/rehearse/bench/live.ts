@@ -8,8 +8,8 @@ import type { Kafka } from "../../kafka/kafka.ts";
 import type { SourceContract } from "../../source/formats/cells.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { syntheticInput, syntheticTime } from "../../source/replay/synthetic.ts";
-import { SPAN_OF_LATENESS, type Target } from "../../source/send/target.ts";
-import { Pairing, type Summary, summary } from "./latency.ts";
+import { type SendTarget, SPAN_OF_LATENESS } from "../../source/send/target.ts";
+import { Pairing, type Summary, summarizeLatency } from "./latency.ts";
 
 /** What the bench reads of a prediction; times are epoch ms. */
 export interface BenchPrediction {
@@ -24,15 +24,15 @@ export interface BenchPrediction {
   };
 }
 
-export interface Line {
+export interface BenchLine {
   readonly kafka: Kafka;
   readonly contract: SourceContract & { readonly lateness_ms: number };
-  readonly target: Target;
+  readonly target: SendTarget;
   readonly predictions_topic: string;
   readonly decoder: Decoder<BenchPrediction & Readonly<Record<string, unknown>>>;
 }
 
-export interface LiveOptions {
+export interface LiveBenchOptions {
   readonly stations: number;
   /** Observations a second, over all stations. */
   readonly rate: number;
@@ -67,7 +67,11 @@ const SAMPLE_MS = 1_000;
 const LEAD_MS = 5_000;
 
 /** Errors: those of the source; `kafka_unreachable`. */
-export async function live(line: Line, options: LiveOptions, clock: Clock = wallClock): Promise<LiveResult> {
+export async function live(
+  line: BenchLine,
+  options: LiveBenchOptions,
+  clock: Clock = wallClock,
+): Promise<LiveResult> {
   const { stations, rate, warmup_ms, measure_ms, drain_ms } = options;
   const { contract } = line;
   const stop = new AbortController();
@@ -148,16 +152,16 @@ export async function live(line: Line, options: LiveOptions, clock: Clock = wall
   }
   const last_ms = syntheticTime({ start_ms, rate }, count - 1);
   return {
-    ...summary(pairing.latencies_ms),
+    ...summarizeLatency(pairing.latencies_ms),
     events_per_s: (1000 * intended) / (last_ms - measured_from_ms + 1),
     unpredicted: pairing.missed + pairing.waiting,
     predictions,
     stages: {
-      to_raw_p50_ms: summary(stages[0]!).p50_ms,
-      to_features_started_p50_ms: summary(stages[1]!).p50_ms,
-      to_features_written_p50_ms: summary(stages[2]!).p50_ms,
-      to_predicted_p50_ms: summary(stages[3]!).p50_ms,
-      to_committed_p50_ms: summary(stages[4]!).p50_ms,
+      to_raw_p50_ms: summarizeLatency(stages[0]!).p50_ms,
+      to_features_started_p50_ms: summarizeLatency(stages[1]!).p50_ms,
+      to_features_written_p50_ms: summarizeLatency(stages[2]!).p50_ms,
+      to_predicted_p50_ms: summarizeLatency(stages[3]!).p50_ms,
+      to_committed_p50_ms: summarizeLatency(stages[4]!).p50_ms,
     },
   };
 }

@@ -5,12 +5,12 @@ import { mlflowOf } from "../../engines/mlflow.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Line } from "./line.ts";
 import type { Namespace } from "./namespace.ts";
-import { python } from "./python.ts";
+import { runPython } from "./python.ts";
 
 /** Publishes the small champion; `folder` is where its one training is kept. */
 export async function publishChampion(line: Line, folder: string): Promise<void> {
   const { settings, names } = line;
-  await python(line, "small_champion", { mlflow: settings.mlflowUrl, model: names.model, folder });
+  await runPython(line, "small_champion", { mlflow: settings.mlflowUrl, model: names.model, folder });
 }
 
 /** Copies the champion of the namespace without a name. Errors: `model_refused` when it has none. */

@@ -8,7 +8,7 @@ import { positionOf } from "../../source/replay/position.ts";
 import { readCursor } from "../../source/send/cursor.ts";
 import { targetOf } from "../../source/send/target.ts";
 import { submitJobs, untilEnded, untilRunning, withdrawJobs } from "../../supervise/submit.ts";
-import { type Namespace, openNamespace, removeNamespace, unique } from "./namespace.ts";
+import { type Namespace, openNamespace, removeNamespace, uniqueName } from "./namespace.ts";
 
 export interface Line extends Namespace {
   /** Folder for what belongs to this rehearsal alone. */
@@ -28,7 +28,7 @@ const START_MS = 600_000;
 
 /** Opens a namespace and applies the contract in it. Close it whatever happens. */
 export async function openLine(engines: Settings, { what, signal, log }: LineOptions): Promise<Line> {
-  const opened = await openNamespace(engines, unique(what), { signal, log });
+  const opened = await openNamespace(engines, uniqueName(what), { signal, log });
   const folder = join(stateDir(opened.settings), "proof");
   mkdirSync(folder, { recursive: true });
   return { ...opened, folder, signal, log };
@@ -40,7 +40,7 @@ export async function closeLine(line: Line, { keep = false } = {}): Promise<void
 }
 
 /** Submits jobs and resolves once they run. */
-export async function start(
+export async function startJobs(
   line: Line,
   jobs: readonly JobName[],
   replay: readonly string[] = [],

@@ -25,7 +25,7 @@ export interface Namespace {
 type Log = (line: string) => void;
 
 /** A name that nobody else has. */
-export const unique = (what: string): string => `${what}-${randomUUID().slice(0, 8)}`;
+export const uniqueName = (what: string): string => `${what}-${randomUUID().slice(0, 8)}`;
 
 /** Opens connections and applies the contract. Remove or close it whatever happens; after an error nothing is left of it. */
 export async function openNamespace(

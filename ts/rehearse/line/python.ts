@@ -6,7 +6,7 @@ import { execa } from "execa";
 import { PipelineError } from "../../contract/index.ts";
 import type { Line } from "./line.ts";
 
-export interface Said<T> {
+export interface PythonResult<T> {
   /** Whether it left with 0: nothing was wrong. */
   readonly ok: boolean;
   /** Its last line of output. */
@@ -16,12 +16,12 @@ export interface Said<T> {
 }
 
 /** Runs it with a JSON file of arguments; its last line of output is JSON. */
-export async function python<T>(
+export async function runPython<T>(
   { settings, folder, signal }: Line,
   module: string,
   args: object,
   engine: "ray" | "pyspark" = "ray",
-): Promise<Said<T>> {
+): Promise<PythonResult<T>> {
   const path = join(folder, `${module}.json`);
   writeFileSync(path, JSON.stringify(args));
   const done = await execa(settings.pythonPath, ["-m", `tests.${module}`, path], {

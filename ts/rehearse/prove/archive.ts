@@ -15,14 +15,14 @@ import { tables } from "../../jobs/plan/tables.ts";
 import { topicOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { requireApplied } from "../../supervise/applied.ts";
-import { type Archive, archiveOf, reachOf } from "../../supervise/archive.ts";
+import { type ArchiveState, archiveOf, offsetsOfRange } from "../../supervise/archive.ts";
 import { runBatch } from "../../supervise/batch.ts";
 import { always, changeDesired } from "../../supervise/desired.ts";
 import { requirePlace } from "../../supervise/place.ts";
 import { startSupervisor } from "../../supervise/run.ts";
 import { settingOf, untilEnded, untilRunning, withdrawJobs } from "../../supervise/submit.ts";
 import { closeLine, type Line, openLine } from "../line/line.ts";
-import { python, type Said } from "../line/python.ts";
+import { type PythonResult, runPython } from "../line/python.ts";
 import { randomOf } from "./random.ts";
 import { kill, sparkDriver } from "./victims.ts";
 import { namesOn, removeOn } from "./webhdfs.ts";
@@ -106,7 +106,7 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
       table_path: tables(settings).features,
       rejects_path: tables(settings).rejects,
     };
-    const call = <T>(args: object) => python<T>(line, "singapore", { ...singapore, ...args }, "pyspark");
+    const call = <T>(args: object) => runPython<T>(line, "singapore", { ...singapore, ...args }, "pyspark");
     const produce = async (part: number) => {
       await call({ action: "produce", part: [(share * part) / parts, (share * (part + 1)) / parts] });
       await aborted(line, part);
@@ -123,7 +123,7 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
       done.push(killed);
     }
     const { archive, checked } = await compareArchive(line);
-    const { starting_offsets, ending_offsets } = await reachOf(settings, kafka, {});
+    const { starting_offsets, ending_offsets } = await offsetsOfRange(settings, kafka, {});
     const from = { archive: true, starting_offsets, ending_offsets };
     const plan = planBackfill(settingOf(settings), { from, from_ms: null, to_ms: null });
     await runBatch(settings, plan, { signal, deadline_ms: DEADLINE_MS });
@@ -192,13 +192,13 @@ export async function archiveGoesOn(line: Line): Promise<void> {
 /** Waits until everything committed is archived, ends the job, and compares table and topic record by record. */
 export async function compareArchive(
   line: Line,
-): Promise<{ archive: Archive; checked: Said<ArchiveChecked> }> {
+): Promise<{ archive: ArchiveState; checked: PythonResult<ArchiveChecked> }> {
   const { settings, names, log } = line;
   const archive = await untilWhole(line);
   await stop(line);
   const place = { raw_topic: topicOf(names, "raw").topic, table_path: tables(settings).archive };
   const given = { bootstrap: settings.kafka.bootstrap, ...place };
-  const checked = await python<ArchiveChecked>(line, "archive_check", given, "pyspark");
+  const checked = await runPython<ArchiveChecked>(line, "archive_check", given, "pyspark");
   log(`archive: ${JSON.stringify(checked.said)}`);
   return { archive, checked };
 }
@@ -288,7 +288,7 @@ async function untilVersion({ settings, signal }: Line, above: number): Promise<
 }
 
 /** Resolves once everything committed is archived. A gap never fills, so it is returned as it is. */
-async function untilWhole({ settings, kafka, names, signal }: Line): Promise<Archive> {
+async function untilWhole({ settings, kafka, names, signal }: Line): Promise<ArchiveState> {
   const { partitions } = topicOf(names, "raw");
   const look = await until(
     async () => {

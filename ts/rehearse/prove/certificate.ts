@@ -37,7 +37,7 @@ const LATE_MS = 9 * 60_000;
 const LATE_SHARE = 0.3;
 
 /** The same rows as a network that delays some of them would hand them on. Holds them all. Same seed, same order. */
-export async function shuffled(input: Input, seed: number): Promise<Input> {
+export async function delayedRows(input: Input, seed: number): Promise<Input> {
   const random = randomOf(seed);
   const arrivals: { readonly at: number; readonly row: Row }[] = [];
   for await (const rows of input.rows())
@@ -68,7 +68,7 @@ export async function proveCertificate(options: CertificateOptions): Promise<Cer
   const { contract } = pipelineOf(settings.pipeline);
   const path = join(engines.root, "samples", "singapore-1min-3days.csv.gz");
   try {
-    const input = await shuffled(fileInput({ path, contract, to_ms }), seed);
+    const input = await delayedRows(fileInput({ path, contract, to_ms }), seed);
     const { certificate, sha256 } = await certifyInput(
       settings,
       input,

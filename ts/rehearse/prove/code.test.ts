@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { type Asked, FOLDERS, PROOF_NAMES, proofDigest, proved, type Written } from "./code.ts";
+import { PROOF_FOLDERS, PROOF_NAMES, type ProofRequest, proofDigest, proved, type Written } from "./code.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-const asked: Asked = { proof: "windows", code: "c1", seed: 1, count: 10 };
+const asked: ProofRequest = { proof: "windows", code: "c1", seed: 1, count: 10 };
 const result: Written = { ...asked, whole: true, wrong: 0 };
 
 it("every folder of a proof is there, and two proofs have two digests", () => {
-  for (const folder of Object.values(FOLDERS).flat())
+  for (const folder of Object.values(PROOF_FOLDERS).flat())
     expect(existsSync(join(root, folder)), folder).toBe(true);
   expect(new Set(PROOF_NAMES.map((proof) => proofDigest(root, proof))).size).toBe(PROOF_NAMES.length);
 });

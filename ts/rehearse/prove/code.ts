@@ -14,7 +14,7 @@ const WINDOWS = [
 ];
 
 /** Folders of the repository by proof. Tests of the folders' own do not count. */
-export const FOLDERS = {
+export const PROOF_FOLDERS = {
   kills: [
     "jobs/pyspark",
     "jobs/pyspark/tests",
@@ -40,17 +40,17 @@ export const FOLDERS = {
   certificate: [...WINDOWS, ...spark("certify")],
 } as const satisfies Record<string, readonly string[]>;
 
-export type Proof = keyof typeof FOLDERS;
-export const PROOF_NAMES = Object.keys(FOLDERS) as readonly Proof[];
+export type Proof = keyof typeof PROOF_FOLDERS;
+export const PROOF_NAMES = Object.keys(PROOF_FOLDERS) as readonly Proof[];
 
 /** SHA-256 over a proof's folders, 32 hex digits. */
 export function proofDigest(root: string, proof: Proof): string {
-  const digests = FOLDERS[proof].map((folder) => `${folder} ${digestOf(join(root, folder))}`);
+  const digests = PROOF_FOLDERS[proof].map((folder) => `${folder} ${digestOf(join(root, folder))}`);
   return createHash("sha256").update(digests.join("\n")).digest("hex").slice(0, 32);
 }
 
 /** What a result is of. */
-export interface Asked {
+export interface ProofRequest {
   readonly proof: Proof;
   /** Digest of the code it is about. */
   readonly code: string;
@@ -59,17 +59,17 @@ export interface Asked {
 }
 
 /** A result as it is written: with more of its own. */
-export interface Written extends Asked {
+export interface Written extends ProofRequest {
   /** Whether all of its rounds are in it. */
   readonly whole: boolean;
   readonly wrong: number;
 }
 
 /** Whether a result says all that is asked. */
-export function proved(asked: Asked, result: Written | null): boolean {
+export function proved(asked: ProofRequest, result: Written | null): boolean {
   return (
     result?.whole === true &&
     result.wrong === 0 &&
-    (Object.keys(asked) as (keyof Asked)[]).every((what) => result[what] === asked[what])
+    (Object.keys(asked) as (keyof ProofRequest)[]).every((what) => result[what] === asked[what])
   );
 }

@@ -7,7 +7,7 @@ import type { Registry } from "../../kafka/registry.ts";
 import { type Contract, type Names, schemaOf, topicOf } from "../../pipelines/index.ts";
 
 /** What is read of a prediction; times are epoch ms. */
-export interface Seen {
+export interface CommittedPrediction {
   readonly stages: {
     readonly raw_append_time: number;
     readonly feature_processing_time: number;
@@ -16,11 +16,11 @@ export interface Seen {
 }
 
 interface Waiting {
-  readonly sees: (seen: Seen) => boolean;
+  readonly sees: (seen: CommittedPrediction) => boolean;
   readonly resolve: (at_ms: number) => void;
 }
 
-export interface UntilSeen {
+export interface CommittedWait {
   readonly what: string;
   readonly deadline_ms: number;
   readonly signal: AbortSignal;
@@ -40,7 +40,7 @@ export class Committed {
   }
 
   async #follow(kafka: Kafka, registry: Registry, names: Names, contract: Contract): Promise<void> {
-    const decoder = new Decoder<Seen & Readonly<Record<string, unknown>>>(
+    const decoder = new Decoder<CommittedPrediction & Readonly<Record<string, unknown>>>(
       schemaOf(contract, "predictions"),
       (id) => registry.schemaById(id),
     );
@@ -69,7 +69,10 @@ export class Committed {
   }
 
   /** Wall time, epoch ms, at which the first prediction that `sees` wants was read. Errors: `job_timed_out`. */
-  async until(sees: (seen: Seen) => boolean, { what, deadline_ms, signal }: UntilSeen): Promise<number> {
+  async until(
+    sees: (seen: CommittedPrediction) => boolean,
+    { what, deadline_ms, signal }: CommittedWait,
+  ): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const waiting: Waiting = { sees, resolve };
     this.#waiting.add(waiting);
@@ -100,7 +103,7 @@ export class Committed {
   }
 
   /** Resolves once so many more are committed. */
-  async more(count: number, options: Omit<UntilSeen, "what">): Promise<void> {
+  async more(count: number, options: Omit<CommittedWait, "what">): Promise<void> {
     const from = this.count;
     await this.until(() => this.count >= from + count, { ...options, what: `${count} more predictions` });
   }

@@ -10,8 +10,8 @@ import type { Settings } from "../../settings/settings.ts";
 import { requireApplied } from "../../supervise/applied.ts";
 import { currentRecords, readRecords, startSupervisor } from "../../supervise/run.ts";
 import { publishChampion } from "../line/champion.ts";
-import { closeLine, type Line, openLine, start, stopReplay } from "../line/line.ts";
-import { python } from "../line/python.ts";
+import { closeLine, type Line, openLine, startJobs, stopReplay } from "../line/line.ts";
+import { runPython } from "../line/python.ts";
 import {
   type ArchiveChecked,
   archiveFlows,
@@ -20,8 +20,8 @@ import {
   startArchive,
   type Upkeep,
 } from "./archive.ts";
-import { Committed, type Seen } from "./committed.ts";
-import { KINDS, type Kill, type Kind, scheduleOf } from "./schedule.ts";
+import { Committed, type CommittedPrediction } from "./committed.ts";
+import { KILL_KINDS, type Kill, type Kind, scheduleOf } from "./schedule.ts";
 import { kill, type Victim, victimOf } from "./victims.ts";
 
 export interface KillsOptions {
@@ -90,7 +90,7 @@ const DEADLINE_MS = 600_000;
 
 /** One round. Errors: `job_timed_out` when the line does not go on after a kill; whatever its parts raise. */
 export async function proveKills(options: KillsOptions): Promise<KillsRound> {
-  const { engines, seed, count, kinds = KINDS, champion, signal, log } = options;
+  const { engines, seed, count, kinds = KILL_KINDS, champion, signal, log } = options;
   const begin_ms = performance.now();
   const line = await openLine(engines, { what: "kills", signal, log });
   let committed: Committed | null = null;
@@ -102,10 +102,10 @@ export async function proveKills(options: KillsOptions): Promise<KillsRound> {
     // The jobs come up while the model is made: the actor waits for its champion.
     await Promise.all([
       publishChampion(line, champion),
-      start(line, ["features", "infer"]),
+      startJobs(line, ["features", "infer"]),
       startArchive(line, BESIDE),
     ]);
-    await start(line, ["replay"], [sample, "--source", SOURCE, "--json", "--speed", String(SPEED)]);
+    await startJobs(line, ["replay"], [sample, "--source", SOURCE, "--json", "--speed", String(SPEED)]);
     committed = new Committed(line.kafka, line.registry, line.names, line.contract);
     await committed.more(1, { deadline_ms: DEADLINE_MS, signal });
     await archiveFlows(line);
@@ -136,10 +136,10 @@ async function strike(line: Line, committed: Committed, { kind, after, aim }: Ki
       "job_failed",
       `Cannot kill the ${kind} in mid-stream: the source has sent everything`,
     );
-  const victims = [await found(line, kind, aim)];
+  const victims = [await findVictim(line, kind, aim)];
   // Half of the supervisors die together with a job, which nobody but their successor can notice.
   const alone = kind !== "supervisor" || aim < 0.5;
-  if (!alone) victims.push(await found(line, "source", aim));
+  if (!alone) victims.push(await findVictim(line, "source", aim));
   const what = victims.map((victim) => victim.what).join(" and ");
   const at = committed.count;
   const before = submissions(line, alone);
@@ -164,7 +164,7 @@ async function strike(line: Line, committed: Committed, { kind, after, aim }: Ki
 }
 
 /** The stage of a prediction that only the successor of a killed process can have written. */
-function needs(kind: Kind, { stages }: Seen): number {
+function needs(kind: Kind, { stages }: CommittedPrediction): number {
   switch (kind) {
     case "source":
       return stages.raw_append_time;
@@ -178,7 +178,7 @@ function needs(kind: Kind, { stages }: Seen): number {
   }
 }
 
-async function found({ settings, names, signal }: Line, kind: Kind, aim: number): Promise<Victim> {
+async function findVictim({ settings, names, signal }: Line, kind: Kind, aim: number): Promise<Victim> {
   const look = await until(
     async () => {
       const seen = await victimOf(settings, names, kind, aim);
@@ -226,7 +226,7 @@ async function check(line: Line, sample: string, sent: number): Promise<Checked>
   const { settings, names, contract } = line;
   const applied = requireApplied(settings, contract.fingerprint);
   const topics = ["raw", "features", "history", "predictions", "verifications", "rejects"] as const;
-  const { said } = await python<Checked>(line, "line_check", {
+  const { said } = await runPython<Checked>(line, "line_check", {
     bootstrap: settings.kafka.bootstrap,
     mlflow: settings.mlflowUrl,
     model: names.model,

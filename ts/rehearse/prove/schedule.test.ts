@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { KINDS, roundsOf, scheduleOf } from "./schedule.ts";
+import { KILL_KINDS, roundsOf, scheduleOf } from "./schedule.ts";
 
 it("scheduleOf() has every kind so many times, the same for the same seed, another for another", () => {
   const kills = scheduleOf(7, 3);
-  for (const kind of KINDS) expect(kills.filter((kill) => kill.kind === kind)).toHaveLength(3);
+  for (const kind of KILL_KINDS) expect(kills.filter((kill) => kill.kind === kind)).toHaveLength(3);
   expect(scheduleOf(7, 3)).toEqual(kills);
   expect(scheduleOf(8, 3)).not.toEqual(kills);
   expect(scheduleOf(7, 2, ["spark"]).map(({ kind }) => kind)).toEqual(["spark", "spark"]);

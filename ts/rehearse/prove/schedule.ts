@@ -3,8 +3,8 @@
 import { randomOf, shuffled } from "./random.ts";
 
 /** Whom the proof kills with SIGKILL. `driver` is the driver of the whole Ray job, `spark` and `archive` those of the Spark jobs. */
-export const KINDS = ["actor", "driver", "spark", "archive", "source", "supervisor"] as const;
-export type Kind = (typeof KINDS)[number];
+export const KILL_KINDS = ["actor", "driver", "spark", "archive", "source", "supervisor"] as const;
+export type Kind = (typeof KILL_KINDS)[number];
 
 export interface Kill {
   readonly kind: Kind;
@@ -19,7 +19,7 @@ const AFTER_MIN = 5;
 const AFTER_MAX = 250;
 
 /** `count` kills of each kind in random order. Same seed, same schedule. */
-export function scheduleOf(seed: number, count: number, kinds: readonly Kind[] = KINDS): Kill[] {
+export function scheduleOf(seed: number, count: number, kinds: readonly Kind[] = KILL_KINDS): Kill[] {
   const random = randomOf(seed);
   const all = kinds.flatMap((kind) => Array.from({ length: count }, () => kind));
   return shuffled(all, random).map((kind) => ({

@@ -2,7 +2,7 @@
 
 import { type ArchiveRound, archiveWrong } from "./archive.ts";
 import { type Checked, type KillsRound, killsWrong } from "./kills.ts";
-import { KINDS, type Kind } from "./schedule.ts";
+import { KILL_KINDS, type Kind } from "./schedule.ts";
 import type { WindowsRound } from "./windows.ts";
 
 export interface Recovery {
@@ -34,7 +34,7 @@ export function median(values: readonly number[]): number {
 export function killsSummary(rounds: readonly KillsRound[]): KillsSummary {
   const kills = rounds.flatMap((round) => round.kills);
   const recovery: Partial<Record<Kind, Recovery>> = {};
-  for (const kind of KINDS) {
+  for (const kind of KILL_KINDS) {
     const times = kills.filter((kill) => kill.kind === kind).map(({ recovery_ms }) => recovery_ms);
     if (times.length > 0)
       recovery[kind] = {

@@ -2,7 +2,7 @@
 // Ray says which process is a driver or an actor, a submission's name in a command line says the rest.
 
 import { PipelineError } from "../../contract/index.ts";
-import { httpOf, json } from "../../ground/http.ts";
+import { httpOf, parseReply } from "../../ground/http.ts";
 import { alive, type Identity, identify } from "../../ground/identity.ts";
 import { commandOf, livingProcesses } from "../../ground/proc.ts";
 import { until } from "../../ground/until.ts";
@@ -48,7 +48,7 @@ async function rayProcesses(
   const get = async <T>(path: string): Promise<T> => {
     const url = `${settings.rayUrl}/api/${path}`;
     const action = "find the processes of a job";
-    return json<T>(await http({ action, url }), "ray_rejected", action, url);
+    return parseReply<T>(await http({ action, url }), "ray_rejected", action, url);
   };
   const { driver_info } = await get<RayJob>(`jobs/${submission}`);
   if (!driver_info) return { driver: [], actors: [] };

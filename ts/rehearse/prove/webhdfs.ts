@@ -1,6 +1,6 @@
 // The little that a proof needs of HDFS' own REST API, to look at a table from outside. Jobs and readers do not use it.
 
-import { httpOf, json } from "../../ground/http.ts";
+import { httpOf, parseReply } from "../../ground/http.ts";
 import type { Settings } from "../../settings/settings.ts";
 
 const http = httpOf("store_unreachable");
@@ -17,7 +17,7 @@ async function call<T>(
   const url = `http://${host}:${ports.hdfsUi}/webhdfs/v1${pathname}?op=${operation}`;
   const action = "look at a table on HDFS";
   const reply = await http({ action, method, url });
-  return reply.status === 404 ? null : json<T>(reply, "job_failed", action, url);
+  return reply.status === 404 ? null : parseReply<T>(reply, "job_failed", action, url);
 }
 
 /** Names in a folder; none without it. */

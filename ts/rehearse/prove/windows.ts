@@ -21,7 +21,7 @@ import { always, changeDesired } from "../../supervise/desired.ts";
 import { startSupervisor } from "../../supervise/run.ts";
 import { planOf, settingOf, untilRunning } from "../../supervise/submit.ts";
 import { closeLine, type Line, openLine } from "../line/line.ts";
-import { python } from "../line/python.ts";
+import { runPython } from "../line/python.ts";
 
 export interface WindowsOptions {
   readonly engines: Settings;
@@ -96,7 +96,7 @@ export async function proveWindows(options: WindowsOptions): Promise<WindowsRoun
       rejects_path: null,
       file_path: join(line.folder, "next-day.csv"),
     };
-    const call = <T>(args: object) => python<T>(line, "singapore", { ...common, ...args }, "pyspark");
+    const call = <T>(args: object) => runPython<T>(line, "singapore", { ...common, ...args }, "pyspark");
     await call({ action: "produce", part: [0, CATCH_UP] });
     await submit(line, duplicates);
     await caughtUp(line);
@@ -184,8 +184,8 @@ async function caughtUp({ kafka, names, signal }: Line): Promise<void> {
 
 async function backfill(
   line: Line,
-  call: (args: object) => ReturnType<typeof python<TableChecked>>,
-): ReturnType<typeof python<TableChecked>> {
+  call: (args: object) => ReturnType<typeof runPython<TableChecked>>,
+): ReturnType<typeof runPython<TableChecked>> {
   const { settings, kafka, names, signal } = line;
   const { topic } = topicOf(names, "raw");
   const from = decided(topic, await kafka.admin.offsets(topic));

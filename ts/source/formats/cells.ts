@@ -95,8 +95,8 @@ export function mapperOf(contract: SourceContract, { units = {}, nulls = [] }: M
     const record: Record<string, Value> = { [key]: id, [event_time]: time };
     for (const { name, convert, isNull } of measurements) {
       const cell = cells[name];
-      let value = isNull?.(cell) ? null : numberOf(cell);
-      if (typeof value === "number" && convert !== null) value = numberOf(convert(value));
+      let value = isNull?.(cell) ? null : parseNumber(cell);
+      if (typeof value === "number" && convert !== null) value = parseNumber(convert(value));
       if (typeof value === "string") {
         onBadCell({ column: name, reason: value });
         value = null;
@@ -163,10 +163,10 @@ function nullTest(
     return word.slice(0, at) === column ? [word.slice(at + 1)] : [];
   });
   if (words.length === 0) return null;
-  const numbers = new Set(words.map(numberOf).filter((value) => typeof value === "number"));
+  const numbers = new Set(words.map(parseNumber).filter((value) => typeof value === "number"));
   const texts = new Set(words.map((word) => word.trim().toLowerCase()));
   return (cell) => {
-    const value = numberOf(cell);
+    const value = parseNumber(cell);
     if (typeof value === "number") return numbers.has(value);
     return texts.has(String(cell).trim().toLowerCase());
   };
@@ -203,7 +203,7 @@ function attributeOf({ kind }: Attribute, cell: unknown): Value {
     case "boolean":
       return WORDS[word.toLowerCase()] ?? word;
     case "integer": {
-      const number = numberOf(word);
+      const number = parseNumber(word);
       return typeof number === "string" ? word : number;
     }
     case "date":
@@ -214,7 +214,7 @@ function attributeOf({ kind }: Attribute, cell: unknown): Value {
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
 /** A finite number, null for an absent one, or the reason why it is neither. */
-export function numberOf(cell: unknown): number | null | string {
+export function parseNumber(cell: unknown): number | null | string {
   if (cell === null || cell === undefined || cell === "") return null;
   if (typeof cell === "number") return Number.isFinite(cell) ? cell : `expected a finite number, got ${cell}`;
   if (typeof cell === "string") {

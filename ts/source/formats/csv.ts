@@ -8,7 +8,7 @@ import type { Info } from "csv-parse";
 import { parse } from "csv-parse/sync";
 import { PipelineError } from "../../contract/index.ts";
 import { type BadCell, badLine, type Cells } from "./cells.ts";
-import { type Line, linesOf, RecordLengths } from "./lines.ts";
+import { linesOf, RecordLengths, type TextLine } from "./lines.ts";
 
 /** One record with the line it begins on, its cells or what is wrong with it as a whole. */
 export interface Located {
@@ -47,9 +47,9 @@ export async function* csvRecords(stream: Readable): AsyncGenerator<readonly Csv
   /** Cells of the first record: what a record of the file has. */
   let width: number | null = null;
   /** Lines that may need those behind them. */
-  let open: readonly Line[] = [];
+  let open: readonly TextLine[] = [];
   const lengths = new RecordLengths();
-  const take = (texts: readonly Line[], first: number, last: boolean): CsvRecord[] => {
+  const take = (texts: readonly TextLine[], first: number, last: boolean): CsvRecord[] => {
     const records: CsvRecord[] = [];
     const add = (at: number, cells: readonly string[]) => {
       if (cells.every((cell) => cell === "" || cell.trim() === "")) return;

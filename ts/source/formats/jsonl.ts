@@ -3,7 +3,7 @@
 import type { Readable } from "node:stream";
 import { badLine } from "./cells.ts";
 import type { Located } from "./csv.ts";
-import { type Line, linesOf, RecordLengths } from "./lines.ts";
+import { linesOf, RecordLengths, type TextLine } from "./lines.ts";
 
 /** Longest line: a file that is not JSON Lines must not be read into memory whole. */
 const LINE_CHARACTERS_MAX = 1 << 20;
@@ -15,7 +15,7 @@ export async function* jsonCells(stream: Readable): AsyncGenerator<readonly Loca
     for (let i = 0; i < texts.length; i++) {
       const text = texts[i]!;
       if (typeof text === "string" && text.trim() === "") continue;
-      const record = one(first + i, text, lengths);
+      const record = parseLine(first + i, text, lengths);
       located.push(record);
       if (record.cells !== null) lengths.add(String(text));
     }
@@ -23,7 +23,7 @@ export async function* jsonCells(stream: Readable): AsyncGenerator<readonly Loca
   }
 }
 
-function one(line: number, text: Line, lengths: RecordLengths): Located {
+function parseLine(line: number, text: TextLine, lengths: RecordLengths): Located {
   const refused = (reason: string, rows = 1): Located => ({ line, cells: null, bad: badLine(reason, rows) });
   if (typeof text === "number")
     return refused(`expected at most ${LINE_CHARACTERS_MAX} characters in a line`, lengths.rowsIn(text));

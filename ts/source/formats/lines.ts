@@ -8,11 +8,11 @@ export interface Lines {
   /** Number of the first one; lines count from 1. */
   readonly first: number;
   /** Without their ends. Never empty. */
-  readonly texts: readonly Line[];
+  readonly texts: readonly TextLine[];
 }
 
 /** A line, or how many characters one has that is too long. */
-export type Line = string | number;
+export type TextLine = string | number;
 
 /** How long the lines of a file are that were records: what tells how many rows stand in one that is none. */
 export class RecordLengths {
@@ -41,7 +41,7 @@ export async function* linesOf(stream: Readable, characters_max: number): AsyncG
   const take = (text: string, last: boolean): Lines | null => {
     const half = !last && text.endsWith("\r");
     const whole = half ? text.slice(0, -1) : text;
-    const texts: Line[] = (whole.includes("\r") ? whole.replace(/\r\n?/g, "\n") : whole).split("\n");
+    const texts: TextLine[] = (whole.includes("\r") ? whole.replace(/\r\n?/g, "\n") : whole).split("\n");
     rest = last ? "" : (texts.pop() as string) + (half ? "\r" : "");
     if (last && texts.at(-1) === "" && dropped === 0) texts.pop();
     if (texts.length === 0) return null;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { jumpingClock, wallClock } from "../../ground/clock.ts";
 import type { Input, Row } from "../row.ts";
-import { type Batch, type BatchOptions, batches, type Limits, period } from "./batches.ts";
+import { type Batch, type BatchingOptions, type BatchLimits, batches, period } from "./batches.ts";
 
 const rowsAt = (times: readonly number[], chunk = 3): Input => ({
   name: "test",
@@ -19,8 +19,12 @@ const rowsAt = (times: readonly number[], chunk = 3): Input => ({
       );
   },
 });
-const limits: Limits = { rows_max: 4, linger_ms: 20, span_ms: 1_000 };
-const collect = async (input: Input, options: Partial<BatchOptions> = {}, most = 1_000): Promise<Batch[]> => {
+const limits: BatchLimits = { rows_max: 4, linger_ms: 20, span_ms: 1_000 };
+const collect = async (
+  input: Input,
+  options: Partial<BatchingOptions> = {},
+  most = 1_000,
+): Promise<Batch[]> => {
   const all: Batch[] = [];
   const from = { pass: 0, position: 0 };
   for await (const batch of batches(input, {

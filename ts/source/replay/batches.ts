@@ -2,9 +2,9 @@
 // Between an Input and feed.ts. Knows time and counts, nothing of Kafka.
 
 import type { Clock } from "../../ground/clock.ts";
-import { type Input, placeOf, type Row } from "../row.ts";
+import { effectiveTime, type Input, type Row } from "../row.ts";
 
-export interface Limits {
+export interface BatchLimits {
   /** Most rows a transaction carries. */
   readonly rows_max: number;
   /** How long a due row may wait for company, wall time. With sending and committing it stays below 50 ms. */
@@ -17,7 +17,7 @@ export const ROWS_MAX = 1_000;
 export const LINGER_MS = 20;
 
 /** A place in the input: so many rows of a pass are behind it. `frontier` is how far the source's clock has come. */
-export interface Place {
+export interface InputPlace {
   readonly pass: number;
   readonly position: number;
   readonly frontier: number | null;
@@ -33,18 +33,18 @@ export interface TimedRow {
 
 export interface Batch {
   readonly rows: readonly TimedRow[];
-  readonly start: Place;
-  readonly end: Place;
+  readonly start: InputPlace;
+  readonly end: InputPlace;
   /** When its first row was due, wall time; null at full speed. */
   readonly due_ms: number | null;
 }
 
-export interface BatchOptions {
+export interface BatchingOptions {
   readonly from: { readonly pass: number; readonly position: number };
   /** Event time per wall time, or as fast as it goes. */
   readonly speed: number | "max";
   readonly loop: boolean;
-  readonly limits: Limits;
+  readonly limits: BatchLimits;
   readonly clock: Clock;
   /** When the observation of that event time is due, wall time; without it the first one sent is due at once. */
   readonly anchor?: Anchor;
@@ -76,7 +76,7 @@ export function period(first: number, last: number): number {
  * against that row, divided by the speed, however long sending took (open loop). A time that leads is not waited for.
  * Ends with the input, when looping never or at the clock's time (`ends_now`); an abort ends it after the rows that were already due.
  */
-export async function* batches(input: Input, options: BatchOptions): AsyncGenerator<Batch> {
+export async function* batches(input: Input, options: BatchingOptions): AsyncGenerator<Batch> {
   const { from, speed, loop, limits, clock, signal } = options;
   let anchor: Anchor | null = options.anchor ?? null;
   let shift_ms = 0;
@@ -93,11 +93,11 @@ export async function* batches(input: Input, options: BatchOptions): AsyncGenera
     let position = 0;
     const reach = new Reach();
     let held: TimedRow[] = [];
-    let start: Place = { pass, position: skip, frontier };
+    let start: InputPlace = { pass, position: skip, frontier };
     let due_ms: number | null = null;
     let closes_ms = 0;
     const taken = (): Batch => {
-      const end: Place = { pass, position, frontier };
+      const end: InputPlace = { pass, position, frontier };
       const batch = { rows: held, start, end, due_ms };
       [held, start] = [[], end];
       return batch;
@@ -118,7 +118,7 @@ export async function* batches(input: Input, options: BatchOptions): AsyncGenera
         }
         if (
           held.length >= limits.rows_max ||
-          (held.length > 0 && Math.abs(placeOf(row) - placeOf(held[0]!.row)) > limits.span_ms) ||
+          (held.length > 0 && Math.abs(effectiveTime(row) - effectiveTime(held[0]!.row)) > limits.span_ms) ||
           (held.length > 0 && due !== null && due > closes_ms)
         )
           yield taken();

@@ -12,7 +12,7 @@ import { memoryKafka, memoryTarget, standOf } from "../../test/target.ts";
 import type { Input } from "../row.ts";
 import { readCursor } from "../send/cursor.ts";
 import { Session } from "../send/session.ts";
-import type { Target } from "../send/target.ts";
+import type { SendTarget } from "../send/target.ts";
 import { type FeedOptions, feed } from "./feed.ts";
 import { fileInput } from "./input.ts";
 import { syntheticInput } from "./synthetic.ts";
@@ -33,7 +33,7 @@ const options = (given: Partial<FeedOptions> = {}): FeedOptions => ({
 /** What readers see: per partition in order, then by time. */
 const committed = async (kafka: Kafka): Promise<string[]> =>
   (await readAll(kafka, "raw")).map((r) => `${r.key} ${r.value!.toString("hex")}`).sort();
-const wanted = async (input: Input, target: Target): Promise<string[]> => {
+const wanted = async (input: Input, target: SendTarget): Promise<string[]> => {
   const all: string[] = [];
   for await (const rows of input.rows())
     for (const row of rows) all.push(`${row.key} ${target.encode(row.record).toString("hex")}`);

@@ -7,10 +7,18 @@ import type { Clock } from "../../ground/clock.ts";
 import type { Input, Row } from "../row.ts";
 import { type Cursor, readCursors } from "../send/cursor.ts";
 import { Session, type Standing } from "../send/session.ts";
-import { type Outgoing, rawRecords, type Target } from "../send/target.ts";
-import { type Anchor, type Batch, batches, LINGER_MS, type Limits, type Place, ROWS_MAX } from "./batches.ts";
+import { type Outgoing, rawRecords, type SendTarget } from "../send/target.ts";
+import {
+  type Anchor,
+  type Batch,
+  type BatchLimits,
+  batches,
+  type InputPlace,
+  LINGER_MS,
+  ROWS_MAX,
+} from "./batches.ts";
 import { type Position, positionOf, tokenOf } from "./position.ts";
-import { hashOf, Sample } from "./sample.ts";
+import { Sample, sampleHash } from "./sample.ts";
 
 export interface FeedOptions {
   /** Event time per wall time: 3600 is an hour a second. */
@@ -26,11 +34,11 @@ export interface FeedOptions {
   readonly linger_ms?: number;
   /** Ends the feed after the transaction in hand. */
   readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: Progress) => void;
+  readonly onProgress?: (progress: FeedProgress) => void;
 }
 
 /** After each commit. */
-export interface Progress {
+export interface FeedProgress {
   /** Observations committed by this call. */
   readonly sent: number;
   readonly pass: number;
@@ -45,7 +53,7 @@ export interface FeedReport {
   readonly sent: number;
   /** Observations that an earlier run had sent. */
   readonly resumed_at: number;
-  readonly place: Place;
+  readonly place: InputPlace;
   /** False when the signal ended it. */
   readonly finished: boolean;
 }
@@ -57,7 +65,7 @@ export const REPLAY = "replay";
  * Sends what is left of an input.
  * Errors: those of a session; `config_invalid` when the cursor is of another input.
  */
-export async function feed(input: Input, target: Target, options: FeedOptions): Promise<FeedReport> {
+export async function feed(input: Input, target: SendTarget, options: FeedOptions): Promise<FeedReport> {
   const { clock, signal } = options;
   const fingerprint = await input.fingerprint();
   const session = new Session(target, { kind: REPLAY, clock, ...(signal === undefined ? {} : { signal }) });
@@ -67,16 +75,16 @@ export async function feed(input: Input, target: Target, options: FeedOptions): 
     const start = cursor === null ? BEGINNING : await goOn(input, fingerprint, cursor, target);
     const sample = new Sample(start.sample);
     let last = start.last;
-    const standing = ({ pass, position, frontier }: Place): Standing => ({
+    const standing = ({ pass, position, frontier }: InputPlace): Standing => ({
       token: tokenOf({ pass, position, fingerprint, last, sample: sample.values() }),
       event_time: frontier,
     });
     let sent = 0;
-    let place: Place = { pass: start.pass, position: start.position, frontier: null };
+    let place: InputPlace = { pass: start.pass, position: start.position, frontier: null };
     // An input that has grown is known by what it is now, even when nothing new of it is sent.
     if (cursor !== null && start.fingerprint !== fingerprint)
       await session.commit([], standing({ ...place, frontier: cursor.event_time }));
-    const limits: Limits = {
+    const limits: BatchLimits = {
       rows_max: options.rows_max ?? ROWS_MAX,
       linger_ms: options.linger_ms ?? LINGER_MS,
       span_ms: options.span_ms,
@@ -129,14 +137,14 @@ function outgoing(batch: Batch, event_time: string): Outgoing[] {
 }
 
 function identityOf({ key, time }: Row): number {
-  return hashOf(key, time);
+  return sampleHash(key, time);
 }
 
 /**
  * A source that begins must not send what another one has sent. Reads the input once, and only where others have sent at all.
  * Errors: `config_invalid`, naming the other source. A few rows in common amid many others may stay unseen (sample.ts).
  */
-async function assertUnsent(input: Input, target: Target): Promise<void> {
+async function assertUnsent(input: Input, target: SendTarget): Promise<void> {
   const sent = new Map<number, Cursor>();
   for (const cursor of await readCursors(target)) {
     if (cursor.kind !== REPLAY || cursor.source === target.source) continue;
@@ -148,7 +156,7 @@ async function assertUnsent(input: Input, target: Target): Promise<void> {
   if (sent.size === 0) return;
   for await (const rows of input.rows())
     for (const { key, time } of rows) {
-      const cursor = sent.get(hashOf(key, time));
+      const cursor = sent.get(sampleHash(key, time));
       if (cursor === undefined) continue;
       const other = cursor.source.replace(/-\d+$/, "");
       throw new PipelineError(
@@ -168,7 +176,12 @@ function newer({ event_time }: Cursor): string {
 }
 
 /** Where a source goes on with an input. Errors: `config_invalid` for another input than that of its cursor. */
-async function goOn(input: Input, fingerprint: string, cursor: Cursor, target: Target): Promise<Position> {
+async function goOn(
+  input: Input,
+  fingerprint: string,
+  cursor: Cursor,
+  target: SendTarget,
+): Promise<Position> {
   const known = positionOf(cursor.token);
   let { position } = known;
   if (known.fingerprint !== fingerprint) {
@@ -190,7 +203,7 @@ async function goOn(input: Input, fingerprint: string, cursor: Cursor, target: T
 }
 
 /** The input, whose last row sent is still where it was: a count of rows means something only as long as it is. */
-function checked(input: Input, { last, position }: Position, target: Target): Input {
+function checked(input: Input, { last, position }: Position, target: SendTarget): Input {
   if (last === null || position === 0) return input;
   const moved = (seen: string): PipelineError =>
     new PipelineError(
@@ -214,7 +227,7 @@ function checked(input: Input, { last, position }: Position, target: Target): In
   };
 }
 
-function refused(input: Input, cursor: Cursor, target: Target, found: string): PipelineError {
+function refused(input: Input, cursor: Cursor, target: SendTarget, found: string): PipelineError {
   const { source, cursors_topic } = target;
   return new PipelineError(
     "config_invalid",

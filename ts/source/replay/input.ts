@@ -14,7 +14,7 @@ import { type BadCell, isBad, mapperOf, type SourceContract, values as valuesOf 
 import { avroCells } from "../formats/container.ts";
 import { csvCells, type Located } from "../formats/csv.ts";
 import { jsonCells } from "../formats/jsonl.ts";
-import { type BadRow, type Input, type Observation, placeOf, type Row } from "../row.ts";
+import { type BadRow, effectiveTime, type Input, type Observation, type Row } from "../row.ts";
 import { measure, opened, openedTo, unreadable } from "./content.ts";
 import { describeKnown, goOnIn, type KnownFile } from "./growth.ts";
 import { Repeats } from "./repeats.ts";
@@ -190,7 +190,7 @@ export function fileInput(options: FileOptions): Input {
           continue;
         }
         const row = { ...found, clock };
-        const place = placeOf(row);
+        const place = effectiveTime(row);
         if (to_ms !== null && place >= to_ms && order === "time") return false;
         if (cells.length > 0) tell("cell", line, cells);
         if ((from_ms !== null && place < from_ms) || (to_ms !== null && place >= to_ms)) continue;

@@ -9,7 +9,7 @@ import { pipeline } from "node:stream/promises";
 import { converter, PipelineError } from "../../contract/index.ts";
 import { wallClock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/contract.ts";
-import { badLine, epochMs, numberOf, type SourceContract } from "../formats/cells.ts";
+import { badLine, epochMs, parseNumber, type SourceContract } from "../formats/cells.ts";
 import { type CsvRecord, csvCells, csvRecords } from "../formats/csv.ts";
 import type { BadRow, Input, Row } from "../row.ts";
 import { opened } from "./content.ts";
@@ -208,7 +208,7 @@ async function* wideRows(
       newest = time;
       const values = new Float64Array(names.length).fill(Number.NaN);
       for (const { cell, city, at } of columns) {
-        const value = numberOf(cells[cell]);
+        const value = parseNumber(cells[cell]);
         if (typeof value === "number") values[at] = convert(value);
         else if (value !== null) tell("cell", line, city, value);
       }
@@ -294,7 +294,7 @@ async function stationsOf(
     const city = String(cells["City"]).trim();
     const station = contract.stations[slug(city)];
     if (station === undefined) continue;
-    const seen = [numberOf(cells["Latitude"]), numberOf(cells["Longitude"])].map((value) =>
+    const seen = [parseNumber(cells["Latitude"]), parseNumber(cells["Longitude"])].map((value) =>
       typeof value === "number" ? value : Number.NaN,
     );
     const wanted = [station.latitude, station.longitude] as const;

@@ -2,7 +2,7 @@
 
 import { expect, it } from "vitest";
 import type { Input, Row } from "../row.ts";
-import { held, piecesOf } from "./pieces.ts";
+import { pauseBefore, piecesOf } from "./pieces.ts";
 
 const input = (count: number): Input => ({
   name: "rows",
@@ -41,7 +41,7 @@ it("piecesOf() says that an input is empty", async () =>
 
 it("held() waits once and loses no row", async () => {
   let waits = 0;
-  const waiting = held(input(30), 15, async () => void waits++);
+  const waiting = pauseBefore(input(30), 15, async () => void waits++);
   expect(await times(waiting)).toHaveLength(30);
   expect(waits).toBe(1);
 });

@@ -2,7 +2,7 @@
 // Between an Input and feed.ts. The first piece begins with the input's first row, the last one ends with its last.
 
 import { createHash } from "node:crypto";
-import { type Input, placeOf, type Row } from "../row.ts";
+import { effectiveTime, type Input, type Row } from "../row.ts";
 
 export interface Pieces {
   /** Rows of the whole input. */
@@ -23,7 +23,7 @@ export async function piecesOf(input: Input, rows_most: number): Promise<Pieces>
   let [first_ms, last_ms] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for await (const rows of input.rows())
     for (const row of rows) {
-      first_ms = Math.min(first_ms, placeOf(row));
+      first_ms = Math.min(first_ms, effectiveTime(row));
       last_ms = Math.max(last_ms, row.clock);
       total++;
     }
@@ -55,7 +55,7 @@ export async function piecesOf(input: Input, rows_most: number): Promise<Pieces>
 }
 
 /** The same rows, with a wait before the row of that number: what follows meets a reader that has caught up. */
-export function held(input: Input, at: number, wait: () => Promise<void>): Input {
+export function pauseBefore(input: Input, at: number, wait: () => Promise<void>): Input {
   return {
     name: input.name,
     fingerprint: () => input.fingerprint(),

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Observation } from "../row.ts";
 import { hashRecord } from "./hash.ts";
-import { Repeats, type Verdict } from "./repeats.ts";
+import { Repeats, type RepeatVerdict } from "./repeats.ts";
 
 const rowOf = (key: string, time: number, value: number | null): Observation => ({
   key,
@@ -20,7 +20,7 @@ describe("Repeats", () => {
         for (const [key, time, value] of rows) {
           const name = JSON.stringify([key, time]);
           const known = naive.get(name);
-          const wanted: Verdict = !naive.has(name) ? "new" : known === value ? "repeat" : "conflict";
+          const wanted: RepeatVerdict = !naive.has(name) ? "new" : known === value ? "repeat" : "conflict";
           expect(repeats.judge(rowOf(key, time, value))).toBe(wanted);
           if (wanted === "new") naive.set(name, value);
         }

@@ -6,7 +6,7 @@ import type { Observation } from "../row.ts";
 import { hashRecord } from "./hash.ts";
 
 /** `new`: no row of that station and time before. `repeat`: the same observation again. `conflict`: one with other values. */
-export type Verdict = "new" | "repeat" | "conflict";
+export type RepeatVerdict = "new" | "repeat" | "conflict";
 
 /**
  * Rows a generation remembers; two generations are alive. So the last half million rows are always remembered, whatever
@@ -70,7 +70,7 @@ export class Repeats {
   }
 
   /** Judges a row, and remembers it when it is new. A hash stands for the values: one conflict in 2^32 is called a repeat. */
-  judge({ key, time, record }: Observation): Verdict {
+  judge({ key, time, record }: Observation): RepeatVerdict {
     const hash = hashRecord(record);
     const known = this.#young.find(key, time) ?? this.#old.find(key, time);
     if (known !== undefined) return known === hash ? "repeat" : "conflict";

@@ -13,7 +13,7 @@ export const SAMPLE_SIZE = 16;
 const SEED = 0x9e3779b9;
 
 /** 48 bit of station and time: the chance that any of a million observations meets a number of the sample is 6e-8. */
-export function hashOf(key: string, time: number): number {
+export function sampleHash(key: string, time: number): number {
   return hashNumber(time, hashText(key)) * 65_536 + (hashNumber(time, hashText(key, SEED)) >>> 16);
 }
 
@@ -26,7 +26,7 @@ export class Sample {
   }
 
   add(key: string, time: number): void {
-    const hash = hashOf(key, time);
+    const hash = sampleHash(key, time);
     const hashes = this.#hashes;
     if (hashes.length === SAMPLE_SIZE && hash >= hashes[SAMPLE_SIZE - 1]!) return;
     const at = hashes.findIndex((other) => other >= hash);

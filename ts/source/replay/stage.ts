@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import avsc from "avsc";
 import { PipelineError } from "../../contract/index.ts";
-import { type Input, placeOf } from "../row.ts";
+import { effectiveTime, type Input } from "../row.ts";
 
 export interface Staged {
   readonly path: string;
@@ -46,7 +46,7 @@ export async function stage(
     let told = 0;
     for await (const chunk of input.rows()) {
       for (const row of chunk) {
-        first_ms = Math.min(first_ms, placeOf(row));
+        first_ms = Math.min(first_ms, effectiveTime(row));
         last_ms = Math.max(last_ms, row.clock);
         yield { ...row.record, offset: rows++, clock: row.clock };
       }

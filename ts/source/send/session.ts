@@ -10,7 +10,7 @@ import { PipelineError } from "../../contract/index.ts";
 import type { Clock } from "../../ground/clock.ts";
 import type { OutRecord, Producer } from "../../kafka/kafka.ts";
 import { type Cursor, readCursor } from "./cursor.ts";
-import type { Target } from "./target.ts";
+import type { SendTarget } from "./target.ts";
 
 export interface SessionOptions {
   /** Who can read the tokens of this source. */
@@ -32,12 +32,12 @@ const PAUSE_MS_MAX = 5_000;
  * topic is missing; `job_failed` when a newer source of the same name took over; `kafka_unreachable` after twelve attempts.
  */
 export class Session {
-  readonly #target: Target;
+  readonly #target: SendTarget;
   readonly #options: SessionOptions;
   #producer: Producer | null = null;
   #commits = 0;
 
-  constructor(target: Target, options: SessionOptions) {
+  constructor(target: SendTarget, options: SessionOptions) {
     this.#target = target;
     this.#options = options;
   }

@@ -8,7 +8,7 @@ import { type Contract, type Names, streamSchema, topicOf } from "../../pipeline
 import type { Row } from "../row.ts";
 import { type CursorPlace, cursorCodecOf } from "./cursor.ts";
 
-export interface Target extends CursorPlace {
+export interface SendTarget extends CursorPlace {
   readonly raw_topic: string;
   /** `<namespace>-<pipeline>-<source>-<slot>`. */
   readonly transactional_id: string;
@@ -52,7 +52,7 @@ export async function targetOf({
   contract,
   source,
   slot = 0,
-}: TargetOptions): Promise<Target> {
+}: TargetOptions): Promise<SendTarget> {
   const { cursors } = names.topics;
   const raw = topicOf(names, contract.stream);
   const writer = named(source, contract.stream);
@@ -84,7 +84,7 @@ export interface Outgoing {
 
 /** Records of the raw topic, in the order given. */
 export function rawRecords(
-  { raw_topic, source, encode }: Pick<Target, "raw_topic" | "source" | "encode">,
+  { raw_topic, source, encode }: Pick<SendTarget, "raw_topic" | "source" | "encode">,
   observations: readonly Outgoing[],
 ): OutRecord[] {
   let last_ms = Number.NaN;

@@ -10,7 +10,7 @@ import { mlflowOf } from "../../engines/mlflow.ts";
 import { EVALUATE } from "../../jobs/evaluate.ts";
 import { tables } from "../../jobs/plan/tables.ts";
 import { closeLine, openLine } from "../../rehearse/line/line.ts";
-import { python } from "../../rehearse/line/python.ts";
+import { runPython } from "../../rehearse/line/python.ts";
 
 const engines = inject("engines");
 
@@ -19,7 +19,7 @@ it("evaluate() judges a version on Ray and keeps result, card and count", { time
   const line = await openLine(engines, { what: "judge", signal, log: (text) => console.log(text) });
   try {
     const { settings, names } = line;
-    await python(line, "small_champion", {
+    await runPython(line, "small_champion", {
       mlflow: settings.mlflowUrl,
       model: names.model,
       // The training that the line's proof keeps.

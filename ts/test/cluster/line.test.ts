@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { expect, inject, it } from "vitest";
 import { proveKills } from "../../rehearse/prove/kills.ts";
-import { KINDS } from "../../rehearse/prove/schedule.ts";
+import { KILL_KINDS } from "../../rehearse/prove/schedule.ts";
 
 const engines = inject("engines");
 
@@ -25,6 +25,6 @@ it("covers everything once and goes on by itself across kill -9 of every part", 
   expect(round.checked.moved_by_neighbours).toBeGreaterThan(100);
   expect(round.archived).toMatchObject({ missing: 0, extra: 0, repeated: 0, changed: 0, whole: true });
   expect(round.archived.records).toBe(round.checked.observations);
-  for (const kind of KINDS) expect(round.kills.filter((kill) => kill.kind === kind)).toHaveLength(1);
+  for (const kind of KILL_KINDS) expect(round.kills.filter((kill) => kill.kind === kind)).toHaveLength(1);
   console.log(JSON.stringify(round));
 });

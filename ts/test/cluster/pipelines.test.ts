@@ -24,7 +24,7 @@ import { currentRecords, startSupervisor, supervisorOf } from "../../supervise/r
 import { stopNamespace } from "../../supervise/stop.ts";
 import { readSubmission } from "../../supervise/submission.ts";
 import { portOf, submitJobs, untilEnded, untilRunning, withdrawJobs } from "../../supervise/submit.ts";
-import { jobRows } from "../../supervise/views.ts";
+import { supervisedJobs } from "../../supervise/views.ts";
 
 const engines = inject("engines");
 const MINUTE_MS = 60_000;
@@ -273,7 +273,7 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
     // Made up for by one run, and no due time has had two: a run's name says what it was due for by its hash.
     const second = await ranAfter(killed_ms);
     expect(second.ran_ms! % MINUTE_MS).toBe(0);
-    const row = jobRows(weather).find(({ name }) => name === compact)!;
+    const row = supervisedJobs(weather).find(({ name }) => name === compact)!;
     expect(row).toMatchObject({ schedule: "* * * * *", desired: true });
     expect(row.due_ms! - Date.now()).toBeLessThanOrEqual(MINUTE_MS);
     const hashes = (await runnersOf(weather).ray.list()).flatMap(({ handle }) => {

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
-import { tail } from "../../cli/data/tail.ts";
+import { printRecords } from "../../cli/data/tail.ts";
 import { generate } from "../../codegen/generate.ts";
 import { definitionOf } from "../../contract/index.ts";
 import { until } from "../../ground/until.ts";
@@ -158,7 +158,7 @@ function lines(name: string): Record<string, unknown>[] {
 async function printed(topic: string, pipeline: string, unframed: "any_json" | "raw" = "any_json") {
   const found: Record<string, unknown>[] = [];
   const applied = definitionOf(streamSchema(pipelineOf(pipeline).contract));
-  await tail(
+  await printRecords(
     { kafka, registry },
     {
       topic,

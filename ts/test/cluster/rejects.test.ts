@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { encoder } from "../../contract/index.ts";
 import { readAll, sendOnce } from "../../kafka/kafka.ts";
 import { topicOf } from "../../pipelines/index.ts";
-import { type Namespace, openNamespace, removeNamespace, unique } from "../../rehearse/line/namespace.ts";
+import { type Namespace, openNamespace, removeNamespace, uniqueName } from "../../rehearse/line/namespace.ts";
 import { resend } from "../../source/rejects.ts";
 
 const engines = inject("engines");
@@ -30,7 +30,7 @@ describe("millrace rejects and tail", () => {
   };
 
   beforeAll(async () => {
-    ground = await openNamespace(engines, unique("rejects"));
+    ground = await openNamespace(engines, uniqueName("rejects"));
     settings = join(folder, "settings.json");
     writeFileSync(settings, JSON.stringify(ground.settings));
     const { names, contract, registry, kafka } = ground;

@@ -3,12 +3,12 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { serve } from "../../cli/jobs/serve.ts";
-import { encoder, prefixOf } from "../../contract/index.ts";
+import { encoder, framePrefix } from "../../contract/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { type Kafka, type OutRecord, sendOnce } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { namesOf, pipelineOf, schemaOf, subjectsOf, topicOf, topicsOf } from "../../pipelines/index.ts";
-import { ruleOf } from "../../serve/live.ts";
+import { staleRule } from "../../serve/live.ts";
 import { features, HOUR_MS, prediction, T0_MS } from "../served/weather.ts";
 
 const settings = { ...inject("engines"), namespace: `t${randomBytes(4).toString("hex")}` };
@@ -73,7 +73,7 @@ beforeAll(async () => {
     {
       topic: topicOf(names, "predictions").topic,
       key: "x",
-      value: Buffer.concat([prefixOf(999_999), Buffer.from("?")]),
+      value: Buffer.concat([framePrefix(999_999), Buffer.from("?")]),
     },
     record("progress", "weather-features", {
       job: "weather-features",
@@ -88,7 +88,7 @@ beforeAll(async () => {
   url = await new Promise<string>((resolve, reject) => {
     serving = serve(
       settings,
-      { host: "127.0.0.1", port: 0, rule: ruleOf(pipelineOf("weather")), json: true },
+      { host: "127.0.0.1", port: 0, rule: staleRule(pipelineOf("weather")), json: true },
       {
         jobs: async () => [],
         signal: stop.signal,

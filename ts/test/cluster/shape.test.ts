@@ -21,7 +21,7 @@ import {
   topicOf,
   topicsOf,
 } from "../../pipelines/index.ts";
-import { closeLine, type Line, openLine, start } from "../../rehearse/line/line.ts";
+import { closeLine, type Line, openLine, startJobs } from "../../rehearse/line/line.ts";
 import { kill, sparkDriver } from "../../rehearse/prove/victims.ts";
 import { type Settings, stateDir } from "../../settings/settings.ts";
 import { contractOf, readRejects, rejectId } from "../../source/rejects.ts";
@@ -29,7 +29,7 @@ import { rawRecords, targetOf } from "../../source/send/target.ts";
 import { readDesired } from "../../supervise/desired.ts";
 import { readRecords, startSupervisor, supervisorOf } from "../../supervise/run.ts";
 import { submitJobs } from "../../supervise/submit.ts";
-import { jobRows } from "../../supervise/views.ts";
+import { supervisedJobs } from "../../supervise/views.ts";
 
 const engines = inject("engines");
 const DEADLINE_MS = 600_000;
@@ -164,7 +164,11 @@ describe("a pipeline of another shape beside the weather", { timeout: 2 * DEADLI
     given = join(line.folder, "roads.json");
     writeFileSync(given, JSON.stringify(roads));
     const sample = join(engines.root, "samples", "us-cities-hourly.csv.gz");
-    await start(line, ["features", "replay"], [sample, "--from", "2016-06-01T00:00:00Z", "--speed", "600"]);
+    await startJobs(
+      line,
+      ["features", "replay"],
+      [sample, "--from", "2016-06-01T00:00:00Z", "--speed", "600"],
+    );
     weather = { features: submissionOf("weather-features"), replay: submissionOf("weather-replay") };
     cpSync(join(engines.root, "ts", "codegen", "fixtures", "roads"), join(folder, "roads"), {
       recursive: true,
@@ -280,7 +284,7 @@ describe("a pipeline of another shape beside the weather", { timeout: 2 * DEADLI
     const features = topicOf(line.names, "features").topic;
     const before = await ends(features);
     await millrace("stop", "--pipeline", "roads");
-    const left = jobRows(line.settings).filter(
+    const left = supervisedJobs(line.settings).filter(
       ({ name, submission }) => name.startsWith("roads-") && submission !== null,
     );
     expect(left).toEqual([]);

@@ -9,7 +9,7 @@ import { Decoder } from "../../contract/index.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { type KafkaRecord, readAll } from "../../kafka/kafka.ts";
 import { namesOf, pipelineOf, subjectsOf, topicOf, topicsOf } from "../../pipelines/index.ts";
-import { type Namespace, openNamespace, removeNamespace, unique } from "../../rehearse/line/namespace.ts";
+import { type Namespace, openNamespace, removeNamespace, uniqueName } from "../../rehearse/line/namespace.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { feed } from "../../source/replay/feed.ts";
 import { positionOf } from "../../source/replay/position.ts";
@@ -30,7 +30,7 @@ describe("millrace replay", () => {
   const running = new Set<Child>();
 
   beforeAll(async () => {
-    ground = await openNamespace(engines, unique("source"));
+    ground = await openNamespace(engines, uniqueName("source"));
     settings = join(folder, "settings.json");
     writeFileSync(settings, JSON.stringify(ground.settings));
   });

@@ -16,7 +16,7 @@ import { changeDesired, type Desired, type DesiredJob } from "../../supervise/de
 import { readRecords, startSupervisor, supervisorLog, supervisorOf } from "../../supervise/run.ts";
 import { stopNamespace } from "../../supervise/stop.ts";
 import { untilEnded, untilRunning } from "../../supervise/submit.ts";
-import { jobRows } from "../../supervise/views.ts";
+import { supervisedJobs } from "../../supervise/views.ts";
 
 const fixtures = join(import.meta.dirname, "fixtures");
 const home = mkdtempSync(join(tmpdir(), "mrs-"));
@@ -201,7 +201,7 @@ it("a job that fails again and again is given up, and the reason is seen", async
   await changeDesired(settings, (before) => ({ ...before, [job.name]: job }));
   const look = await until(
     () => {
-      const seen = jobRows(settings).find((row) => row.name === job.name);
+      const seen = supervisedJobs(settings).find((row) => row.name === job.name);
       return { done: seen?.gave_up === true, seen };
     },
     { deadline_ms: 90_000 },

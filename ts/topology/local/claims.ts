@@ -6,16 +6,16 @@ import type { Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import { free } from "./port.ts";
 import { readRecord } from "./record.ts";
-import { oursOf, TOPOLOGY, type Topology } from "./topology.ts";
+import { ownServices, TOPOLOGY, type Topology } from "./topology.ts";
 
 /** The number of each port as the settings have it. */
-export const numberOf = ({ ports }: Settings, name: string): number | undefined =>
+export const portNumber = ({ ports }: Settings, name: string): number | undefined =>
   (ports as Readonly<Record<string, number>>)[name];
 
 /** One line for each port that a service could not open: who holds it, and the setting that moves it. */
 export async function collisions(settings: Settings, services: readonly Service[]): Promise<string[]> {
   const claims = services.flatMap(({ name, ports }) =>
-    ports.map((port) => ({ service: name, port, number: numberOf(settings, port.name) ?? port.number })),
+    ports.map((port) => ({ service: name, port, number: portNumber(settings, port.name) ?? port.number })),
   );
   const found: string[] = [];
   for (const { service, port, number } of claims) {
@@ -36,7 +36,7 @@ export async function collisions(settings: Settings, services: readonly Service[
 
 /** What stands in the way of the services that are not running; empty when nothing does. */
 export function portsInUse(settings: Settings, topology: Topology = TOPOLOGY): Promise<string[]> {
-  const idle = oursOf(topology, settings).filter((service) => {
+  const idle = ownServices(topology, settings).filter((service) => {
     const started = readRecord(settings, service.name);
     return !started || !alive(started);
   });

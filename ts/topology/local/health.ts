@@ -3,25 +3,25 @@
 import { explain, PipelineError } from "../../contract/errors.ts";
 import { httpOf, type Reply } from "../../ground/http.ts";
 import { ONCE } from "../../ground/repeat.ts";
-import type { Look } from "../../ground/until.ts";
+import type { Attempt } from "../../ground/until.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
 import type { Settings } from "../../settings/settings.ts";
 import type { Probe, Surroundings } from "../entry.ts";
-import type { Place } from "./hook.ts";
+import type { LocalService } from "./hook.ts";
 import { fillOf } from "./prepare.ts";
-import { isGiven } from "./topology.ts";
+import { isExternal } from "./topology.ts";
 
-const GOOD: Look<string> = { done: true, seen: "ok" };
+const GOOD: Attempt<string> = { done: true, seen: "ok" };
 const LIMIT_MS = 5_000;
 
 // One try: whoever waits for a service looks again, and says what was last seen.
 const http = httpOf("job_timed_out", { pace: ONCE });
 
 /** Whether a service does its work, within seconds; `seen` says what it answered, in few words. */
-export async function check(place: Place): Promise<Look<string>> {
+export async function checkHealth(place: LocalService): Promise<Attempt<string>> {
   const { settings, service } = place;
-  const external = isGiven(settings, service);
+  const external = isExternal(settings, service);
   const fill = fillOf(place);
   for (const probe of service.health) {
     if (probe.kind === "http" && probe.local && external) continue;
@@ -37,12 +37,12 @@ export async function check(place: Place): Promise<Look<string>> {
 async function answer(
   { url, wrong, limit_ms = LIMIT_MS }: Extract<Probe, { kind: "http" }>,
   surroundings: Surroundings,
-): Promise<Look<string>> {
+): Promise<Attempt<string>> {
   let reply: Reply;
   try {
     reply = await http({ action: "check", url, limit_ms });
   } catch (error) {
-    return { done: false, seen: `${url}: ${seenOf(error)}` };
+    return { done: false, seen: `${url}: ${describeError(error)}` };
   }
   if (reply.status !== 200) return { done: false, seen: `${url}: HTTP ${reply.status}` };
   let found: string | null;
@@ -55,14 +55,14 @@ async function answer(
 }
 
 /** What a try saw instead of an answer: a status, or why there was none. */
-function seenOf(error: unknown): string {
+function describeError(error: unknown): string {
   if (!(error instanceof PipelineError)) return String(error);
   const { got } = error.context;
   return got === "none" && error.cause instanceof Error ? error.cause.message : String(got);
 }
 
 /** The broker that was started answers, and its controller has let it in. */
-async function brokers({ kafka }: Settings): Promise<Look<string>> {
+async function brokers({ kafka }: Settings): Promise<Attempt<string>> {
   let client: Kafka | null = null;
   try {
     client = connectKafka(kafka, { client_id: "millrace-check", once: true });

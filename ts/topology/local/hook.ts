@@ -6,7 +6,7 @@ import type { Service } from "../entry.ts";
 import type { Command } from "./prepare.ts";
 
 /** A service on this machine. */
-export interface Place {
+export interface LocalService {
   readonly settings: Settings;
   readonly service: Service;
   /** The folder it runs in. */
@@ -15,9 +15,9 @@ export interface Place {
 
 export interface Hook {
   /** Before any service is started; `starting` has the names of all that will be. */
-  begin?(place: Place, starting: ReadonlySet<string>): void;
+  begin?(place: LocalService, starting: ReadonlySet<string>): void;
   /** Once its folders and files are there: makes what only a program can make, and may change what is run. */
-  prepare?(place: Place, command: Command): Command | Promise<Command>;
+  prepare?(place: LocalService, command: Command): Command | Promise<Command>;
   /** Once, after the first good look. */
   settle?(members: readonly Member[]): void;
   /** Whether an optional service should work although nobody has started it. */

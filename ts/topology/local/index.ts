@@ -5,21 +5,21 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
 import { alive } from "../../ground/identity.ts";
-import { end, launch, members } from "../../ground/process.ts";
+import { end, launchProcess, members } from "../../ground/process.ts";
 import { until } from "../../ground/until.ts";
 import { enginesDir, type Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import { checkOrder, startInOrder, stopInOrder } from "../order.ts";
-import { collisions, numberOf } from "./claims.ts";
-import { check } from "./health.ts";
+import { collisions, portNumber } from "./claims.ts";
+import { checkHealth } from "./health.ts";
 import { prepare, UTF8 } from "./prepare.ts";
-import { dropRecord, locked, readRecord, type Started, writeRecord, writeSettings } from "./record.ts";
+import { dropRecord, locked, readRecord, type Started, writeEngineSettings, writeRecord } from "./record.ts";
 import { type EngineStatus, status } from "./status.ts";
-import { addressOf, hookOf, oursOf, placeOf, TOPOLOGY, type Topology } from "./topology.ts";
+import { addressOf, hookOf, localService, ownServices, TOPOLOGY, type Topology } from "./topology.ts";
 
 export { portsInUse } from "./claims.ts";
 export { startedSettings } from "./record.ts";
-export { type EngineStatus, saidOf, status, UNREACHABLE } from "./status.ts";
+export { describeService, type EngineStatus, status, UNREACHABLE } from "./status.ts";
 
 export interface EngineEvent {
   readonly engine: string;
@@ -28,7 +28,7 @@ export interface EngineEvent {
   readonly address: string;
 }
 
-export interface Effects {
+export interface EngineOptions {
   readonly on?: (event: EngineEvent) => void;
   /** Optional clusters that `up` starts as well; those that were started before and not stopped come back without it. */
   readonly with?: readonly string[];
@@ -39,7 +39,7 @@ export interface Effects {
 
 /** Names of what `up` would start or find running. */
 export const engineNames = (settings: Settings, asked: readonly string[] = []): string[] =>
-  oursOf(TOPOLOGY, settings, asked).map(({ name }) => name);
+  ownServices(TOPOLOGY, settings, asked).map(({ name }) => name);
 
 /** How long a process that lives but does not answer may take to come round before it is started anew: a busy machine is no reason. */
 const PATIENCE_MS = 45_000;
@@ -49,16 +49,16 @@ const PATIENCE_MS = 45_000;
  * Errors: `config_invalid` for ports in use, all of them in one message, before anything is started; the cluster's
  * `…_unreachable` when one does not come up. Services that did come up are left running for `down`.
  */
-export async function up(settings: Settings, effects: Effects = {}): Promise<EngineStatus[]> {
+export async function up(settings: Settings, effects: EngineOptions = {}): Promise<EngineStatus[]> {
   const { topology = TOPOLOGY } = effects;
   checkOrder(topology.services);
   await locked(settings, async () => {
-    const missing = await clear(settings, oursOf(topology, settings, effects.with), effects);
+    const missing = await clear(settings, ownServices(topology, settings, effects.with), effects);
     await claimPorts(settings, missing);
-    writeSettings(settings);
+    writeEngineSettings(settings);
     const names = new Set(missing.map(({ name }) => name));
     for (const service of topology.services)
-      hookOf(topology, service)?.begin?.(placeOf(settings, service), names);
+      hookOf(topology, service)?.begin?.(localService(settings, service), names);
     const started: Service[] = [];
     try {
       await startInOrder(missing, (service) => start(settings, service, effects, started));
@@ -71,17 +71,21 @@ export async function up(settings: Settings, effects: Effects = {}): Promise<Eng
 }
 
 /** Services to be started. Ends first what is left of those that died or no longer answer. */
-async function clear(settings: Settings, services: readonly Service[], effects: Effects): Promise<Service[]> {
+async function clear(
+  settings: Settings,
+  services: readonly Service[],
+  effects: EngineOptions,
+): Promise<Service[]> {
   const verdicts = await Promise.all(
     services.map(async (service) => {
       const started = readRecord(settings, service.name);
       if (!started) return service;
       if (alive(started)) {
         for (const { name, setting } of service.ports)
-          if (started.ports[name] !== numberOf(settings, name))
+          if (started.ports[name] !== portNumber(settings, name))
             throw new PipelineError(
               "config_invalid",
-              `Cannot use port ${numberOf(settings, name)} (${setting}) for engine "${service.name}": it already runs on port ${started.ports[name]}; run "millrace down" first`,
+              `Cannot use port ${portNumber(settings, name)} (${setting}) for engine "${service.name}": it already runs on port ${started.ports[name]}; run "millrace down" first`,
             );
         if ((await working(settings, service, started, PATIENCE_MS, effects)).works) {
           tell(effects, service, settings, "already running", 0);
@@ -104,26 +108,37 @@ async function claimPorts(settings: Settings, services: readonly Service[]): Pro
     });
 }
 
-async function start(settings: Settings, service: Service, effects: Effects, all: Service[]): Promise<void> {
+async function start(
+  settings: Settings,
+  service: Service,
+  effects: EngineOptions,
+  all: Service[],
+): Promise<void> {
   const { topology = TOPOLOGY } = effects;
   const begin_ms = performance.now();
   const elapsed = () => performance.now() - begin_ms;
   tell(effects, service, settings, "starting", 0);
   try {
     effects.signal?.throwIfAborted();
-    const place = placeOf(settings, service);
+    const place = localService(settings, service);
     const hook = hookOf(topology, service);
     mkdirSync(place.dir, { recursive: true });
     const command = await prepare(place, hook);
     const log = join(enginesDir(settings), "logs", `${service.name}.log`);
     const mark = `${service.name}-${crypto.randomUUID()}`;
-    const identity = launch({ ...command, env: { ...UTF8, ...command.env }, cwd: place.dir, log, mark });
+    const identity = launchProcess({
+      ...command,
+      env: { ...UTF8, ...command.env },
+      cwd: place.dir,
+      log,
+      mark,
+    });
     const started: Started = {
       ...identity,
       name: service.name,
       mark,
       ports: Object.fromEntries(
-        service.ports.map(({ name, number }) => [name, numberOf(settings, name) ?? number]),
+        service.ports.map(({ name, number }) => [name, portNumber(settings, name) ?? number]),
       ),
       log,
       started_ms: Date.now(),
@@ -145,13 +160,13 @@ async function working(
   service: Service,
   started: Started,
   deadline_ms: number,
-  { signal }: Effects,
+  { signal }: EngineOptions,
 ): Promise<{ readonly works: boolean; readonly ended: boolean; readonly seen: string }> {
   let ended = false;
   const { done, seen } = await until(
     async () => {
       ended = !alive(started);
-      return ended ? { done: true, seen: "its process ended" } : check(placeOf(settings, service));
+      return ended ? { done: true, seen: "its process ended" } : checkHealth(localService(settings, service));
     },
     { deadline_ms, signal },
   );
@@ -162,7 +177,7 @@ async function ready(
   settings: Settings,
   service: Service,
   started: Started,
-  effects: Effects,
+  effects: EngineOptions,
 ): Promise<void> {
   const { works, ended, seen } = await working(settings, service, started, service.start_ms, effects);
   if (works) return;
@@ -187,7 +202,7 @@ function tail(log: string): string {
  * Stops what `up` has started in this home, users before what they use, and nothing else.
  * Resolves to the names of what was stopped, in the order in which it had.
  */
-export async function down(settings: Settings, effects: Effects = {}): Promise<string[]> {
+export async function down(settings: Settings, effects: EngineOptions = {}): Promise<string[]> {
   const { topology = TOPOLOGY } = effects;
   return locked(settings, async () => {
     const stopped: string[] = [];
@@ -200,7 +215,7 @@ export async function down(settings: Settings, effects: Effects = {}): Promise<s
   });
 }
 
-async function stop(settings: Settings, service: Service, effects: Effects): Promise<void> {
+async function stop(settings: Settings, service: Service, effects: EngineOptions): Promise<void> {
   const started = readRecord(settings, service.name);
   if (!started) return;
   const begin_ms = performance.now();
@@ -211,7 +226,7 @@ async function stop(settings: Settings, service: Service, effects: Effects): Pro
 }
 
 function tell(
-  { on }: Effects,
+  { on }: EngineOptions,
   service: Service,
   settings: Settings,
   state: EngineEvent["state"],

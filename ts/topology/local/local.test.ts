@@ -5,24 +5,24 @@ import { afterAll, describe, expect, it } from "vitest";
 import { until } from "../../ground/until.ts";
 import { enginesDir, type Settings, settingsOf } from "../../settings/settings.ts";
 import { SERVICES } from "../services.ts";
-import { check } from "./health.ts";
+import { checkHealth } from "./health.ts";
 import { rayFolder } from "./hooks/ray.ts";
 import { engineNames, status } from "./index.ts";
 import { prepare } from "./prepare.ts";
 import { writeRecord } from "./record.ts";
-import { hookOf, placeOf, TOPOLOGY } from "./topology.ts";
+import { hookOf, localService, TOPOLOGY } from "./topology.ts";
 
 const serviceOf = (name: string) => SERVICES.find((service) => service.name === name)!;
 /** What is run of a service, once all is there that it needs. */
 const prepared = (settings: Settings, name: string) => {
   const service = serviceOf(name);
-  return prepare(placeOf(settings, service), hookOf(TOPOLOGY, service));
+  return prepare(localService(settings, service), hookOf(TOPOLOGY, service));
 };
 
 describe("the Kafka check", () => {
   it("says in one line that nobody listens, without asking twice", async () => {
     const settings = settingsOf("/repo", { ports: { kafka: 1 } });
-    const { done, seen } = await check(placeOf(settings, serviceOf("kafka")));
+    const { done, seen } = await checkHealth(localService(settings, serviceOf("kafka")));
     expect(done).toBe(false);
     expect(seen).toMatch(/^127\.0\.0\.1:1: .*ECONNREFUSED/);
   });

@@ -8,7 +8,7 @@ import { addressIn, type Settings } from "../../settings/settings.ts";
 import type { Artifact, Configuration, Java, Service } from "../entry.ts";
 import { type Fill, filler } from "../fill.ts";
 import { QUICK, SMALL_JVM } from "../services.ts";
-import type { Hook, Place } from "./hook.ts";
+import type { Hook, LocalService } from "./hook.ts";
 import { fileUrl } from "./path.ts";
 
 /** A command to run; its folder, log and mark are added by the caller. */
@@ -25,7 +25,7 @@ export const UTF8 = { LC_ALL: "C.UTF-8" } as const;
 export const moduleFolder = (root: string, module: string) => join(root, "target", "engines", module);
 
 /** Fills an entry's texts for this machine. */
-export function fillOf({ settings, service, dir }: Place): Fill {
+export function fillOf({ settings, service, dir }: LocalService): Fill {
   const { root, host, pythonPath } = settings;
   const below = (base: string, names: Readonly<Record<string, string>>, name: string | null) => {
     const path = name === null ? undefined : names[name];
@@ -120,7 +120,7 @@ function configurationText(root: string, { base, properties }: Configuration, fi
  * Makes folders and files below `dir` and says what to run there.
  * Errors: `config_invalid` for what is not installed or cannot be made.
  */
-export async function prepare(place: Place, hook: Hook | undefined): Promise<Command> {
+export async function prepare(place: LocalService, hook: Hook | undefined): Promise<Command> {
   const { settings, service, dir } = place;
   const { run, configuration } = service;
   const jar = installedJar(settings.root, service.artifact, service.title);

@@ -7,7 +7,7 @@ import { execa } from "execa";
 import { expect, it } from "vitest";
 import { until } from "../../ground/until.ts";
 import { settingsOf } from "../../settings/settings.ts";
-import { startedSettings, writeSettings } from "./record.ts";
+import { startedSettings, writeEngineSettings } from "./record.ts";
 
 const home = () => mkdtempSync(join(tmpdir(), "millrace-record-"));
 const ground = join(import.meta.dirname, "..", "..", "ground");
@@ -15,7 +15,7 @@ const root = join(import.meta.dirname, "..", "..", "..");
 
 it("writes settings that only their owner can read", () => {
   const settings = settingsOf(root, { home: home() });
-  writeSettings(settings);
+  writeEngineSettings(settings);
   expect(startedSettings(settings.home)).toEqual(settings);
   expect(statSync(join(settings.home, "engines", "settings.json")).mode & 0o777).toBe(0o600);
 });

@@ -34,7 +34,7 @@ export function dropRecord(settings: Settings, name: string): void {
 }
 
 /** Leaves the settings beside the records, for whoever wants to use a running set from its folder alone. */
-export function writeSettings(settings: Settings): void {
+export function writeEngineSettings(settings: Settings): void {
   writeJson(join(enginesDir(settings), "settings.json"), settings);
 }
 

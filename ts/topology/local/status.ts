@@ -6,9 +6,9 @@ import type { Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import type { Cluster } from "../ports.ts";
 import { SERVICES } from "../services.ts";
-import { check } from "./health.ts";
+import { checkHealth } from "./health.ts";
 import { readRecord } from "./record.ts";
-import { addressOf, hookOf, isGiven, placeOf, TOPOLOGY, type Topology } from "./topology.ts";
+import { addressOf, hookOf, isExternal, localService, TOPOLOGY, type Topology } from "./topology.ts";
 
 /** What each cluster's silence is called. */
 export const UNREACHABLE = Object.fromEntries(
@@ -34,7 +34,7 @@ export interface EngineStatus {
   readonly log: string | null;
 }
 
-const SAID: Readonly<Record<EngineStatus["state"], string>> = {
+const STATE_WORDS: Readonly<Record<EngineStatus["state"], string>> = {
   up: "works",
   unwell: "does not answer",
   died: "has died",
@@ -43,8 +43,12 @@ const SAID: Readonly<Record<EngineStatus["state"], string>> = {
 };
 
 /** A service, its address and its state in words. */
-export const saidOf = ({ name, address, state }: Pick<EngineStatus, "name" | "address" | "state">): string =>
-  `"${name}" at "${address}" ${SAID[state]}`;
+export const describeService = ({
+  name,
+  address,
+  state,
+}: Pick<EngineStatus, "name" | "address" | "state">): string =>
+  `"${name}" at "${address}" ${STATE_WORDS[state]}`;
 
 /** Looks at every service once, or at those of one cluster. */
 export async function status(
@@ -53,11 +57,15 @@ export async function status(
   topology: Topology = TOPOLOGY,
 ): Promise<EngineStatus[]> {
   const looked = topology.services.filter((service) => cluster === undefined || service.cluster === cluster);
-  return Promise.all(looked.map((service) => look(topology, settings, service)));
+  return Promise.all(looked.map((service) => statusOfService(topology, settings, service)));
 }
 
-async function look(topology: Topology, settings: Settings, service: Service): Promise<EngineStatus> {
-  const external = isGiven(settings, service);
+async function statusOfService(
+  topology: Topology,
+  settings: Settings,
+  service: Service,
+): Promise<EngineStatus> {
+  const external = isExternal(settings, service);
   const started = external ? null : readRecord(settings, service.name);
   const row = {
     name: service.name,
@@ -71,7 +79,7 @@ async function look(topology: Topology, settings: Settings, service: Service): P
   };
   if (!external && !started) return { ...row, state: "stopped", seen: null };
   if (started && !alive(started)) return { ...row, state: "died", seen: `process ${started.pid} is gone` };
-  const { done, seen } = await check(placeOf(settings, service));
+  const { done, seen } = await checkHealth(localService(settings, service));
   if (done) return { ...row, state: "up", seen: null };
   return { ...row, state: external ? "unreachable" : "unwell", seen };
 }

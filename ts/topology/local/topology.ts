@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { enginesDir, type Settings } from "../../settings/settings.ts";
 import type { Service } from "../entry.ts";
 import { SERVICES } from "../services.ts";
-import type { Hook, Place } from "./hook.ts";
+import type { Hook, LocalService } from "./hook.ts";
 import { HOOKS } from "./hooks/index.ts";
 import { fillOf } from "./prepare.ts";
 import { readRecord } from "./record.ts";
@@ -16,14 +16,14 @@ export interface Topology {
 
 export const TOPOLOGY: Topology = { services: SERVICES, hooks: HOOKS };
 
-export const placeOf = (settings: Settings, service: Service): Place => ({
+export const localService = (settings: Settings, service: Service): LocalService => ({
   settings,
   service,
   dir: join(enginesDir(settings), service.name),
 });
 
 export const addressOf = (settings: Settings, service: Service): string =>
-  fillOf(placeOf(settings, service))(service.address);
+  fillOf(localService(settings, service))(service.address);
 
 /** Errors: an entry that names a hook nobody has. */
 export function hookOf({ hooks }: Topology, { name, hook }: Service): Hook | undefined {
@@ -34,17 +34,17 @@ export function hookOf({ hooks }: Topology, { name, hook }: Service): Hook | und
 }
 
 /** Whether its cluster is given by address. */
-export const isGiven = ({ external }: Settings, { cluster }: Service): boolean =>
+export const isExternal = ({ external }: Settings, { cluster }: Service): boolean =>
   (external as readonly string[]).includes(cluster);
 
 /** Services that `up` starts: all but those of clusters given by address, and optional ones nobody has asked for. */
-export const oursOf = (
+export const ownServices = (
   { services }: Topology,
   settings: Settings,
   asked: readonly string[] = [],
 ): readonly Service[] =>
   services.filter(
     (service) =>
-      !isGiven(settings, service) &&
+      !isExternal(settings, service) &&
       (!service.optional || asked.includes(service.cluster) || readRecord(settings, service.name) !== null),
   );

@@ -87,7 +87,7 @@ def run(contract: Contract, params: ArchiveParams, reporter: Reporter) -> dict[s
         with upkeep(spark, params) as kept:
             return follow(query, progress, kept, reporter)
     except (PySparkException, Py4JJavaError) as error:
-        refused = lost(error, params) or table.away(error, params.table_path)
+        refused = lost(error, params) or table.unreachable(error, params.table_path)
         if refused is None:
             raise
         raise refused from error

@@ -30,7 +30,7 @@ FINGERPRINT, LOST = "millrace.fingerprint", "millrace.lost"
 
 
 @dataclass
-class Held:
+class PartitionOffsets:
     """The offsets of one partition: rows counted, and runs [first, end) that cover each offset there is."""
 
     rows: int = 0
@@ -84,12 +84,12 @@ def described(path: str, span: dict[str, Any] | None, offsets: dict[str, list[in
     selected = None
     if span is not None:
         selected, limits = reached(dataset, span)
-    held: dict[int, Held] = {}
+    held: dict[int, PartitionOffsets] = {}
     for batch in dataset.to_batches(columns=["partition", "offset"], filter=within(limits)):
         partitions = batch["partition"].to_numpy(zero_copy_only=False)
         at = batch["offset"].to_numpy(zero_copy_only=False)
         for p in np.unique(partitions):
-            held.setdefault(int(p), Held()).add(at[partitions == p])
+            held.setdefault(int(p), PartitionOffsets()).add(at[partitions == p])
     dates = [str(d) for d in actions["partition.event_date"].to_pylist()] if actions.num_rows else []
     return {
         "table": True,
@@ -107,7 +107,7 @@ def described(path: str, span: dict[str, Any] | None, offsets: dict[str, list[in
     }
 
 
-def partition(number: int, held: Held) -> dict[str, Any]:
+def partition(number: int, held: PartitionOffsets) -> dict[str, Any]:
     """`holes` are [first, end) between the first and the last offset; `repeated` counts rows beyond one an offset."""
     first, end = held.runs()
     return {

@@ -74,7 +74,7 @@ def certify(spark: SparkSession, contract: Contract, params: CertifyParams) -> d
     first, last = (offsets_of(text, params.raw_topic) for text in (params.starting_offsets, params.ending_offsets))
     nothing = all(last[p] <= first.get(p, 0) for p in last)
     if nothing:
-        raise JobError("config_invalid", nothing_there(params, "it holds no records there"))
+        raise JobError("config_invalid", nothing_streamed(params, "it holds no records there"))
     raw = kafka.read_range(spark, client, params.raw_topic, params.starting_offsets, params.ending_offsets)
     published = kafka.read_range(spark, client, params.features_topic, "earliest", "latest")
     schemas = {int(schema_id): schema for schema_id, schema in params.raw_schemas.items()}
@@ -82,7 +82,7 @@ def certify(spark: SparkSession, contract: Contract, params: CertifyParams) -> d
 
     rows, unreadable = stream_rows(published, contract, features_schemas)
     rows = rows.persist()
-    edges = Edges(whole_from(raw, first, contract), expired_up_to(rows, published, contract))
+    edges = Edges(complete_from(raw, first, contract), expired_up_to(rows, published, contract))
     span = F.expr(plans.in_span("window_end", params.from_ms, params.to_ms))
     stream = judged(
         last_versions(rows.where(before(last, contract)), contract).where(span), edges, contract, params.seed
@@ -94,9 +94,9 @@ def certify(spark: SparkSession, contract: Contract, params: CertifyParams) -> d
     keys = stream.select("rank").unionByName(batch.select("rank")).distinct()
     windows, streamed = keys.count(), stream.count()
     if windows == 0:
-        raise JobError("config_invalid", nothing_there(params, "no whole window lies in it"))
+        raise JobError("config_invalid", nothing_streamed(params, "no whole window lies in it"))
     if streamed == 0:
-        raise JobError("config_invalid", nothing_there(params, f'"{params.features_topic}" holds no row of it'))
+        raise JobError("config_invalid", nothing_streamed(params, f'"{params.features_topic}" holds no row of it'))
     lowest = [row["rank"] for row in keys.orderBy("rank").limit(params.sample).collect()]
     limit = None if windows <= params.sample else lowest[-1]
 
@@ -136,7 +136,7 @@ def certificate(
     notes: list[str] = []
     for change in levels.changes(scanned.series, contract):
         unit = contract.field(change.field).unit
-        said = change.said(unit)
+        said = change.describe(unit)
         # Where other units are known and none explains a jump, it is the sensors' or the provider's, not a unit.
         (reasons if change.unit or change.out_of_range or not levels.has_others(unit) else notes).append(said)
     for name, share in levels.outside(scanned.series, contract).items():
@@ -221,7 +221,7 @@ def unit_reasons(contract: Contract, scanned: Scanned, written: Mapping[int, str
     return found
 
 
-def nothing_there(params: CertifyParams, why: str) -> str:
+def nothing_streamed(params: CertifyParams, why: str) -> str:
     return (
         f'Cannot certify "{params.raw_topic}": expected a range that was streamed, {why}; '
         "submit the features job and replay into the topic, choose other --from and --to, or take --file"
@@ -293,7 +293,7 @@ def by_partition(which: Column, values: Mapping[int, int], otherwise: int) -> Co
     return column
 
 
-def whole_from(raw: DataFrame, first: Mapping[int, int], contract: Contract) -> dict[int, int]:
+def complete_from(raw: DataFrame, first: Mapping[int, int], contract: Contract) -> dict[int, int]:
     """For partitions that do not begin with their first record: what lies before may reach up to the clock there and
     the lead a station may have. A group's records lie in any partition, so the latest of these edges is that of all.
     """

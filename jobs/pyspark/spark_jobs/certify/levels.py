@@ -53,7 +53,7 @@ MASS = 0.5
 
 
 @dataclass(frozen=True)
-class Change:
+class LevelChange:
     """A jump of one field over the network. `arrival` numbers the record before which it happened, from 1.
 
     `unit`: the one the values after it (or before it, when they came back) seem to be in; None where none explains it.
@@ -68,7 +68,7 @@ class Change:
     unit: str | None
     out_of_range: bool
 
-    def said(self, unit: str | None) -> str:
+    def describe(self, unit: str | None) -> str:
         """One sentence; `unit` is the contract's."""
         why = (
             f"as if in {self.unit} instead of {unit}"
@@ -90,7 +90,7 @@ def tables_of(series: Mapping[str, Sequence[float]], contract: Contract) -> list
     return [np.asarray(series[name], dtype=np.float64).reshape(-1, width) for name in sorted(series)]
 
 
-def changes(series: Mapping[str, Sequence[float]], contract: Contract) -> list[Change]:
+def changes(series: Mapping[str, Sequence[float]], contract: Contract) -> list[LevelChange]:
     """The largest jump of each field, in contract order."""
     tables = tables_of(series, contract)
     if len(tables) < STATIONS:
@@ -117,7 +117,7 @@ def outside(series: Mapping[str, Sequence[float]], contract: Contract) -> dict[s
     return found
 
 
-def change_of(field: Field, stations: list[Floats], contract: Contract) -> Change | None:
+def change_of(field: Field, stations: list[Floats], contract: Contract) -> LevelChange | None:
     stations = [rows for rows in stations if len(rows) >= 2 * FEWEST]
     if len(stations) < STATIONS:
         return None
@@ -155,7 +155,7 @@ def change_of(field: Field, stations: list[Floats], contract: Contract) -> Chang
         return None
     at = int(np.argmax(np.where(explained if explained.any() else hit, size, -np.inf)))
     times = [rows[np.searchsorted(rows[:, 0], moments[at])][1] for rows in stations if rows[-1, 0] >= moments[at]]
-    return Change(
+    return LevelChange(
         field.name,
         int(moments[at]),
         int(min(times)),

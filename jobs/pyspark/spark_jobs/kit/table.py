@@ -64,7 +64,7 @@ def located(spark: SparkSession, path: str) -> tuple[Any, Any]:
 _AWAY = ("java.net.ConnectException", "NoRouteToHostException", "SafeModeException", "nodes instead of minReplication")
 
 
-def away(error: Exception, path: str) -> JobError | None:
+def unreachable(error: Exception, path: str) -> JobError | None:
     """What is to be done when HDFS does not answer for a table; None for any other failure."""
     text = str(error)
     if not path.startswith("hdfs:") or not any(word in text for word in _AWAY):

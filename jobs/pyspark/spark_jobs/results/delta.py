@@ -11,7 +11,7 @@ import json
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from spark_jobs.kit import table
-from spark_jobs.results.sink import Batch
+from spark_jobs.results.sink import MicroBatch
 
 RUN_TIME = "run_time"
 
@@ -22,7 +22,7 @@ class DeltaSink:
     def __init__(self, spark: SparkSession, path: str, job: str) -> None:
         self._spark, self._path, self._job = spark, path, job
 
-    def append(self, rows: DataFrame, batch: Batch) -> None:
+    def append(self, rows: DataFrame, batch: MicroBatch) -> None:
         # The note says the batch as well: a transaction's number is not to be read through Spark.
         note = json.dumps({"job": self._job, "epoch": batch.epoch, "batch": batch.number})
         (
@@ -35,11 +35,11 @@ class DeltaSink:
             .save(self._path)
         )
 
-    def holds(self, batch: Batch) -> bool:
+    def holds(self, batch: MicroBatch) -> bool:
         if not table.is_table(self._spark, self._path):
             return False
         note = table.last_note(self._spark, self._path)
-        return Batch(int(note.get("epoch", 0)), int(note.get("batch", -1))) >= batch
+        return MicroBatch(int(note.get("epoch", 0)), int(note.get("batch", -1))) >= batch
 
     def replace(self, rows: DataFrame, run_ms: int) -> None:
         run = f"TIMESTAMP_MILLIS({run_ms})"

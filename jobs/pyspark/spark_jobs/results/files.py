@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from spark_jobs.kit import table
-from spark_jobs.results.sink import Batch, time_text
+from spark_jobs.results.sink import MicroBatch, time_text
 
 ASIDE = "_aside"
 
@@ -32,10 +32,10 @@ class FileSink:
         self._spark, self._path = spark, path
         self._ending, self._format, self._options = FORMATS[kind]
 
-    def append(self, rows: DataFrame, batch: Batch) -> None:
+    def append(self, rows: DataFrame, batch: MicroBatch) -> None:
         self._write(rows, self._name(batch))
 
-    def holds(self, batch: Batch) -> bool:
+    def holds(self, batch: MicroBatch) -> bool:
         # Names sort as batches do; a batch without rows has no file, so a later one speaks for it.
         names = [name for name in table.names_in(self._spark, self._path) if name.startswith("e")]
         return any(name >= self._name(batch) for name in names)
@@ -44,7 +44,7 @@ class FileSink:
         self._write(rows, time_text(run_ms))
 
     @staticmethod
-    def _name(batch: Batch) -> str:
+    def _name(batch: MicroBatch) -> str:
         return f"e{batch.epoch:06}-{batch.number:012}"
 
     def _write(self, rows: DataFrame, name: str) -> None:

@@ -26,7 +26,7 @@ from spark_jobs.kit.progress import Progress
 from spark_jobs.kit.query import LOOK_S, STOP_REQUESTED, end
 from spark_jobs.results.delta import DeltaSink
 from spark_jobs.results.files import FileSink
-from spark_jobs.results.sink import Batch, Sink, counted
+from spark_jobs.results.sink import MicroBatch, Sink, counted
 from spark_jobs.results.topic import TopicSink
 from spark_jobs.windows import decode, plans, windows
 
@@ -39,7 +39,7 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
     Raises JobError config_invalid for a function that is not there, store_unreachable for an HDFS that does not answer.
     """
     contract = contract.in_stream(params.stream)
-    function = function_of(params.function)
+    function = query_function(params.function)
     streams = params.checkpoint_path is not None
     settings = dict(session.SQL_CONF if streams else session.BATCH_CONF) | {
         "spark.sql.shuffle.partitions": str(params.shuffle_partitions)
@@ -57,7 +57,7 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
         query = start(spark, contract, params, function, filling)
         return follow(query, progress, filling, reporter, stop)
     except (PySparkException, Py4JJavaError) as error:
-        refused = table.away(error, params.place)
+        refused = table.unreachable(error, params.place)
         if refused is None:
             raise
         raise refused from error
@@ -65,7 +65,7 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
         spark.stop()
 
 
-def function_of(name: str) -> Function:
+def query_function(name: str) -> Function:
     """A function of the domain by `<module>.<name>`. Errors: JobError config_invalid."""
     module, _, word = name.partition(".")
     try:
@@ -108,10 +108,10 @@ class Filling:
             raise InterruptedError(STOP_REQUESTED)
         with counted(rows) as (held, count):
             if count > 0:
-                self._sink.append(held, Batch(self._epoch, number))
+                self._sink.append(held, MicroBatch(self._epoch, number))
         self.written += count
 
-    def holds(self, batch: Batch) -> bool:
+    def holds(self, batch: MicroBatch) -> bool:
         return self._sink.holds(batch)
 
 
@@ -124,7 +124,7 @@ def start(
     raw = kafka.read_stream(spark, client, params.raw_topic, offsets, group)
     cores = int(spark.sparkContext.getConf().get("spark.cores.max", "2"))
     observations, _ = decode.decode(raw.coalesce(cores), contract, writer_schemas(params))
-    rows = function(in_stream(observations, contract))
+    rows = function(stream_input(observations, contract))
     return (
         rows.writeStream.queryName(params.job)
         # Rows that will not change any more, each once.
@@ -136,7 +136,7 @@ def start(
     )
 
 
-def in_stream(observations: DataFrame, contract: Contract) -> DataFrame:
+def stream_input(observations: DataFrame, contract: Contract) -> DataFrame:
     """What a function sees of a stream: with a watermark, and without repeats where nobody else keeps them out."""
     late = plans.with_watermark(observations, contract.lateness_ms + 1)
     return windows.first_in_stream(late, contract) if contract.duplicates == "engine" else late
@@ -149,7 +149,7 @@ def writer_schemas(params: QueryParams) -> dict[int, str]:
 CHECKPOINT = re.compile(r"(.+)-[0-9a-f]{12}-e(\d+)")
 
 
-def first_offsets(spark: SparkSession, params: QueryParams, holds: Callable[[Batch], bool]) -> str:
+def first_offsets(spark: SparkSession, params: QueryParams, holds: Callable[[MicroBatch], bool]) -> str:
     """Where a new checkpoint begins, as Spark's JSON: behind what the epoch before has handed to the sink, else where
     the parameters say. A checkpoint that has begun goes on by itself.
 
@@ -164,7 +164,9 @@ def first_offsets(spark: SparkSession, params: QueryParams, holds: Callable[[Bat
     if not planned:
         return params.starting_offsets or "earliest"
     # A batch that was planned and not committed may have reached the sink all the same.
-    done = planned[-1] if holds(Batch(required(params.plan_epoch) - 1, planned[-1])) else max(committed, default=-1)
+    done = (
+        planned[-1] if holds(MicroBatch(required(params.plan_epoch) - 1, planned[-1])) else max(committed, default=-1)
+    )
     return offsets_after(spark, before, done) if done >= 0 else params.starting_offsets or "earliest"
 
 
@@ -220,12 +222,12 @@ def run_once(
     # A record leads its clock, and its clock the broker's, by at most the lead: nothing older holds the range.
     raw = kafka.read_since(spark, client, params.raw_topic, from_ms - 2 * contract.lead_ms)
     observations, _ = decode.decode(raw, contract, writer_schemas(params))
-    with counted(function(in_range(observations, contract, from_ms, to_ms))) as (rows, count):
+    with counted(function(range_input(observations, contract, from_ms, to_ms))) as (rows, count):
         sink.replace(rows, to_ms)
     return {"written_rows": float(count), "from_ms": float(from_ms), "to_ms": float(to_ms)}
 
 
-def in_range(observations: DataFrame, contract: Contract, from_ms: int, to_ms: int) -> DataFrame:
+def range_input(observations: DataFrame, contract: Contract, from_ms: int, to_ms: int) -> DataFrame:
     """What a function sees of a run: event time from inclusive, to exclusive."""
     within = observations.where(plans.in_span(decode.EVENT_TIME, from_ms, to_ms))
     return windows.first_in_table(within, contract) if contract.duplicates == "engine" else within

@@ -15,7 +15,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
 
-class Batch(NamedTuple):
+class MicroBatch(NamedTuple):
     """A micro-batch; `epoch` is its checkpoint's, from 1; `number` counts within it, from 0. Later ones are greater."""
 
     epoch: int
@@ -23,10 +23,10 @@ class Batch(NamedTuple):
 
 
 class Sink(Protocol):
-    def append(self, rows: DataFrame, batch: Batch) -> None:
+    def append(self, rows: DataFrame, batch: MicroBatch) -> None:
         """Adds a batch that has rows. One that came before leaves the sink as it is."""
 
-    def holds(self, batch: Batch) -> bool:
+    def holds(self, batch: MicroBatch) -> bool:
         """Whether that batch, or a later one, has been added."""
 
     def replace(self, rows: DataFrame, run_ms: int) -> None:

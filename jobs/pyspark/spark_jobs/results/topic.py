@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from spark_jobs.results.sink import Batch
+from spark_jobs.results.sink import MicroBatch
 
 HEADER = "batch"
 # A broker answers in milliseconds; one that has just begun to lead a partition takes seconds.
@@ -52,7 +52,7 @@ class TopicSink:
         self._producer.init_transactions(KAFKA_S)
         self._last = self._last_batch()
 
-    def append(self, rows: DataFrame, batch: Batch) -> None:
+    def append(self, rows: DataFrame, batch: MicroBatch) -> None:
         if self.holds(batch):
             return
         value = F.to_json(F.struct("*"), {"ignoreNullFields": "false"}).alias("value")
@@ -68,7 +68,7 @@ class TopicSink:
             raise
         self._last = batch
 
-    def holds(self, batch: Batch) -> bool:
+    def holds(self, batch: MicroBatch) -> bool:
         return self._last is not None and self._last >= batch
 
     def replace(self, rows: DataFrame, run_ms: int) -> None:
@@ -84,7 +84,7 @@ class TopicSink:
             self._producer.produce(self._topic, **record)
         self._producer.poll(0)
 
-    def _last_batch(self) -> Batch | None:
+    def _last_batch(self) -> MicroBatch | None:
         """The last committed batch: the greatest among the partitions' last ones, for a batch is in all its partitions
         or in none."""
         consumer = self._consumer(
@@ -100,7 +100,7 @@ class TopicSink:
             consumer.close()
         return max((last for last in lasts if last is not None), default=None)
 
-    def _last_of(self, consumer: Any, partition: int) -> Batch | None:
+    def _last_of(self, consumer: Any, partition: int) -> MicroBatch | None:
         low, high = consumer.get_watermark_offsets(TopicPartition(self._topic, partition), timeout=KAFKA_S)
         tail = TAIL
         while True:
@@ -133,9 +133,9 @@ def headers_from(consumer: Any, end: int) -> Iterator[list[tuple[str, bytes]] | 
 PARTITION_END = -191
 
 
-def batch_of(headers: list[tuple[str, bytes]] | None) -> Batch | None:
+def batch_of(headers: list[tuple[str, bytes]] | None) -> MicroBatch | None:
     for name, value in headers or []:
         if name == HEADER:
             epoch, _, number = value.decode().partition("-")
-            return Batch(int(epoch), int(number))
+            return MicroBatch(int(epoch), int(number))
     return None

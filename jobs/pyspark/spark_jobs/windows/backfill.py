@@ -37,7 +37,7 @@ def run(contract: Contract, params: BackfillParams, reporter: Reporter) -> dict[
         with heartbeat(spark, reporter):
             return write(spark, contract, params)
     except (PySparkException, Py4JJavaError) as error:
-        refused = table.away(error, params.archive_path or "")
+        refused = table.unreachable(error, params.archive_path or "")
         if refused is None:
             raise
         raise refused from error

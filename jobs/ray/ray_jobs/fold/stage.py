@@ -15,7 +15,7 @@ from ray_jobs.fold.neighbours import NOBODY, Near, Rings
 from ray_jobs.generated.contract import Contract
 from ray_jobs.kit.io import BadRecord
 from ray_jobs.state import ring
-from ray_jobs.state.batch import Applied, Batch, Change, Incoming
+from ray_jobs.state.batch import Applied, Batch, HistoryChange, Incoming
 from ray_jobs.state.partition import NEVER, Partition
 from ray_jobs.state.ring import Cell
 from ray_jobs.state.silence import Silence
@@ -79,8 +79,8 @@ class FoldStage(Stage):
                 for witness in self._witnesses:
                     witness.note(batch, one)
         for (partition, station, _), cell in cells.items():
-            name = ring.key_of(station, cell.cell, contract.ring_cells)
-            batch.changes.append(Change(partition, name, ring.to_record(contract.entity_key, station, cell)))
+            name = ring.cell_key(station, cell.cell, contract.ring_cells)
+            batch.changes.append(HistoryChange(partition, name, ring.to_record(contract.entity_key, station, cell)))
 
     def tick(self, batch: Batch, tick: Tick) -> None:
         """Drops the stations that are silent for too long, the longest silent first."""
@@ -93,9 +93,9 @@ class FoldStage(Stage):
                 break
             state = tick.evicted[station] = stations.pop(station)
             cells += len(state.cells)
-            keys = [ring.key_of(station, slot, self._contract.ring_cells) for slot in state.cells]
+            keys = [ring.cell_key(station, slot, self._contract.ring_cells) for slot in state.cells]
             keys += sorted(STRAYS.of(state) or ())
-            batch.changes += [Change(tick.partition, key, None) for key in keys]
+            batch.changes += [HistoryChange(tick.partition, key, None) for key in keys]
             batch.out.evicted += 1
         stations.alarm_ms = self._alarm(stations)
 
@@ -112,7 +112,7 @@ class FoldStage(Stage):
             reached = stations.time_ms - stations.settled_ms
             if stations.time_ms >= stations.alarm_ms or reached > self._contract.depth_ms:
                 record = ring.clock_record(self._contract.entity_key, partition, stations.clock)
-                batch.changes.append(Change(partition, ring.clock_key(partition), record))
+                batch.changes.append(HistoryChange(partition, ring.clock_key(partition), record))
 
     def _cover(self, batch: Batch, incoming: Incoming) -> None:
         batch.covered += 1

@@ -45,7 +45,7 @@ def require(contract: Contract, params: TrainParams, version: int) -> str | None
 
     Errors: `uncertified` with why each certificate does not, and what to do.
     """
-    span = span_of(contract, params, version)
+    span = training_span(contract, params, version)
     if span is None:
         return None  # No rows: training says so itself.
     written = writers(commits_of(DeltaTable(params.table_path, version=version).history()), span)
@@ -60,7 +60,8 @@ def require(contract: Contract, params: TrainParams, version: int) -> str | None
     raise JobError(
         "uncertified",
         f'Cannot train on "{params.table_path}": expected a passed certificate for the windows that end in '
-        f'{said(span)} in "{params.certificates_path}", {seen}; run "millrace certify", or take --allow-uncertified',
+        f'{describe_span(span)} in "{params.certificates_path}", {seen}; run "millrace certify", '
+        "or take --allow-uncertified",
     )
 
 
@@ -81,7 +82,7 @@ def why_not(
     if fingerprint != contract.fingerprint:
         return f"is of contract {fingerprint[:12]}, the live one is {contract.fingerprint[:12]}"
     if not (covers[0] <= span[0] and span[1] <= covers[1]):
-        return f"covers {said(covers)} only"
+        return f"covers {describe_span(covers)} only"
     for by_code, by_fingerprint in written:
         if by_code is None:
             return "cannot vouch for rows of which the table's log does not say what wrote them: backfill again"
@@ -92,7 +93,7 @@ def why_not(
     return None
 
 
-def span_of(contract: Contract, params: TrainParams, version: int) -> Span | None:
+def training_span(contract: Contract, params: TrainParams, version: int) -> Span | None:
     """[first, last] window end of the rows that training reads, the last one made exclusive; None without rows."""
     rows = table.read(
         params.table_path, version, contract, [contract.entity_key, "window_end"], params.from_ms, params.cut_ms
@@ -143,6 +144,6 @@ def read(folder: str) -> dict[str, bytes]:
     return {path.stem: path.read_bytes() for path in sorted(Path(folder.removeprefix("file://")).glob("*.json"))}
 
 
-def said(span: Span) -> str:
+def describe_span(span: Span) -> str:
     first, last = (datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for ms in span)
     return f"[{first}, {last})"

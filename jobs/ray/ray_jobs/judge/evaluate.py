@@ -58,7 +58,7 @@ WORST_DAYS = 10
 REASONS = ("no_truth", "known_anomaly", "interpolated", "fault", "not_said")
 
 
-class Judged(NamedTuple):
+class JudgedStation(NamedTuple):
     """One station's forecasts beside their truths.
 
     Shapes: `t_ms` [n]; `truth` [n, target, horizon], NaN where the pair does not count; `said` and `fixed` [n, target,
@@ -83,10 +83,10 @@ class Judged(NamedTuple):
     rows: int
     sha256: str
     predict_s: float
-    heard: track.Heard | None
+    heard: track.StationForecasts | None
 
 
-class Span(NamedTuple):
+class EvaluationSpan(NamedTuple):
     """Issue times [from_ms, to_ms) that are judged, from when on bands adapt before them, and what was fitted on.
     `track_from`: since when bands are followed month by month; None where no month has a past that heads have not
     learnt from.
@@ -150,7 +150,7 @@ def evaluate(
     """Everything but the registry: the result, as JSON can hold it. Same table, model and parameters -> same scores."""
     fold = Fold(contract)
     model = model_of.load(folder, contract, fold.input_names, fold.input_units, version)
-    span = span_of(model.manifest, params)
+    span = evaluation_span(model.manifest, params)
     pinned = table.pin(params.table_path)
     baseline, first_ms, last_ms = fit_references(contract, params.table_path, pinned, span)
     names = list(baseline.stations)
@@ -176,7 +176,7 @@ def evaluate(
         )
         for group in groups
     ]
-    parts: dict[int, list[Judged]] = {}
+    parts: dict[int, list[JudgedStation]] = {}
     for index, part in pool.map(of_stations, jobs):
         parts[index] = part
         done = sum(len(groups[i]) for i in parts)
@@ -236,7 +236,7 @@ def evaluate(
 
 
 def follow(
-    contract: Contract, pool: Pool, span: Span, judged: list[Judged], say: Callable[..., None]
+    contract: Contract, pool: Pool, span: EvaluationSpan, judged: list[JudgedStation], say: Callable[..., None]
 ) -> dict[str, Any] | None:
     """The bands over the months up to the span's end; None where none of them has a past to be calibrated by."""
     heard = [j.heard for j in judged if j.heard is not None]
@@ -252,7 +252,7 @@ def follow(
     return track.summary(contract, months, [one for i in sorted(found) for one in found[i]])
 
 
-def span_of(manifest: Mapping[str, Any], params: EvaluateParams) -> Span:
+def evaluation_span(manifest: Mapping[str, Any], params: EvaluateParams) -> EvaluationSpan:
     """The split as the model's own training had it, within the bounds asked for.
 
     Errors: `config_invalid` for a split that training had not, or an empty span.
@@ -280,10 +280,10 @@ def span_of(manifest: Mapping[str, Any], params: EvaluateParams) -> Span:
     warm_from = max(from_ms - WARM_MS, learnt_to) if calibrate_from is not None and from_ms > learnt_to else from_ms
     months = [] if calibrate_from is None else track.months_of(learnt_to, to_ms)
     track_from = max(learnt_to, months[0].from_ms - track.MOST_PAST_MS) if months else None
-    return Span(training["from_ms"], fit_to, min(warm_from, from_ms), from_ms, to_ms, track_from)
+    return EvaluationSpan(training["from_ms"], fit_to, min(warm_from, from_ms), from_ms, to_ms, track_from)
 
 
-def fit_references(contract: Contract, path: str, version: int, span: Span) -> tuple[Baseline, int, int]:
+def fit_references(contract: Contract, path: str, version: int, span: EvaluationSpan) -> tuple[Baseline, int, int]:
     """Climatology and damping from the fit split alone, for every station that has rows in the span; the first and last
     window end of the table's rows before the span's end.
     """
@@ -317,14 +317,14 @@ def of_stations(
     path: str,
     table_version: int,
     stations: list[str],
-    span: Span,
+    span: EvaluationSpan,
     version: str,
     masks: tuple[Mask, ...],
     listed: bool,
     packed: dict[str, bytes],
     baseline: Baseline,
     around: Near,
-) -> list[Judged]:
+) -> list[JudgedStation]:
     """Replays the stations' rows through the fold and the model. Pure: a task that is run again says the same."""
     fold = Fold(contract)
     with tempfile.TemporaryDirectory(prefix="millrace-evaluate-") as scratch:
@@ -353,7 +353,7 @@ def of_stations(
         stations,
     )
     replayed = dict(table.by_station(found, contract.entity_key))
-    out: list[Judged] = []
+    out: list[JudgedStation] = []
     for station, rows in table.by_station(past, contract.entity_key):
         if station not in replayed:
             continue
@@ -375,12 +375,12 @@ def _of_station(
     station: str,
     series: Series,
     rows: Any,
-    span: Span,
+    span: EvaluationSpan,
     masks: tuple[Mask, ...],
     listed: bool,
     baseline: Baseline,
     around: Near,
-) -> Judged:
+) -> JudgedStation:
     horizons_ms = contract.horizons_ms
     bounds = conformal.bounds_of(contract)
     ends, inputs = replay(contract, fold, rows, span, around)
@@ -392,13 +392,13 @@ def _of_station(
     shown = ends >= span.from_ms
     predict_s *= float(shown.sum()) / max(len(shown), 1)
     wrong, faulty = _wrong(contract, series, masks, baseline, listed)
-    heard: track.Heard | None = None
+    heard: track.StationForecasts | None = None
     if span.track_from is not None:
         since = ends >= span.track_from
         truth = bounds.clamp(_truths(horizons_ms, series, ends[since]))
         counted, _ = _counted(horizons_ms, series, ends[since], wrong, heads[since])
         clean = ~_at(horizons_ms, series, ends[since], faulty)
-        heard = track.Heard(station, ends[since], heads[since], truth, clean, counted)
+        heard = track.StationForecasts(station, ends[since], heads[since], truth, clean, counted)
     warm = ends >= span.warm_from
     ends, issued, heads, inputs, shown = ends[warm], issued[warm], heads[warm], inputs[warm], shown[warm]
     fixed = conformal.levels(heads, model.scales[None], bounds)
@@ -420,7 +420,7 @@ def _of_station(
     digest = hashlib.sha256(station.encode())
     digest.update(np.ascontiguousarray(series.t_ms[inside]).tobytes())
     digest.update(np.ascontiguousarray(series.values[inside]).tobytes())
-    return Judged(
+    return JudgedStation(
         station,
         ends.astype(np.int64),
         bounds.clamp(measured),
@@ -477,7 +477,9 @@ def _counted(
     return open_, np.stack(left_out)
 
 
-def replay(contract: Contract, fold: Fold, rows: Any, span: Span, around: Near) -> tuple[NDArray[np.int64], Floats]:
+def replay(
+    contract: Contract, fold: Fold, rows: Any, span: EvaluationSpan, around: Near
+) -> tuple[NDArray[np.int64], Floats]:
     """The first row of each hour from `replay_from` on, after all before it. -> ends [n], inputs [n, input]."""
     ends = table.floats(rows, "window_end").astype(np.int64)
     hour = ends // HOUR_MS
@@ -542,7 +544,7 @@ def _wrong(
     return [known, ruled, np.zeros_like(faulty) if listed else faulty], faulty
 
 
-def judge(contract: Contract, judged: list[Judged], rounds: int, seed: int, known: set[str]) -> dict[str, Any]:
+def judge(contract: Contract, judged: list[JudgedStation], rounds: int, seed: int, known: set[str]) -> dict[str, Any]:
     """Scores of every target and horizon, over all stations and for each; how sure they are; what the card draws."""
     levels = contract.levels
     middle = levels.index(0.5)
@@ -628,7 +630,7 @@ class Pairs(NamedTuple):
         )
 
 
-def _pairs(contract: Contract, judged: list[Judged], k: int, j: int) -> Pairs:
+def _pairs(contract: Contract, judged: list[JudgedStation], k: int, j: int) -> Pairs:
     uses = [~np.isnan(one.truth[:, k, j]) for one in judged]
     both = list(zip(judged, uses, strict=True))
     alone = [one.alone[u, k, j] for one, u in both if one.alone is not None]
@@ -719,7 +721,7 @@ def _sure(pairs: Pairs, middle: int, levels: tuple[float, ...], word: str, round
         }
 
 
-def _by_hour(contract: Contract, judged: list[Judged], pairs: Pairs, middle: int, word: str) -> dict[str, Any]:
+def _by_hour(contract: Contract, judged: list[JudgedStation], pairs: Pairs, middle: int, word: str) -> dict[str, Any]:
     """MAE by the hour of the valid time in the station's own solar day, of the model and of DAP; null without pairs."""
     east = np.nan_to_num(np.array([place_of(contract, one.station).longitude for one in judged]))
     solar = (pairs.valid_ms / HOUR_MS + east[pairs.station] / 15.0) % 24
@@ -732,7 +734,9 @@ def _by_hour(contract: Contract, judged: list[Judged], pairs: Pairs, middle: int
     return out
 
 
-def _days(judged: list[Judged], pairs: Pairs, middle: int, word: str, where: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _days(
+    judged: list[JudgedStation], pairs: Pairs, middle: int, word: str, where: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """The station's days with the largest MAE, most wrong first."""
     day = pairs.valid_ms // DAY_MS
     keys, which = np.unique(np.stack([pairs.station, day], axis=1), axis=0, return_inverse=True)
@@ -787,7 +791,7 @@ def _packed(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def _cost_ms(judged: list[Judged]) -> float:
+def _cost_ms(judged: list[JudgedStation]) -> float:
     """Wall time of forecasts on one thread, per hundred rows in batches of thousands."""
     rows = sum(len(j.t_ms) for j in judged)
     return 1000 * sum(j.predict_s for j in judged) * 100 / rows

@@ -57,7 +57,7 @@ def forecasts(
     t_ms = series.t_ms[issued]
     later = [_climatology(baseline, series, t_ms + h) for h in horizons_ms]
     climatology = np.stack(later, axis=2)
-    newest = _held(series.t_ms, series.values)[issued]
+    newest = _newest_within_a_day(series.t_ms, series.values)[issued]
     now = np.where(np.isnan(newest), _climatology(baseline, series, t_ms), newest)
     persistence = np.repeat(now[:, :, None], len(horizons_ms), axis=2)
     yesterday = persistence.copy()
@@ -71,7 +71,7 @@ def forecasts(
     spread = baseline.spread_of(np.array([series.number]))[0]
     with np.errstate(invalid="ignore"):
         credible = np.where(np.abs(anomaly) <= CREDIBLE_SPREADS * spread, anomaly, np.nan)
-    held = np.nan_to_num(_held(series.t_ms, credible)[issued])
+    held = np.nan_to_num(_newest_within_a_day(series.t_ms, credible)[issued])
     dap = climatology + baseline.damping_of(np.array([series.number])) * held[:, :, None]
     ridge = climatology + _ridge(series.t_ms, credible, anomaly, issued, fit_to, horizons_ms, tolerance_ms)
     return dict(zip(NAMES, (persistence, yesterday, climatology, dap, ridge), strict=True))
@@ -86,7 +86,7 @@ def _anomalies(baseline: Baseline, series: Series) -> Floats:
     return series.values - _climatology(baseline, series, series.t_ms)
 
 
-def _held(t_ms: Floats, values: Floats) -> Floats:
+def _newest_within_a_day(t_ms: Floats, values: Floats) -> Floats:
     """The newest value up to each row, NaN when it is older than a day. [n], [n, m] -> [n, m]."""
     rows = np.arange(len(t_ms))[:, None]
     last = np.maximum.accumulate(np.where(np.isnan(values), -1, rows), axis=0)

@@ -43,7 +43,7 @@ class Month(NamedTuple):
     to_ms: int
 
 
-class Heard(NamedTuple):
+class StationForecasts(NamedTuple):
     """One station's forecasts since heads stopped learning, hour by hour.
 
     Shapes: `ends` [n] issue times; `heads` [n, target, horizon, 3]; [n, target, horizon] each: `truth` within the
@@ -101,7 +101,7 @@ def months_of(learnt_to: int, to_ms: int) -> list[Month]:
     return [Month(a, b) for a, b in both if a >= learnt_to + LEAST_PAST_MS]
 
 
-def static_of(contract: Contract, months: list[Month], stations: list[Heard]) -> Static:
+def static_of(contract: Contract, months: list[Month], stations: list[StationForecasts]) -> Static:
     """What one calibration for the whole network would have been at the beginning of each month."""
     shape = (len(months), len(contract.targets), len(contract.horizons_h))
     scales, margins = np.ones((*shape, len(contract.bands))), np.zeros(shape)
@@ -175,14 +175,16 @@ def adapt(
     return Adapted(out, kept)
 
 
-def of_stations(contract: Contract, months: list[Month], static: Static, stations: list[Heard]) -> list[Counted]:
+def of_stations(
+    contract: Contract, months: list[Month], static: Static, stations: list[StationForecasts]
+) -> list[Counted]:
     """Pure: a task that is run again says the same."""
     return [_of_station(contract, months, static, heard) for heard in stations]
 
 
-def _of_station(contract: Contract, months: list[Month], static: Static, heard: Heard) -> Counted:
+def _of_station(contract: Contract, months: list[Month], static: Static, heard: StationForecasts) -> Counted:
     use = heard.ends >= months[0].from_ms
-    heard = heard._replace(**{name: getattr(heard, name)[use] for name in Heard._fields[1:]})
+    heard = heard._replace(**{name: getattr(heard, name)[use] for name in StationForecasts._fields[1:]})
     month = np.searchsorted([m.from_ms for m in months], heard.ends, side="right") - 1
     base = static.scales[month]
     # A truth that teaches nothing is in no band, whatever its scale: NaN.
@@ -215,7 +217,7 @@ def _of_station(contract: Contract, months: list[Month], static: Static, heard: 
 
 
 def _growths(
-    contract: Contract, months: list[Month], base: Floats, heard: Heard, score: Floats, found: Adapted
+    contract: Contract, months: list[Month], base: Floats, heard: StationForecasts, score: Floats, found: Adapted
 ) -> tuple[Floats, Floats]:
     """Pairs and how many the widest band held, by the day of their valid time, when all errors are larger from the
     beginning of a month on, and when they are not. [start, day, 2] each.

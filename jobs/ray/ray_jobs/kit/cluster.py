@@ -120,7 +120,7 @@ class Cluster:
 
         listener = _Listener(hear)
 
-        class Heard(tune.Callback):
+        class TrialCallback(tune.Callback):
             def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **_: Any) -> None:
                 listener.hear(int(trial.config["job"]), int(result["rounds"]), float(result["loss"]))
 
@@ -143,7 +143,7 @@ class Cluster:
                     storage_path=scratch,
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=TASK_RETRIES),
-                    callbacks=[Heard()],
+                    callbacks=[TrialCallback()],
                 ),
             ).fit()
         for error in found.errors:

@@ -17,7 +17,7 @@ from ray_jobs.ledger.conformal import Adaptation, bounds_of
 from ray_jobs.ledger.forecasts import FORECASTS, Forecasts
 from ray_jobs.ledger.identity import Identity
 from ray_jobs.ledger.verify import LEDGERS, Book, Ledger, Pending, Truth
-from ray_jobs.state.batch import Applied, Batch, Change, Part
+from ray_jobs.state.batch import Applied, Batch, HistoryChange, Part
 from ray_jobs.state.ring import StationState
 from ray_jobs.state.stage import Stage, States, Tick
 
@@ -25,7 +25,7 @@ from ray_jobs.state.stage import Stage, States, Tick
 Calibrations = dict[tuple[int, str, str], dict[str, Any]]
 
 
-class Due(NamedTuple):
+class DueTruths(NamedTuple):
     """What a row found in one arm's ledger: the truths to take at it, and in a form for the history what still waits
     then.
     """
@@ -38,7 +38,7 @@ class Due(NamedTuple):
 class _Noted(NamedTuple):
     """Of one applied row. `issues`: it issues its hour's forecast, anew or again."""
 
-    due: Due
+    due: DueTruths
     issues: bool
 
 
@@ -54,7 +54,7 @@ class Judging:
         batch: Batch,
         one: Applied,
         arm: str,
-        due: Due,
+        due: DueTruths,
         calibrations: Calibrations,
         promise: Callable[[int], Pending] | None = None,
     ) -> None:
@@ -73,7 +73,7 @@ class Judging:
         """
         self._verify(batch, station, ledger, self.book.close(ledger, state, tick.time_ms))
         keys = [*self.book.pending_keys(station, arm, ledger), self.book.calibration_key(station, arm)]
-        batch.changes += [Change(tick.partition, key, None) for key in keys]
+        batch.changes += [HistoryChange(tick.partition, key, None) for key in keys]
 
     def _verify(
         self,
@@ -103,7 +103,7 @@ class Judging:
 
     def write(self, batch: Batch, calibrations: Calibrations) -> None:
         for (partition, station, arm), record in calibrations.items():
-            batch.changes.append(Change(partition, self.book.calibration_key(station, arm), record))
+            batch.changes.append(HistoryChange(partition, self.book.calibration_key(station, arm), record))
 
 
 class SettleStage(Stage):
@@ -142,7 +142,7 @@ class SettleStage(Stage):
         book, end = self._book, one.row["window_end"]
         truths = book.due(ledger, one.state, end)
         issues = serves and book.opens(ledger, end)
-        notes.append(_Noted(Due(ledger, truths, book.waiting(ledger) if truths else b""), issues))
+        notes.append(_Noted(DueTruths(ledger, truths, book.waiting(ledger) if truths else b""), issues))
 
     def step(self, batch: Batch, states: States) -> None:
         """Row by row: judges, moves the station's bands, issues. Leaves the bands of the rows that the model took."""
@@ -200,7 +200,7 @@ class SettleStage(Stage):
             book.forget(ledger)
         for (partition, _, _), (station, pending) in issued.items():
             key = book.pending_key(station, arm, pending.issued)
-            batch.changes.append(Change(partition, key, book.pending_record(station, pending)))
+            batch.changes.append(HistoryChange(partition, key, book.pending_record(station, pending)))
 
     def _promises(
         self, applied: list[Applied], forecasts: Forecasts | None, bands: Bands | None, places: dict[int, int]
@@ -238,7 +238,7 @@ class RetiredStage(Stage):
     def __init__(self, contract: Contract, served: Collection[str]) -> None:
         self._served = frozenset(served)
         self._judging = Judging(contract)
-        self._notes: Part[list[tuple[Applied, str, Due]]] = Part("retired")
+        self._notes: Part[list[tuple[Applied, str, DueTruths]]] = Part("retired")
 
     def note(self, batch: Batch, one: Applied) -> None:
         ledgers = LEDGERS.of(one.state)
@@ -254,7 +254,7 @@ class RetiredStage(Stage):
                 if notes is None:
                     notes = []
                     self._notes.put(batch, notes)
-                notes.append((one, arm, Due(ledger, truths, book.waiting(ledger))))
+                notes.append((one, arm, DueTruths(ledger, truths, book.waiting(ledger))))
 
     def step(self, batch: Batch, states: States) -> None:
         notes = self._notes.of(batch) or []

@@ -88,7 +88,7 @@ class Truth(NamedTuple):
     judged: int
 
 
-class Judged(NamedTuple):
+class JudgedTruth(NamedTuple):
     """What one truth says: the verification records, how many of them have a truth, how many of those truths lay beyond
     what their target can be, and what bands learn from: the flat index [target, horizon] of each forecast whose truth
     is no fault, with which of its bands held it.
@@ -249,14 +249,14 @@ class Book:
 
     # At every truth
 
-    def judge(self, station: str, pending: Pending, truth: Truth) -> Judged:
+    def judge(self, station: str, pending: Pending, truth: Truth) -> JudgedTruth:
         """Holds one issued forecast against one truth. A target of which nothing was said gives no record."""
         contract = self.contract
         records: list[dict[str, Any]] = []
         learnt: list[tuple[int, tuple[bool, ...]]] = []
         verified = beyond = 0
         if not pending.levels:
-            return Judged(records, verified, beyond, learnt)
+            return JudgedTruth(records, verified, beyond, learnt)
         j, count = truth.horizon, len(contract.horizons_h)
         forecast_id = pending.forecast_id.hex()
         horizon = contract.horizons_h[j]
@@ -312,7 +312,7 @@ class Book:
                     "in_sample": pending.in_sample,
                 }
             )
-        return Judged(records, verified, beyond, learnt)
+        return JudgedTruth(records, verified, beyond, learnt)
 
     # History records
 

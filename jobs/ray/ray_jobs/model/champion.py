@@ -59,7 +59,7 @@ class Champion:
         self.refusal: str | None = None
         self.swaps = 0
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Asks the registry again, without waiting."""
         with self._lock:
             if self._looking:

@@ -31,12 +31,12 @@ class ForecastStage(Stage):
         if model is None or not batch.applied:
             return
         began = time.perf_counter()
-        rows, made = self._taken(batch, model)
+        rows, made = self._scored_rows(batch, model)
         batch.out.predict_ms += (time.perf_counter() - began) * 1000.0
         forecasts = Forecasts(model.version, model.train_from_ms, model.train_to_ms, model.scales, rows, made)
         FORECASTS.put(batch, (FORECASTS.of(batch) or {}) | {self._arm: forecasts})
 
-    def _taken(self, batch: Batch, model: Scores) -> tuple[list[int], Forecast | None]:
+    def _scored_rows(self, batch: Batch, model: Scores) -> tuple[list[int], Forecast | None]:
         """The rows that the model takes, and its forecasts of them."""
         applied = batch.applied
         try:

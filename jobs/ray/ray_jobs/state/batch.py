@@ -45,7 +45,7 @@ class Applied(NamedTuple):
     earlier: Cell | None
 
 
-class Change(NamedTuple):
+class HistoryChange(NamedTuple):
     """One record for the history; without one a tombstone, which makes the compacted topic forget the key."""
 
     partition: int
@@ -103,7 +103,7 @@ class Batch:
         self.ticked: set[int] = set()
         self.applied: list[Applied] = []
         self.rejected: list[tuple[Incoming, BadRecord]] = []
-        self.changes: list[Change] = []
+        self.changes: list[HistoryChange] = []
         self.verifications: list[tuple[str, dict[str, Any]]] = []
         self.out = Outcome()
         self.parts: dict[Any, Any] = {}

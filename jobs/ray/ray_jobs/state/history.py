@@ -83,7 +83,7 @@ class Restoration:
         if kind == CELL:
             cell = ring.from_record(record)
             self._state_of(station).put(cell, self._contract.ring_cells)
-            written = ring.key_of(station, cell.cell, self._contract.ring_cells)
+            written = ring.cell_key(station, cell.cell, self._contract.ring_cells)
         elif kind in self._owners:
             written = self._owners[kind].take(station, record)
         self._strays.pop(key or b"", None)

@@ -114,7 +114,7 @@ def slots(contract: Contract) -> int:
     return contract.cell_ms // contract.slide_ms
 
 
-def key_of(station: str, cell: int, ring_cells: int) -> bytes:
+def cell_key(station: str, cell: int, ring_cells: int) -> bytes:
     """Kafka key of a cell's history record: a later cell of the same slot replaces it, which bounds the compacted
     topic.
     """

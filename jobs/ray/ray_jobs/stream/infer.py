@@ -155,7 +155,7 @@ class RayCalls:
         ray.kill(actor, no_restart=False)
 
 
-class Slot:
+class ActorSlot:
     """One actor as the driver sees it: its handle, the call that runs its loop, its totals over all incarnations."""
 
     def __init__(self, index: int, actor: Any, calls: Calls, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -271,14 +271,14 @@ def run(
     remote: Any = ray.remote
     actor = remote(max_restarts=-1, max_task_retries=0, num_cpus=0, concurrency_groups={"control": 1})(Infer)
     calls = RayCalls()
-    slots = [Slot(i, actor.remote(contract, params, i, load), calls) for i in range(params.actors)]
+    slots = [ActorSlot(i, actor.remote(contract, params, i, load), calls) for i in range(params.actors)]
     try:
         while not signalled.is_set() and not reporter.stop_requested():
             for slot in slots:
                 slot.hear()
                 slot.tend()
                 slot.ask()
-            state, message = _said(slots)
+            state, message = _summary(slots)
             reporter.progress(_counters(slots), state=state, message=message)
             signalled.wait(REPORT_S)
     finally:
@@ -290,7 +290,7 @@ def run(
     return counters
 
 
-def _counters(slots: list[Slot]) -> dict[str, float]:
+def _counters(slots: list[ActorSlot]) -> dict[str, float]:
     counters: dict[str, float] = {}
     for slot in slots:
         for name, value in slot.counters().items():
@@ -305,12 +305,12 @@ def _counters(slots: list[Slot]) -> dict[str, float]:
     return counters
 
 
-def _said(slots: list[Slot]) -> tuple[str, str | None]:
+def _summary(slots: list[ActorSlot]) -> tuple[str, str | None]:
     said = [f"actor {s.index}: {s.message}" for s in slots if s.message]
     return "running" if all(s.state == "running" for s in slots) else "starting", "; ".join(said) or None
 
 
-def _stop(slots: list[Slot]) -> None:
+def _stop(slots: list[ActorSlot]) -> None:
     """Ends every loop after its batch and hears its last counters; what takes longer than STOP_S dies with the
     driver.
     """

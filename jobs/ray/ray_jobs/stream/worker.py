@@ -160,7 +160,7 @@ class Worker:
             )
             if not self._champion.looking and time.monotonic() - asked > LOOK_S:
                 asked = time.monotonic()
-                self._champion.look()
+                self._champion.refresh()
             self._follow(0.1)
             self._beat()
         return False
@@ -407,7 +407,7 @@ class Worker:
                     raise Failed(f"cannot follow {message.topic()}: {error}")
             elif message.topic() == self._params.history_topic:
                 if message.value() is None:
-                    self._table.forget(*_place(message), key_of(message))
+                    self._table.forget(*_place(message), required_key(message))
                 else:
                     record = decoded(self._history, message)
                     self._table.take(*_place(message), None if leads(self._contract, record, message) else record)
@@ -418,7 +418,7 @@ class Worker:
                     self._status.add("bad_model_events", 1)
                     continue
                 if event["model"] == self._params.model_name:
-                    self._champion.look()
+                    self._champion.refresh()
 
     def _partitions(self, topic: str) -> int:
         def ask() -> int:
@@ -495,13 +495,13 @@ def restore(
                 partition, _ = _place(message)
                 ended.discard(partition)
                 if message.value() is None:
-                    found[partition].forget(key_of(message))
+                    found[partition].forget(required_key(message))
                     continue
                 record = decoded(decoder, message)
                 if leads(contract, record, message):
-                    found[partition].stray(key_of(message), record[contract.entity_key])
+                    found[partition].stray(required_key(message), record[contract.entity_key])
                 else:
-                    found[partition].take(record, key_of(message))
+                    found[partition].take(record, required_key(message))
             disagree = [p for p in ended - done if not found[p].complete(committed[p])]
             if disagree:
                 committed = committed_now()
@@ -525,7 +525,7 @@ def leads(contract: Contract, record: dict[str, Any], message: Message) -> bool:
     return end is not None and bool(end > ring.latest_end(contract, message.timestamp()[1]))
 
 
-def key_of(message: Message) -> bytes:
+def required_key(message: Message) -> bytes:
     """The client's types allow for none and for text: no deserializer is configured, and every history record has a
     key.
     """

@@ -108,7 +108,7 @@ def records(
     for station, cells in folded.items():
         partition = partition_of(station.encode(), partitions)
         for cell in cells:
-            key = ring.key_of(station, cell.cell, contract.ring_cells)
+            key = ring.cell_key(station, cell.cell, contract.ring_cells)
             yield partition, key, cell._replace(partition=partition, offset=-1), station
 
 

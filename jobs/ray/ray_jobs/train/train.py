@@ -50,7 +50,7 @@ STATIONS_PER_TASK = 3
 PREDICT_CHUNK = 4_000
 
 
-class Head(NamedTuple):
+class TrainedHead(NamedTuple):
     """One trained head: its text, the rounds it kept and its change on the calibration rows [calibration row] (NaN
     where no truth).
     """
@@ -196,7 +196,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
                 )
 
     trials = tune(contract, params, pool, data, say) if params.tune > 1 else None
-    picked = given(params) if trials is None else trials.settings
+    picked = head_settings(params) if trials is None else trials.settings
 
     clock = time.monotonic()
     learn = data.split != samples.TEST
@@ -214,7 +214,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
         for j in range(len(contract.horizons_h))
         for q in contract.quantiles
     ]
-    heads: dict[int, Head] = {}
+    heads: dict[int, TrainedHead] = {}
     for index, head in pool.map(fit_head, [(*held, k, j, q, params.trees, settings) for k, j, q in grid]):
         heads[index] = head
         k, j, q = grid[index]
@@ -339,7 +339,7 @@ def fit_baseline(contract: Contract, params: TrainParams, version: int) -> tuple
     return base_of.fit(tuple(names), longitudes, series, contract.horizons_ms, TOLERANCE_MS), splits, len(found)
 
 
-def given(params: TrainParams) -> Settings:
+def head_settings(params: TrainParams) -> Settings:
     """The settings of the heads as asked for, or as they are when nobody asks."""
     return Settings(leaves=params.leaves, learning_rate=params.learning_rate)
 
@@ -353,7 +353,7 @@ def tune(contract: Contract, params: TrainParams, pool: Pool, data: Samples, say
     weights = np.stack(
         [_weights(change, data.station, (data.split == FIT) & ~np.isnan(change)) for change in changes.T]
     )
-    settings = tuning.trials(given(params), params.tune, params.seed)
+    settings = tuning.trials(head_settings(params), params.tune, params.seed)
     rows = Rows(
         binned(data.columns[fit], tuning.trial_settings(settings[0], params.seed)),
         data.columns[watch],
@@ -367,7 +367,7 @@ def tune(contract: Contract, params: TrainParams, pool: Pool, data: Samples, say
     def hear(trial: int, rounds: int, loss: float) -> None:
         trials.hear(trial, rounds, loss)
         done = {"trials_begun": trials.begun, "trials": len(settings), "tune_s": time.monotonic() - clock}
-        say(done, trials.said(trial))
+        say(done, trials.describe(trial))
 
     race = Race(tuning.REPORTS, tuning.GRACE, tuning.HALVING)
     pool.compete(tuning.grow, settings, (rows, heads, params.trees, params.seed, pool.at_once), race, hear)
@@ -401,7 +401,7 @@ def fit_head(
     quantile: float,
     trees: int,
     settings: dict[str, Any],
-) -> Head:
+) -> TrainedHead:
     """One quantile of one target and horizon. Pure: a task that is run again gives the same text.
 
     `rows` are the fit rows as `binned` made them, `others` [other row, column] those of the other splits; the rest is
@@ -424,7 +424,7 @@ def fit_head(
     calibrated = np.full(int(np.sum(asked)), np.nan, dtype=np.float32)
     calibrated[usable[asked]] = booster.predict(others[(asked & usable)[~fit]], num_threads=1)
     text = booster.model_to_string(num_iteration=booster.best_iteration)
-    return Head(text, int(booster.best_iteration), calibrated)
+    return TrainedHead(text, int(booster.best_iteration), calibrated)
 
 
 def _weights(change: NDArray[np.float32], station: NDArray[np.int32], fit: NDArray[np.bool_]) -> Floats:
@@ -436,7 +436,7 @@ def _weights(change: NDArray[np.float32], station: NDArray[np.int32], fit: NDArr
     return np.asarray(np.minimum(1.0, 2.0 * middle / np.maximum(error, 1e-9)))
 
 
-def _calibration(contract: Contract, data: Samples, heads: list[Head], baseline: Baseline) -> Calibration:
+def _calibration(contract: Contract, data: Samples, heads: list[TrainedHead], baseline: Baseline) -> Calibration:
     """The scales of the bands on rows that no head was fitted to."""
     asked = samples.calibration_rows(data.split)
     base = data.base[asked].astype(np.float64)

@@ -57,7 +57,7 @@ SPACE: dict[str, tuple[float, ...]] = {
 }
 
 
-class Head(NamedTuple):
+class SampledHead(NamedTuple):
     """One of the heads that stand for all: indices of target and horizon, and the quantile."""
 
     target: int
@@ -126,11 +126,11 @@ def trials(given: Settings, count: int, seed: int) -> list[Settings]:
     return out
 
 
-def heads_of(contract: Contract) -> list[Head]:
+def heads_of(contract: Contract) -> list[SampledHead]:
     """The median of every target at the middle horizon, and the outer quantiles of the first at the longest."""
     middle, last = len(contract.horizons_h) // 2, len(contract.horizons_h) - 1
-    medians = [Head(k, middle, 0.5) for k in range(len(contract.targets))]
-    outer = [Head(0, last, q) for q in (contract.quantiles[0], contract.quantiles[-1])]
+    medians = [SampledHead(k, middle, 0.5) for k in range(len(contract.targets))]
+    outer = [SampledHead(0, last, q) for q in (contract.quantiles[0], contract.quantiles[-1])]
     return list(dict.fromkeys([*medians, *outer]))
 
 
@@ -143,7 +143,7 @@ def some(fit: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
 
 
 def grow(
-    settings: Settings, rows: Rows, heads: list[Head], trees: int, seed: int, threads: int
+    settings: Settings, rows: Rows, heads: list[SampledHead], trees: int, seed: int, threads: int
 ) -> Iterator[tuple[int, float]]:
     """Grows a trial's heads side by side and yields (rounds, loss) after every tenth of `trees`; ends when no head has
     got better for PATIENCE rounds. Run again, it yields the same.
@@ -167,7 +167,7 @@ def grow(
 class _Growing:
     """One head of a trial."""
 
-    def __init__(self, settings: Settings, rows: Rows, head: Head, column: int, seed: int) -> None:
+    def __init__(self, settings: Settings, rows: Rows, head: SampledHead, column: int, seed: int) -> None:
         parameters = trial_settings(settings, seed) | {"alpha": head.quantile}
         change, watched = rows.fit_change[:, column], rows.watch_change[:, column]
         weight = np.where(np.isnan(change), 0.0, rows.fit_weight[:, column])
@@ -218,7 +218,7 @@ class Trials:
     def begun(self) -> int:
         return sum(1 for heard in self._heard if heard)
 
-    def said(self, trial: int) -> str:
+    def describe(self, trial: int) -> str:
         """A trial's last report in words."""
         rounds = max(self._heard[trial])
         return (

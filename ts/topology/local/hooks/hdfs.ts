@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../../../contract/errors.ts";
 import { enginesDir, onOurHdfs } from "../../../settings/settings.ts";
-import type { Hook, Place } from "../hook.ts";
+import type { Hook, LocalService } from "../hook.ts";
 import { fileUrl } from "../path.ts";
 import { type Command, UTF8 } from "../prepare.ts";
 
@@ -24,7 +24,7 @@ function refuseOddFolder(dir: string): void {
 }
 
 /** Makes an empty file system in a folder of its own and moves it into place, so that one cut short is never taken for a whole one. */
-async function format({ settings, dir }: Place, names: string, command: Command): Promise<void> {
+async function format({ settings, dir }: LocalService, names: string, command: Command): Promise<void> {
   const blocks = join(enginesDir(settings), "hdfs-datanode", "blocks");
   if (existsSync(blocks))
     throw new PipelineError(

@@ -7,7 +7,7 @@ const KEEP_MS = 2_000;
 const WITHIN_MS = 6_000;
 
 /** The result of `work`, or an error once the time is over; the work itself is not stopped. */
-export function within<T>(work: Promise<T>, limit_ms = WITHIN_MS): Promise<T> {
+export function withDeadline<T>(work: Promise<T>, limit_ms = WITHIN_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${limit_ms} ms`)), limit_ms);
@@ -16,7 +16,7 @@ export function within<T>(work: Promise<T>, limit_ms = WITHIN_MS): Promise<T> {
 }
 
 /** Keeps the answer of `work` for a moment, end exclusive; callers meanwhile, and while it is under way, share it. */
-export function kept<T>(
+export function cached<T>(
   work: () => Promise<T>,
   clock: { nowMs(): number },
   keep_ms = KEEP_MS,
