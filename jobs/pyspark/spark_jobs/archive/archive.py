@@ -25,7 +25,7 @@ from spark_jobs.generated.params import ArchiveParams
 from spark_jobs.kit import kafka, session, table
 from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress
-from spark_jobs.kit.query import LOOK_S, end
+from spark_jobs.kit.query import follow
 from spark_jobs.windows import attributes, decode
 
 # Columns of the record itself; they come first, so that a table is read the same way for every contract.
@@ -85,7 +85,7 @@ def run(contract: Contract, params: ArchiveParams, reporter: Reporter) -> dict[s
         opened(spark, contract, params, topic_id(params))
         query = start(spark, contract, params)
         with upkeep(spark, params) as kept:
-            return follow(query, progress, kept, reporter)
+            return follow(spark, [query], lambda: counters(query, progress, kept), reporter)
     except (PySparkException, Py4JJavaError) as error:
         refused = lost(error, params) or table.unreachable(error, params.table_path)
         if refused is None:
@@ -360,17 +360,7 @@ def vacuum(spark: SparkSession, path: str) -> None:
     spark.sql(f"VACUUM {table.named(path)}")
 
 
-def follow(query: StreamingQuery, progress: Progress, kept: Upkeep, reporter: Reporter) -> dict[str, float]:
-    """Reports progress until a stop is asked for; then lets the running batch end and returns the last counters."""
-
-    def counters() -> dict[str, float]:
-        said = progress.counters(str(query.name))
-        said["archived_rows"] = said.pop("output_rows", 0.0)
-        return said | kept.counters
-
-    while not reporter.stop_requested():
-        if query.awaitTermination(LOOK_S):
-            raise RuntimeError("the streaming query ended without an error")
-        reporter.progress(counters())
-    end(query)
-    return counters()
+def counters(query: StreamingQuery, progress: Progress, kept: Upkeep) -> dict[str, float]:
+    said = progress.counters(str(query.name))
+    said["archived_rows"] = said.pop("output_rows", 0.0)
+    return said | kept.counters

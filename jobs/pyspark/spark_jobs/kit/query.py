@@ -1,10 +1,14 @@
-"""The end of a streaming query: after its running batch, at a person's or the supervisor's word."""
+"""A job's streaming queries: followed while they run, ended after their running batch at a word from outside."""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 
+from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
+from spark_jobs.generated.job import Reporter
 
 # How often the job reports and looks for a stop request; how often it looks whether a batch has ended, and how long it
 # waits for that: a batch of a catch-up may take minutes, and stopped in the middle it is repeated whole.
@@ -13,6 +17,30 @@ END_LOOK_S = 0.05
 END_S = 600
 
 STOP_REQUESTED = "stop requested: this batch is left to the next start"
+
+
+def follow(
+    spark: SparkSession,
+    queries: list[StreamingQuery],
+    counters: Callable[[], dict[str, float]],
+    reporter: Reporter,
+    stop: threading.Event | None = None,
+) -> dict[str, float]:
+    """Reports progress until a stop is asked for; then lets the running batches end and returns the last counters.
+
+    `queries` are all of the application; `stop` tells their own work that it may leave a batch. Raises
+    StreamingQueryException for a failed query, RuntimeError for one that ended without an error.
+    """
+    while not reporter.stop_requested():
+        spark.streams.awaitAnyTermination(LOOK_S)
+        if not all(query.isActive for query in queries):
+            raise RuntimeError("a streaming query ended without an error")
+        reporter.progress(counters())
+    if stop is not None:
+        stop.set()
+    for query in queries:
+        end(query)
+    return counters()
 
 
 def end(query: StreamingQuery) -> None:

@@ -23,7 +23,7 @@ from spark_jobs.kit import kafka, session, table
 from spark_jobs.kit.client import java_client
 from spark_jobs.kit.heartbeat import heartbeat
 from spark_jobs.kit.progress import Progress
-from spark_jobs.kit.query import LOOK_S, STOP_REQUESTED, end
+from spark_jobs.kit.query import STOP_REQUESTED, follow
 from spark_jobs.results.delta import DeltaSink
 from spark_jobs.results.files import FileSink
 from spark_jobs.results.sink import MicroBatch, Sink, counted
@@ -55,7 +55,7 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
         progress.listen(spark)
         filling = Filling(sink, required(params.plan_epoch), stop)
         query = start(spark, contract, params, function, filling)
-        return follow(query, progress, filling, reporter, stop)
+        return follow(spark, [query], lambda: counters(query, progress, filling), reporter, stop)
     except (PySparkException, Py4JJavaError) as error:
         refused = table.unreachable(error, params.place)
         if refused is None:
@@ -192,24 +192,11 @@ def offsets_after(spark: SparkSession, checkpoint: str, batch: int) -> str:
     return json.dumps(json.loads(lines[2]))
 
 
-def follow(
-    query: StreamingQuery, progress: Progress, filling: Filling, reporter: Reporter, stop: threading.Event
-) -> dict[str, float]:
-    """Reports progress until a stop is asked for; then lets the running batch end and returns the last counters."""
-
-    def counters() -> dict[str, float]:
-        said = progress.counters(str(query.name))
-        said["written_rows"] = float(filling.written)
-        said.pop("output_rows", None)
-        return said
-
-    while not reporter.stop_requested():
-        if query.awaitTermination(LOOK_S):
-            raise RuntimeError("the streaming query ended without an error")
-        reporter.progress(counters())
-    stop.set()
-    end(query)
-    return counters()
+def counters(query: StreamingQuery, progress: Progress, filling: Filling) -> dict[str, float]:
+    said = progress.counters(str(query.name))
+    said["written_rows"] = float(filling.written)
+    said.pop("output_rows", None)
+    return said
 
 
 def run_once(

@@ -18,7 +18,7 @@ from spark_jobs.generated.params import FeaturesParams
 from spark_jobs.kit import kafka, session
 from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress
-from spark_jobs.kit.query import LOOK_S, STOP_REQUESTED, end
+from spark_jobs.kit.query import STOP_REQUESTED, follow
 from spark_jobs.windows import decode, plans
 
 STATE_STORES = {
@@ -49,7 +49,7 @@ def run(contract: Contract, params: FeaturesParams, reporter: Reporter) -> dict[
         progress = Progress()
         progress.listen(spark)
         features, rejects = start(spark, contract, params, stop)
-        return follow(spark, features, rejects, progress, reporter, stop)
+        return follow(spark, [features, rejects], lambda: counters(progress, features, rejects), reporter, stop)
     finally:
         spark.stop()
 
@@ -136,26 +136,6 @@ def stamped(batch: DataFrame, now_ms: int) -> DataFrame:
     compiled anew in every one, on the driver and on the executors. Bytes are handed to the code from outside.
     """
     return batch.select("key", F.concat("value", F.lit(kafka.avro_long(now_ms))).alias("value"))
-
-
-def follow(
-    spark: SparkSession,
-    features: StreamingQuery,
-    rejects: StreamingQuery,
-    progress: Progress,
-    reporter: Reporter,
-    stop: threading.Event,
-) -> dict[str, float]:
-    """Reports progress until a stop is asked for; then lets the running batches end and returns the last counters."""
-    while not reporter.stop_requested():
-        spark.streams.awaitAnyTermination(LOOK_S)
-        if not (features.isActive and rejects.isActive):
-            raise RuntimeError("a streaming query ended without an error")
-        reporter.progress(counters(progress, features, rejects))
-    stop.set()
-    end(features)
-    end(rejects)
-    return counters(progress, features, rejects)
 
 
 def counters(progress: Progress, features: StreamingQuery, rejects: StreamingQuery) -> dict[str, float]:

@@ -17,7 +17,7 @@ from spark_jobs.generated.params import RefuseParams, RefuseStream
 from spark_jobs.kit import kafka, session
 from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress
-from spark_jobs.kit.query import LOOK_S, end
+from spark_jobs.kit.query import follow
 from spark_jobs.windows import decode
 
 
@@ -30,7 +30,7 @@ def run(contract: Contract, params: RefuseParams, reporter: Reporter) -> dict[st
         progress.listen(spark)
         client = java_client(kafka_config(params.kafka))
         queries = [start(spark, client, contract.in_stream(one.stream), params, one) for one in params.streams]
-        return follow(spark, queries, progress, reporter)
+        return follow(spark, queries, lambda: counters(progress, queries), reporter)
     finally:
         spark.stop()
 
@@ -57,20 +57,6 @@ def start(
         .option("checkpointLocation", f"{params.checkpoint_path}/{stream.stream}")
         .start()
     )
-
-
-def follow(
-    spark: SparkSession, queries: list[StreamingQuery], progress: Progress, reporter: Reporter
-) -> dict[str, float]:
-    """Reports progress until a stop is asked for; then lets the running batches end and returns the last counters."""
-    while not reporter.stop_requested():
-        spark.streams.awaitAnyTermination(LOOK_S)
-        if not all(query.isActive for query in queries):
-            raise RuntimeError("a streaming query ended without an error")
-        reporter.progress(counters(progress, queries))
-    for query in queries:
-        end(query)
-    return counters(progress, queries)
 
 
 def counters(progress: Progress, queries: list[StreamingQuery]) -> dict[str, float]:
