@@ -25,7 +25,7 @@ maven_poms := $(shell find infra/local/maven -name pom.xml)
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: $(stamps)/node $(stamps)/machine $(stamps)/python $(stamps)/mlflow $(stamps)/jars ## Installs what is missing or has changed: Node packages, Python environments, engine jars
+setup: $(stamps)/node $(stamps)/machine $(stamps)/python $(stamps)/mlflow $(stamps)/jars $(stamps)/classes ## Installs what is missing or has changed: Node packages, Python environments, engine jars
 
 # No package here needs its install scripts: what could run code at install time does not.
 $(stamps)/node: package.json package-lock.json
@@ -61,10 +61,16 @@ $(stamps)/jars: $(maven_poms) | $(stamps)/machine
 	@rm -rf target/engines && mvn $(maven_cache) --batch-mode --quiet --no-transfer-progress --threads 4 --file infra/local/maven package
 	@mkdir -p $(@D) && touch $@
 
+# What Spark's JVMs share from here on; holds for these jars and this Java.
+$(stamps)/classes: infra/local/spark/shared_classes.py $(stamps)/python $(stamps)/jars
+	@echo "setup: archive of Spark's classes"
+	@.venv/bin/python infra/local/spark/shared_classes.py target/engines/spark target/engines/spark-classes.jsa
+	@mkdir -p $(@D) && touch $@
+
 check: setup ## Formats, types and lints, and that generated files are fresh
 	@node_modules/.bin/biome check --error-on-warnings
 	@$(node) node_modules/typescript/bin/tsc --noEmit
-	@.venv/bin/ruff check jobs && .venv/bin/ruff format --check jobs
+	@.venv/bin/ruff check jobs infra && .venv/bin/ruff format --check jobs infra
 	@.venv/bin/mypy
 	@bin/millrace generate --check
 

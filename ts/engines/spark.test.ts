@@ -15,6 +15,7 @@ const address = {
   sparkRestUrl: "http://spark:6066",
   sparkUiUrl: "http://spark:8080",
   sparkJars: "/jars",
+  sparkDefaults: null,
   pythonPath: "/env/bin/python",
 };
 const handle = { id: "driver-1", submission: "weather-features-1", params_path: "/p.json" };

@@ -29,6 +29,8 @@ export interface SparkAddress {
   readonly sparkUiUrl: string;
   /** Folder of the connector jars, on every worker. */
   readonly sparkJars: string;
+  /** Properties file of every application, on every worker; null for the cluster's own. */
+  readonly sparkDefaults: string | null;
   /** Python of the jobs, on every worker. */
   readonly pythonPath: string;
 }
@@ -367,7 +369,7 @@ type SparkLaunch = Extract<JobSpec["launch"], { engine: "spark" }>;
 /** The body of a create request; every value is a string. */
 export function submissionBody(
   { submission, params_path, launch }: { submission: string; params_path: string; launch: SparkLaunch },
-  { sparkMasterUrl, sparkJars, pythonPath }: SparkAddress,
+  { sparkMasterUrl, sparkJars, sparkDefaults, pythonPath }: SparkAddress,
 ): object {
   const jars = `${sparkJars}/*`;
   return {
@@ -380,6 +382,7 @@ export function submissionBody(
       sparkMasterUrl,
       "--deploy-mode",
       "client",
+      ...(sparkDefaults == null ? [] : ["--properties-file", sparkDefaults]),
       // The name is how a driver is found again, so it is the submission's and not the job's.
       "--name",
       submission,

@@ -58,6 +58,10 @@ export interface NamespaceSettings extends Addresses {
   readonly javaPath: string;
   /** Folder of the connector jars Spark jobs need beside Spark's own. */
   readonly sparkJars: string;
+  /** Properties file of every application; null for a Spark that exists already and has its own. */
+  readonly sparkDefaults: string | null;
+  /** Archive of the classes that Spark's JVMs of this machine share; may be missing. */
+  readonly sharedClasses: string;
 }
 
 /** The settings of one command, which works for one pipeline. */
@@ -105,6 +109,10 @@ export function settingsOf(
     mlflowPythonPath: join(root, ".venv-mlflow", "bin", "python"),
     javaPath: "java",
     sparkJars: join(root, "target", "engines", "spark"),
+    sparkDefaults: given.external?.includes("spark")
+      ? null
+      : join(root, "infra", "local", "spark", "spark-defaults.conf"),
+    sharedClasses: join(root, "target", "engines", "spark-classes.jsa"),
     ...given,
   });
 }

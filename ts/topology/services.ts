@@ -35,12 +35,14 @@ const overrule = (values: Readonly<Record<string, string>>) =>
 
 const SPARK_DAEMON = {
   ...SMALL_MALLOC,
-  SPARK_CONF_DIR: "{reads:conf}",
   SPARK_DAEMON_MEMORY: "{memory:heap_mib}m",
   SPARK_DAEMON_JAVA_OPTS: [...SMALL_JVM, QUICK].join(" "),
   PYSPARK_PYTHON: "{python}",
 } as const;
-const SPARK_READS = { conf: "infra/local/spark" } as const;
+const SPARK_READS = {
+  defaults: "infra/local/spark/spark-defaults.conf",
+  logging: "infra/local/spark/log4j2.properties",
+} as const;
 
 const HADOOP = {
   from: "maven",
@@ -186,6 +188,8 @@ export const SERVICES = [
       program: "spark-class",
       args: [
         "org.apache.spark.deploy.master.Master",
+        "--properties-file",
+        "{reads:defaults}",
         "--host",
         "{host}",
         "--port",
@@ -240,6 +244,8 @@ export const SERVICES = [
       program: "spark-class",
       args: [
         "org.apache.spark.deploy.worker.Worker",
+        "--properties-file",
+        "{reads:defaults}",
         "--host",
         "{host}",
         "--port",

@@ -5,11 +5,17 @@ import { stateDir } from "../../settings/settings.ts";
 import { HEARTBEAT_MS, namesIn, STOP_MS } from "./params.ts";
 import type { Epoch, Planned, Setting } from "./type.ts";
 
-const DRIVER_JVM = "-XX:+UseSerialGC -XX:-UsePerfData";
+/**
+ * One collector thread: a second one competes with the executor for the same two cores. The first compiler only: a driver plans
+ * more than it computes, a batch's once, a stream's the same small plans again; the second compiler took two fifths of a driver's
+ * processor time and paid little of it back.
+ */
+const DRIVER_JVM = "-XX:+UseSerialGC -XX:-UsePerfData -XX:TieredStopAtLevel=1";
 
-const STREAM = {
-  // One collector thread: a second one competes with the executor for the same two cores. The executor's options are the
-  // job's to set (jobs/pyspark/spark_jobs/kit/session.py): what stands here would replace its limits against garbage records.
+/** Properties of every launch. */
+const PROPERTIES = {
+  // The executor's options are the job's to set (jobs/pyspark/spark_jobs/kit/session.py): what stands here would replace its
+  // limits against garbage records.
   "spark.driver.extraJavaOptions": DRIVER_JVM,
   // Fewer malloc arenas: the default of eight a core costs tens of megabytes that are never used.
   "spark.executorEnv.MALLOC_ARENA_MAX": "2",
@@ -17,17 +23,6 @@ const STREAM = {
   "spark.executor.logs.rolling.strategy": "size",
   "spark.executor.logs.rolling.maxSize": "10485760",
   "spark.executor.logs.rolling.maxRetainedFiles": "3",
-};
-
-const BATCH = {
-  ...STREAM,
-  // A batch's driver plans each step once: the optimizing compiler took 40 % of its processor time and paid none back.
-  "spark.driver.extraJavaOptions": `${DRIVER_JVM} -XX:TieredStopAtLevel=1`,
-};
-
-const KINDS = {
-  stream: { properties: STREAM, heartbeat_ms: HEARTBEAT_MS },
-  batch: { properties: BATCH, heartbeat_ms: null },
 };
 
 const entrypoint = ({ folders, pipeline }: Setting, job: string) =>
@@ -57,11 +52,11 @@ export function onSpark(
       cores,
       driver_memory,
       executor_memory,
-      properties: { ...KINDS[kind].properties, ...properties },
+      properties: { ...PROPERTIES, ...properties },
     },
     params,
     code: setting.code.spark,
-    heartbeat_ms: KINDS[kind].heartbeat_ms,
+    heartbeat_ms: kind === "stream" ? HEARTBEAT_MS : null,
     stop_ms: STOP_MS,
     finite: kind === "batch",
     restarts: kind === "stream",

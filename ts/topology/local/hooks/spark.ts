@@ -1,10 +1,11 @@
 // Spark's standalone daemons on this machine: started by the launcher in pyspark, which adds the module flags Java 17 needs.
 
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../../contract/errors.ts";
 import type { Settings } from "../../../settings/settings.ts";
 import type { Hook } from "../hook.ts";
+import { fileUrl } from "../path.ts";
 
 /** pyspark's folder in the jobs' environment, which is a complete Spark. */
 function sparkHome({ pythonPath }: Settings): string {
@@ -18,8 +19,18 @@ function sparkHome({ pythonPath }: Settings): string {
   throw new PipelineError("config_invalid", `Cannot find pyspark below "${lib}": run "make setup"`);
 }
 
+/**
+ * Read by the JVMs of the daemons, and of the drivers and executors that a worker starts; JDK_JAVA_OPTIONS stays a person's. The
+ * archive of classes is made at set-up (infra/local/spark/shared_classes.py); a JVM that cannot use it starts without it.
+ */
+function javaOptions({ sharedClasses }: Settings, logging: string): string {
+  const options = [`-Dlog4j2.configurationFile=${fileUrl(logging)}`];
+  if (existsSync(sharedClasses)) options.push(`-XX:SharedArchiveFile=${sharedClasses}`);
+  return options.map((option) => `"${option}"`).join(" ");
+}
+
 export const spark: Hook = {
-  prepare({ settings }, { command, args, env }) {
+  prepare({ settings, service }, { command, args, env }) {
     const home = sparkHome(settings);
     return {
       command: join(home, "bin", command),
@@ -27,6 +38,11 @@ export const spark: Hook = {
       env: {
         ...env,
         SPARK_HOME: home,
+        // Does not exist, on purpose: a folder with files on the class path would forbid the archive of classes.
+        SPARK_CONF_DIR: join(home, "conf"),
+        // As drivers and executors have it: an archive holds for one class path.
+        SPARK_DAEMON_CLASSPATH: join(settings.sparkJars, "*"),
+        JAVA_TOOL_OPTIONS: javaOptions(settings, join(settings.root, service.reads["logging"]!)),
         SPARK_LOCAL_IP: settings.host,
         SPARK_LOCAL_HOSTNAME: "localhost",
       },
