@@ -37,6 +37,8 @@ const DAY_MS = 86_400_000;
 const SITES = 100_000;
 /** Of the sites, how many each transaction brings. */
 const CHUNK = 10_000;
+/** Sites that come while the pipeline is stopped. */
+const LATER = 100;
 const signal = new AbortController().signal;
 const folder = mkdtempSync(join(tmpdir(), "shape-"));
 
@@ -280,9 +282,19 @@ describe("a pipeline of another shape beside the weather", { timeout: 2 * DEADLI
     ]);
   });
 
-  it("is stopped, and the weather has gone on all the time", async () => {
+  it("is stopped, goes on where it had stopped once started again, and the weather has gone on all the time", async () => {
     const features = topicOf(line.names, "features").topic;
     const before = await ends(features);
+    await millrace("stop", "--pipeline", "roads");
+    // While nobody reads.
+    await sendSites(SITES, SITES + LATER);
+    await millrace("submit", "roads-kept", "--pipeline", "roads", "--wait", String(DEADLINE_MS / 1000));
+    await eventually("the sites that came meanwhile", committed, (rows) => rows >= SITES + LATER + 6);
+    expect(await kept()).toEqual({
+      rows: SITES + LATER + 6,
+      sites: SITES + LATER + 4,
+      places: SITES + LATER + 6,
+    });
     await millrace("stop", "--pipeline", "roads");
     const left = supervisedJobs(line.settings).filter(
       ({ name, submission }) => name.startsWith("roads-") && submission !== null,
