@@ -8,8 +8,8 @@ import { parseObservation } from "../contract/index.ts";
 import type { Pipeline } from "../pipelines/define.ts";
 import { CONTRACT } from "../pipelines/generated/meters.ts";
 import { meters } from "../pipelines/meters/pipeline.ts";
+import { works } from "../test/pipelines/works/pipeline.ts";
 import { outline, sha256 } from "./derive.ts";
-import { works } from "./fixtures/works/pipeline.ts";
 import { differences, write } from "./folder.ts";
 import { DERIVED, functionsIn, QUERIES } from "./functions.ts";
 import { GENERATED_FOLDERS, generate, render } from "./generate.ts";
@@ -406,7 +406,7 @@ describe("a pipeline without a part", () => {
 });
 
 describe("a contract of attributes", () => {
-  const folder = "ts/codegen/fixtures/works";
+  const folder = "ts/test/pipelines/works";
   const files = pipelineFiles(
     root,
     {

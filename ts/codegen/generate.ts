@@ -17,7 +17,7 @@ import {
 import { serviceFiles } from "./topology.ts";
 
 /** Pipelines that only tests have. */
-const FIXTURES = "ts/codegen/fixtures";
+const FIXTURES = "ts/test/pipelines";
 
 const LAYOUT_FIXTURES: Layout = {
   ...LAYOUT,

@@ -6,13 +6,13 @@ import { describe, expect, it } from "vitest";
 import { breaches, parseObservation } from "../contract/index.ts";
 import { entityKey } from "../pipelines/contract.ts";
 import type { Pipeline } from "../pipelines/define.ts";
+import { CONTRACT } from "../test/pipelines/generated/trams.ts";
+import { trams } from "../test/pipelines/trams/pipeline.ts";
 import { outline } from "./derive.ts";
-import { CONTRACT } from "./fixtures/generated/trams.ts";
-import { trams } from "./fixtures/trams/pipeline.ts";
 import { LAYOUT, pipelineFiles } from "./render.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const folder = join(root, "ts/codegen/fixtures/trams");
+const folder = join(root, "ts/test/pipelines/trams");
 const text = readFileSync(join(folder, "tram_report.avsc"), "utf8");
 const report = JSON.parse(text) as { fields: { name: string }[] };
 

@@ -74,7 +74,7 @@ describe.each(["json", "protobuf"] as const)("%s", (format) => {
 });
 
 describe.each(["json", "protobuf"] as const)("attributes in %s", (format) => {
-  const works = readFileSync(join(root, "ts/codegen/fixtures/works/works_notice.avsc"), "utf8");
+  const works = readFileSync(join(root, "ts/test/pipelines/works/works_notice.avsc"), "utf8");
   const avro = JSON.stringify(JSON.parse(works));
   const schema = schemaIn(format, avro);
   const decoder = new WireDecoder(definitionOf(schema), async (id) => (id === 7 ? schema : null));

@@ -1,8 +1,8 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
-import { CONTRACT as GAUGES } from "../codegen/fixtures/generated/gauges.ts";
 import { ENTITY_ID_LENGTH_MAX, PipelineError } from "../contract/index.ts";
+import { CONTRACT as GAUGES } from "../test/pipelines/generated/gauges.ts";
 import {
   app,
   arrival,

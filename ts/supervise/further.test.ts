@@ -22,7 +22,7 @@ const root = join(import.meta.dirname, "..", "..");
 let place = "";
 beforeEach(() => {
   place = mkdtempSync(join(tmpdir(), "further-"));
-  cpSync(join(root, "ts/codegen/fixtures/works"), join(place, "mine", "works"), { recursive: true });
+  cpSync(join(root, "ts/test/pipelines/works"), join(place, "mine", "works"), { recursive: true });
 });
 afterEach(() => {
   addPipelines(null);

@@ -29,7 +29,7 @@ const STREAMS = ["notices", "counts"] as const;
 let place = "";
 beforeEach(() => {
   place = mkdtempSync(join(tmpdir(), "roads-"));
-  cpSync(join(root, "ts/codegen/fixtures/roads"), join(place, "mine", "roads"), { recursive: true });
+  cpSync(join(root, "ts/test/pipelines/roads"), join(place, "mine", "roads"), { recursive: true });
 });
 afterEach(() => {
   addPipelines(null);

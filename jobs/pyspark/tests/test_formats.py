@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SCHEMAS = ROOT / "schemas"
 EXAMPLES = json.loads((SCHEMAS / "formats" / "weather_observation.json").read_text("utf-8"))
 NOTICES = json.loads((SCHEMAS / "formats" / "works_notice.json").read_text("utf-8"))
-NOTICE_AVRO = (ROOT / "ts" / "codegen" / "fixtures" / "works" / "works_notice.avsc").read_text("utf-8")
+NOTICE_AVRO = (ROOT / "ts" / "test" / "pipelines" / "works" / "works_notice.avsc").read_text("utf-8")
 STATES = ("planned", "open", "closed")
 NOTICE = replace(
     METERS,

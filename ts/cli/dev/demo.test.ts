@@ -1,9 +1,9 @@
 // What a demo starts and says follows from the definition: its parts, its sample, its closing lines.
 
 import { describe, expect, it } from "vitest";
-import { works } from "../../codegen/fixtures/works/pipeline.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
 import { settingsOf } from "../../settings/settings.ts";
+import { works } from "../../test/pipelines/works/pipeline.ts";
 import { closing, demoStreams, shownOf } from "./demo.ts";
 
 const settings = settingsOf("/repo");

@@ -194,7 +194,7 @@ describe("mapperOf()", () => {
 });
 
 describe("mapperOf() with attributes", () => {
-  const path = join(import.meta.dirname, "../../codegen/fixtures/works/works_notice.avsc");
+  const path = join(import.meta.dirname, "../../test/pipelines/works/works_notice.avsc");
   const notice = parseObservation(readFileSync(path, "utf8"), path);
   const good = { site_id: "7", reported_at: "2024-02-01T00:00:00Z", state: "open" };
   const mapped = (cells: object, options: MapperOptions = {}) => {

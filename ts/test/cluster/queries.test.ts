@@ -51,7 +51,7 @@ const query = (name: string, functionName: string, rest: object) => ({
 
 /** The pipeline of road works, under another name, in another format, with queries. */
 function write(name: string, format: string, queries: readonly object[]): void {
-  const works = join(engines.root, "ts", "codegen", "fixtures", "works");
+  const works = join(engines.root, "ts", "test", "pipelines", "works");
   mkdirSync(join(folder, name));
   cpSync(join(works, "works_notice.avsc"), join(folder, name, "works_notice.avsc"));
   const text = readFileSync(join(works, "pipeline.ts"), "utf8")

@@ -172,7 +172,7 @@ describe("a pipeline of another shape beside the weather", { timeout: 2 * DEADLI
       [sample, "--from", "2016-06-01T00:00:00Z", "--speed", "600"],
     );
     weather = { features: submissionOf("weather-features"), replay: submissionOf("weather-replay") };
-    cpSync(join(engines.root, "ts", "codegen", "fixtures", "roads"), join(folder, "roads"), {
+    cpSync(join(engines.root, "ts", "test", "pipelines", "roads"), join(folder, "roads"), {
       recursive: true,
     });
   }, DEADLINE_MS);
