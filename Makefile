@@ -9,8 +9,10 @@ MAKEFLAGS += --no-print-directory
 arch := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x64)
 node := node_modules/node-linux-$(arch)/bin/node
 stamps := target/stamps
+# Modules are compiled here once, not by each process that imports them: where bytecode is not written on the way (a read-only
+# checkout, PYTHONDONTWRITEBYTECODE) MLflow's server and every Ray worker would spend ten seconds of processor time on it at each start.
 # The Pythons uv would download come from elsewhere than the package registry: the machine's own is used.
-uv := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 target/uv/bin/uv
+uv := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 UV_COMPILE_BYTECODE=1 target/uv/bin/uv
 # Without a home folder that can be written, caches lie in target/cache; one that a variable names is left where it is.
 ifneq ($(shell [ -n "$$HOME" ] && tried=$$(mktemp -d "$$HOME/.millrace.XXXXXX" 2>/dev/null) && rmdir "$$tried" && echo yes),yes)
 export npm_config_cache ?= $(CURDIR)/target/cache/npm
