@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from spark_jobs.kit import table
 HOUR_MS = 3_600_000
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=20), min_size=1, max_size=5), st.integers(1, 30))
 def test_runs_cover_exactly_the_offsets_there_are(batches: list[list[int]], most: int) -> None:
     held = archived.PartitionOffsets()

@@ -222,6 +222,7 @@ def test_unit_that_changes_in_mid_topic_fails_and_both_units_are_named(spark: Sp
     assert [s["records"] for s in made["schemas"]] == [120, 120]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "scale", "offset"), [("degF", 1.8, 32.0), ("K", 1.0, 273.15)])
 def test_unit_that_changes_silently_fails_and_both_units_are_named(
     tmp_path: Path, unit: str, scale: float, offset: float
@@ -352,6 +353,7 @@ def rows_of(sent: Sent, without: tuple[int, ...] = ()) -> dict[comparison.At, or
     return oracle.feature_rows(seen, WEATHER)
 
 
+@pytest.mark.slow
 def test_windows_that_lack_only_late_records_are_counted_apart() -> None:
     sent = minutes(30)
     sent.add(1, T + 12 * MINUTE + 30_000, reading(1, 12), clock_ms=T + 30 * MINUTE)

@@ -169,6 +169,7 @@ def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENTRYPOINTS)
 def test_entrypoint_describes_itself_without_an_engine(name: str) -> None:
     done = run([*ENTRYPOINTS[name], "--describe"])

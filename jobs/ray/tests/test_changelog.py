@@ -37,6 +37,7 @@ KEYS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(KEYS, KEYS)
 def test_keys_meet_only_when_they_say_the_same_and_can_be_taken_apart(one: Any, other: Any) -> None:
     made = [changelog.key_of(kind, *parts, station=station) for kind, parts, station in (one, other)]

@@ -16,6 +16,9 @@ from ray_jobs.kit.time import HOUR_MS
 from ray_jobs.train import train
 from tests.tables import train_params, write_sample
 
+# Not part of make test-quick: starts Ray.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

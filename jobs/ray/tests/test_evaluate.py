@@ -28,6 +28,9 @@ from ray_jobs.train.train import train
 from tests.feature_rows import meters
 from tests.tables import CITIES, SAMPLE, epoch_ms, train_params, write_sample
 
+# Not part of make test-quick: trains a model.
+pytestmark = pytest.mark.slow
+
 SMALL = replace(CONTRACT, targets=("temperature", "humidity"), horizons_ms=(6 * HOUR_MS, 24 * HOUR_MS))
 FROM, CUT = "2016-06-01", "2016-12-01"
 

@@ -32,6 +32,9 @@ from tests.line_check import remembered
 from tests.scores import FakeModel
 from tests.topics import IDS, codecs_of, decoders_of
 
+# Not part of make test-quick: a day of traffic for each case.
+pytestmark = pytest.mark.slow
+
 METERS = meters()
 BARE = replace(METERS, targets=(), horizons_ms=(), datums={})
 NOW = 2_000_000_000_000

@@ -45,6 +45,7 @@ def restored(contract: Contract, state: StationState) -> StationState:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("contract", [SHORT, DEEP, OTHER], ids=["weather", "deep", "other domain"])
 def test_fold_equals_the_naive_as_of_join(contract: Contract) -> None:
     fold = Fold(contract)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.time import HOUR_MS
@@ -12,6 +13,9 @@ from ray_jobs.stream.predict import Incoming, Names, Outcome, Scorer
 from tests.heard import HeardFold, heard, rows_of, wrong_heard
 from tests.scores import FakeModel
 from tests.topics import PARTITIONS, codecs_of, decoders_of, traffic, usable
+
+# Not part of make test-quick: folds a whole feed several times.
+pytestmark = pytest.mark.slow
 
 T0 = 1_480_550_400_000
 # Years later, as for a replay of the past.

@@ -282,6 +282,7 @@ def memory(subject: Scorer) -> str:
     )
 
 
+@pytest.mark.slow
 def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_them_changes_nothing() -> None:
     """Batches, restarts and one straight run: same predictions in the same order, same verifications, same compacted
     history, same memory. Some rows the model refuses, whose hours then have no forecast.
@@ -399,6 +400,7 @@ def test_a_new_model_does_not_wear_the_corrections_of_the_one_before() -> None:
     assert again[0] > worn[-1] > fresh[-1], "misses of the last twelve hours were its own"
 
 
+@pytest.mark.slow
 def test_a_challenger_changes_nothing_of_what_the_served_arm_says() -> None:
     """Two arms over the same batches: the champion's records are those of a run without one, byte for byte, and the
     challenger's are those it would make as the only one, but for the neighbours that hear nothing of it.

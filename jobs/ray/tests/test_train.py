@@ -34,6 +34,9 @@ from tests import feature_rows
 from tests.generated.ray.gauges_contract import CONTRACT as GAUGES
 from tests.tables import SAMPLE, epoch_ms, train_params, write_sample
 
+# Not part of make test-quick: trains models.
+pytestmark = pytest.mark.slow
+
 CUT = "2016-12-01"
 SINGAPORE = SAMPLE.with_name("singapore-1min-3days.csv.gz")
 # Two targets and two horizons: the same code with 12 heads instead of 27.
