@@ -27,7 +27,7 @@ maven_poms := $(shell find infra/local/maven -name pom.xml)
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: $(stamps)/node $(stamps)/machine $(stamps)/python $(stamps)/mlflow $(stamps)/jars $(stamps)/classes ## Installs what is missing or has changed: Node packages, Python environments, engine jars
+setup: $(stamps)/node $(stamps)/machine $(stamps)/python $(stamps)/mlflow $(stamps)/jars $(stamps)/classes ## Installs what is missing or has changed: Node packages, Python environments, engine jars, the archive of Spark's classes
 
 # No package here needs its install scripts: what could run code at install time does not.
 $(stamps)/node: package.json package-lock.json

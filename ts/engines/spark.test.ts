@@ -268,6 +268,13 @@ describe("submissionBody()", () => {
     };
     expect(appArgs.at(-2)).toBe("file:///pro%20ject%20%231/%C3%BC.py");
   });
+  it("hands on the properties file of a cluster that has none of its own", () => {
+    const given = { ...address, sparkDefaults: "/repo/spark-defaults.conf" };
+    const { appArgs } = submissionBody({ submission: "s", params_path: "/p", launch }, given) as {
+      appArgs: string[];
+    };
+    expect(appArgs.slice(4, 6)).toEqual(["--properties-file", "/repo/spark-defaults.conf"]);
+  });
   it("has only text as values", () => {
     expect(Object.values(body.sparkProperties).every((value) => typeof value === "string")).toBe(true);
     expect(body.sparkProperties).toMatchObject({ "spark.cores.max": "2", "spark.x": "y" });

@@ -382,6 +382,7 @@ export function submissionBody(
       sparkMasterUrl,
       "--deploy-mode",
       "client",
+      // Settings that were written down before there was this one lack it.
       ...(sparkDefaults == null ? [] : ["--properties-file", sparkDefaults]),
       // The name is how a driver is found again, so it is the submission's and not the job's.
       "--name",

@@ -60,8 +60,6 @@ export interface NamespaceSettings extends Addresses {
   readonly sparkJars: string;
   /** Properties file of every application; null for a Spark that exists already and has its own. */
   readonly sparkDefaults: string | null;
-  /** Archive of the classes that Spark's JVMs of this machine share; may be missing. */
-  readonly sharedClasses: string;
 }
 
 /** The settings of one command, which works for one pipeline. */
@@ -112,7 +110,6 @@ export function settingsOf(
     sparkDefaults: given.external?.includes("spark")
       ? null
       : join(root, "infra", "local", "spark", "spark-defaults.conf"),
-    sharedClasses: join(root, "target", "engines", "spark-classes.jsa"),
     ...given,
   });
 }

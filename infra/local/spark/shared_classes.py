@@ -5,7 +5,8 @@ the same fifteen thousand classes again at its start.
 
 JARS: folder of the connector jars; ARCHIVE: the file to write. Needs no engine: a small local application does what
 jobs do, and the JVM writes down at its exit what it has loaded (`-XX:ArchiveClassesAtExit`, JEP 350). An archive holds
-for one JVM and one class path, file times included; a JVM that finds it stale says so and starts without it.
+for one JVM and one class path, folders and file times included; a JVM that finds it stale says so and starts without.
+A Java that makes no archives leaves none, and says why: starts take longer then, and nothing else changes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,14 @@ import zipfile
 from pathlib import Path
 
 import pyspark
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.avro.functions import from_avro, to_avro
 
 HOME = Path(pyspark.__file__).parent
+HERE = Path(__file__).parent
+JOBS = HERE.parents[2] / "jobs" / "pyspark"
 # What jobs run only with a broker, a master and executors, which are not there yet: loaded by name. Of the connectors,
 # what writes and reads; of Spark, what the daemons and executors are made of.
 PREFIXES = (
@@ -42,14 +49,17 @@ PREFIXES = (
 LEFT_OUT = ("/shaded/", "/k8s/", "/yarn/", "/history/")
 # What a JVM would read besides: an archive is made with the options below, and no others.
 OF_JAVA = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS")
+OPTIONS = ("-Xlog:cds=error", "-Xlog:cds+dynamic=error", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# What a JVM says that cannot obey: one that comes without the archive of Java's own classes, on which this one builds.
+REFUSED = "Error occurred during initialization of VM"
 
 
 def dump(jars: Path, archive: Path) -> None:
     """Runs this file as a Spark application whose JVM leaves the archive. Errors: `SystemExit` after what it said."""
+    for old in (archive, part := archive.with_suffix(".part")):
+        old.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        part = archive.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        options = f"-XX:ArchiveClassesAtExit={part} -Xlog:cds=error -Xlog:cds+dynamic=error -XX:+UseSerialGC"
+        options = f"-XX:ArchiveClassesAtExit={part}", f"-Dderby.system.home={folder}", *OPTIONS
         run = subprocess.run(
             [
                 str(HOME / "bin" / "spark-submit"),
@@ -59,7 +69,9 @@ def dump(jars: Path, archive: Path) -> None:
                 "--driver-class-path",
                 f"{jars}/*",
                 "--driver-java-options",
-                f"{options} -XX:TieredStopAtLevel=1 -Dderby.system.home={folder}",
+                " ".join(f'"{option}"' for option in options),
+                "--properties-file",
+                str(HERE / "spark-defaults.conf"),
                 "--conf",
                 f"spark.sql.warehouse.dir={folder}/warehouse",
                 __file__,
@@ -68,38 +80,34 @@ def dump(jars: Path, archive: Path) -> None:
                 folder,
             ],
             env={
-                **{
-                    name: value
-                    for name, value in os.environ.items()
-                    if name not in ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS")
-                },
+                **{name: value for name, value in os.environ.items() if name not in OF_JAVA},
                 # Does not exist, on purpose: a folder with files on the class path would forbid an archive.
                 "SPARK_CONF_DIR": str(HOME / "conf"),
                 "SPARK_LOCAL_IP": "127.0.0.1",
                 "PYSPARK_PYTHON": sys.executable,
+                "PYTHONPATH": str(JOBS),
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        if run.returncode != 0 or not part.exists():
-            print(run.stdout, file=sys.stderr)
-            raise SystemExit(f"Cannot make {archive}: expected the training application to end well, see above")
+    if run.returncode != 0:
+        part.unlink(missing_ok=True)
+        print(run.stdout, file=sys.stderr)
+        if REFUSED not in run.stdout:
+            raise SystemExit(f'Cannot make "{archive}": expected the training application to end well, see above')
+    if part.exists():
         part.replace(archive)
+    else:
+        print("setup: this Java makes no archive of classes, so Spark's starts take longer", file=sys.stderr)
 
 
 def train(jars: Path, folder: Path) -> None:
     """What a job of ours does, small: a windowed stream of Avro with a watermark into Delta, then a batch over it."""
-    from pyspark.sql import SparkSession
-    from pyspark.sql import functions as F
-    from pyspark.sql.avro.functions import from_avro, to_avro
+    from spark_jobs.kit import session, table
 
-    spark = (
-        SparkSession.builder.config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-        .getOrCreate()
-    )
+    builder = SparkSession.builder.config("spark.sql.shuffle.partitions", "2")
+    spark = session.configure(builder, {**session.APP_CONF, **table.DELTA_CONF}, session.SQL_CONF)
     spark.sparkContext.setLogLevel("ERROR")
     value = '{"name":"value","type":["null","double"]}'
     schema = f'{{"type":"record","name":"row","fields":[{{"name":"at","type":"long"}},{value}]}}'
@@ -125,8 +133,8 @@ def train(jars: Path, folder: Path) -> None:
         .select("key", "n", F.to_json(F.struct("window.start", "n")).alias("text"))
     )
 
-    def into_table(batch: object, batch_id: int) -> None:
-        frame = batch.persist()  # type: ignore[attr-defined]
+    def into_table(batch: DataFrame, batch_id: int) -> None:
+        frame = batch.persist()
         frame.write.format("delta").mode("append").save(f"{folder}/table")
         frame.sortWithinPartitions("key").count()
         frame.unpersist()
@@ -134,17 +142,16 @@ def train(jars: Path, folder: Path) -> None:
     stream = windows.writeStream.outputMode("update")
     query = stream.foreachBatch(into_table).option("checkpointLocation", f"{folder}/checkpoint")
     query.trigger(availableNow=True).start().awaitTermination()
-    table = spark.read.format("delta").load(f"{folder}/table")
-    table.join(table.groupBy("key").agg(F.max("n").alias("most")), "key").orderBy("key").write.json(f"{folder}/out")
+    written = spark.read.format("delta").load(f"{folder}/table")
+    written.join(written.groupBy("key").agg(F.max("n").alias("most")), "key").orderBy("key").write.json(f"{folder}/out")
     load_by_name(spark, jars)
     spark.stop()
 
 
-def load_by_name(spark: object, jars: Path) -> None:
+def load_by_name(spark: SparkSession, jars: Path) -> None:
     """Loads the classes of PREFIXES without starting any; one whose own needs are not on the class path is left out."""
-    from py4j.protocol import Py4JJavaError
-
-    jvm = spark.sparkContext._jvm  # type: ignore[attr-defined]
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
     loader = jvm.java.lang.ClassLoader.getSystemClassLoader()
     for jar in [*sorted(jars.glob("*.jar")), *sorted((HOME / "jars").glob("spark-*.jar"))]:
         with zipfile.ZipFile(jar) as entries:

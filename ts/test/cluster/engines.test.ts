@@ -1,7 +1,7 @@
 // The engines themselves: a private set on ports of its own comes up, each answers through its own API, a killed one is
 // named and comes back, and nothing is left after `down`. Uses no shared set, because it kills.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axios from "axios";
@@ -13,6 +13,7 @@ import { members } from "../../ground/process.ts";
 import { startEngines } from "../../rehearse/line/engines.ts";
 import { freePorts } from "../../rehearse/line/ports.ts";
 import type { Settings } from "../../settings/settings.ts";
+import { sharedClasses } from "../../topology/local/hooks/spark.ts";
 import { down, type EngineEvent, startedSettings, status, up } from "../../topology/local/index.ts";
 import { readRecord } from "../../topology/local/record.ts";
 
@@ -69,6 +70,14 @@ describe("a private set of engines", () => {
       .map((field) => Number.parseInt(field[1]!.split(":")[1]!, 16))
       .filter((port) => ours.has(port));
     expect(wide).toEqual([]);
+  });
+
+  it("shares the archive of Spark's classes that set-up made, which a JVM would do without in silence", () => {
+    const archive = sharedClasses(settings);
+    for (const name of ["spark-master", "spark-worker"]) {
+      const maps = readFileSync(`/proc/${readRecord(settings, name)!.pid}/maps`, "utf8");
+      expect([name, maps.includes(archive)]).toEqual([name, existsSync(archive)]);
+    }
   });
 
   it("leaves settings from which another process can use the set", () => {

@@ -19,13 +19,17 @@ function sparkHome({ pythonPath }: Settings): string {
   throw new PipelineError("config_invalid", `Cannot find pyspark below "${lib}": run "make setup"`);
 }
 
+/** The classes that all of Spark's JVMs here share; set-up leaves none where Java makes none. */
+export const sharedClasses = ({ root }: Settings) => join(root, "target", "engines", "spark-classes.jsa");
+
 /**
  * Read by the JVMs of the daemons, and of the drivers and executors that a worker starts; JDK_JAVA_OPTIONS stays a person's. The
  * archive of classes is made at set-up (infra/local/spark/shared_classes.py); a JVM that cannot use it starts without it.
  */
-function javaOptions({ sharedClasses }: Settings, logging: string): string {
+function javaOptions(settings: Settings, logging: string): string {
   const options = [`-Dlog4j2.configurationFile=${fileUrl(logging)}`];
-  if (existsSync(sharedClasses)) options.push(`-XX:SharedArchiveFile=${sharedClasses}`);
+  const archive = sharedClasses(settings);
+  if (existsSync(archive)) options.push(`-XX:SharedArchiveFile=${archive}`);
   return options.map((option) => `"${option}"`).join(" ");
 }
 
