@@ -66,6 +66,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "takes a job out of the desired state and ends it",
     load: async () => (await import("./jobs/stop.ts")).stopCommand(settingsOf),
   },
+  remove: {
+    summary: "removes what there is of a pipeline in a namespace: topics, schemas, state, tables",
+    load: async () => (await import("./jobs/remove.ts")).removeCommand(settingsOf),
+  },
   generate: {
     summary: "writes schemas, TypeScript and Python from the contracts and pipelines",
     load: async () => (await import("./dev/generate.ts")).generateCommand(root),

@@ -29,6 +29,7 @@ export {
   type Names,
   namesOf,
   namespacePrefix,
+  ownTopicsOf,
   subjectsOf,
   TOPICS,
   type Topic,

@@ -21,6 +21,9 @@ export const TOPICS = [
 ] as const satisfies readonly (CommonTopic | PartTopic)[];
 export type TopicName = (typeof TOPICS)[number];
 
+/** Those that the pipelines of a namespace have together. */
+const SHARED: readonly string[] = ["model_events", "progress"] satisfies readonly TopicName[];
+
 /** A value for each topic that there is: those of every pipeline, of its parts, and of its streams by their names. */
 export type ByTopic<T> = Readonly<Record<CommonTopic, T>> &
   Readonly<Partial<Record<PartTopic, T>>> &
@@ -190,6 +193,11 @@ export function streamTopics({ topics }: Pick<Names, "topics">): readonly string
 /** The topics a pipeline has: its streams', then in the order of TOPICS. */
 export function topicsOf({ topics }: Pick<Names, "topics">): readonly (Topic & { readonly what: string })[] {
   return Object.entries(topics).map(([what, topic]) => ({ what, ...topic! }));
+}
+
+/** The topics that are the pipeline's alone. */
+export function ownTopicsOf(names: Pick<Names, "topics">) {
+  return topicsOf(names).filter(({ what }) => !SHARED.includes(what));
 }
 
 /** The schema of each subject, to be registered: one entry a topic, observations in their stream's format. */

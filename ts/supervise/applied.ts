@@ -1,12 +1,13 @@
 // What `apply` has put in force: which schema ids readers must know and which one writers use. Written by apply, read by the
 // plan and by sources. In an evolution the readers' tables grow first and the writers' ids move when the readers run.
 
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { readJson, writeJson } from "../ground/json.ts";
 import { until } from "../ground/until.ts";
 import type { Applied } from "../jobs/plan/type.ts";
-import { type Settings, stateDir } from "../settings/settings.ts";
+import { type NamespaceSettings, type Settings, stateDir } from "../settings/settings.ts";
 
 const path = (settings: Settings) => join(stateDir(settings), `applied-${settings.pipeline}.json`);
 
@@ -16,6 +17,18 @@ export function readApplied(settings: Settings): Applied | null {
 
 export function writeApplied(settings: Settings, applied: Applied): void {
   writeJson(path(settings), applied);
+}
+
+/** Names of the pipelines that something is applied of, sorted; their folders may be gone. */
+export function appliedPipelines(settings: NamespaceSettings): string[] {
+  const folder = stateDir(settings);
+  const files = existsSync(folder) ? readdirSync(folder) : [];
+  return files.flatMap((name) => /^applied-(\w+)\.json$/.exec(name)?.[1] ?? []).sort();
+}
+
+/** Nothing of the settings' pipeline is in force any more. */
+export function clearApplied(settings: Settings): void {
+  rmSync(path(settings), { force: true });
 }
 
 /** In an evolution the readers restart one after the other; on a slow machine each takes a minute. */

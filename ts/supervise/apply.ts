@@ -2,11 +2,12 @@
 // A compatible change goes in three steps, so that no record is ever unreadable: register it, restart the readers with the
 // longer table of ids, and only when they run let the writers use it. Idempotent; with `dry_run` it only says.
 
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { assertCompatible, definitionOf, PipelineError } from "../contract/index.ts";
 import { lockWithin } from "../ground/lock.ts";
 import { type JobName, jobsOf, jobTypeOf } from "../jobs/index.ts";
-import type { Applied, Setting } from "../jobs/plan/type.ts";
+import { tables } from "../jobs/plan/tables.ts";
+import type { Applied, Owned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import { type Compatibility, type Registry, sameSchema } from "../kafka/registry.ts";
 import {
@@ -14,6 +15,7 @@ import {
   type Contract,
   inStream,
   namesOf,
+  ownTopicsOf,
   pipelineOf,
   requireStream,
   streamNames,
@@ -147,6 +149,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
       tables: tables as unknown as Applied["tables"],
       writers: { ...writers, ...lagging },
       readable: before?.readable ?? ids,
+      owns: ownedBy(settings),
     };
     writeApplied(settings, known);
     const restarted: string[] = [];
@@ -187,6 +190,23 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
       },
     );
   return [name];
+}
+
+/** What of a pipeline lies outside its namespace's folder and is no other's. Errors: `config_invalid` for a pipeline there is not. */
+export function ownedBy(settings: Settings): Owned {
+  const { pipeline } = pipelineOf(settings.pipeline);
+  const names = namesOf(pipeline, settings.namespace);
+  const own = ownTopicsOf(names);
+  const { archive, results } = tables(settings);
+  const places = [
+    ...(pipeline.archive ? [archive] : []),
+    ...(pipeline.queries ?? []).flatMap((query) => (query.sink.kind === "kafka" ? [] : [results(query)])),
+  ];
+  return {
+    topics: [...own, ...Object.values(names.results)].map(({ topic }) => topic).sort(),
+    subjects: own.map(({ subject }) => subject).sort(),
+    places: places.filter((place) => !place.startsWith(`${stateDir(settings)}${sep}`)),
+  };
 }
 
 /** A contract in which one stream has another observation. */

@@ -44,6 +44,15 @@ export async function epochOf(
   return writeEpoch(settings, job, epoch);
 }
 
+/** The next epoch of each of these jobs is the first again: for a pipeline whose topics and checkpoints are gone. */
+export function clearEpochs(settings: Settings, ours: (job: string) => boolean): Promise<void> {
+  return underLock(settings, "epochs", () => {
+    const epochs = readJson<Epochs>(path(settings));
+    if (epochs !== null)
+      writeJson(path(settings), Object.fromEntries(Object.entries(epochs).filter(([job]) => !ours(job))));
+  });
+}
+
 /** Two submits may write at once. Errors: `job_timed_out` when another writer does not finish. */
 function writeEpoch(settings: Settings, job: string, epoch: Epoch): Promise<Epoch> {
   return underLock(settings, "epochs", () => {

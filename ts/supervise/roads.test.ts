@@ -1,7 +1,7 @@
 // A pipeline of another shape, two streams of unlike records in unlike formats and queries of each, in a folder outside the
 // checkout: generated, applied, planned, fed by its samples, read and sent again, without an engine.
 
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -14,14 +14,18 @@ import { jobsOf, jobTypeOf, standardOf } from "../jobs/index.ts";
 import { readAll, sendOnce } from "../kafka/kafka.ts";
 import { addPipelines, inStream, namesOf, pipelineOf, streamSchema, topicOf } from "../pipelines/index.ts";
 import { settingsFrom } from "../settings/environment.ts";
+import { stateDir } from "../settings/settings.ts";
 import { resend } from "../source/rejects.ts";
 import { feed } from "../source/replay/feed.ts";
 import { fileInput } from "../source/replay/input.ts";
 import { spanOf, targetOf } from "../source/send/target.ts";
 import { fakeKafka } from "../test/fakes/kafka.ts";
 import { memoryRegistry } from "../test/fakes/registry.ts";
-import { readApplied } from "./applied.ts";
+import { appliedPipelines, readApplied, writeApplied } from "./applied.ts";
 import { apply } from "./apply.ts";
+import { always, changeDesired } from "./desired.ts";
+import { epochOf, readEpoch } from "./epoch.ts";
+import { planRemoval, remove } from "./remove.ts";
 import { settingOf } from "./submit.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -252,5 +256,80 @@ describe("a pipeline of two streams and their queries", () => {
     // By the id it was written with it is protobuf and no Avro.
     const avro = new Decoder(counts.schemas.observation, async () => counts.schemas.observation);
     expect(await avro.decode(sent!.value)).not.toMatchObject({ record: { vehicles: 3 } });
+  });
+
+  describe("is removed", () => {
+    const first = async () => ({ starting_offsets: "earliest", publish_from_ms: null });
+    /** Beside a pipeline of the checkout that has state too. */
+    async function beside() {
+      const ground = await applied();
+      const { settings, kafka, registry } = ground;
+      await apply({ settings: { ...settings, pipeline: "meters" }, kafka, registry });
+      for (const job of ["roads-kept", "meters-features"]) {
+        await epochOf(settings, job, "0123456789abcdef", first);
+        mkdirSync(join(stateDir(settings), "checkpoints", `${job}-0123456789ab-e1`), { recursive: true });
+      }
+      mkdirSync(join(stateDir(settings), "tables", "roads-kept"), { recursive: true });
+      return ground;
+    }
+    const deleteFolder = () => {
+      rmSync(mine(), { recursive: true, force: true });
+      addPipelines(mine(), { required: false });
+    };
+
+    it("with its topics, schemas and state, though its folder is gone, and nothing of its neighbour or of both", async () => {
+      const { settings, kafka, registry } = await beside();
+      const neighbour = readApplied({ ...settings, pipeline: "meters" });
+      deleteFolder();
+      const planned = planRemoval(settings);
+      expect(planned).toEqual({
+        pipeline: "roads",
+        topics: ["x-roads-counts", "x-roads-cursors", "x-roads-notices", "x-roads-rejects"],
+        subjects: ["counts", "cursors", "notices", "rejects"].map((what) => `x-roads-${what}-value`),
+        paths: ["checkpoints/roads-kept-0123456789ab-e1", "tables/roads-kept"].map((path) =>
+          join(stateDir(settings), path),
+        ),
+        stays: [],
+      });
+      expect(await remove(settings, { kafka, registry })).toEqual(planned);
+      const left = [...(await kafka.admin.topics()), ...(await registry.subjects())];
+      expect(left.filter((name) => name.includes("roads"))).toEqual([]);
+      expect(left).toEqual(
+        expect.arrayContaining([
+          "x-job-progress",
+          "x-meters-raw",
+          "x-job-progress-value",
+          "x-meters-raw-value",
+        ]),
+      );
+      expect(planned.paths.filter((path) => existsSync(path))).toEqual([]);
+      expect(readEpoch(settings, "roads-kept")).toBeNull();
+      expect(readEpoch(settings, "meters-features")).not.toBeNull();
+      expect(existsSync(join(stateDir(settings), "checkpoints", "meters-features-0123456789ab-e1"))).toBe(
+        true,
+      );
+      expect(readApplied({ ...settings, pipeline: "meters" })).toEqual(neighbour);
+      expect(appliedPipelines(settings)).toEqual(["meters"]);
+      expect(() => planRemoval(settings)).toThrow("expected one that was applied there, got meters");
+    });
+
+    it("not while a job of it should run", async () => {
+      const { settings, pipeline } = await beside();
+      const plan = jobTypeOf(pipeline, "refuse").plan(settingOf(settings), {});
+      await changeDesired(settings, () => ({ [plan.name]: always(plan) }));
+      expect(() => planRemoval(settings)).toThrow("expected no job of it to run, got roads-refuse");
+    });
+
+    it("by its definition where apply had not written down what is its own, and not without either", async () => {
+      const { settings } = await beside();
+      const planned = planRemoval(settings);
+      const { owns: _, ...before } = readApplied(settings)!;
+      writeApplied(settings, before);
+      expect(planRemoval(settings)).toEqual(planned);
+      deleteFolder();
+      expect(() => planRemoval(settings)).toThrow(
+        "expected its folder, or a record of what is its own, got neither",
+      );
+    });
   });
 });

@@ -38,6 +38,15 @@ export interface Applied {
   readonly writers: ByTopic<number>;
   /** Ids a source may write with: those that every running reader of its stream knows. */
   readonly readable: readonly number[];
+  /** What there is of the pipeline alone, outside its namespace's folder; absent in what was applied before this was written down. */
+  readonly owns?: Owned;
+}
+
+/** By their full names. `places` are folders and URLs of results and archives that lie where a setting says. */
+export interface Owned {
+  readonly topics: readonly string[];
+  readonly subjects: readonly string[];
+  readonly places: readonly string[];
 }
 
 /** Which checkpoint a stateful stream runs on, and where a new one begins. */

@@ -311,14 +311,11 @@ describe("a pipeline of another shape beside the weather", { timeout: 2 * DEADLI
     }).toEqual(weather);
   });
 
-  it("is known to nobody once its topics are removed and its folder is deleted", async () => {
-    await line.kafka.admin.remove(
-      topicsOf(names).flatMap(({ topic }) => (topic.includes("-roads-") ? [topic] : [])),
-    );
-    for (const { subject } of topicsOf(names))
-      if (subject.includes("-roads-")) await line.registry.remove(subject);
+  it("is known to nobody once its folder is deleted and it is removed", async () => {
     rmSync(folder, { recursive: true, force: true });
     addPipelines(folder, { required: false });
+    expect(await millrace("remove", "roads", "--dry-run")).toContain(topicOf(names, "notices").topic);
+    await millrace("remove", "roads", "--yes");
     expect(pipelineNames()).toEqual(["meters", "weather"]);
     expect(() => pipelineOf("roads")).toThrow("expected one of meters, weather");
     expect(Object.keys(readDesired(line.settings)).sort()).toEqual(["weather-features", "weather-replay"]);
@@ -331,6 +328,8 @@ describe("a pipeline of another shape beside the weather", { timeout: 2 * DEADLI
     ).toEqual([]);
     const topics = await line.kafka.admin.topics();
     expect(topics.filter((topic) => topic.includes("-roads-"))).toEqual([]);
+    expect((await line.registry.subjects()).filter((subject) => subject.includes("-roads-"))).toEqual([]);
+    expect(existsSync(table())).toBe(false);
     // Commands and a new supervisor go on without it.
     const supervisor = supervisorOf(line.settings)!;
     await kill({ what: "supervisor", processes: [supervisor] });

@@ -22,6 +22,10 @@ export function memoryRegistry(): Registry {
       if (version) return version.id;
       throw new Error(`no such schema under "${subject}"`);
     },
+    subjects: async () => [...subjects.keys()],
+    async remove(subject) {
+      subjects.delete(subject);
+    },
     schemaById: async (id) => texts.get(id) ?? null,
   };
   return registry as Registry;

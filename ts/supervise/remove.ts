@@ -1,0 +1,115 @@
+// Takes a pipeline out of a namespace: the topics and subjects that `apply` made for it, and what lies of it in the namespace's
+// folder. By what apply wrote down, so that one whose folder is gone can be removed as well. What others share stays: the
+// topics of a namespace, models, and what was put elsewhere by a setting.
+
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { PipelineError } from "../contract/index.ts";
+import { lockWithin } from "../ground/lock.ts";
+import type { Owned } from "../jobs/plan/type.ts";
+import type { Kafka } from "../kafka/kafka.ts";
+import type { Registry } from "../kafka/registry.ts";
+import { pipelineNames } from "../pipelines/index.ts";
+import { type Settings, stateDir } from "../settings/settings.ts";
+import { appliedPipelines, clearApplied, readApplied } from "./applied.ts";
+import { ownedBy } from "./apply.ts";
+import { readDesired } from "./desired.ts";
+import { clearEpochs } from "./epoch.ts";
+import { readRecords } from "./run.ts";
+
+export interface Removal {
+  readonly pipeline: string;
+  readonly topics: readonly string[];
+  readonly subjects: readonly string[];
+  /** Files and folders below the namespace's own. */
+  readonly paths: readonly string[];
+  /** What stays, for whoever wants to remove it by hand: places that a setting names. */
+  readonly stays: readonly string[];
+}
+
+/** Folders of a namespace in which what belongs to a pipeline begins with its name. */
+const FOLDERS = ["checkpoints", "drivers", "jobs", "models", "processes", "staged", "tables"];
+/** Another `apply` waits for its readers for minutes; a removal can be asked for again. */
+const TURN_MS = 10_000;
+
+/** No pipeline has a hyphen in its name, so that none is the beginning of another's. */
+const belongs = (pipeline: string) => (name: string) =>
+  name === pipeline || name.startsWith(`${pipeline}-`) || name.startsWith(`${pipeline}.`);
+
+/**
+ * What `remove` would remove of the settings' pipeline; asks nobody. Errors: `config_invalid` for a pipeline of which nothing is
+ * there, or whose jobs should run or do.
+ */
+export function planRemoval(settings: Settings): Removal {
+  const { pipeline } = settings;
+  const refused = (wanted: string, seen: string, next: string) =>
+    new PipelineError(
+      "config_invalid",
+      `Cannot remove pipeline "${pipeline}" from namespace "${settings.namespace}": expected ${wanted}, got ${seen}`,
+      { context: { next } },
+    );
+  const applied = readApplied(settings);
+  if (applied === null)
+    throw refused(
+      "one that was applied there",
+      appliedPipelines(settings).join(", ") || "none at all",
+      "name one of these, or another namespace with --namespace",
+    );
+  const running = Object.entries(readRecords(settings)).flatMap(([job, { submission }]) =>
+    submission === null ? [] : [job],
+  );
+  const jobs = [...new Set([...Object.keys(readDesired(settings)), ...running])].filter(belongs(pipeline));
+  if (jobs.length > 0)
+    throw refused("no job of it to run", jobs.sort().join(", "), `millrace stop --pipeline ${pipeline}`);
+  const { topics, subjects, places } = applied.owns ?? namedBy(settings, refused);
+  const paths = FOLDERS.flatMap((folder) => {
+    const at = join(stateDir(settings), folder);
+    const names = existsSync(at) ? readdirSync(at) : [];
+    return names
+      .filter(belongs(pipeline))
+      .sort()
+      .map((name) => join(at, name));
+  });
+  return { pipeline, topics, subjects, paths, stays: places };
+}
+
+/** What its definition says, for a pipeline that was applied before apply wrote it down. */
+function namedBy(settings: Settings, refused: (...words: [string, string, string]) => Error): Owned {
+  if (pipelineNames().includes(settings.pipeline)) return ownedBy(settings);
+  throw refused(
+    "its folder, or a record of what is its own",
+    "neither",
+    "bring its folder back, run millrace apply once, and remove it then",
+  );
+}
+
+/**
+ * Removes it. What is gone already is no error, so that a removal that was cut short can be asked for again: what apply wrote down
+ * goes last. Errors: those of the plan, `kafka_unreachable`, `registry_unreachable`, `job_timed_out` while somebody applies.
+ */
+export async function remove(
+  settings: Settings,
+  { kafka, registry }: { readonly kafka: Kafka; readonly registry: Registry },
+  onStep: (line: string) => void = () => {},
+): Promise<Removal> {
+  const turn = await lockWithin(join(stateDir(settings), "locks", "apply"), TURN_MS);
+  if (!turn)
+    throw new PipelineError(
+      "job_timed_out",
+      `Cannot remove pipeline "${settings.pipeline}": expected a "millrace apply" to end in time`,
+    );
+  try {
+    const removal = planRemoval(settings);
+    await kafka.admin.remove(removal.topics);
+    onStep(`topics: ${removal.topics.length} removed`);
+    for (const subject of removal.subjects) await registry.remove(subject);
+    onStep(`subjects: ${removal.subjects.length} removed`);
+    for (const path of removal.paths) rmSync(path, { recursive: true, force: true });
+    onStep(`files and folders: ${removal.paths.length} removed`);
+    await clearEpochs(settings, belongs(settings.pipeline));
+    clearApplied(settings);
+    return removal;
+  } finally {
+    turn.release();
+  }
+}
