@@ -10,7 +10,7 @@ export const STREAM_FORMATS = ["avro", "json", "protobuf"] as const;
 export type StreamFormat = (typeof STREAM_FORMATS)[number];
 
 /** What a registered schema says. */
-export interface Definition {
+export interface SchemaDefinition {
   readonly format: StreamFormat;
   /** The contract it was rendered from, as Avro JSON. */
   readonly avro: string;
@@ -42,7 +42,7 @@ export function readableSchema(format: "json" | "protobuf", avro: string, origin
  * The format of a registered schema and its contract. Errors: `contract_rejected` for a JSON Schema or .proto that was not made
  * from one: what its numbers mean is not known.
  */
-export function definitionOf(text: string): Definition {
+export function definitionOf(text: string): SchemaDefinition {
   const kept = text.split("\n").find((line) => line.startsWith(PROTO_COMMENT));
   if (kept !== undefined) return { format: "protobuf", avro: kept.slice(PROTO_COMMENT.length) };
   const json = parsed(text);

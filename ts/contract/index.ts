@@ -12,9 +12,9 @@ export { assertCompatible, type Breach, breaches } from "./compatibility.ts";
 export { ENTITY_ID_LENGTH_MAX, isEntityId } from "./entity.ts";
 export { ERRORS, type ErrorCode, explain, isErrorCode, PipelineError } from "./errors.ts";
 export {
-  type Definition,
   definitionOf,
   readableSchema,
+  type SchemaDefinition,
   STREAM_FORMATS,
   type StreamFormat,
   schemaIn,

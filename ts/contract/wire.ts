@@ -2,7 +2,7 @@
 // may be one of a stream. Which format a record has is said by the schema its id names; JSON without a frame by its stream.
 
 import { type Decoded, Decoder, encoder, framePrefix, MAGIC, PREFIX_BYTES, schemaIdOf } from "./avro.ts";
-import { type Definition, definitionOf, type StreamFormat } from "./format.ts";
+import { definitionOf, type SchemaDefinition, type StreamFormat } from "./format.ts";
 import { jsonReader, jsonWriter } from "./json.ts";
 import { MESSAGE_INDEXES, protobufReader, protobufWriter } from "./protobuf.ts";
 
@@ -31,7 +31,7 @@ type Cells = Record<string, unknown>;
 type Reader = (body: Buffer) => Cells;
 
 /** What JSON without a frame is read by: an applied definition, or what it says itself; null refuses it as `bad_framing`. */
-export type Unframed = Definition | "any_json" | null;
+export type Unframed = SchemaDefinition | "any_json" | null;
 
 /** Decodes values of any registered format by the schema each was written with. */
 export class WireDecoder {
@@ -79,7 +79,7 @@ function outcome(schema_id: number | null, reader: Reader, body: Buffer): Decode
 }
 
 function readerOf(schema: string): Reader | "avro" {
-  let definition: Definition;
+  let definition: SchemaDefinition;
   try {
     definition = definitionOf(schema);
   } catch (error) {

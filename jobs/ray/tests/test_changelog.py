@@ -74,7 +74,7 @@ def test_a_kind_that_nobody_here_knows_is_carried_by_the_schema_and_left_alone()
     """A stage to come writes kinds and payloads of its own without another schema."""
     encode = Encoder(CONTRACT.schemas["history"], 9)
     decode = Decoder({"9": CONTRACT.schemas["history"]}, CONTRACT.schemas["history"])
-    record = changelog.record_of("detect.drift", CONTRACT.key, "boston", payload=b"\x01")
+    record = changelog.change_record("detect.drift", CONTRACT.key, "boston", payload=b"\x01")
     assert decode(encode(record)) == record and changelog.kind_of(record) == "detect.drift"
     restoration = Restoration(CONTRACT, 0, [LedgerRecords(CONTRACT)])
     restoration.take(decode(encode(record)))

@@ -264,7 +264,7 @@ def test_references_use_nothing_after_the_fit_split_and_nothing_after_their_row(
         use = t_ms < fit_to
         fitted = references.base_of.fit(("a",), np.zeros(1), [(t_ms[use], values[use])], horizons_ms, 600_000)
         series = references.Series(t_ms, values, 0, 0.0)
-        return references.forecasts(fitted, series, issued, fit_to, horizons_ms, 600_000)
+        return references.reference_forecasts(fitted, series, issued, fit_to, horizons_ms, 600_000)
 
     changed = values.copy()
     changed[issued[-1] + 1 :] = rng.normal(50, 20, size=changed[issued[-1] + 1 :].shape)

@@ -17,7 +17,7 @@ from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import Decoder, Encoder
 from ray_jobs.ledger.verify import LEDGERS, Book
 from ray_jobs.state import ring
-from ray_jobs.state.changelog import kind_of_key, record_of
+from ray_jobs.state.changelog import change_record, kind_of_key
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.state.partition import Partition
 from ray_jobs.state.ring import CURSOR
@@ -367,7 +367,8 @@ def test_keys_of_a_history_of_before_go_with_their_station() -> None:
         entries = [(r["key"].encode(), bytes.fromhex(r["value"])) for r in records if r["partition"] == partition]
         station = next(s for s in (decode(v)["station_id"] for _, v in entries) if s is not None)
         encode = Encoder(schema, 99)
-        entries.append((b"detect.drift|" + station.encode(), encode(record_of("detect.drift", "station_id", station))))
+        drift = change_record("detect.drift", "station_id", station)
+        entries.append((b"detect.drift|" + station.encode(), encode(drift)))
         restoration = Restoration(CONTRACT, partition, records_of(CONTRACT))
         topic: dict[bytes, bytes | None] = {}
         for key, value in entries:
@@ -396,5 +397,5 @@ def test_keys_of_a_history_of_before_go_with_their_station() -> None:
 
 def test_a_kind_nobody_here_knows_is_left_alone_while_nobody_here_knows_its_station() -> None:
     restoration = Restoration(METERS, 0, records_of(METERS))
-    restoration.take(record_of("detect.drift", METERS.key, "a", payload=b"\x01"), b"detect.drift|a")
+    restoration.take(change_record("detect.drift", METERS.key, "a", payload=b"\x01"), b"detect.drift|a")
     assert restoration.states == Partition()

@@ -152,5 +152,5 @@ def test_grid_is_the_coarsest_that_half_stand_on() -> None:
 def test_within_takes_a_window_that_holds_either_end() -> None:
     ends = np.array([0.0, 5.0, 10.0, 15.0, 20.0])
     # Windows [-5, 0), [0, 5), [5, 10), [10, 15), [15, 20) and wrong times 5 to 10, both included.
-    assert scores.within(ends - 5, ends, [(5, 10)]).tolist() == [False, False, True, True, False]
-    assert not scores.within(ends - 5, ends, []).any()
+    assert scores.windows_in(ends - 5, ends, [(5, 10)]).tolist() == [False, False, True, True, False]
+    assert not scores.windows_in(ends - 5, ends, []).any()

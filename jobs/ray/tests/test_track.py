@@ -104,7 +104,7 @@ def test_the_margin_of_static_bands_is_what_holds_a_truth_at_an_edge() -> None:
 
 def test_stations_keep_their_share_and_the_bands_follow() -> None:
     static = track.static_of(SMALL, MONTHS, STATIONS)
-    found = track.summary(SMALL, MONTHS, track.of_stations(SMALL, MONTHS, static, STATIONS))
+    found = track.summary_of_months(SMALL, MONTHS, track.count_stations(SMALL, MONTHS, static, STATIONS))
     assert found["band"] == 90 and len(found["months"]) == len(MONTHS) == 4
     assert len(found["cells"]) == 4
     for cell in found["cells"]:
@@ -125,7 +125,7 @@ def test_coverage_is_back_within_five_days_of_a_growth() -> None:
     event time the 90 % band holds 87 to 93 % again.
     """
     static = track.static_of(SMALL, MONTHS, STATIONS)
-    growth = track.summary(SMALL, MONTHS, track.of_stations(SMALL, MONTHS, static, STATIONS))["growth"]
+    growth = track.summary_of_months(SMALL, MONTHS, track.count_stations(SMALL, MONTHS, static, STATIONS))["growth"]
     # Nothing comes before the first month, so nothing can grow there.
     assert growth["starts_ms"] == [m.from_ms for m in MONTHS[1:]]
     assert len(growth["coverage"]) == track.DAYS
@@ -146,7 +146,7 @@ def test_a_station_without_a_single_pair_does_not_count() -> None:
     )
     both = [STATIONS[1], silent]
     static = track.static_of(SMALL, MONTHS, both)
-    found = track.summary(SMALL, MONTHS, track.of_stations(SMALL, MONTHS, static, both))
+    found = track.summary_of_months(SMALL, MONTHS, track.count_stations(SMALL, MONTHS, static, both))
     assert {c["least_covered"] for c in found["cells"]} == {"denver"}
-    nothing = track.summary(SMALL, MONTHS, track.of_stations(SMALL, MONTHS, static, [silent]))
+    nothing = track.summary_of_months(SMALL, MONTHS, track.count_stations(SMALL, MONTHS, static, [silent]))
     assert nothing["cells"] == [] and nothing["growth"]["back_on_day"] is None

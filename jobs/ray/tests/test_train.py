@@ -130,7 +130,7 @@ def test_train_uses_no_truth_beyond_its_split(made: Made) -> None:
     cut = train_params(made.table, CUT).cut_ms
     version = table.pin(str(made.table))
     baseline, splits, _ = train.fit_baseline(SMALL, train_params(made.table, CUT), version)
-    data = samples.of_stations(
+    data = samples.samples_of(
         SMALL, str(made.table), version, list(baseline.stations), list(range(4)), baseline, splits, 3, 7
     )
     limits = {FIT: splits.watch_from, WATCH: splits.test_from, TEST: cut}
@@ -147,7 +147,7 @@ def test_train_uses_no_truth_beyond_its_split(made: Made) -> None:
 def test_fit_rows_alone_come_again_as_a_strangers(made: Made) -> None:
     version = table.pin(str(made.table))
     baseline, splits, _ = train.fit_baseline(SMALL, train_params(made.table, CUT), version)
-    data = samples.of_stations(SMALL, str(made.table), version, ["miami"], [0], baseline, splits, 3, 7)
+    data = samples.samples_of(SMALL, str(made.table), version, ["miami"], [0], baseline, splits, 3, 7)
     design = Design(SMALL, Fold(SMALL).input_names)
     count = int(np.flatnonzero(np.diff(data.t_ms) < 0)[0]) + 1
     first, again = np.flatnonzero(data.split[:count] == FIT), np.arange(count, len(data.t_ms))

@@ -85,7 +85,7 @@ def described(path: str, span: dict[str, Any] | None, offsets: dict[str, list[in
     if span is not None:
         selected, limits = reached(dataset, span)
     held: dict[int, PartitionOffsets] = {}
-    for batch in dataset.to_batches(columns=["partition", "offset"], filter=within(limits)):
+    for batch in dataset.to_batches(columns=["partition", "offset"], filter=offset_filter(limits)):
         partitions = batch["partition"].to_numpy(zero_copy_only=False)
         at = batch["offset"].to_numpy(zero_copy_only=False)
         for p in np.unique(partitions):
@@ -148,7 +148,7 @@ def reached(dataset: ds.Dataset, span: dict[str, Any]) -> tuple[int, dict[int, t
     return count, limits
 
 
-def within(limits: dict[int, tuple[int, int]] | None) -> ds.Expression | None:
+def offset_filter(limits: dict[int, tuple[int, int]] | None) -> ds.Expression | None:
     """The condition for offsets [first, end) by partition; None for all."""
     if limits is None:
         return None

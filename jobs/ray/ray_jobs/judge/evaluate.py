@@ -177,7 +177,7 @@ def evaluate(
         for group in groups
     ]
     parts: dict[int, list[JudgedStation]] = {}
-    for index, part in pool.map(of_stations, jobs):
+    for index, part in pool.map(judge_stations, jobs):
         parts[index] = part
         done = sum(len(groups[i]) for i in parts)
         say({"stations_done": done, "forecasts": sum(len(j.t_ms) for p in parts.values() for j in p)})
@@ -231,11 +231,11 @@ def evaluate(
         "bootstrap": {"rounds": params.rounds, "seed": params.seed, "block_ms": WEEK_MS, "coverage": 0.95},
         "cost": {"predict_ms_per_100_rows": _cost_ms(judged)},
     }
-    result["track"] = follow(contract, pool, span, judged, say)
+    result["track"] = track_months(contract, pool, span, judged, say)
     return result | judge(contract, judged, params.rounds, params.seed, known)
 
 
-def follow(
+def track_months(
     contract: Contract, pool: Pool, span: EvaluationSpan, judged: list[JudgedStation], say: Callable[..., None]
 ) -> dict[str, Any] | None:
     """The bands over the months up to the span's end; None where none of them has a past to be calibrated by."""
@@ -246,10 +246,10 @@ def follow(
     static = pool.put(track.static_of(contract, months, heard))
     groups = [heard[i : i + STATIONS_PER_TASK] for i in range(0, len(heard), STATIONS_PER_TASK)]
     found: dict[int, list[track.Counted]] = {}
-    for index, part in pool.map(track.of_stations, [(contract, months, static, group) for group in groups]):
+    for index, part in pool.map(track.count_stations, [(contract, months, static, group) for group in groups]):
         found[index] = part
         say({"stations_followed": sum(len(p) for p in found.values())})
-    return track.summary(contract, months, [one for i in sorted(found) for one in found[i]])
+    return track.summary_of_months(contract, months, [one for i in sorted(found) for one in found[i]])
 
 
 def evaluation_span(manifest: Mapping[str, Any], params: EvaluateParams) -> EvaluationSpan:
@@ -312,7 +312,7 @@ def fit_references(contract: Contract, path: str, version: int, span: Evaluation
     return fitted, int(ends.min()), int(ends.max())
 
 
-def of_stations(
+def judge_stations(
     contract: Contract,
     path: str,
     table_version: int,
@@ -415,7 +415,7 @@ def _of_station(
     counts, left_out = _counted(horizons_ms, series, ends, wrong, heads)
     measured = np.where(counts, _truths(horizons_ms, series, ends), np.nan)
     odd = counts & _at(horizons_ms, series, ends, faulty)
-    others = references.forecasts(baseline, series, issued, span.fit_to, horizons_ms, TOLERANCE_MS)
+    others = references.reference_forecasts(baseline, series, issued, span.fit_to, horizons_ms, TOLERANCE_MS)
     inside = (series.t_ms >= span.from_ms) & (series.t_ms < span.to_ms)
     digest = hashlib.sha256(station.encode())
     digest.update(np.ascontiguousarray(series.t_ms[inside]).tobytes())
@@ -538,7 +538,7 @@ def _wrong(
     )
     for k, target in enumerate(contract.targets):
         spans = [(m.from_ms, m.to_ms) for m in masks if m.field == target]
-        known[:, k] = scores.within(series.t_ms - contract.window_ms, series.t_ms, spans)
+        known[:, k] = scores.windows_in(series.t_ms - contract.window_ms, series.t_ms, spans)
         ruled[:, k] = scores.interpolated(series.t_ms, series.values[:, k])
         faulty[:, k] = base_of.faulty(series.values[:, k] - at[:, k])
     return [known, ruled, np.zeros_like(faulty) if listed else faulty], faulty

@@ -41,7 +41,7 @@ class Series(NamedTuple):
     longitude: float
 
 
-def forecasts(
+def reference_forecasts(
     baseline: Baseline,
     series: Series,
     issued: NDArray[np.int64],

@@ -175,7 +175,7 @@ def grid_of(values: Floats) -> float:
     return GRIDS[-1]
 
 
-def within(starts_ms: Floats, ends_ms: Floats, spans: Sequence[tuple[int, int]]) -> Flags:
+def windows_in(starts_ms: Floats, ends_ms: Floats, spans: Sequence[tuple[int, int]]) -> Flags:
     """True for windows [start, end) that hold a time of one of the spans, which include both ends. [n], [n] -> [n]."""
     found = np.zeros(len(starts_ms), dtype=bool)
     for first, last in spans:

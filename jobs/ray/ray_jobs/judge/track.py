@@ -175,7 +175,7 @@ def adapt(
     return Adapted(out, kept)
 
 
-def of_stations(
+def count_stations(
     contract: Contract, months: list[Month], static: Static, stations: list[StationForecasts]
 ) -> list[Counted]:
     """Pure: a task that is run again says the same."""
@@ -242,7 +242,7 @@ def _growths(
     return grown, same
 
 
-def summary(contract: Contract, months: list[Month], stations: list[Counted]) -> dict[str, Any]:
+def summary_of_months(contract: Contract, months: list[Month], stations: list[Counted]) -> dict[str, Any]:
     """Coverage and cost of the widest band over the shown months, and how fast it follows; as JSON can hold it."""
     shown = slice(max(0, len(months) - MONTHS), len(months))
     percents = [round(100 * b) for b in contract.bands]

@@ -41,13 +41,13 @@ class Decoder:
     """
 
     def __init__(self, writers: Mapping[str, str], reader: str) -> None:
-        ours = plain(json.loads(reader))
+        ours = without_logical_types(json.loads(reader))
         canonical = to_parsing_canonical_form(ours)
         parsed = fastavro.parse_schema(ours)
         # The reader is left out where both are the same: resolving defaults costs a third of the decoding.
         self._writers: dict[int, tuple[Any, Any]] = {}
         for text, schema in writers.items():
-            writer = plain(json.loads(schema))
+            writer = without_logical_types(json.loads(schema))
             same = to_parsing_canonical_form(writer) == canonical
             self._writers[int(text)] = (fastavro.parse_schema(writer), None if same else parsed)
 
@@ -76,7 +76,7 @@ class Encoder:
     """Encodes records of one schema under one registry id."""
 
     def __init__(self, schema: str, number: int) -> None:
-        self._schema = fastavro.parse_schema(plain(json.loads(schema)))
+        self._schema = fastavro.parse_schema(without_logical_types(json.loads(schema)))
         self._frame = _FRAME.pack(0, number)
 
     def __call__(self, record: Mapping[str, Any]) -> bytes:
@@ -86,14 +86,14 @@ class Encoder:
         return stream.getvalue()
 
 
-def plain(schema: Any) -> Any:
+def without_logical_types(schema: Any) -> Any:
     """The schema without logical types: the bytes are the same, the values stay numbers."""
     if isinstance(schema, list):
-        return [plain(part) for part in schema]
+        return [without_logical_types(part) for part in schema]
     if isinstance(schema, dict):
-        return {key: plain(part) for key, part in schema.items() if key not in ("logicalType", "default")} | (
-            {"default": schema["default"]} if "default" in schema else {}
-        )
+        parts = {key: part for key, part in schema.items() if key not in ("logicalType", "default")}
+        bare = {key: without_logical_types(part) for key, part in parts.items()}
+        return bare | ({"default": schema["default"]} if "default" in schema else {})
     return schema
 
 

@@ -346,7 +346,7 @@ class Book:
                 self._doubles.pack(*pending.levels, *pending.persistence, *pending.dap) if said else b"",
             )
         )
-        return changelog.record_of(
+        return changelog.change_record(
             PENDING,
             self.contract.entity_key,
             station,
@@ -368,7 +368,7 @@ class Book:
         for version, ratios in corrections.items():
             name = version.encode()
             parts += [_BYTE.pack(len(name)), name, self._ratios.pack(*ratios)]
-        return changelog.record_of(
+        return changelog.change_record(
             CALIBRATION,
             self.contract.entity_key,
             station,

@@ -56,7 +56,7 @@ def kind_of_key(key: bytes) -> str:
     return key.split(SEPARATOR.encode(), 1)[0].decode("utf-8", "replace")
 
 
-def record_of(kind: str, key: str, station: str | None, **fields: Any) -> dict[str, Any]:
+def change_record(kind: str, key: str, station: str | None, **fields: Any) -> dict[str, Any]:
     """A record of this kind; `key` is the contract's key column, `fields` what differs from nothing."""
     return {
         "kind": NAMED,

@@ -131,7 +131,7 @@ def clock_key(partition: int) -> bytes:
 
 def to_record(key: str, station: str, cell: Cell) -> dict[str, Any]:
     """The history record of a cell; `key` is the contract's key column."""
-    return changelog.record_of(
+    return changelog.change_record(
         CELL,
         key,
         station,
@@ -150,14 +150,14 @@ def cursor_record(key: str, partition: int, next_offset: int) -> dict[str, Any]:
     """Says which feature offset of the partition comes next; written in the transaction that covers everything before
     it.
     """
-    return changelog.record_of(
+    return changelog.change_record(
         CURSOR, key, None, feature_partition=partition, feature_offset=next_offset - 1, next_offset=next_offset
     )
 
 
 def clock_record(key: str, partition: int, payload: bytes) -> dict[str, Any]:
     """How far the time of a partition has settled, see partition.py."""
-    return changelog.record_of(CLOCK, key, None, feature_partition=partition, payload=payload)
+    return changelog.change_record(CLOCK, key, None, feature_partition=partition, payload=payload)
 
 
 def from_record(record: dict[str, Any]) -> Cell:

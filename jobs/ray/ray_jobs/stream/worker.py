@@ -409,7 +409,7 @@ class Worker:
                 if message.value() is None:
                     self._table.forget(*_place(message), required_key(message))
                 else:
-                    record = decoded(self._history, message)
+                    record = decode_message(self._history, message)
                     self._table.take(*_place(message), None if leads(self._contract, record, message) else record)
             elif message.value() is not None:
                 try:
@@ -497,7 +497,7 @@ def restore(
                 if message.value() is None:
                     found[partition].forget(required_key(message))
                     continue
-                record = decoded(decoder, message)
+                record = decode_message(decoder, message)
                 if leads(contract, record, message):
                     found[partition].stray(required_key(message), record[contract.entity_key])
                 else:
@@ -511,7 +511,7 @@ def restore(
     return {p: (r, committed[p]) for p, r in found.items()}
 
 
-def decoded(decoder: Decoder, message: Message) -> dict[str, Any]:
+def decode_message(decoder: Decoder, message: Message) -> dict[str, Any]:
     """A history record. Errors: Failed, since a state with a hole in it must not be served from."""
     try:
         return decoder(message.value())

@@ -73,7 +73,7 @@ def truths(t_ms: Floats, values: Floats, faulty: NDArray[np.bool_], horizons_ms:
     return out
 
 
-def of_stations(
+def samples_of(
     contract: Contract,
     path: str,
     version: int,

@@ -164,7 +164,7 @@ def train(contract: Contract, params: TrainParams, pool: Pool, folder: Path, par
         for i in starts
     ]
     parts: dict[int, Samples] = {}
-    for index, part in pool.map(samples.of_stations, jobs):
+    for index, part in pool.map(samples.samples_of, jobs):
         parts[index] = part
         say(
             {
