@@ -9,7 +9,7 @@ import { lockWithin } from "../ground/lock.ts";
 import type { Owned } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { pipelineNames } from "../pipelines/index.ts";
+import { namespacePrefix, pipelineNames } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { appliedPipelines, clearApplied, readApplied } from "./applied.ts";
 import { ownedBy } from "./apply.ts";
@@ -28,13 +28,15 @@ export interface Removal {
 }
 
 /** Folders of a namespace in which what belongs to a pipeline begins with its name. */
-const FOLDERS = ["checkpoints", "drivers", "jobs", "models", "processes", "staged", "tables"];
+const BY_NAME = ["checkpoints", "models", "staged", "tables"];
+/** Those in which it begins as its submissions do, with the namespace before it. */
+const BY_SUBMISSION = ["drivers", "jobs", "processes"];
 /** Another `apply` waits for its readers for minutes; a removal can be asked for again. */
 const TURN_MS = 10_000;
 
 /** No pipeline has a hyphen in its name, so that none is the beginning of another's. */
-const belongs = (pipeline: string) => (name: string) =>
-  name === pipeline || name.startsWith(`${pipeline}-`) || name.startsWith(`${pipeline}.`);
+const belongs = (to: string) => (name: string) =>
+  name === to || name.startsWith(`${to}-`) || name.startsWith(`${to}.`);
 
 /**
  * What `remove` would remove of the settings' pipeline; asks nobody. Errors: `config_invalid` for a pipeline of which nothing is
@@ -62,14 +64,20 @@ export function planRemoval(settings: Settings): Removal {
   if (jobs.length > 0)
     throw refused("no job of it to run", jobs.sort().join(", "), `millrace stop --pipeline ${pipeline}`);
   const { topics, subjects, places } = applied.owns ?? namedBy(settings, refused);
-  const paths = FOLDERS.flatMap((folder) => {
+  const within = (folder: string, ours: (name: string) => boolean) => {
     const at = join(stateDir(settings), folder);
     const names = existsSync(at) ? readdirSync(at) : [];
     return names
-      .filter(belongs(pipeline))
+      .filter(ours)
       .sort()
       .map((name) => join(at, name));
-  });
+  };
+  const paths = [
+    ...BY_NAME.flatMap((folder) => within(folder, belongs(pipeline))),
+    ...BY_SUBMISSION.flatMap((folder) =>
+      within(folder, belongs(`${namespacePrefix(settings.namespace)}${pipeline}`)),
+    ),
+  ];
   return { pipeline, topics, subjects, paths, stays: places };
 }
 

@@ -10,6 +10,7 @@ import { printRecords, topicNamed } from "../cli/data/tail.ts";
 import { generate } from "../codegen/generate.ts";
 import { Decoder, definitionOf, encoder } from "../contract/index.ts";
 import { jumpingClock } from "../ground/clock.ts";
+import { writeJson } from "../ground/json.ts";
 import { jobsOf, jobTypeOf, standardOf } from "../jobs/index.ts";
 import { readAll, sendOnce } from "../kafka/kafka.ts";
 import { addPipelines, inStream, namesOf, pipelineOf, streamSchema, topicOf } from "../pipelines/index.ts";
@@ -270,6 +271,8 @@ describe("a pipeline of two streams and their queries", () => {
         mkdirSync(join(stateDir(settings), "checkpoints", `${job}-0123456789ab-e1`), { recursive: true });
       }
       mkdirSync(join(stateDir(settings), "tables", "roads-kept"), { recursive: true });
+      for (const name of ["x-roads-kept-01234567-a1.json", "roads-meters-features-01234567-a1.json"])
+        writeJson(join(stateDir(settings), "jobs", name), {});
       return ground;
     }
     const deleteFolder = () => {
@@ -286,9 +289,11 @@ describe("a pipeline of two streams and their queries", () => {
         pipeline: "roads",
         topics: ["x-roads-counts", "x-roads-cursors", "x-roads-notices", "x-roads-rejects"],
         subjects: ["counts", "cursors", "notices", "rejects"].map((what) => `x-roads-${what}-value`),
-        paths: ["checkpoints/roads-kept-0123456789ab-e1", "tables/roads-kept"].map((path) =>
-          join(stateDir(settings), path),
-        ),
+        paths: [
+          "checkpoints/roads-kept-0123456789ab-e1",
+          "tables/roads-kept",
+          "jobs/x-roads-kept-01234567-a1.json",
+        ].map((path) => join(stateDir(settings), path)),
         stays: [],
       });
       expect(await remove(settings, { kafka, registry })).toEqual(planned);
