@@ -247,7 +247,12 @@ def test_evaluate_follows_the_bands_over_the_months_before_the_split_ends(made: 
 def test_evaluate_refuses_a_split_that_training_had_not_and_a_span_without_rows(made: Made) -> None:
     with pytest.raises(JobError) as refused:
         made.again(split="tomorrow")
-    assert refused.value.code == "config_invalid"
+    assert refused.value.code == "config_invalid" and "expected test or calibrate" in str(refused.value)
+    # A model without such weeks: what to do about it.
+    manifest = json.loads((made.model / "manifest.json").read_text())
+    del manifest["training"]["calibrate_from_ms"]
+    with pytest.raises(JobError, match=r"expected test; .* train one with --calibrate-from"):
+        evaluate.evaluation_span(manifest, params_of(made.table, split="calibrate"))
     with pytest.raises(JobError, match="run the backfill over them first"):
         made.again(from_ms=epoch_ms("2018-01-01"), to_ms=epoch_ms("2018-02-01"))
 

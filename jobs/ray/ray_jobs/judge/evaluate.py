@@ -265,10 +265,10 @@ def evaluation_span(manifest: Mapping[str, Any], params: EvaluateParams) -> Eval
     elif params.split == CALIBRATE and calibrate_from is not None:
         from_ms, to_ms = calibrate_from, test_from - GAP_MS
     else:
+        other = f" or {CALIBRATE}" if calibrate_from is not None else ""
+        why = "" if other else "; its training had no weeks to calibrate: train one with --calibrate-from"
         raise JobError(
-            "config_invalid",
-            f'Cannot evaluate split "{params.split}": expected {TEST}'
-            + (f" or {CALIBRATE}" if calibrate_from is not None else ", the model was trained without another"),
+            "config_invalid", f'Cannot evaluate split "{params.split}" of this model: expected {TEST}{other}{why}'
         )
     from_ms = from_ms if params.from_ms is None else params.from_ms
     to_ms = to_ms if params.to_ms is None else params.to_ms
