@@ -5,6 +5,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { readJson, writeJson } from "../ground/json.ts";
+import { type Lock, lockWithin } from "../ground/lock.ts";
 import { until } from "../ground/until.ts";
 import type { Applied } from "../jobs/plan/type.ts";
 import { type NamespaceSettings, type Settings, stateDir } from "../settings/settings.ts";
@@ -24,6 +25,19 @@ export function appliedPipelines(settings: NamespaceSettings): string[] {
   const folder = stateDir(settings);
   const files = existsSync(folder) ? readdirSync(folder) : [];
   return files.flatMap((name) => /^applied-(\w+)\.json$/.exec(name)?.[1] ?? []).sort();
+}
+
+/**
+ * One at a time in a namespace changes what is applied; `what` is for the message. Errors: `job_timed_out` when another does not end
+ * within the wall time given.
+ */
+export async function turnToApply(settings: Settings, what: string, deadline_ms: number): Promise<Lock> {
+  const turn = await lockWithin(join(stateDir(settings), "locks", "apply"), deadline_ms);
+  if (turn) return turn;
+  throw new PipelineError(
+    "job_timed_out",
+    `Cannot ${what}: expected another "millrace apply" to end in time`,
+  );
 }
 
 /** Nothing of the settings' pipeline is in force any more. */

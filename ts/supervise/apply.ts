@@ -2,9 +2,8 @@
 // A compatible change goes in three steps, so that no record is ever unreadable: register it, restart the readers with the
 // longer table of ids, and only when they run let the writers use it. Idempotent; with `dry_run` it only says.
 
-import { join, sep } from "node:path";
+import { sep } from "node:path";
 import { assertCompatible, definitionOf, PipelineError } from "../contract/index.ts";
-import { lockWithin } from "../ground/lock.ts";
 import { type JobName, jobsOf, jobTypeOf } from "../jobs/index.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import type { Applied, Owned, Setting } from "../jobs/plan/type.ts";
@@ -24,7 +23,7 @@ import {
   topicsOf,
 } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
-import { readApplied, writeApplied } from "./applied.ts";
+import { readApplied, turnToApply, writeApplied } from "./applied.ts";
 import { always, changeDesired, readDesired, runHash } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
 import { writeSettings } from "./namespace.ts";
@@ -110,15 +109,7 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
       dry_run,
     };
 
-  const turn = await lockWithin(
-    join(stateDir(settings), "locks", "apply"),
-    options.deadline_ms ?? DEADLINE_MS,
-  );
-  if (!turn)
-    throw new PipelineError(
-      "job_timed_out",
-      'Cannot apply: expected another "millrace apply" to end in time',
-    );
+  const turn = await turnToApply(settings, "apply", options.deadline_ms ?? DEADLINE_MS);
   try {
     writeSettings(settings);
     const topics = await kafka.admin.ensure(specs);

@@ -5,17 +5,15 @@
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
-import { lockWithin } from "../ground/lock.ts";
 import type { Owned } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { namespacePrefix, pipelineNames } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
-import { appliedPipelines, clearApplied, readApplied } from "./applied.ts";
+import { appliedPipelines, clearApplied, readApplied, turnToApply } from "./applied.ts";
 import { ownedBy } from "./apply.ts";
-import { readDesired } from "./desired.ts";
 import { clearEpochs } from "./epoch.ts";
-import { readRecords } from "./run.ts";
+import { supervisedJobs } from "./views.ts";
 
 export interface Removal {
   readonly pipeline: string;
@@ -57,12 +55,11 @@ export function planRemoval(settings: Settings): Removal {
       appliedPipelines(settings).join(", ") || "none at all",
       "name one of these, or another namespace with --namespace",
     );
-  const running = Object.entries(readRecords(settings)).flatMap(([job, { submission }]) =>
-    submission === null ? [] : [job],
+  const jobs = supervisedJobs(settings).flatMap(({ name, pipeline: its, desired, submission }) =>
+    its === pipeline && (desired || submission !== null) ? [name] : [],
   );
-  const jobs = [...new Set([...Object.keys(readDesired(settings)), ...running])].filter(belongs(pipeline));
   if (jobs.length > 0)
-    throw refused("no job of it to run", jobs.sort().join(", "), `millrace stop --pipeline ${pipeline}`);
+    throw refused("no job of it to run", jobs.join(", "), `millrace stop --pipeline ${pipeline}`);
   const { topics, subjects, places } = applied.owns ?? namedBy(settings, refused);
   const within = (folder: string, ours: (name: string) => boolean) => {
     const at = join(stateDir(settings), folder);
@@ -100,12 +97,7 @@ export async function remove(
   { kafka, registry }: { readonly kafka: Kafka; readonly registry: Registry },
   onStep: (line: string) => void = () => {},
 ): Promise<Removal> {
-  const turn = await lockWithin(join(stateDir(settings), "locks", "apply"), TURN_MS);
-  if (!turn)
-    throw new PipelineError(
-      "job_timed_out",
-      `Cannot remove pipeline "${settings.pipeline}": expected a "millrace apply" to end in time`,
-    );
+  const turn = await turnToApply(settings, `remove pipeline "${settings.pipeline}"`, TURN_MS);
   try {
     const removal = planRemoval(settings);
     await kafka.admin.remove(removal.topics);

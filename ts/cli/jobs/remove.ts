@@ -46,20 +46,21 @@ export function removeCommand(settingsOf: (command: Command) => Settings): Comma
       };
       const removal = planRemoval(settings);
       for (const line of describeRemoval(removal)) say(line);
-      if (!dryRun && !yes)
+      if (dryRun) say("Nothing was removed (--dry-run)");
+      else if (!yes)
         throw new PipelineError(
           "config_invalid",
           `Cannot remove pipeline "${pipeline}": expected --yes, because nothing of it can be brought back`,
           { context: { next: `millrace remove ${pipeline} --yes` } },
         );
-      if (yes && !dryRun) {
+      else {
         const kafka = connectKafka(settings.kafka);
         try {
           await remove(settings, { kafka, registry: connectRegistry(settings.registryUrl) }, say);
         } finally {
           await kafka.close();
         }
-      } else say("Nothing was removed (--dry-run)");
-      if (json) console.log(JSON.stringify({ ...removal, removed: yes && !dryRun }));
+      }
+      if (json) console.log(JSON.stringify({ ...removal, removed: !dryRun }));
     });
 }
