@@ -2,9 +2,9 @@
 // input streamed in a namespace of its own for nothing else. Judges nothing; the Spark job does.
 
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { explain, PipelineError } from "../contract/index.ts";
+import { PipelineError } from "../contract/index.ts";
 import { wallClock } from "../ground/clock.ts";
 import { tryLock } from "../ground/lock.ts";
 import { until } from "../ground/until.ts";
@@ -13,8 +13,8 @@ import { tableFor } from "../jobs/plan/params.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import { connectKafka } from "../kafka/client.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { connectRegistry, type Registry } from "../kafka/registry.ts";
-import { namesOf, pipelineOf, topicOf, topicsOf } from "../pipelines/index.ts";
+import { connectRegistry } from "../kafka/registry.ts";
+import { namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { feed } from "../source/replay/feed.ts";
 import { pauseBefore, piecesOf } from "../source/replay/pieces.ts";
@@ -23,7 +23,7 @@ import { spanOf, targetOf } from "../source/send/target.ts";
 import { apply } from "./apply.ts";
 import { type BatchRunOptions, type Finished, runBatch } from "./batch.ts";
 import { readEpoch } from "./epoch.ts";
-import { stopNamespace } from "./stop.ts";
+import { clearNamespace } from "./remove.ts";
 import { settingOf, submitJobs, untilEnded, untilRunning, withdrawJobs } from "./submit.ts";
 
 type Offsets = Readonly<Record<string, number>>;
@@ -209,7 +209,7 @@ async function streamed<T>(
   const registry = connectRegistry(settings.registryUrl);
   try {
     // What a run that was killed has left: the input goes into empty topics or it is another stream.
-    await remove(settings, kafka, registry, () => {});
+    await clearNamespace(settings, { kafka, registry, names }, () => {});
     await apply({ settings, kafka, registry, signal });
     const desired = await submitJobs(settings, kafka, ["features"]);
     const onState = (job: string, state: string) => log(`${job}: ${state}`);
@@ -231,7 +231,7 @@ async function streamed<T>(
     await untilEnded(settings, [names.job("features")], { deadline_ms: START_MS, signal, onState });
     return await work(settings);
   } finally {
-    await remove(settings, kafka, registry, log);
+    await clearNamespace(settings, { kafka, registry, names }, log);
     await kafka.close();
   }
 }
@@ -327,29 +327,4 @@ async function caughtUp(settings: Settings, kafka: Kafka, { signal, log }: Strea
       "job_timed_out",
       `Cannot see "${names.job("features")}" catch up: expected it within ${START_MS / 1000} s, ${look.seen} records are left; see "millrace logs ${names.job("features")}"`,
     );
-}
-
-/** Ends jobs and supervisor of the namespace and removes topics, subjects and state. What cannot be is said, not thrown. */
-async function remove(
-  settings: Settings,
-  kafka: Kafka,
-  registry: Registry,
-  log: (line: string) => void,
-): Promise<void> {
-  const attempt = async (what: () => Promise<unknown>) => {
-    try {
-      await what();
-    } catch (error) {
-      log(explain(error));
-    }
-  };
-  const names = namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace);
-  const topics = topicsOf(names);
-  if (existsSync(stateDir(settings)))
-    await attempt(async () => {
-      for (const problem of (await stopNamespace(settings)).problems) log(problem);
-    });
-  await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
-  for (const { subject } of topics) await attempt(() => registry.remove(subject));
-  rmSync(stateDir(settings), { recursive: true, force: true });
 }

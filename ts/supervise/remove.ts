@@ -4,15 +4,16 @@
 
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { PipelineError } from "../contract/index.ts";
+import { explain, PipelineError } from "../contract/index.ts";
 import type { Owned } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
-import { namespacePrefix, pipelineNames } from "../pipelines/index.ts";
+import { type Names, namespacePrefix, pipelineNames, topicsOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { appliedPipelines, clearApplied, readApplied, turnToApply } from "./applied.ts";
 import { ownedBy } from "./apply.ts";
 import { clearEpochs } from "./epoch.ts";
+import { stopNamespace } from "./stop.ts";
 import { supervisedJobs } from "./views.ts";
 
 export interface Removal {
@@ -112,4 +113,31 @@ export async function remove(
   } finally {
     turn.release();
   }
+}
+
+/**
+ * Ends jobs and supervisor of a namespace and removes the topics and subjects of a pipeline by its names, those that others could share
+ * too, and, unless it is to be kept, the state. What cannot be is said, not thrown: for whoever made the namespace and is done with it.
+ */
+export async function clearNamespace(
+  settings: Settings,
+  { kafka, registry, names }: { readonly kafka: Kafka; readonly registry: Registry; readonly names: Names },
+  log: (line: string) => void,
+  { keep = false }: { readonly keep?: boolean } = {},
+): Promise<void> {
+  const attempt = async (work: () => Promise<unknown>) => {
+    try {
+      await work();
+    } catch (error) {
+      log(explain(error));
+    }
+  };
+  const topics = topicsOf(names);
+  if (existsSync(stateDir(settings)))
+    await attempt(async () => {
+      for (const problem of (await stopNamespace(settings)).problems) log(problem);
+    });
+  await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
+  for (const { subject } of topics) await attempt(() => registry.remove(subject));
+  if (!keep) rmSync(stateDir(settings), { recursive: true, force: true });
 }

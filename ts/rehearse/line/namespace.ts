@@ -2,15 +2,15 @@
 // running. Removed without a trace. Judges and measures nothing.
 
 import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
 import { explain } from "../../contract/index.ts";
 import { httpOf } from "../../ground/http.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../../kafka/registry.ts";
-import { type Contract, type Names, namesOf, pipelineOf, topicsOf } from "../../pipelines/index.ts";
-import { type Settings, stateDir } from "../../settings/settings.ts";
+import { type Contract, type Names, namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
 import { apply } from "../../supervise/apply.ts";
+import { clearNamespace } from "../../supervise/remove.ts";
 import { stopNamespace } from "../../supervise/stop.ts";
 
 export interface Namespace {
@@ -65,25 +65,18 @@ export async function removeNamespace(
   { settings, kafka, registry, names }: Namespace,
   { keep = false, log = () => {} }: { readonly keep?: boolean; readonly log?: Log } = {},
 ): Promise<void> {
-  const attempt = async (work: () => Promise<unknown>) => {
-    try {
-      await work();
-    } catch (error) {
-      log(explain(error));
-    }
-  };
-  await attempt(async () => {
-    const { problems } = await stopNamespace(settings);
-    for (const problem of problems) log(problem);
-  });
-  const topics = topicsOf(names);
-  await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
-  for (const { subject } of topics) await attempt(() => registry.remove(subject));
-  await attempt(() => {
+  await clearNamespace(settings, { kafka, registry, names }, log, { keep });
+  try {
     const http = httpOf("store_unreachable");
     const url = `${settings.mlflowUrl}/api/2.0/mlflow/registered-models/delete`;
-    return http({ action: "remove a rehearsal's model", method: "DELETE", url, body: { name: names.model } });
-  });
+    await http({
+      action: "remove a rehearsal's model",
+      method: "DELETE",
+      url,
+      body: { name: names.model },
+    });
+  } catch (error) {
+    log(explain(error));
+  }
   await kafka.close();
-  if (!keep) rmSync(stateDir(settings), { recursive: true, force: true });
 }
