@@ -1,6 +1,16 @@
 import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
-import { commandOf, environmentOf, familyOf, listenerOn, memoryOf, readProcess, rowOf } from "./proc.ts";
+import {
+  commandOf,
+  environmentOf,
+  familyOf,
+  listenerOn,
+  memoryOf,
+  readProcess,
+  rowOf,
+  threadOf,
+  threadsOf,
+} from "./proc.ts";
 
 describe("rowOf()", () => {
   it("splits after the last bracket of the name", () => {
@@ -9,6 +19,19 @@ describe("rowOf()", () => {
     expect(row).toMatchObject({ pid: 42, state: "S", parent: 7, session: 3, threads: 17, cpu_ms: 230 });
     expect(row.start).toMatch(/ 19$/);
   });
+});
+
+describe("threadOf()", () => {
+  const stat = (name: string) => `42 (${name}) S ${Array.from({ length: 50 }, (_, i) => i + 1).join(" ")}`;
+  it.each([
+    ["C2 CompilerThre", "C2 CompilerThre"],
+    ["Executor task l", "Executor task l"],
+    ["shuffle-client-7-1", "shuffle-client"],
+    ["GC Thread#0", "GC Thread"],
+    ["data-plane-kafka-request-handler-3", "data-plane-kafka-request-handler"],
+    ["rdk:broker1", "rdk:broker"],
+    ["python3.11", "python"],
+  ])("%s is of the kind %s", (name, kind) => expect(threadOf(42, stat(name)).kind).toBe(kind));
 });
 
 describe("familyOf()", () => {
@@ -29,6 +52,7 @@ describe("this process", () => {
     expect(commandOf(process.ppid)).toContain("node");
     expect(environmentOf(process.pid)).toContain("PATH=");
     expect(memoryOf(process.pid)).toBeGreaterThan(10_000_000);
+    expect(threadsOf(process.pid).map(({ tid }) => tid)).toContain(process.pid);
   });
   it("is named for a port on which it listens, and nobody for a free one", async () => {
     const server = createServer();
@@ -41,10 +65,11 @@ describe("this process", () => {
 });
 
 it("nothing is known of a pid that cannot be", () => {
-  expect([readProcess(2 ** 30), commandOf(2 ** 30), environmentOf(2 ** 30), memoryOf(2 ** 30)]).toEqual([
-    null,
-    "",
-    "",
-    null,
-  ]);
+  expect([
+    readProcess(2 ** 30),
+    commandOf(2 ** 30),
+    environmentOf(2 ** 30),
+    memoryOf(2 ** 30),
+    threadsOf(2 ** 30),
+  ]).toEqual([null, "", "", null, []]);
 });

@@ -79,6 +79,29 @@ export function memoryOf(pid: number): number | null {
   return kb === undefined ? null : Number(kb) * 1024;
 }
 
+/** A thread of a process, by its name without the numbers that tell it from its kind. */
+export interface ThreadRow {
+  readonly tid: number;
+  readonly kind: string;
+  /** User and system time since it began. */
+  readonly cpu_ms: number;
+}
+
+/** The threads of a process now; empty when it has ended. Names are cut at fifteen characters by the kernel: proc(5), `comm`. */
+export function threadsOf(pid: number): ThreadRow[] {
+  return (attempt(() => readdirSync(`/proc/${pid}/task`)) ?? []).flatMap((tid) => {
+    const stat = fileOf(pid, `task/${tid}/stat`);
+    return stat === null ? [] : [threadOf(Number(tid), stat)];
+  });
+}
+
+/** A thread from the text of its stat. */
+export function threadOf(tid: number, stat: string): ThreadRow {
+  const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+  const { cpu_ms } = rowOf(tid, stat);
+  return { tid, kind: name.replace(/([\s#:._-]*\d+)+$/, ""), cpu_ms };
+}
+
 /** The roots that are among the rows, and all below them. */
 export function familyOf(
   rows: readonly Pick<ProcessRow, "pid" | "parent">[],

@@ -47,17 +47,42 @@ export class Memory {
     }
   }
 
-  /** Each process at the moment of the peak, and its share of one core over the whole stretch. */
+  /** Cores that all processes together used over the whole stretch; what one used that ended before its end is not in it. */
+  get cores(): number {
+    return this.#last.reduce((sum, cost) => sum + this.#used(cost), 0) / this.#wall_ms;
+  }
+
+  /** Each process at the moment of the peak, and the cores it used over the whole stretch, by kinds of its threads too. */
   report() {
-    const wall_ms = this.#last_ms - this.#first_ms;
     const last = new Map(this.#last.map((cost) => [cost.pid, cost]));
     return this.#peak.map(({ pid, command, pss_bytes }) => {
-      const used = (last.get(pid)?.cpu_ms ?? Number.NaN) - (this.#first.get(pid)?.cpu_ms ?? 0);
+      const cost = last.get(pid);
       return {
         command: command.slice(0, 160),
         pss_mb: Math.round(pss_bytes / 1e6),
-        cores: Number((used / wall_ms).toFixed(3)),
+        cores: cost ? rounded(this.#used(cost) / this.#wall_ms) : null,
+        threads: cost ? this.#threads(cost) : {},
       };
     });
   }
+
+  get #wall_ms(): number {
+    return this.#last_ms - this.#first_ms;
+  }
+
+  #used({ pid, cpu_ms }: ProcessCost): number {
+    return cpu_ms - (this.#first.get(pid)?.cpu_ms ?? 0);
+  }
+
+  /** Cores by kind of thread, largest first; what is below half a hundredth is left out. */
+  #threads({ pid, threads }: ProcessCost): Readonly<Record<string, number>> {
+    const before = new Map(this.#first.get(pid)?.threads.map(({ tid, cpu_ms }) => [tid, cpu_ms]));
+    const cores = [...Map.groupBy(threads, ({ kind }) => kind)].map(([kind, rows]) => {
+      const used_ms = rows.reduce((sum, { tid, cpu_ms }) => sum + cpu_ms - (before.get(tid) ?? 0), 0);
+      return [kind, rounded(used_ms / this.#wall_ms)] as const;
+    });
+    return Object.fromEntries(cores.filter(([, used]) => used >= 0.005).sort(([, a], [, b]) => b - a));
+  }
 }
+
+const rounded = (cores: number): number => Number(cores.toFixed(3));

@@ -1,6 +1,14 @@
 // What a set of processes costs: memory and CPU time of given roots and all their children.
 
-import { commandOf, environmentOf, familyOf, livingProcesses, memoryOf } from "../../ground/proc.ts";
+import {
+  commandOf,
+  environmentOf,
+  familyOf,
+  livingProcesses,
+  memoryOf,
+  type ThreadRow,
+  threadsOf,
+} from "../../ground/proc.ts";
 
 export interface ProcessCost {
   readonly pid: number;
@@ -9,6 +17,7 @@ export interface ProcessCost {
   readonly pss_bytes: number;
   /** User and system time since the process began. */
   readonly cpu_ms: number;
+  readonly threads: readonly ThreadRow[];
 }
 
 /** Processes that carry a folder in their command line or environment: all that was started for that home. */
@@ -26,7 +35,9 @@ export function costs(roots: readonly number[], except: ReadonlySet<number> = ne
     .filter(({ pid }) => wanted.has(pid) && !except.has(pid))
     .flatMap(({ pid, cpu_ms }) => {
       const pss_bytes = memoryOf(pid);
-      return pss_bytes === null ? [] : [{ pid, command: commandOf(pid), pss_bytes, cpu_ms }];
+      return pss_bytes === null
+        ? []
+        : [{ pid, command: commandOf(pid), pss_bytes, cpu_ms, threads: threadsOf(pid) }];
     })
     .sort((a, b) => b.pss_bytes - a.pss_bytes);
 }
