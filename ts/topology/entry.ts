@@ -58,8 +58,6 @@ export type Artifact =
 
 /** A Java program's own part of its command line. The heap is `initial_mib` and `heap_mib` of the memory. */
 export interface Java {
-  /** Whether the first compiler is enough, because it never gets hot; its code is smaller. */
-  readonly quick: boolean;
   readonly options: readonly string[];
   /** Class path and main class; without them the artifact's jar is run. */
   readonly main?: { readonly classpath: readonly string[]; readonly name: string };

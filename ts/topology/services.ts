@@ -14,11 +14,17 @@ const port = <const N extends string>(name: N, number: number, setting: string) 
  */
 const START_MS = 240_000;
 
-/** JVM flags of every small server here: one collector thread, no performance file, small stacks. */
-export const SMALL_JVM = ["-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xss512k"] as const;
-
-/** The first compiler only. */
-export const QUICK = "-XX:TieredStopAtLevel=1";
+/**
+ * JVM flags of every server here: one collector thread, no performance file, small stacks, and the first compiler only. Most never
+ * get hot. The broker does, and its code is a quarter slower so: a few hundredths of a core at a thousand records a second, where
+ * the second compiler took twice that for minutes, and 50 MB (docs/performance.md).
+ */
+export const SMALL_JVM = [
+  "-XX:+UseSerialGC",
+  "-XX:-UsePerfData",
+  "-Xss512k",
+  "-XX:TieredStopAtLevel=1",
+] as const;
 
 /** Fewer malloc arenas: the default of eight a core costs a JVM tens of megabytes it never uses. */
 const SMALL_MALLOC = { MALLOC_ARENA_MAX: "2" } as const;
@@ -36,7 +42,7 @@ const overrule = (values: Readonly<Record<string, string>>) =>
 const SPARK_DAEMON = {
   ...SMALL_MALLOC,
   SPARK_DAEMON_MEMORY: "{memory:heap_mib}m",
-  SPARK_DAEMON_JAVA_OPTS: [...SMALL_JVM, QUICK].join(" "),
+  SPARK_DAEMON_JAVA_OPTS: SMALL_JVM.join(" "),
   PYSPARK_PYTHON: "{python}",
 } as const;
 const SPARK_READS = {
@@ -103,7 +109,6 @@ export const SERVICES = [
     run: {
       program: "java",
       java: {
-        quick: false,
         options: ["-Dlog4j2.configurationFile={reads_url:conf}/log4j2.properties"],
         main: { classpath: ["{artifact}/*"], name: "kafka.Kafka" },
       },
@@ -140,7 +145,6 @@ export const SERVICES = [
     run: {
       program: "java",
       java: {
-        quick: true,
         options: [
           "-Dquarkus.config.locations={reads_url:conf}",
           "-Dquarkus.http.host={host}",
@@ -442,7 +446,6 @@ export const SERVICES = [
     run: {
       program: "java",
       java: {
-        quick: true,
         options: HADOOP_OPTIONS,
         main: { classpath: HADOOP_CLASSPATH, name: "org.apache.hadoop.hdfs.server.namenode.NameNode" },
       },
@@ -486,7 +489,6 @@ export const SERVICES = [
     run: {
       program: "java",
       java: {
-        quick: true,
         options: HADOOP_OPTIONS,
         main: { classpath: HADOOP_CLASSPATH, name: "org.apache.hadoop.hdfs.server.datanode.DataNode" },
       },

@@ -5,18 +5,28 @@ import { stateDir } from "../../settings/settings.ts";
 import { HEARTBEAT_MS, namesIn, STOP_MS } from "./params.ts";
 import type { Epoch, Planned, Setting } from "./type.ts";
 
+/** One collector thread: a second one competes with the executor for the same two cores. */
+const DRIVER_JVM = "-XX:+UseSerialGC -XX:-UsePerfData";
+
 /**
- * One collector thread: a second one competes with the executor for the same two cores. The first compiler only: a driver plans
- * more than it computes, a batch's once, a stream's the same small plans again; the second compiler took two fifths of a driver's
- * processor time and paid little of it back.
+ * How far a driver compiles. A batch plans once: the first compiler only. A stream plans the same small plans again and again: the
+ * second compiler for what is ten times as hot as it asks for by default. With all of it, the second compiler took two fifths of a
+ * driver's processor time; with none, a micro-batch costs the driver a quarter more (docs/performance.md).
  */
-const DRIVER_JVM = "-XX:+UseSerialGC -XX:-UsePerfData -XX:TieredStopAtLevel=1";
+const COMPILED = {
+  batch: "-XX:TieredStopAtLevel=1",
+  stream: [
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+  ].join(" "),
+} as const;
 
 /** Properties of every launch. */
 const PROPERTIES = {
   // The executor's options are the job's to set (jobs/pyspark/spark_jobs/kit/session.py): what stands here would replace its
   // limits against garbage records.
-  "spark.driver.extraJavaOptions": DRIVER_JVM,
   // Fewer malloc arenas: the default of eight a core costs tens of megabytes that are never used.
   "spark.executorEnv.MALLOC_ARENA_MAX": "2",
   // A stream runs for months.
@@ -52,7 +62,11 @@ export function onSpark(
       cores,
       driver_memory,
       executor_memory,
-      properties: { ...PROPERTIES, ...properties },
+      properties: {
+        ...PROPERTIES,
+        "spark.driver.extraJavaOptions": `${DRIVER_JVM} ${COMPILED[kind]}`,
+        ...properties,
+      },
     },
     params,
     code: setting.code.spark,

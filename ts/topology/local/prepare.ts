@@ -7,7 +7,7 @@ import { PipelineError } from "../../contract/errors.ts";
 import { addressIn, type Settings } from "../../settings/settings.ts";
 import type { Artifact, Configuration, Java, Service } from "../entry.ts";
 import { type Fill, filler } from "../fill.ts";
-import { QUICK, SMALL_JVM } from "../services.ts";
+import { SMALL_JVM } from "../services.ts";
 import type { Hook, LocalService } from "./hook.ts";
 import { fileUrl } from "./path.ts";
 
@@ -90,16 +90,10 @@ function installedJar(root: string, artifact: Artifact, title: string): string |
   throw new PipelineError("config_invalid", `Cannot find ${title} in "${folder}": run "make setup"`);
 }
 
-function javaArgs(
-  { quick, options, main }: Java,
-  service: Service,
-  fill: Fill,
-  jar: string | null,
-): string[] {
+function javaArgs({ options, main }: Java, service: Service, fill: Fill, jar: string | null): string[] {
   const { initial_mib, heap_mib } = service.memory;
   return [
     ...SMALL_JVM,
-    ...(quick ? [QUICK] : []),
     ...(initial_mib === undefined ? [] : [`-Xms${initial_mib}m`]),
     ...(heap_mib === undefined ? [] : [`-Xmx${heap_mib}m`]),
     ...options.map(fill),

@@ -14,10 +14,17 @@ AVRO_LIMITS = (
     "-Dorg.apache.avro.limits.collectionItems.maxLength=65536"
 )
 
+# The second compiler for what is ten times as hot as it asks for by default. A catch-up is, within seconds; at a
+# thousand records a second it took more than the windows themselves in the first minutes (docs/performance.md).
+LATE_COMPILER = (
+    "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
+    "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+)
+
 # What an application needs at its start, unless the submission sets it. Memory, cores and class paths come with the
 # submission; the driver's JVM is up before Python runs, so nothing of it can be set here.
 APP_CONF: Mapping[str, str] = {
-    "spark.executor.extraJavaOptions": f"-XX:+UseSerialGC {AVRO_LIMITS}",
+    "spark.executor.extraJavaOptions": f"-XX:+UseSerialGC {LATE_COMPILER} {AVRO_LIMITS}",
     "spark.log.level": "WARN",
     "spark.executor.syncLogLevel.enabled": "true",
     # A replay makes a batch three times a second for days: the page keeps the last ones only.

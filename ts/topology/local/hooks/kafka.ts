@@ -4,7 +4,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../../../contract/errors.ts";
-import { QUICK } from "../../services.ts";
 import type { Hook } from "../hook.ts";
 import { UTF8 } from "../prepare.ts";
 
@@ -19,7 +18,7 @@ export const kafka: Hook = {
     const [java, configuration] = [command.args.slice(0, main), command.args.slice(main + 1)];
     const format = await execa(
       command.command,
-      [...java, QUICK, "kafka.tools.StorageTool", "format", "-t", id, "-c", ...configuration],
+      [...java, "kafka.tools.StorageTool", "format", "-t", id, "-c", ...configuration],
       { reject: false, all: true, timeout: FORMAT_MS, cwd: dir, env: UTF8 },
     );
     if (format.failed)
