@@ -7,14 +7,15 @@ import { effectiveTime, type Input, type Row } from "../row.ts";
 export interface BatchLimits {
   /** Most rows a transaction carries. */
   readonly rows_max: number;
-  /** How long a due row may wait for company, wall time. With sending and committing it stays below 50 ms. */
+  /** How long a due row may wait for company, wall time. With sending and committing it stays below 60 ms. */
   readonly linger_ms: number;
   /** Most event time a transaction covers: far below the lateness, or a reader sees one station ahead of another. */
   readonly span_ms: number;
 }
 
 export const ROWS_MAX = 1_000;
-export const LINGER_MS = 20;
+/** Half of it is what a record waits; twice as many transactions a second cost the broker a tenth of a core on a slow machine. */
+export const LINGER_MS = 40;
 
 /** A place in the input: so many rows of a pass are behind it. `frontier` is how far the source's clock has come. */
 export interface InputPlace {
