@@ -66,7 +66,7 @@ export function jobsPage(types: readonly JobType[], header: string): string {
     `<!-- ${header} -->`,
     "# Job types",
     "",
-    "Each is one file in `ts/jobs`; a pipeline's job is called `<pipeline>-<type>`. A bare `millrace submit` starts those marked in the",
+    "Each is one file in `ts/jobs`; a pipeline's job is called `<pipeline>-<type>`, one that all of a namespace share `<type>`. A bare `millrace submit` starts those marked in the",
     "column `standard`. `reads` and `writes` name topics, tables (`…_table`) and the like; the order in which jobs are started and",
     "restarted follows from them. `needs` are the parts of a pipeline that bring it its job. A schedule is in UTC.",
     "",

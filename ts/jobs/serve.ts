@@ -1,23 +1,28 @@
-// weather-serve: the HTTP API and the page of one pipeline.
+// serve: the HTTP API and the page of a namespace, one for all its pipelines. It finds out by itself which are applied.
 
-import { asProcess } from "./plan/process.ts";
-import type { JobType, Planned, Setting } from "./plan/type.ts";
-
-/** `port` is this pipeline's own: two pipelines of a namespace have an API each. */
-export function planServe(setting: Pick<Setting, "settings" | "pipeline">, port: number): Planned {
-  return asProcess(setting, "serve", ["serve", "--port", String(port)], { stop_ms: 10_000, finite: false });
-}
+import { settingsPath } from "../settings/settings.ts";
+import { processOf } from "./plan/process.ts";
+import type { JobType, Setting } from "./plan/type.ts";
 
 export const serve: JobType = {
   name: "serve",
   engine: "process",
   kind: "process",
-  summary: "the HTTP API and the page",
+  summary: "the HTTP API and the page, one for all pipelines of a namespace",
   module: null,
   needs: ["serve"],
   reads: ["predictions", "verifications", "features", "rejects", "progress"],
   writes: ["http"],
   standard: true,
-  listens: true,
-  plan: (setting, { port = setting.settings.ports.api }) => planServe(setting, port),
+  plan: (setting) => planServe(setting),
 };
+
+/** The same whichever pipeline asks for it: a second submit leaves what runs alone. */
+export function planServe({ settings }: Pick<Setting, "settings">) {
+  const { api } = settings.ports;
+  const words = ["serve", "--port", String(api), "--settings", settingsPath(settings)];
+  return processOf(settings, "serve", "", [...words, "--pipeline", settings.apiPipeline], {
+    stop_ms: 10_000,
+    finite: false,
+  });
+}

@@ -26,6 +26,7 @@ export { addPipelines } from "./further.ts";
 export { forecastName, horizonHours, horizonName, inWholeHours } from "./horizon.ts";
 export {
   type ByTopic,
+  isShared,
   type Names,
   namesOf,
   namespacePrefix,

@@ -24,6 +24,9 @@ export type TopicName = (typeof TOPICS)[number];
 /** Those that the pipelines of a namespace have together. */
 const SHARED: readonly string[] = ["model_events", "progress"] satisfies readonly TopicName[];
 
+/** Jobs that the pipelines of a namespace have together, called by their type alone. */
+const SHARED_JOBS: readonly string[] = ["serve"];
+
 /** A value for each topic that there is: those of every pipeline, of its parts, and of its streams by their names. */
 export type ByTopic<T> = Readonly<Record<CommonTopic, T>> &
   Readonly<Partial<Record<PartTopic, T>>> &
@@ -46,7 +49,7 @@ export interface Names {
   readonly topics: ByTopic<Topic>;
   /** Topics of queries whose sink is one, by the query's name. */
   readonly results: Readonly<Record<string, Pick<Topic, "topic" | "partitions" | "config">>>;
-  /** Full name of a job of a type, without the namespace. */
+  /** Full name of a job of a type, without the namespace; one that all pipelines share does not name any. */
   readonly job: (type: string) => string;
   readonly groups: { readonly spark: string; readonly ray: string; readonly dashboard: string };
   /** Registered model. */
@@ -156,7 +159,7 @@ export function namesOf(
           : [],
       ),
     ),
-    job: own,
+    job: (type) => (SHARED_JOBS.includes(type) ? type : own(type)),
     groups: {
       spark: `${prefix}spark-${pipeline.name}-processors`,
       ray: `${prefix}${pipeline.forecast?.group ?? `ray-${pipeline.name}-inference`}`,
@@ -171,6 +174,11 @@ export function namesOf(
 
 function hyphened(name: string): string {
   return name.replaceAll("_", "-");
+}
+
+/** Whether all pipelines of a namespace share the job, by the name of its type. */
+export function isShared(type: string): boolean {
+  return SHARED_JOBS.includes(type);
 }
 
 /**

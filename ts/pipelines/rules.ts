@@ -17,8 +17,26 @@ export const NAMESPACE: NameRule = {
   words: `lower-case letters, digits and hyphens, at most 32, a letter first and no hyphen last, not ${RESERVED.map((name) => `"${name}"`).join(" or ")}`,
 };
 
+/** Where the paths of the API begin that span all pipelines, or are the default one's: a pipeline of such a name would claim them too. */
+export const CLAIMED: readonly string[] = [
+  "anomalies",
+  "docs",
+  "health",
+  "jobs",
+  "metrics",
+  "models",
+  "predictions",
+  "scoreboard",
+  "serve",
+  "session",
+  "stations",
+  "stream",
+  "verifications",
+  "web",
+];
+
 /** A pipeline. Without hyphens, so that a derived name says where it ends. */
 export const PIPELINE: NameRule = {
-  holds: (name) => /^[a-z][a-z0-9]{0,31}$/.test(name),
-  words: "lower-case letters and digits, at most 32, a letter first",
+  holds: (name) => /^[a-z][a-z0-9]{0,31}$/.test(name) && !CLAIMED.includes(name),
+  words: `lower-case letters and digits, at most 32, a letter first, and none of what the API's own paths begin with (${CLAIMED.join(", ")})`,
 };

@@ -2,6 +2,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { ENTITY_ID_LENGTH_MAX, PipelineError } from "../contract/index.ts";
+import { PIPELINE } from "../pipelines/rules.ts";
 import { CONTRACT as GAUGES } from "../test/pipelines/generated/gauges.ts";
 import {
   app,
@@ -12,18 +13,31 @@ import {
   HOUR_MS,
   NOW_MS,
   prediction,
+  served,
   verification,
 } from "../test/served/weather.ts";
-import { openapi, ROUTES } from "./openapi.ts";
+import { documentOf } from "./app.ts";
+import type { ServedContract } from "./records.ts";
 import { FAILURE, REFUSAL } from "./status.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
 const json = async (response: Response) => (await response.json()) as Json;
-const document = openapi(contract, "0.1.0", "One paragraph on confidence.");
+/** The description of an app over a contract. */
+function described(of: ServedContract = contract): Json {
+  const { app: api, effects } = app({ contract: of });
+  return documentOf(api, effects);
+}
+const document = described();
+/** Every path of the default pipeline and of all, ready to be asked. */
+const PATHS = Object.keys(document["paths"] as Json)
+  .filter((path) => !path.startsWith("/weather"))
+  .map((path) => path.replace("{station_id}", "new-york"));
 
 /** Fails unless the body is what the description says of that schema. */
-function expectSchema(name: string, body: unknown): void {
+function expectSchema(what: string, body: unknown): void {
+  const { schemas } = document["components"] as { schemas: Json };
+  const name = what in schemas ? what : `Weather${what}`;
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   ajv.addFormat("date-time", /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   ajv.addSchema(document, "api");
@@ -48,7 +62,7 @@ describe("GET /predictions/{station_id}", () => {
     latest.predicted("new-york", prediction(), arrival(7));
     const response = await api.request("/predictions/new-york");
     expect(response.status).toBe(200);
-    expect(response.headers.get("cache-control")).toBe("no-store");
+    expect(response.headers.get("cache-control")).toBe("no-cache");
     const body = await json(response);
     expectSchema("Forecast", body);
     expect(body).toMatchObject({
@@ -333,6 +347,185 @@ describe("GET /verifications", () => {
   });
 });
 
+describe("GET /stations as GeoJSON", () => {
+  it.each([
+    ["/stations?format=geojson", {}],
+    ["/stations", { accept: "application/geo+json, application/json;q=0.5" }],
+  ])("answers %s with %o", async (path, headers) => {
+    const { app: api, latest } = app();
+    latest.predicted("buoy-7", prediction(), arrival(1));
+    const response = await api.request(path, { headers });
+    expect(response.headers.get("content-type")).toBe("application/geo+json");
+    const body = await json(response);
+    expectSchema("StationsGeoJson", body);
+    expect(body).toMatchObject({
+      type: "FeatureCollection",
+      features: [
+        { id: "buoy-7", geometry: null, properties: { forecast: { predictions: { temperature_6h: 3.1 } } } },
+        { id: "denver", geometry: { type: "Point", coordinates: [-104.98, 39.74] } },
+        { id: "new-york", geometry: { coordinates: [-74.01, 40.71, 10] } },
+        { id: "seattle" },
+      ],
+    });
+  });
+
+  it("names the next page in a Link, and JSON is what is answered where nothing is said", async () => {
+    const { app: api } = app();
+    const geo = await api.request("/stations?format=geojson&limit=1");
+    expect(geo.headers.get("link")).toBe('</stations?limit=1&after=denver&format=geojson>; rel="next"');
+    const plain = await api.request("/stations", { headers: { accept: "*/*" } });
+    expect(plain.headers.get("content-type")).toBe("application/json");
+    await expectProblem(await api.request("/stations?format=csv"), 400, "bad_parameter");
+  });
+});
+
+describe("ETag", () => {
+  const again = async (api: ReturnType<typeof app>["app"], path: string, etag: string | null) =>
+    (await api.request(path, { headers: { "if-none-match": etag ?? "" } })).status;
+
+  it.each([
+    "/predictions/new-york",
+    "/stations?limit=2",
+    "/verifications",
+    "/openapi.json",
+    "/docs",
+    "/web/page.css",
+  ])("of %s is answered with 304 while nothing has changed", async (path) => {
+    const { app: api, latest } = app();
+    latest.predicted("new-york", prediction(), arrival(1));
+    const response = await api.request(path);
+    const etag = response.headers.get("etag");
+    expect(etag).toMatch(/^(W\/)?"[^"]+"$/);
+    expect(await again(api, path, etag)).toBe(304);
+    expect(await again(api, path, `"other", ${etag}`)).toBe(304);
+    expect(await again(api, path, "*")).toBe(304);
+    expect(await again(api, path, '"other"')).toBe(200);
+  });
+
+  it("is another one once something else is known", async () => {
+    const { app: api, latest, verified } = app();
+    latest.predicted("new-york", prediction(), arrival(1));
+    const paths = ["/predictions/new-york", "/stations", "/verifications"];
+    const tags = await Promise.all(paths.map(async (path) => (await api.request(path)).headers.get("etag")));
+    latest.predicted("new-york", prediction({ revision: 101 }), arrival(2));
+    verified.take("new-york", verification());
+    for (const [i, path] of paths.entries())
+      expect([path, await again(api, path, tags[i]!)]).toEqual([path, 200]);
+  });
+});
+
+describe("GET /models", () => {
+  it("says which versions there are and which one serves", async () => {
+    const body = await json(await app().app.request("/models"));
+    expectSchema("Models", body);
+    expect(body["models"]).toMatchObject([
+      { pipeline: "weather", version: "3", serves: true, created: "2026-01-10T07:00:00.000Z" },
+    ]);
+  });
+
+  it("is a problem while the registry of models is away", async () => {
+    const away = new PipelineError("store_unreachable", "Cannot ask");
+    const { app: api } = app({ models: () => Promise.reject(away) });
+    await expectProblem(await api.request("/models"), 503, "store_unreachable");
+  });
+});
+
+describe("pipelines of one namespace", () => {
+  /** Weather, and gauges of another shape: other names, no rules, no places, horizons of minutes. */
+  function two() {
+    const gauges = served({ contract: GAUGES, needed_jobs: ["gauges-features"] });
+    const weather = served();
+    return { ...app({ pipelines: [weather, gauges] }), gauges, weather };
+  }
+
+  it("answer below their names, and the first one without a name as well, by the same words", async () => {
+    const { app: api, gauges, weather } = two();
+    weather.latest.predicted("new-york", prediction(), arrival(1));
+    const { anomaly: _, ...record } = prediction({ predictions: { level_30m: 1.2 }, quantiles: {} });
+    gauges.latest.predicted("g-1", record, arrival(1));
+    const bare = await (await api.request("/predictions/new-york")).text();
+    expect(await (await api.request("/weather/predictions/new-york")).text()).toBe(bare);
+    expect(await json(await api.request("/gauges/predictions/g-1"))).toMatchObject({
+      gauge: "g-1",
+      predictions: { level_30m: 1.2 },
+    });
+    await expectProblem(await api.request("/predictions/g-1"), 404, "unknown_station");
+    expect(await json(await api.request("/gauges/stations"))).toMatchObject({ pipeline: "gauges", count: 1 });
+    expect(await json(await api.request("/gauges/verifications"))).toMatchObject({ pipeline: "gauges" });
+    expect(await (await api.request("/gauges/")).text()).toContain("Gauges forecasts");
+    await expectProblem(await api.request("/trams/stations"), 404, "unknown_route");
+  });
+
+  it("have one description, each with its own words", async () => {
+    const { app: api, effects } = two();
+    const described = documentOf(api, effects) as { paths: Json; components: { schemas: Json } };
+    expect(Object.keys(described.paths)).toEqual(
+      expect.arrayContaining([
+        "/predictions/{station_id}",
+        "/weather/predictions/{station_id}",
+        "/gauges/predictions/{gauge}",
+        "/health",
+      ]),
+    );
+    expect(Object.keys(described.components.schemas)).toEqual(
+      expect.arrayContaining(["WeatherForecast", "GaugesForecast", "Interval", "Problem"]),
+    );
+    const result = await new Validator().validate(structuredClone(described));
+    expect(result.errors ?? []).toEqual([]);
+    const html = await (await api.request("/docs")).text();
+    expect(html).toContain("GET /gauges/predictions/{gauge}");
+    expect(html).not.toContain("<script");
+  });
+
+  it("cannot be called as a path that is somebody else's", () => {
+    const { effects, app: api } = two();
+    const firsts = Object.keys(documentOf(api, effects)["paths"] as Json).map((path) => path.split("/")[1]!);
+    for (const first of firsts.filter(
+      (word) => /^[a-z]+$/.test(word) && !["weather", "gauges"].includes(word),
+    ))
+      expect([first, PIPELINE.holds(first)]).toEqual([first, false]);
+  });
+
+  it("are in one health, metrics and list of jobs; the jobs of one that was only applied are not missed", async () => {
+    const { app: api } = two();
+    const health = await json(await api.request("/health"));
+    expectSchema("Health", health);
+    expect(health).toMatchObject({
+      status: "ok",
+      event_time: { pipeline: "weather" },
+      pipelines: [
+        { pipeline: "weather", default: true, running: true },
+        { pipeline: "gauges", default: false, running: false },
+      ],
+    });
+    const metrics = await (await api.request("/metrics")).text();
+    expect(metrics).toContain('millrace_stations{pipeline="gauges"} 0');
+    expect(await json(await api.request("/jobs?pipeline=gauges"))).toMatchObject({ jobs: [] });
+    await expectProblem(await api.request("/jobs?pipeline=trams"), 400, "bad_parameter");
+  });
+
+  it("has sensible answers without forecasts: what was observed, and no word of what is not there", async () => {
+    const parts = contract.parts.filter((part) => part === "windows" || part === "serve");
+    const bare = { ...contract, parts, targets: [], horizons_ms: [], bands: [], stations: {} };
+    const { app: api, latest } = app({ contract: bare, needed_jobs: [] });
+    latest.observed("buoy-7", features(), arrival(1));
+    expect(await json(await api.request("/stations"))).toMatchObject({
+      count: 1,
+      units: { predictions: {}, values: { temperature_mean: "degC" } },
+      stations: [
+        {
+          station_id: "buoy-7",
+          observed: { values: { temperature_mean: 2.64 } },
+          forecast: null,
+          latitude: null,
+        },
+      ],
+    });
+    await expectProblem(await api.request("/predictions/buoy-7"), 404, "unknown_route");
+    await expectProblem(await api.request("/models"), 404, "unknown_route");
+  });
+});
+
 describe("GET /jobs", () => {
   it("puts the newest heartbeat beside the supervisor's view", async () => {
     const { app: api, progress } = app();
@@ -490,7 +683,9 @@ describe("GET /health", () => {
       expect(body["status"]).toBe("ok");
       expect(body["event_time"]).toMatchObject({ pipeline: "weather", status: "ok", next: null });
     }
-    expect(await (await api.request("/metrics")).text()).toContain("millrace_event_time_ahead_seconds 3600");
+    expect(await (await api.request("/metrics")).text()).toContain(
+      'millrace_event_time_ahead_seconds{pipeline="weather"} 3600',
+    );
     report(Date.UTC(2073, 0, 1));
     const response = await api.request("/health");
     expect(response.status).toBe(503);
@@ -602,16 +797,16 @@ describe("GET /metrics", () => {
       'millrace_job_state{job="weather-features",state="running"} 1',
       'millrace_job_state{job="weather-features",state="failed"} 0',
       'millrace_engine_up{engine="kafka"} 1',
-      'millrace_station_age_seconds{station="new-york"} 2',
-      'millrace_station_stale{station="new-york"} 0',
+      'millrace_station_age_seconds{pipeline="weather",station="new-york"} 2',
+      'millrace_station_stale{pipeline="weather",station="new-york"} 0',
       'millrace_consumer_lag{group="ray-ml-inference",topic="weather-features",partition="0"} 7',
       'millrace_feed_lag{topic="weather-predictions"} 0',
       'millrace_rejects_total{reason="out_of_range"} 1',
-      'millrace_verification_forecasts{target="temperature",horizon_h="6",window="24h",status="verified"} 1',
-      'millrace_verification_mae{target="temperature",horizon_h="6",window="7d",unit="degC",source="dap"} 1.5',
-      'millrace_verification_coverage_ratio{target="temperature",horizon_h="6",window="24h",band="90"} 1',
-      'millrace_verification_skill_ratio{target="temperature",horizon_h="6",window="24h",against="persistence"} 0.5',
-      'millrace_verification_width{target="temperature",horizon_h="6",window="24h",unit="degC"} 4.5',
+      'millrace_verification_forecasts{pipeline="weather",target="temperature",horizon_h="6",window="24h",status="verified"} 1',
+      'millrace_verification_mae{pipeline="weather",target="temperature",horizon_h="6",window="7d",unit="degC",source="dap"} 1.5',
+      'millrace_verification_coverage_ratio{pipeline="weather",target="temperature",horizon_h="6",window="24h",band="90"} 1',
+      'millrace_verification_skill_ratio{pipeline="weather",target="temperature",horizon_h="6",window="24h",against="persistence"} 0.5',
+      'millrace_verification_width{pipeline="weather",target="temperature",horizon_h="6",window="24h",unit="degC"} 4.5',
       'millrace_http_request_duration_seconds_count{method="GET",route="/predictions/{station_id}",status="200"} 1',
       "millrace_prediction_latency_seconds_count 1",
     ])
@@ -620,28 +815,23 @@ describe("GET /metrics", () => {
 });
 
 describe("every route", () => {
-  it.each(Object.values(ROUTES).map((r) => r.path.replace("{station_id}", "new-york")))(
-    "refuses another method on %s with 405 and what is allowed",
+  it.each(PATHS)("refuses another method on %s with 405 and what is allowed", async (path) => {
+    const response = await app().app.request(path, { method: "POST" });
+    expect(response.headers.get("allow")).toBe("GET, HEAD");
+    await expectProblem(response, 405, "method_not_allowed");
+  });
+
+  it.each([...PATHS, "/web/client.ts", "/web/page.css", "/nothing"])(
+    "HEAD answers on %s like GET, without a body",
     async (path) => {
-      const response = await app().app.request(path, { method: "POST" });
-      expect(response.headers.get("allow")).toBe("GET, HEAD");
-      await expectProblem(response, 405, "method_not_allowed");
+      const { app: api, latest } = app();
+      latest.predicted("new-york", prediction(), arrival(1));
+      const [get, head] = [await api.request(path), await api.request(path, { method: "HEAD" })];
+      expect(head.status).toBe(get.status);
+      expect(head.headers.get("content-type")).toBe(get.headers.get("content-type"));
+      expect(await head.text()).toBe("");
     },
   );
-
-  it.each([
-    ...Object.values(ROUTES).map((r) => r.path.replace("{station_id}", "new-york")),
-    "/web/client.ts",
-    "/web/page.css",
-    "/nothing",
-  ])("HEAD answers on %s like GET, without a body", async (path) => {
-    const { app: api, latest } = app();
-    latest.predicted("new-york", prediction(), arrival(1));
-    const [get, head] = [await api.request(path), await api.request(path, { method: "HEAD" })];
-    expect(head.status).toBe(get.status);
-    expect(head.headers.get("content-type")).toBe(get.headers.get("content-type"));
-    expect(await head.text()).toBe("");
-  });
 
   it("refuses another method on the page's files with 405 too", async () => {
     const response = await app().app.request("/web/client.ts", { method: "POST" });
@@ -700,11 +890,12 @@ describe("GET /openapi.json", () => {
   });
 
   it("says what a forecast can be, where its quantity has a support", () => {
-    const { Forecast } = (document["components"] as { schemas: Record<string, Json> }).schemas;
+    const { WeatherForecast: Forecast } = (document["components"] as { schemas: Record<string, Json> })
+      .schemas;
     const { predictions, intervals, bands } = Forecast!["properties"] as Record<string, Json>;
     const of = (part: Json | undefined, name: string) => (part!["properties"] as Record<string, Json>)[name];
     const percent = { minimum: 0, maximum: 100 };
-    expect(of(predictions, "humidity_6h")).toMatchObject({ anyOf: [percent, { type: "null" }] });
+    expect(of(predictions, "humidity_6h")).toMatchObject({ ...percent, type: ["number", "null"] });
     const ends = { properties: { lower: percent, upper: percent } };
     expect(of(intervals, "humidity_6h")).toMatchObject({ anyOf: [ends, { type: "null" }] });
     expect(of(bands, "humidity_6h")).toMatchObject({ items: ends });
@@ -713,16 +904,16 @@ describe("GET /openapi.json", () => {
     const open = contract.fields.map((f) =>
       f.name === "pressure" ? { ...f, support: [0, null] as const } : f,
     );
-    const half = openapi({ ...contract, fields: open }, "0.1.0", "");
+    const half = described({ ...contract, fields: open });
     const text = JSON.stringify(
-      (half["components"] as { schemas: Record<string, Json> }).schemas["Forecast"],
+      (half["components"] as { schemas: Record<string, Json> }).schemas["WeatherForecast"],
     );
-    expect(text).toContain('"description":"Median, in hPa.","unit":"hPa","minimum":0}');
+    expect(text).toContain('"minimum":0,"description":"Median, in hPa.","unit":"hPa"}');
   });
 
   it("leaves out what belongs to a part that is absent, and so does the API", async () => {
     const bare = { ...contract, parts: [], targets: [], horizons_ms: [], bands: [], history_values: [] };
-    const { paths, components } = openapi(bare, "0.1.0", "") as {
+    const { paths, components } = described(bare) as {
       paths: Json;
       components: { schemas: Json };
     };
@@ -733,8 +924,9 @@ describe("GET /openapi.json", () => {
       "/health/ready",
       "/metrics",
       "/openapi.json",
+      "/docs",
     ]);
-    expect(Object.keys(components.schemas)).not.toContain("Forecast");
+    expect(Object.keys(components.schemas)).not.toContain("WeatherForecast");
     const { app: api } = app({ contract: bare });
     await expectProblem(await api.request("/stations"), 404, "unknown_route");
     expect((await api.request("/jobs")).status).toBe(200);
@@ -743,9 +935,9 @@ describe("GET /openapi.json", () => {
   it("says of forecasts without rules no word of a verdict, and so does the API", async () => {
     const parts = contract.parts.filter((part) => part !== "anomaly");
     const unjudged = { ...contract, parts };
-    const { components } = openapi(unjudged, "0.1.0", "") as { components: { schemas: Json } };
+    const { components } = described(unjudged) as { components: { schemas: Json } };
     const words = /is_anomaly|anomaly_|"evidence"|"anomaly":/;
-    for (const name of ["Forecast", "Station"])
+    for (const name of ["WeatherForecast", "WeatherStation"])
       expect(JSON.stringify(components.schemas[name])).not.toMatch(words);
     const { app: api, latest } = app({ contract: unjudged });
     const { anomaly: _, ...record } = prediction();
@@ -785,14 +977,16 @@ describe("GET /openapi.json", () => {
     expect(await of("0.5")).toMatchObject({ verifications: [] });
     await expectProblem(await api.request("/verifications?horizon=1.50"), 400, "bad_parameter");
     expect(await (await api.request("/")).text()).toContain("in 90 min: off by");
-    const { components } = openapi(half, "0.1.0", "") as { components: { schemas: Json } };
-    expect(components.schemas["Score"]).toMatchObject({ properties: { horizon_h: { type: "number" } } });
+    const { components } = described(half) as { components: { schemas: Json } };
+    expect(components.schemas["WeatherScore"]).toMatchObject({
+      properties: { horizon_h: { type: "number" } },
+    });
   });
 
   it("names the station as the contract does", () => {
-    const other = openapi({ ...contract, key: "vehicle_id" }, "0.1.0", "");
+    const other = described({ ...contract, key: "vehicle_id" });
     expect(Object.keys(other["paths"] as Json)).toContain("/predictions/{vehicle_id}");
-    const grouped = openapi({ ...contract, by: "route" }, "0.1.0", "");
+    const grouped = described({ ...contract, by: "route" });
     expect(Object.keys(grouped["paths"] as Json)).toContain("/predictions/{route}");
     expect(JSON.stringify(grouped)).toContain("How many observations the window holds.");
   });
@@ -806,7 +1000,7 @@ describe("GET /", () => {
     const response = await api.request("/");
     expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
     const html = await response.text();
-    expect(html).toContain('<a href="/predictions/new-york">New York</a>');
+    expect(html).toContain('<a href="predictions/new-york">New York</a>');
     expect(html).toContain("°C");
     expect(html.match(/(?:src|href)="https?:\/\/[^"]*"/g)).toEqual(['href="http://127.0.0.1:8080/"']);
   });

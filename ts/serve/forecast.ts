@@ -1,9 +1,10 @@
-// Turns a held prediction into the body of GET /predictions/{station_id}, and a station into a row of GET /stations.
+// What several routes say of forecasts: their names, units, supports, medians and intervals, as schemas and as numbers.
 // Pure: every name comes from the contract, every unit is beside its number. Computes no forecast and no score.
 
-import { entityKey, forecastName, horizonHours, horizonName } from "../pipelines/index.ts";
-import type { Age, Latest, StationState } from "./latest.ts";
+import { forecastName, horizonHours } from "../pipelines/index.ts";
+import type { Latest } from "./latest.ts";
 import type { PredictionRecord, ServedContract } from "./records.ts";
+import { each, flag, list, nullable, number, said, seconds, share, text, word, z } from "./schema.ts";
 
 /** UTC epoch ms as RFC 3339. */
 export const iso = (ms: number): string => new Date(ms).toISOString();
@@ -82,7 +83,7 @@ interface Form {
 /** What follows from a contract alone is worked out once: a list of a thousand stations must not pay for it each time. */
 const forms = new WeakMap<ServedContract, Form>();
 
-function formOf(contract: ServedContract): Form {
+export function formOf(contract: ServedContract): Form {
   let form = forms.get(contract);
   if (!form) {
     form = { names: forecastNames(contract), units: forecastUnits(contract), bands: bandsOf(contract) };
@@ -91,50 +92,74 @@ function formOf(contract: ServedContract): Form {
   return form;
 }
 
-export interface Interval {
-  readonly lower: number;
-  readonly upper: number;
-  readonly level: number;
-}
+/** A central interval in the unit of its forecast, both ends inclusive. */
+export const Interval = z
+  .object({
+    lower: number("Lower end, inclusive, in the unit of the forecast."),
+    upper: number("Upper end, inclusive, in the unit of the forecast."),
+    level: share("Share of outcomes the interval is meant to hold."),
+  })
+  .openapi("Interval");
+export type Interval = z.infer<typeof Interval>;
 
-export interface ForecastBody {
-  readonly timestamp: string;
-  readonly window_start: string;
-  readonly predictions: Readonly<Record<string, number | null>>;
-  /** The widest band. */
-  readonly intervals: Readonly<Record<string, Interval | null>>;
-  /** Every band, narrowest first; empty without a forecast. */
-  readonly bands: Readonly<Record<string, readonly Interval[]>>;
-  readonly units: Readonly<Record<string, string>>;
-  readonly valid_at: Readonly<Record<string, string>>;
-  /** Only of a pipeline with rules. */
-  readonly anomaly?: {
-    readonly is_anomaly: boolean;
-    readonly anomaly_score: number;
-    readonly anomaly_type: string | null;
-    readonly method: string;
-    readonly evidence: readonly string[];
+/** What is said of a verdict of rules, wherever it stands. */
+export const VERDICT = {
+  is_anomaly: flag("Whether the window broke a rule."),
+  anomaly_score: number("0 is nothing unusual; 1 and more is at or beyond the limit of a rule.", {
+    minimum: 0,
+    unit: "1",
+  }),
+  anomaly_type: nullable(text("range or step so far; null without an anomaly.")),
+  evidence: list(z.string(), "One sentence a rule that fired."),
+};
+
+/** How old what is known of a station is, in both clocks. */
+export const AGE = {
+  age_s: seconds("Wall time since the newest prediction was committed."),
+  behind_s: seconds("Event time between this station's newest window and the network's newest."),
+  stale: flag(
+    "See stale_reason. A replay of old data is not stale: only stations are compared with each other.",
+  ),
+  stale_reason: nullable(
+    word(
+      ["trails_network", "network_silent"],
+      "trails_network: event time behind the network beyond the limit. network_silent: wall time without any prediction beyond the limit.",
+    ),
+  ),
+};
+
+/** Medians and widest intervals by forecast, as every route has them. Both ends of an interval stay where the forecast can be. */
+export function numberSchemas(contract: ServedContract) {
+  const names = forecastNames(contract);
+  const units = forecastUnits(contract);
+  const supports = forecastSupports(contract);
+  const ends = (name: string) => {
+    const { minimum = null, maximum = null } = supports[name]!;
+    const low = minimum === null ? z.number() : z.number().min(minimum);
+    return maximum === null ? low : low.max(maximum);
   };
-  readonly confidence: Readonly<Record<string, number>>;
-  readonly model_version: string;
-  readonly in_sample: boolean;
-  readonly age_s: number;
-  readonly behind_s: number;
-  readonly stale: boolean;
-  readonly stale_reason: string | null;
-  readonly id: string;
-  readonly arm: string;
-  readonly version: { readonly plan_epoch: number; readonly revision: number };
-  readonly provenance: Readonly<Record<string, unknown>>;
-  readonly stages: Readonly<Record<string, string>>;
-  /** From the append of the newest raw record of the window to the commit of this prediction. */
-  readonly latency_ms: number | null;
-  /** The key field, under the contract's name for it. */
-  readonly [key: string]: unknown;
+  const interval = (name: string): typeof Interval =>
+    Object.keys(supports[name]!).length === 0
+      ? Interval
+      : (z.object({ ...Interval.shape, lower: ends(name), upper: ends(name) }) as unknown as typeof Interval);
+  const widest = bandsOf(contract).at(-1);
+  return {
+    interval,
+    predictions: each(
+      names,
+      (name) => said(ends(name).nullable(), `Median, in ${units[name]}.`, { unit: units[name] }),
+      "Median forecast by target and horizon; null when the model gave none.",
+    ),
+    intervals: each(
+      names,
+      (name) => said(nullable(interval(name)), `In ${units[name]}.`, { unit: units[name] }),
+      `The widest central interval, from the quantiles ${widest?.lower ?? "none"} and ${widest?.upper ?? "none"}.`,
+    ),
+  };
 }
 
 /** The bands of one forecast that its record has, narrowest first. */
-function bandsIn(contract: ServedContract, record: PredictionRecord, name: string): Interval[] {
+export function bandsIn(contract: ServedContract, record: PredictionRecord, name: string): Interval[] {
   const quantiles = record.quantiles[name];
   return formOf(contract).bands.flatMap(({ lower, upper, level }) => {
     const [from, to] = [quantiles?.[lower] ?? null, quantiles?.[upper] ?? null];
@@ -143,7 +168,7 @@ function bandsIn(contract: ServedContract, record: PredictionRecord, name: strin
 }
 
 /** Medians and intervals by name; null for what the model gave none of. */
-function numbers(contract: ServedContract, record: PredictionRecord) {
+export function numbers(contract: ServedContract, record: PredictionRecord) {
   const { names, bands } = formOf(contract);
   const { lower, upper, level } = bands.at(-1)!;
   const predictions: Record<string, number | null> = {};
@@ -155,146 +180,6 @@ function numbers(contract: ServedContract, record: PredictionRecord) {
     intervals[name] = from === null || to === null ? null : { lower: from, upper: to, level };
   }
   return { predictions, intervals };
-}
-
-/**
- * The served forecast of one station; null when it has none.
- * Units: as in `units`; times RFC 3339 UTC; `timestamp` is the window's end and the moment the horizons count from.
- */
-export function forecastBody(
-  contract: ServedContract,
-  latest: Latest,
-  state: StationState,
-  now_ms: number,
-): ForecastBody | null {
-  const age = latest.age(state, now_ms);
-  if (!state.prediction || !age) return null;
-  const { record, arrival } = state.prediction;
-  const raw_ms = record.stages["raw_append_time"];
-  return {
-    [entityKey(contract)]: state.station_id,
-    timestamp: iso(record.timestamp),
-    window_start: iso(record.window_start),
-    ...numbers(contract, record),
-    bands: Object.fromEntries(formOf(contract).names.map((name) => [name, bandsIn(contract, record, name)])),
-    units: formOf(contract).units,
-    valid_at: Object.fromEntries(
-      contract.horizons_ms.map((ms) => [horizonName(horizonHours(ms)), iso(record.timestamp + ms)]),
-    ),
-    ...(record.anomaly && {
-      anomaly: {
-        is_anomaly: record.anomaly.is_anomaly,
-        anomaly_score: record.anomaly.anomaly_score,
-        anomaly_type: record.anomaly.anomaly_type,
-        method: record.anomaly.method,
-        evidence: record.anomaly.evidence,
-      },
-    }),
-    confidence: record.confidence,
-    model_version: record.model_version,
-    in_sample: record.in_sample,
-    ...age,
-    id: record.id,
-    arm: record.arm,
-    version: { plan_epoch: record.plan_epoch, revision: record.revision },
-    provenance: {
-      ...record.provenance,
-      prediction_topic: arrival.topic,
-      prediction_partition: arrival.partition,
-      prediction_offset: arrival.offset,
-    },
-    stages: {
-      ...Object.fromEntries(Object.entries(record.stages).map(([stage, ms]) => [stage, iso(ms)])),
-      commit_time: iso(arrival.append_time_ms),
-    },
-    latency_ms: raw_ms === undefined ? null : arrival.append_time_ms - raw_ms,
-  };
-}
-
-export interface StationRow {
-  readonly station_id: string;
-  readonly name: string;
-  readonly latitude: number | null;
-  readonly longitude: number | null;
-  readonly elevation_m: number | null;
-  /** False for a station of the definition of which nothing was seen in this run. */
-  readonly reported: boolean;
-  /** The newest window that Spark published; null when none was seen. */
-  readonly observed: {
-    readonly window_end: string;
-    readonly measurement_count: number;
-    readonly values: Readonly<Record<string, number | null>>;
-  } | null;
-  readonly forecast: {
-    readonly timestamp: string;
-    readonly predictions: Readonly<Record<string, number | null>>;
-    readonly intervals: Readonly<Record<string, Interval | null>>;
-    /** These four only of a pipeline with rules. */
-    readonly is_anomaly?: boolean;
-    readonly anomaly_score?: number;
-    readonly anomaly_type?: string | null;
-    readonly evidence?: readonly string[];
-    readonly overall_confidence: number | null;
-    readonly model_version: string;
-    readonly in_sample: boolean;
-  } | null;
-  readonly age_s: number | null;
-  readonly behind_s: number | null;
-  readonly stale: boolean;
-  readonly stale_reason: string | null;
-}
-
-const NO_AGE: { [K in keyof Age]: Age[K] | null } & { stale: boolean } = {
-  age_s: null,
-  behind_s: null,
-  stale: false,
-  stale_reason: null,
-};
-
-/** One row of the station list. A station of the contract that never spoke has no values, no forecast and no age. */
-export function stationRow(
-  contract: ServedContract,
-  columns: readonly string[],
-  latest: Latest,
-  station_id: string,
-  now_ms: number,
-): StationRow {
-  const state = latest.get(station_id);
-  const known = Object.hasOwn(contract.stations, station_id) ? contract.stations[station_id] : undefined;
-  const prediction = state?.prediction?.record;
-  const features = state?.features?.record;
-  const number = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : null);
-  return {
-    station_id,
-    name: known?.name ?? station_id,
-    latitude: known?.latitude ?? null,
-    longitude: known?.longitude ?? null,
-    elevation_m: known?.elevation_m ?? null,
-    reported: state !== undefined,
-    observed: features
-      ? {
-          window_end: iso(features.window_end),
-          measurement_count: features.measurement_count,
-          values: Object.fromEntries(columns.map((c) => [c, number(features[c])])),
-        }
-      : null,
-    forecast: prediction
-      ? {
-          timestamp: iso(prediction.timestamp),
-          ...numbers(contract, prediction),
-          ...(prediction.anomaly && {
-            is_anomaly: prediction.anomaly.is_anomaly,
-            anomaly_score: prediction.anomaly.anomaly_score,
-            anomaly_type: prediction.anomaly.anomaly_type,
-            evidence: prediction.anomaly.evidence,
-          }),
-          overall_confidence: prediction.confidence["overall_confidence"] ?? null,
-          model_version: prediction.model_version,
-          in_sample: prediction.in_sample,
-        }
-      : null,
-    ...((state && latest.age(state, now_ms)) ?? NO_AGE),
-  };
 }
 
 /** All station ids, those of the contract and those heard of, in alphabetical order. */

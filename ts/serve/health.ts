@@ -2,7 +2,11 @@
 // Pure: probes and job states are passed in. `ready` asks only whether this process can answer from memory.
 
 import { iso } from "./forecast.ts";
-import { HEARTBEAT_SILENT_S, type JobRow } from "./jobs.ts";
+import { HEARTBEAT_SILENT_S } from "./jobs.ts";
+import type { EventTime, FeedState, Health } from "./routes/health.ts";
+import type { JobRow } from "./routes/jobs.ts";
+
+export type { FeedState } from "./routes/health.ts";
 
 /** One engine as a probe found it. */
 export interface EngineProbe {
@@ -15,64 +19,6 @@ export interface EngineProbe {
   readonly off?: boolean;
   readonly detail: string;
   readonly next: string | null;
-}
-
-export interface FeedTopic {
-  readonly topic: string;
-  /** Records between what was read and the end, all partitions. Commit markers may leave it above 0 when at rest. */
-  readonly lag: number;
-  readonly records: number;
-  readonly undecodable: number;
-}
-
-export interface FeedState {
-  /** True once the ends of all partitions as they were at the start have been reached. */
-  readonly caught_up: boolean;
-  readonly topics: readonly FeedTopic[];
-  /** Why the feed does not run, null while it does. */
-  readonly error: string | null;
-}
-
-/** How far event time has come, of one pipeline. */
-export interface EventTime {
-  readonly pipeline: string;
-  /** Newest window end that is served; null before the first. */
-  readonly frontier: string | null;
-  /** What the features job calls late lies before it; null before it has said so. */
-  readonly watermark: string | null;
-  /** How far the later of both lies after the wall clock; 0 for a replay of the past. */
-  readonly ahead_s: number;
-  /** `ahead`: the watermark lies further ahead than an observation may lead, and whatever comes now is late. */
-  readonly status: "ok" | "ahead";
-  readonly detail: string;
-  readonly next: string | null;
-}
-
-export interface Health {
-  /** `down` when something needed is down, `degraded` when only something else is, or waits. */
-  readonly status: "ok" | "degraded" | "down";
-  readonly ready: boolean;
-  readonly at: string;
-  readonly engines: readonly {
-    readonly name: string;
-    readonly address: string;
-    readonly needed: boolean;
-    readonly status: "up" | "down" | "off";
-    readonly detail: string;
-    readonly next: string | null;
-  }[];
-  readonly jobs: readonly {
-    readonly name: string;
-    readonly engine: string;
-    readonly needed: boolean;
-    readonly status: "up" | "waiting" | "down";
-    readonly state: string;
-    readonly heartbeat_age_s: number | null;
-    readonly detail: string;
-    readonly next: string | null;
-  }[];
-  readonly event_time: EventTime;
-  readonly feed: FeedState;
 }
 
 /**
@@ -129,6 +75,15 @@ function judgeJob(row: JobRow): JobVerdict {
   return { status: "up", detail: "running", next: null };
 }
 
+/** What several feeds are together. */
+export function feedOf(feeds: readonly FeedState[]): FeedState {
+  return {
+    caught_up: feeds.every(({ caught_up }) => caught_up),
+    topics: feeds.flatMap(({ topics }) => topics),
+    error: feeds.map(({ error }) => error).find((error) => error !== null) ?? null,
+  };
+}
+
 /**
  * `needed_jobs` are judged even when no one has heard of them; other jobs can only degrade, and only while they are wanted.
  * A job that has ended and is not needed has no health: neither one that nobody wants any more, as a batch, nor one that
@@ -137,11 +92,13 @@ function judgeJob(row: JobRow): JobVerdict {
 export function judge(
   engines: readonly EngineProbe[],
   jobs: readonly JobRow[],
-  feed: FeedState,
+  pipelines: Health["pipelines"],
   needed_jobs: readonly string[],
-  event_time: EventTime,
   at: string,
 ): Health {
+  const feed = feedOf(pipelines.map((state) => state.feed));
+  const times = pipelines.map(({ event_time }) => event_time);
+  const event_time = times.find(({ status }) => status === "ahead") ?? times[0]!;
   const judged = jobs.filter(
     (row) =>
       needed_jobs.includes(row.name) || row.state === "running" || (row.desired && row.state !== "succeeded"),
@@ -197,5 +154,6 @@ export function judge(
     jobs: rows,
     event_time,
     feed,
+    pipelines,
   };
 }

@@ -4,26 +4,10 @@
 import { absentJob, type SupervisedJob } from "../supervise/views.ts";
 import { iso } from "./forecast.ts";
 import type { ProgressRecord } from "./records.ts";
+import type { JobRow } from "./routes/jobs.ts";
 
 /** A running job that has said nothing for longer than this is not believed: after a restart Ray still calls the dead RUNNING. The supervisor restarts it after the same time. */
 export const HEARTBEAT_SILENT_S = 90;
-
-/** A job as the supervisor sees it, and its own newest word. */
-export interface JobRow extends Omit<SupervisedJob, "due_ms" | "last"> {
-  /** The next time it is due, and how its last submission ended. */
-  readonly due: string | null;
-  readonly last: { readonly at: string; readonly reason: string } | null;
-  readonly heartbeat: {
-    readonly at: string;
-    readonly age_s: number;
-    readonly state: string;
-    /** How long this submission has been saying that state, as far as its reports were read. */
-    readonly state_age_s: number;
-    readonly error_code: string | null;
-    readonly message: string | null;
-    readonly counters: Readonly<Record<string, number>>;
-  } | null;
-}
 
 /** Jobs in one namespace are few; more names than this in the topic are not ours. */
 const JOBS_MAX = 100;

@@ -2,6 +2,7 @@
 // Keeps one record of each kind a station and nothing older: history belongs to a store, not here.
 
 import type { Arrival, FeatureRecord, PredictionRecord, ServedContract } from "./records.ts";
+import type { Forecast } from "./routes/prediction.ts";
 import { isServable } from "./station_id.ts";
 
 /**
@@ -16,16 +17,7 @@ export interface StaleRule {
   readonly silent_ms: number;
 }
 
-export type StaleReason = "trails_network" | "network_silent";
-
-export interface Age {
-  /** Wall time since the station's newest prediction was committed. */
-  readonly age_s: number;
-  /** Event time between the station's newest window and the network's newest. */
-  readonly behind_s: number;
-  readonly stale: boolean;
-  readonly stale_reason: StaleReason | null;
-}
+type Age = Pick<Forecast, "age_s" | "behind_s" | "stale" | "stale_reason">;
 
 export interface LatestEntry<T> {
   readonly record: T;
@@ -96,6 +88,9 @@ export class Latest {
   /** How far a window may end after the append of its record. */
   readonly ahead_ms: number;
   readonly #stations = new Map<string, StationState>();
+  /** Two of one process never meet another's. */
+  readonly #from = Math.floor(performance.timeOrigin + performance.now()).toString(36);
+  #changes = 0;
   #frontier_ms: number | null = null;
   #committed_ms: number | null = null;
 
@@ -120,6 +115,7 @@ export class Latest {
     if (state.prediction && !isNewer(predictionVersion(held), predictionVersion(state.prediction)))
       return "older";
     state.prediction = held;
+    this.#changes++;
     return "newest";
   }
 
@@ -130,7 +126,13 @@ export class Latest {
     const held = { record, arrival };
     if (state.features && !isNewer(featureVersion(held), featureVersion(state.features))) return "older";
     state.features = held;
+    this.#changes++;
     return "newest";
+  }
+
+  /** Another text whenever something else is known of any station, ages apart. */
+  stateAt(now_ms: number): string {
+    return `${this.#from}.${this.#changes}.${this.#silent(now_ms) ? 1 : 0}`;
   }
 
   get(station_id: string): StationState | undefined {
@@ -147,7 +149,7 @@ export class Latest {
     if (!state.prediction || this.#frontier_ms === null || this.#committed_ms === null) return null;
     const { record, arrival } = state.prediction;
     const behind_ms = this.#frontier_ms - record.timestamp;
-    const silent = now_ms - this.#committed_ms > this.rule.silent_ms;
+    const silent = this.#silent(now_ms);
     const trails = behind_ms > this.rule.trail_ms;
     return {
       age_s: Math.max(0, now_ms - arrival.append_time_ms) / 1000,
@@ -155,6 +157,10 @@ export class Latest {
       stale: silent || trails,
       stale_reason: silent ? "network_silent" : trails ? "trails_network" : null,
     };
+  }
+
+  #silent(now_ms: number): boolean {
+    return this.#committed_ms !== null && now_ms - this.#committed_ms > this.rule.silent_ms;
   }
 
   #state(station_id: string): StationState | null {

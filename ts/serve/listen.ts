@@ -2,7 +2,6 @@
 
 import { type AddressInfo, BlockList, isIP } from "node:net";
 import { serve } from "@hono/node-server";
-import type { Hono } from "hono";
 import { PipelineError } from "../contract/index.ts";
 
 export interface Listening {
@@ -27,10 +26,10 @@ const CLOSE_MS = 2_000;
 
 /** Port 0 takes any free one. Errors: `config_invalid` for a port in use, naming the setting that moves it. */
 export async function listen(
-  app: Pick<Hono, "fetch">,
+  app: { fetch(request: Request, env?: unknown): Response | Promise<Response> },
   { host, port, setting }: { host: string; port: number; setting: string },
 ): Promise<Listening> {
-  const server = serve({ fetch: app.fetch, hostname: host, port });
+  const server = serve({ fetch: (request, env) => app.fetch(request, env), hostname: host, port });
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);
     server.once("error", (error: NodeJS.ErrnoException) => {

@@ -2,47 +2,39 @@
 // Built from settings; opens nothing until it is asked. Sits between the CLI and start.ts.
 
 import { Decoder, PipelineError } from "../contract/index.ts";
+import { mlflowOf } from "../engines/mlflow.ts";
 import { jobTypeOf, standardOf } from "../jobs/index.ts";
-import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import {
   type Contract,
   namesOf,
+  pipelineNames,
+  pipelineOf,
   type Registered,
   requirePart,
   schemaOf,
   topicOf,
 } from "../pipelines/index.ts";
-import { OPTIONAL, type Settings } from "../settings/settings.ts";
+import { type NamespaceSettings, OPTIONAL, type Settings } from "../settings/settings.ts";
+import { appliedPipelines } from "../supervise/applied.ts";
 import type { Service } from "../topology/entry.ts";
 import { status } from "../topology/local/index.ts";
 import { SERVICES } from "../topology/services.ts";
+import type { KnownModel } from "./effects.ts";
 import { FEED_KINDS, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
 import type { StaleRule } from "./latest.ts";
-import type { ServeOptions } from "./start.ts";
+import type { PipelineOptions, ServeOptions } from "./start.ts";
 
 /**
  * When stations are stale unless told otherwise: two steps behind the network in event time, or no prediction for the wall time
  * that the pipeline says.
  */
-export function staleRule({ pipeline, contract }: Registered): StaleRule {
+export function staleRule({ pipeline, contract }: Omit<Registered, "folder">): StaleRule {
   return { trail_ms: 2 * contract.step_ms, silent_ms: requirePart(pipeline, "serve").silent_ms };
 }
 
-type LiveOptions = Pick<
-  ServeOptions,
-  | "contract"
-  | "topics"
-  | "groups"
-  | "needed_jobs"
-  | "engines"
-  | "links"
-  | "arm"
-  | "kafka"
-  | "setting"
-  | "decode"
->;
+type LiveOptions = Pick<ServeOptions, "engines" | "models" | "links" | "arm" | "setting">;
 
 const NEEDED: ReadonlySet<string> = new Set(
   SERVICES.filter((service: Service) => !service.expendable).map(({ name }) => name),
@@ -71,7 +63,7 @@ export async function enginesOf(settings: Settings): Promise<EngineProbe[]> {
 export function decoderOf(
   contract: Contract,
   registry: Pick<Registry, "schemaById">,
-): ServeOptions["decode"] {
+): PipelineOptions["decode"] {
   const schemaById = async (id: number): Promise<string | null> => {
     try {
       return await registry.schemaById(id);
@@ -91,13 +83,13 @@ export function decoderOf(
   };
 }
 
-/** The part of the options that follows from settings and pipeline. */
-export function liveOptions(
-  settings: Settings,
-  { pipeline, contract }: Registered,
-  kafka: Kafka,
+/** What is served of a pipeline, as its definition says. */
+export function pipelineOptions(
+  settings: NamespaceSettings,
+  { pipeline, contract }: Omit<Registered, "folder">,
   registry: Pick<Registry, "schemaById">,
-): LiveOptions {
+  rule: StaleRule,
+): PipelineOptions {
   const names = namesOf(pipeline, settings.namespace);
   const { topics, groups, job } = names;
   const followed = FEED_KINDS.flatMap((kind) => {
@@ -106,21 +98,61 @@ export function liveOptions(
   });
   return {
     contract,
-    kafka,
     topics: Object.fromEntries(followed),
     groups: pipeline.forecast ? [{ group: groups.ray, topic: topicOf(names, "features").topic }] : [],
     needed_jobs: standardOf(pipeline)
       .filter((name) => jobTypeOf(pipeline, name).kind === "stream")
       .map(job),
-    engines: () => enginesOf(settings),
     decode: decoderOf(contract, registry),
+    rule,
+  };
+}
+
+/**
+ * The pipelines that a namespace's server serves: those that are applied there and have the part for it, and the one that was asked
+ * for. The default one is first: it answers the paths that name none.
+ */
+export function servedPipelines(settings: Settings): string[] {
+  const applied = appliedPipelines(settings).filter(
+    (name) => pipelineNames().includes(name) && pipelineOf(name).pipeline.serve !== undefined,
+  );
+  const { pipeline } = settings;
+  const usual = applied.includes(pipeline) || applied.length === 0 ? pipeline : applied[0]!;
+  return [usual, ...applied.filter((name) => name !== usual)];
+}
+
+/** Every version of each pipeline's model. Errors: those of the registry of models. */
+async function modelsOf(settings: Settings): Promise<KnownModel[]> {
+  const mlflow = mlflowOf(settings);
+  const found = await Promise.all(
+    servedPipelines(settings).map(async (name) => {
+      const { pipeline } = pipelineOf(name);
+      if (!pipeline.forecast) return [];
+      const versions = await mlflow.versions(namesOf(pipeline, settings.namespace).model);
+      return versions.map(
+        ({ model, version, aliases, created_ms, parent, digest, contract_fingerprint }) => ({
+          pipeline: name,
+          ...{ model, version, aliases, created_ms, parent, digest, contract_fingerprint },
+          url: `${mlflow.url}/#/models/${model}/versions/${version}`,
+        }),
+      );
+    }),
+  );
+  return found.flat();
+}
+
+/** The part of the options that follows from settings. */
+export function liveOptions(settings: Settings): LiveOptions {
+  return {
+    engines: () => enginesOf(settings),
+    models: () => modelsOf(settings),
     links: [
       { name: "Spark", href: settings.sparkUiUrl },
       { name: "Ray", href: settings.rayUrl },
       { name: "MLflow", href: settings.mlflowUrl },
       { name: "Jobs", href: "/jobs" },
       { name: "Metrics", href: "/metrics" },
-      { name: "API", href: "/openapi.json" },
+      { name: "API", href: "/docs" },
     ],
     arm: "champion",
     setting: "MILLRACE_API_PORT",

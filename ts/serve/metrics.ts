@@ -2,9 +2,10 @@
 // Gauges are filled when they are asked for; only counts and latencies are kept between two scrapes. Decides nothing.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { EngineProbe, EventTime, FeedState } from "./health.ts";
-import type { JobRow } from "./jobs.ts";
+import type { EngineProbe, FeedState } from "./health.ts";
 import type { Latest, Outcome } from "./latest.ts";
+import type { EventTime } from "./routes/health.ts";
+import type { JobRow } from "./routes/jobs.ts";
 import type { Verified } from "./verified.ts";
 
 /** One partition of one consumer group: records between the committed offset and the end. */
@@ -13,6 +14,15 @@ export interface GroupLag {
   readonly topic: string;
   readonly partition: number;
   readonly lag: number;
+}
+
+/** What is known of one pipeline. */
+interface PipelineState {
+  readonly name: string;
+  readonly latest: Latest;
+  readonly verified: Verified;
+  readonly feed: FeedState;
+  readonly event_time: EventTime;
 }
 
 /** Series per station stop here: a label per station is for networks, not for fleets. */
@@ -85,22 +95,27 @@ export class Metrics {
     this.#stationAge = this.#gauge(
       "millrace_station_age_seconds",
       "Wall time since the commit of a station's newest prediction.",
-      ["station"],
+      ["pipeline", "station"],
     );
     this.#stationBehind = this.#gauge(
       "millrace_station_behind_seconds",
       "Event time between a station's newest window and the network's.",
-      ["station"],
+      ["pipeline", "station"],
     );
-    this.#stationStale = this.#gauge("millrace_station_stale", "1 when a station is stale.", ["station"]);
-    this.#stations = this.#gauge("millrace_stations", "Stations with a prediction in memory.");
+    this.#stationStale = this.#gauge("millrace_station_stale", "1 when a station is stale.", [
+      "pipeline",
+      "station",
+    ]);
+    this.#stations = this.#gauge("millrace_stations", "Stations with a prediction in memory.", ["pipeline"]);
     this.#frontier = this.#gauge(
       "millrace_event_time_frontier_seconds",
       "Newest window end of the network, event time, seconds since 1970.",
+      ["pipeline"],
     );
     this.#ahead = this.#gauge(
       "millrace_event_time_ahead_seconds",
       "How far the newest window or the watermark lies after the wall clock; 0 for a replay of the past.",
+      ["pipeline"],
     );
     this.#feedLag = this.#gauge("millrace_feed_lag", "Records this process has yet to read.", ["topic"]);
     this.#caughtUp = this.#gauge("millrace_feed_caught_up", "1 once this process read up to the end it met.");
@@ -109,7 +124,7 @@ export class Metrics {
       "Records between a consumer group's committed offset and the end; commit markers may leave it above 0.",
       ["group", "topic", "partition"],
     );
-    const of = ["target", "horizon_h", "window"];
+    const of = ["pipeline", "target", "horizon_h", "window"];
     this.#pairs = this.#gauge(
       "millrace_verification_forecasts",
       "Forecasts of the last hours of event time, by what their verification said.",
@@ -157,13 +172,10 @@ export class Metrics {
   /** The text of one scrape. */
   async text(
     at: {
-      readonly latest: Latest;
-      readonly verified: Verified;
+      readonly pipelines: readonly PipelineState[];
       readonly jobs: readonly JobRow[];
       readonly engines: readonly EngineProbe[];
-      readonly feed: FeedState;
       readonly lags: readonly GroupLag[];
-      readonly event_time: EventTime;
     },
     now_ms: number,
   ): Promise<string> {
@@ -194,32 +206,36 @@ export class Metrics {
     // An optional engine that nobody started has no line: 0 would be an alarm.
     for (const engine of at.engines)
       if (!engine.off) this.#engineUp.set({ engine: engine.name }, engine.up ? 1 : 0);
-    let stations = 0;
-    for (const id of at.latest.ids()) {
-      const state = at.latest.get(id);
-      const age = state && at.latest.age(state, now_ms);
-      if (!age) continue;
-      if (++stations > STATION_SERIES_MAX) continue;
-      this.#stationAge.set({ station: id }, age.age_s);
-      this.#stationBehind.set({ station: id }, age.behind_s);
-      this.#stationStale.set({ station: id }, age.stale ? 1 : 0);
+    let series = 0;
+    for (const { name: pipeline, latest, event_time, feed, verified } of at.pipelines) {
+      let stations = 0;
+      for (const id of latest.ids()) {
+        const state = latest.get(id);
+        const age = state && latest.age(state, now_ms);
+        if (!age) continue;
+        stations++;
+        if (++series > STATION_SERIES_MAX) continue;
+        this.#stationAge.set({ pipeline, station: id }, age.age_s);
+        this.#stationBehind.set({ pipeline, station: id }, age.behind_s);
+        this.#stationStale.set({ pipeline, station: id }, age.stale ? 1 : 0);
+      }
+      this.#stations.set({ pipeline }, stations);
+      if (latest.frontier_ms !== null) this.#frontier.set({ pipeline }, latest.frontier_ms / 1000);
+      this.#ahead.set({ pipeline }, event_time.ahead_s);
+      for (const topic of feed.topics) this.#feedLag.set({ topic: topic.topic }, topic.lag);
+      this.#verified(pipeline, verified);
     }
-    this.#stations.set(stations);
-    if (at.latest.frontier_ms !== null) this.#frontier.set(at.latest.frontier_ms / 1000);
-    this.#ahead.set(at.event_time.ahead_s);
-    for (const topic of at.feed.topics) this.#feedLag.set({ topic: topic.topic }, topic.lag);
-    this.#caughtUp.set(at.feed.caught_up ? 1 : 0);
+    this.#caughtUp.set(at.pipelines.every(({ feed }) => feed.caught_up) ? 1 : 0);
     for (const { group, topic, partition, lag } of at.lags)
       this.#groupLag.set({ group, topic, partition: String(partition) }, lag);
-    this.#verified(at.verified);
     return this.registry.metrics();
   }
 
   /** What is not known is left out: a gauge has no null. */
-  #verified(verified: Verified): void {
+  #verified(pipeline: string, verified: Verified): void {
     for (const score of verified.scores({ station: null, target: null, horizon_h: null })) {
       const { target, horizon_h, window, unit } = score;
-      const of = { target, horizon_h: String(horizon_h), window };
+      const of = { pipeline, target, horizon_h: String(horizon_h), window };
       const set = (gauge: Gauge, labels: Record<string, string>, value: number | null) => {
         if (value !== null) gauge.set({ ...of, ...labels }, value);
       };

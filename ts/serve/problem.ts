@@ -1,18 +1,25 @@
 // RFC 9457 problem documents: every error the API answers, in one shape. Takes status and advice from status.ts.
 
 import { type ErrorCode, PipelineError } from "../contract/index.ts";
+import { integer, said, text, z } from "./schema.ts";
 import { type Answer, FAILURE, REFUSAL, type Refusal } from "./status.ts";
 
-export interface Problem {
-  /** `urn:millrace:problem:<code>`; described in docs/api.md. */
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly instance: string;
-  readonly code: string;
-  readonly next: string;
-}
+export const Problem = said(
+  z.object({
+    type: text("urn:millrace:problem:<code>; described in docs/api.md."),
+    title: text("What went wrong, in general."),
+    status: integer("HTTP status."),
+    detail: text("What went wrong here."),
+    instance: text("The path that was asked for."),
+    code: text("For programs."),
+    next: text("What to do."),
+  }),
+  "RFC 9457 problem document.",
+).openapi("Problem");
+export type Problem = z.infer<typeof Problem>;
+
+/** Longest part of what was asked that a problem repeats. */
+const SHOWN_LENGTH_MAX = 1_000;
 
 export function problem(code: Refusal | ErrorCode, detail: string, instance: string): Problem {
   const answer: Answer = code in REFUSAL ? REFUSAL[code as Refusal] : FAILURE[code as ErrorCode];
@@ -20,8 +27,8 @@ export function problem(code: Refusal | ErrorCode, detail: string, instance: str
     type: `urn:millrace:problem:${code}`,
     title: answer.title,
     status: answer.status,
-    detail,
-    instance,
+    detail: detail.slice(0, SHOWN_LENGTH_MAX * 2),
+    instance: instance.slice(0, SHOWN_LENGTH_MAX),
     code,
     next: answer.next,
   };

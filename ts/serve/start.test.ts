@@ -2,8 +2,9 @@ import { afterEach, describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/index.ts";
 import { sendOnce } from "../kafka/kafka.ts";
 import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
+import { CONTRACT as GAUGES } from "../test/pipelines/generated/gauges.ts";
 import { contract, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "../test/served/weather.ts";
-import { type ServeOptions, type Serving, startApi } from "./start.ts";
+import { type PipelineOptions, type ServeOptions, type Serving, startApi } from "./start.ts";
 
 const topics = { "weather-predictions": "predictions", "weather-features": "features" } as const;
 
@@ -23,23 +24,28 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((s) => s.close()));
 });
 
+const weather: PipelineOptions = {
+  contract,
+  topics,
+  groups: [{ group: "ray-ml-inference", topic: "weather-features" }],
+  needed_jobs: [],
+  rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
+  decode: async (_, value) => ({ ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) }),
+};
+
 async function start(kafka: FakeKafka, more: Partial<ServeOptions> = {}): Promise<Serving> {
   const serving = await startApi({
-    contract,
+    pipelines: [weather],
     version: "0.1.0",
     confidence: "",
     host: "127.0.0.1",
     port: 0,
     setting: "--port",
-    topics,
-    groups: [{ group: "ray-ml-inference", topic: "weather-features" }],
-    needed_jobs: [],
     engines: async () => [],
+    models: async () => [],
     links: [],
     arm: "champion",
-    rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
     kafka,
-    decode: async (_, value) => ({ ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) }),
     jobs: async () => [],
     clock: { nowMs: () => NOW_MS },
     log: () => undefined,
@@ -120,10 +126,15 @@ describe("startApi()", () => {
     const kafka = await broker();
     let [away, said] = [true, 0];
     const { url, caught_up } = await start(kafka, {
-      decode: async (_, value) => {
-        if (away) throw new PipelineError("registry_unreachable", "Cannot ask the schema registry");
-        return { ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) };
-      },
+      pipelines: [
+        {
+          ...weather,
+          decode: async (kind, value) => {
+            if (away) throw new PipelineError("registry_unreachable", "Cannot ask the schema registry");
+            return weather.decode(kind, value);
+          },
+        },
+      ],
       log: () => said++,
     });
     await caught_up;
@@ -156,6 +167,37 @@ describe("startApi()", () => {
     await expect(refused).rejects.toThrow(
       `Cannot serve on "127.0.0.1:${port}": expected a free port, got a port in use; --port moves it`,
     );
+  });
+
+  it("takes up a pipeline while it runs, keeps what it knows of the others, and lets one go", async () => {
+    const kafka = await broker();
+    await kafka.admin.ensure([{ topic: "gauges-predictions", partitions: 1, config: {} }]);
+    const { url, use } = await start(kafka);
+    await send(kafka, "weather-predictions", "denver", prediction());
+    await until(`${url}/predictions/denver`, (_, status) => status === 200);
+    expect((await fetch(`${url}/gauges/stations`)).status).toBe(404);
+    const { anomaly: _, ...record } = prediction({ predictions: { level_30m: 1.2 }, quantiles: {} });
+    await sendOnce(kafka, "test", [
+      {
+        topic: "gauges-predictions",
+        key: "g-1",
+        value: Buffer.from(JSON.stringify({ gauge: "g-1", ...record })),
+      },
+    ]);
+    const gauges = {
+      ...weather,
+      contract: GAUGES,
+      topics: { "gauges-predictions": "predictions", "weather-features": "features" },
+    } as const;
+    await use([weather, gauges]);
+    await until(`${url}/gauges/predictions/g-1`, (body) => body.includes('"level_30m":1.2'));
+    expect((await fetch(`${url}/predictions/denver`)).status).toBe(200);
+    const { feed } = (await (await fetch(`${url}/health/ready`)).json()) as { feed: { topics: object[] } };
+    // A topic that both name is read once.
+    expect(feed.topics).toHaveLength(3);
+    await use([weather]);
+    expect((await fetch(`${url}/gauges/stations`)).status).toBe(404);
+    expect((await fetch(`${url}/predictions/denver`)).status).toBe(200);
   });
 
   it("close() frees the port", async () => {

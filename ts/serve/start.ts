@@ -9,6 +9,7 @@ import type { Link } from "../web/cells.ts";
 import { assets, page } from "../web/page.ts";
 import { createApp } from "./app.ts";
 import { cached, withDeadline } from "./cache.ts";
+import type { KnownModel, Served } from "./effects.ts";
 import { Feed, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
 import { JobProgress } from "./jobs.ts";
@@ -18,8 +19,21 @@ import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
 import { Verified } from "./verified.ts";
 
-export interface ServeOptions {
+/** What is served of one pipeline. */
+export interface PipelineOptions {
   readonly contract: ServedContract;
+  /** Its own topics and those it shares with others, which the first that names them follows. */
+  readonly topics: Readonly<Record<string, FeedKind>>;
+  /** Consumer groups whose lag is shown, with the topic each reads. */
+  readonly groups: readonly { readonly group: string; readonly topic: string }[];
+  readonly needed_jobs: readonly string[];
+  readonly rule: StaleRule;
+  decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
+}
+
+export interface ServeOptions {
+  /** At least one; the first answers the paths that name none. */
+  readonly pipelines: readonly PipelineOptions[];
   readonly version: string;
   /** What the confidence means, one paragraph for the API's description. */
   readonly confidence: string;
@@ -27,17 +41,12 @@ export interface ServeOptions {
   readonly port: number;
   /** Name of the setting that moves the port, for the error about a port in use. */
   readonly setting: string;
-  readonly topics: Readonly<Record<string, FeedKind>>;
-  /** Consumer groups whose lag is shown, with the topic each reads. */
-  readonly groups: readonly { readonly group: string; readonly topic: string }[];
-  readonly needed_jobs: readonly string[];
   readonly links: readonly Link[];
   readonly arm: string;
-  readonly rule: StaleRule;
   readonly kafka: Kafka;
-  decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
   engines(): Promise<readonly EngineProbe[]>;
   jobs(): Promise<readonly SupervisedJob[]>;
+  models(): Promise<readonly KnownModel[]>;
   readonly clock: { nowMs(): number };
   log(error: unknown): void;
 }
@@ -45,13 +54,15 @@ export interface ServeOptions {
 export interface Serving extends Listening {
   /** Resolves once the newest predictions were read, or the server was closed. */
   readonly caught_up: Promise<void>;
+  /** Serves these pipelines from now on: what is known of one that stays is kept. */
+  use(pipelines: readonly PipelineOptions[]): Promise<void>;
 }
 
 /** How often the end of the catch-up is looked for, wall time. */
 const POLL_MS = 50;
 
 /** Committed offset against the end, for each partition of each group; a group that cannot be asked is left out. */
-async function groupLags(kafka: Kafka, groups: ServeOptions["groups"]): Promise<GroupLag[]> {
+async function groupLags(kafka: Kafka, groups: PipelineOptions["groups"]): Promise<GroupLag[]> {
   const lags = await Promise.allSettled(
     groups.map(async ({ group, topic }) =>
       (await withDeadline(kafka.admin.lag(group, topic))).map(({ partition, lag }) => ({
@@ -65,58 +76,109 @@ async function groupLags(kafka: Kafka, groups: ServeOptions["groups"]): Promise<
   return lags.flatMap((l) => (l.status === "fulfilled" ? l.value : []));
 }
 
+/** One pipeline while it is followed. */
+interface Followed extends Served {
+  readonly options: PipelineOptions;
+  stop(): Promise<void>;
+}
+
 /** Serves until closed. Errors: `config_invalid` for a port in use. Kafka may be away: then it is not ready. */
 export async function startApi(options: ServeOptions): Promise<Serving> {
-  const { contract, kafka, clock, links, log } = options;
-  const latest = new Latest(options.rule, undefined, aheadOf(contract));
-  const verified = new Verified(contract);
+  const { kafka, clock, links, log } = options;
   const progress = new JobProgress();
   const metrics = new Metrics();
   const stop = new AbortController();
-  const feed = new Feed({
-    contract,
-    topics: options.topics,
-    arm: options.arm,
-    latest,
-    verified,
-    progress,
-    metrics,
-    decode: options.decode,
-    log,
-    pause,
-  });
   const files = assets();
-  const app = createApp({
-    contract,
-    version: options.version,
-    confidence: options.confidence,
-    latest,
-    verified,
-    progress,
-    metrics,
-    clock,
-    feed: () => feed.state(),
-    jobs: cached(() => withDeadline(options.jobs()), clock),
-    engines: cached(() => withDeadline(options.engines()), clock),
-    lags: cached(() => groupLags(kafka, options.groups), clock),
-    needed_jobs: options.needed_jobs,
-    page: (data) => page({ ...data, links }),
-    asset: (path) => files.get(path) ?? null,
-    log,
-  });
+  /** By the pipeline's name, the default one first. */
+  let followed: ReadonlyMap<string, Followed> = new Map();
+
+  const follow = (pipeline: PipelineOptions, others: ReadonlySet<string>): Followed => {
+    const { contract } = pipeline;
+    const latest = new Latest(pipeline.rule, undefined, aheadOf(contract));
+    const verified = new Verified(contract);
+    const topics = Object.fromEntries(
+      Object.entries(pipeline.topics).filter(([topic]) => !others.has(topic)),
+    );
+    const feed = new Feed({
+      contract,
+      topics,
+      arm: options.arm,
+      latest,
+      verified,
+      progress,
+      metrics,
+      decode: pipeline.decode,
+      log,
+      pause,
+    });
+    const end = new AbortController();
+    const running = feed.run(kafka, AbortSignal.any([stop.signal, end.signal]));
+    return {
+      options: pipeline,
+      contract,
+      latest,
+      verified,
+      needed_jobs: pipeline.needed_jobs,
+      feed: () => feed.state(),
+      stop: async () => {
+        end.abort();
+        await running;
+      },
+    };
+  };
+  const make = (pipelines: readonly Followed[]) =>
+    createApp({
+      pipelines,
+      version: options.version,
+      confidence: options.confidence,
+      progress,
+      metrics,
+      clock,
+      jobs: cached(() => withDeadline(options.jobs()), clock),
+      engines: cached(() => withDeadline(options.engines()), clock),
+      lags: cached(
+        () =>
+          groupLags(
+            kafka,
+            pipelines.flatMap((one) => one.options.groups),
+          ),
+        clock,
+      ),
+      models: cached(() => withDeadline(options.models()), clock),
+      page: (data) => page({ ...data, links }),
+      asset: (path) => files.get(path) ?? null,
+      log,
+    });
+  let app: ReturnType<typeof createApp> | null = null;
+  const use = async (pipelines: readonly PipelineOptions[]): Promise<void> => {
+    const before = followed;
+    const taken = new Set<string>();
+    const after = new Map<string, Followed>();
+    for (const pipeline of pipelines) {
+      const { contract } = pipeline;
+      after.set(contract.pipeline, before.get(contract.pipeline) ?? follow(pipeline, taken));
+      for (const topic of Object.keys(pipeline.topics)) taken.add(topic);
+    }
+    followed = after;
+    app = make([...after.values()]);
+    for (const [name, one] of before) if (!after.has(name)) await one.stop();
+  };
+
   // The port first: one in use must not cost a catch-up.
-  const listening = await listen(app, options);
-  const following = feed.run(kafka, stop.signal);
+  const listening = await listen({ fetch: (request, env) => app!.fetch(request, env as object) }, options);
+  await use(options.pipelines);
   const caughtUp = async () => {
-    while (!stop.signal.aborted && !feed.state().caught_up) await pause(POLL_MS, stop.signal);
+    const reads = () => [...followed.values()].every((one) => one.feed().caught_up);
+    while (!stop.signal.aborted && !reads()) await pause(POLL_MS, stop.signal);
   };
   return {
     url: listening.url,
     caught_up: caughtUp(),
+    use,
     close: async () => {
       stop.abort();
       await listening.close();
-      await following;
+      await Promise.all([...followed.values()].map((one) => one.stop()));
     },
   };
 }

@@ -3,6 +3,7 @@
 
 import { hoursOf } from "./forecast.ts";
 import type { ServedContract, VerificationRecord } from "./records.ts";
+import type { Score } from "./routes/verifications.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -35,30 +36,6 @@ interface Sums {
   readonly dap: Versus;
 }
 
-export interface Score {
-  readonly target: string;
-  readonly horizon_h: number;
-  readonly window: WindowName;
-  /** Of every error, width and score in this row. */
-  readonly unit: string;
-  /** Forecasts with a truth; those issued inside a model's training range prove nothing and count apart. */
-  readonly pairs: number;
-  readonly unverifiable: number;
-  readonly in_sample: number;
-  readonly mae: number | null;
-  readonly bias: number | null;
-  readonly persistence_mae: number | null;
-  readonly dap_mae: number | null;
-  /** 1 - MAE / MAE of the baseline, over the pairs where the baseline said something. */
-  readonly skill_persistence: number | null;
-  readonly skill_dap: number | null;
-  /** Share of truths inside each band, by the band's name in percent. */
-  readonly coverage: Readonly<Record<string, number | null>>;
-  readonly width: number | null;
-  readonly pinball: number | null;
-  readonly winkler: number | null;
-}
-
 export interface Filter {
   readonly station: string | null;
   readonly target: string | null;
@@ -87,6 +64,9 @@ export class Verified {
   readonly #hours = new Map<string, Map<number, Sums>>();
   #held: { readonly station: string; readonly record: VerificationRecord }[] = [];
   #frontier_ms: number | null = null;
+  /** Two of one process never meet another's. */
+  readonly #from = Math.floor(performance.timeOrigin + performance.now()).toString(36);
+  #taken = 0;
 
   constructor(contract: ServedContract) {
     this.#contract = contract;
@@ -100,12 +80,18 @@ export class Verified {
     return this.#frontier_ms;
   }
 
+  /** Another text whenever a record has come. */
+  get state(): string {
+    return `${this.#from}.${this.#taken}`;
+  }
+
   /** Takes one record. What is older than the longest window is left out. */
   take(station: string, record: VerificationRecord): "newest" | "older" {
     const before = this.#frontier_ms;
     if (before !== null && hourOf(record.valid) <= hourOf(before) - SUMMARY_SPANS["7d"]) return "older";
     this.#frontier_ms = Math.max(before ?? record.valid, record.valid);
     this.#held.push({ station, record });
+    this.#taken++;
     // In one cut a quarter of the time, not by shifting each time.
     if (this.#held.length > RECORDS_MAX * 1.25) this.#held = this.#held.slice(-RECORDS_MAX);
     const hours = this.#hours.get(`${record.target}|${record.horizon_h}`);

@@ -39,6 +39,7 @@ const TEXT = {
   MILLRACE_PIPELINE: "pipeline",
   MILLRACE_JOB_PYTHON: "pythonPath",
   MILLRACE_ARCHIVE: "archive",
+  MILLRACE_API_PIPELINE: "apiPipeline",
 } as const satisfies Record<string, keyof Settings>;
 
 function invalid(name: string, value: string, wanted: string): PipelineError {

@@ -45,6 +45,8 @@ export interface NamespaceSettings extends Addresses {
     readonly secrets_path: string | null;
   };
   readonly apiUrl: string;
+  /** The pipeline that answers paths of the API which name none; the first one that is applied where it is not. */
+  readonly apiPipeline: string;
   /**
    * Where archives are kept: an absolute folder or a URL (file:, hdfs:, s3a:); `hdfs:` without a host is the HDFS above. Null
    * for the namespace's own tables.
@@ -101,6 +103,7 @@ export function settingsOf(
     }),
     ...addresses,
     apiUrl: `http://${host}:${all.api}`,
+    apiPipeline: "weather",
     archive: null,
     pipelines: null,
     pythonPath: join(root, ".venv", "bin", "python"),

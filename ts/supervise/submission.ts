@@ -3,9 +3,9 @@
 
 import { randomBytes } from "node:crypto";
 
-/** `<prefix><pipeline>-<job>-<hash>-<unique>`. */
+/** `<prefix><pipeline>-<job>-<hash>-<unique>`, without the pipeline for a job that all of them share. */
 export interface SubmissionName {
-  /** `<pipeline>-<job>`. */
+  /** `<pipeline>-<job>`, or the job alone. */
   readonly job: string;
   /** Of the way to run it (runHash). */
   readonly hash: string;
@@ -13,7 +13,7 @@ export interface SubmissionName {
   readonly unique: string;
 }
 
-const PARTS = /^([a-z][a-z0-9]*-[a-z][a-z0-9_]*)-([0-9a-f]{8})-([0-9a-z]+)$/;
+const PARTS = /^((?:[a-z][a-z0-9]*-)?[a-z][a-z0-9_]*)-([0-9a-f]{8})-([0-9a-z]+)$/;
 
 export function submissionName(prefix: string, { job, hash, unique }: SubmissionName): string {
   return `${prefix}${job}-${hash}-${unique}`;

@@ -11,7 +11,7 @@ import { tableFor } from "../jobs/plan/params.ts";
 import { checkpointPath } from "../jobs/plan/spark.ts";
 import type { JobType, Planned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
-import { GENERATED, inStream, namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
+import { GENERATED, inStream, isShared, namesOf, pipelineOf, topicOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { requireApplied } from "./applied.ts";
 import {
@@ -82,12 +82,11 @@ export async function planOf(
 ): Promise<Planned> {
   const { settings, pipeline, contract } = setting;
   const names = namesOf(pipeline, settings.namespace);
-  const { checkpoint, places, plan, listens, words: taken } = jobTypeOf(pipeline, job);
+  const { checkpoint, places, plan, words: taken } = jobTypeOf(pipeline, job);
   for (const place of places?.(settings) ?? []) await requirePlace(settings, place);
   if (!checkpoint)
     return plan(setting, {
       ...(taken === undefined ? {} : { words }),
-      ...(listens ? { port: freePort(readDesired(settings), pipeline.name, settings.ports.api) } : {}),
     });
   const stream = checkpoint.stream(pipeline);
   const epoch = await epochOf(
@@ -111,16 +110,6 @@ export async function planOf(
     },
   );
   return plan(setting, { epoch });
-}
-
-/** The wanted port, or the first one after it that no job of another pipeline in the namespace listens on. */
-export function freePort(desired: Desired, pipeline: string, wanted: number): number {
-  const others = Object.values(desired).flatMap((job) =>
-    job.pipeline === pipeline ? [] : (portOf(job) ?? []),
-  );
-  let port = wanted;
-  while (others.includes(port)) port += 1;
-  return port;
 }
 
 /** The port a planned process listens on; null for a job that does not. */
@@ -166,6 +155,9 @@ export async function submitJobs(
   const desired = await changeDesired(settings, (before) => {
     const after: Record<string, Desired[string]> = { ...before };
     for (const { job, plan } of planned) {
+      // Before pipelines shared it each had its own.
+      if (isShared(job))
+        for (const name of Object.keys(after)) if (name.endsWith(`-${job}`)) delete after[name];
       const { gave_up = null, done = null, ran_ms = null } = records[plan.name] ?? {};
       const times = timetable(jobTypeOf(setting.pipeline, job), choice, before[plan.name], ran_ms);
       const attempt = before[plan.name]?.attempt ?? 0;

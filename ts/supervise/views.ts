@@ -8,6 +8,7 @@ import { nextDue } from "./schedule.ts";
 
 export interface SupervisedJob {
   readonly name: string;
+  /** Empty for a job that all pipelines share. */
   readonly pipeline: string;
   readonly engine: string;
   readonly desired: boolean;
@@ -43,8 +44,8 @@ export function absentJob(name: string, engine: string): SupervisedJob {
   };
 }
 
-/** `<pipeline>-<job>`: no pipeline has a hyphen in its name. */
-const pipelineOfJob = (name: string) => name.split("-")[0]!;
+/** `<pipeline>-<job>`: no pipeline has a hyphen in its name, and a job that all share names none. */
+const pipelineOfJob = (name: string) => (name.includes("-") ? name.split("-")[0]! : "");
 
 /** Sorted by name. What an absent supervisor cannot know any more is `unknown`. */
 export function supervisedJobs(settings: NamespaceSettings, now_ms = Date.now()): SupervisedJob[] {

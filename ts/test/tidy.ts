@@ -100,6 +100,7 @@ export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   avsc: ["contract", "codegen", "source"],
   hono: ["serve"],
   "@hono/node-server": ["serve"],
+  "@hono/zod-openapi": ["serve"],
   "prom-client": ["serve"],
   commander: ["cli"],
   croner: ["supervise"],

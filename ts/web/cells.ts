@@ -251,7 +251,7 @@ export function cells(row: StationView, view: StationsView, target: string): str
       : '<span class="none">none</span>';
   const stale = row.stale ? `<br><span class="badge warn">${escapeHtml(staleText(row))}</span>` : "";
   return [
-    `<a href="/predictions/${encodeURIComponent(row.station_id)}">${escapeHtml(row.name)}</a>${at === null ? "" : ` <small><time datetime="${escapeHtml(at)}">${escapeHtml(timeText(at))}</time></small>`}`,
+    `<a href="predictions/${encodeURIComponent(row.station_id)}">${escapeHtml(row.name)}</a>${at === null ? "" : ` <small><time datetime="${escapeHtml(at)}">${escapeHtml(timeText(at))}</time></small>`}`,
     ...values,
     ...predictions,
     drawing,

@@ -142,7 +142,7 @@ target.addEventListener("change", draw);
 
 async function refreshStations(): Promise<void> {
   try {
-    view = await get<StationsView>("/stations");
+    view = await get<StationsView>("stations");
     fault.hidden = true;
     draw();
   } catch (error) {
@@ -159,7 +159,7 @@ async function refreshStations(): Promise<void> {
 void refreshStations().catch(() => undefined);
 void poll(polling.stations_ms, refreshStations);
 void poll(polling.health_ms, async () => {
-  const { scores } = await get<{ scores: readonly ScoreView[] }>("/verifications?limit=0");
+  const { scores } = await get<{ scores: readonly ScoreView[] }>("verifications?limit=0");
   put(find("verified"), scored(scores));
 });
 void poll(polling.health_ms, async () => drawHealth(await get<HealthView>("/health", [503])));

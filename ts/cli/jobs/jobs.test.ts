@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { describe, expect, it } from "vitest";
 import { typesOf } from "../../jobs/index.ts";
-import { pipelineOf } from "../../pipelines/index.ts";
+import { isShared, pipelineOf } from "../../pipelines/index.ts";
 import { settingsOf } from "../../settings/settings.ts";
 import { changeDesired, type DesiredJob, readDesired } from "../../supervise/desired.ts";
 import { writeRecords } from "../../supervise/run.ts";
@@ -79,14 +79,16 @@ it("every job is listed, also where nothing was ever started", { tags: ["slow"] 
   expect(exitCode).toBe(0);
   const rows = JSON.parse(stdout) as { name: string; engine: string; state: string }[];
   expect(rows.map(({ name, engine }) => `${name} ${engine}`)).toEqual(
-    typesOf(pipelineOf("weather").pipeline).map(({ name, engine }) => `weather-${name} ${engine}`),
+    typesOf(pipelineOf("weather").pipeline).map(
+      ({ name, engine }) => `${isShared(name) ? name : `weather-${name}`} ${engine}`,
+    ),
   );
   expect(new Set(rows.map(({ state }) => state))).toEqual(new Set(["stopped"]));
 });
 
 const job: DesiredJob = {
-  name: "weather-serve",
-  pipeline: "weather",
+  name: "serve",
+  pipeline: "",
   launch: { engine: "process", command: "/bin/false", arguments: [] },
   params: null,
   code: "",
@@ -106,16 +108,16 @@ it("millrace stop ends by its name a job whose pipeline's folder is gone, and no
   const settings = settingsOf(root, { home: home() });
   const env = { MILLRACE_HOME: settings.home };
   await changeDesired(settings, () => ({
-    "works-serve": { ...job, name: "works-serve", pipeline: "works" },
+    "works-replay": { ...job, name: "works-replay", pipeline: "works" },
     "works-tail": { ...job, name: "works-tail", pipeline: "works" },
   }));
-  expect(await millrace(["stop", "works-serve", "--json"], env)).toMatchObject({
-    stdout: '{"stopped":["works-serve"]}',
+  expect(await millrace(["stop", "works-replay", "--json"], env)).toMatchObject({
+    stdout: '{"stopped":["works-replay"]}',
     exitCode: 0,
   });
   expect(Object.keys(readDesired(settings))).toEqual(["works-tail"]);
-  expect(await millrace(["stop", "works-serve"], env)).toMatchObject({
-    stderr: expect.stringContaining("works-serve"),
+  expect(await millrace(["stop", "works-replay"], env)).toMatchObject({
+    stderr: expect.stringContaining("works-replay"),
     exitCode: 2,
   });
 });
@@ -123,11 +125,11 @@ it("millrace stop ends by its name a job whose pipeline's folder is gone, and no
 it("allJobs() says what was given up and why, and what nobody watches", async () => {
   const settings = settingsOf(root, { home: home() });
   await changeDesired(settings, () => ({
-    "weather-serve": job,
+    serve: job,
     "weather-infer": { ...job, name: "weather-infer" },
   }));
   writeRecords(settings, {
-    "weather-serve": {
+    serve: {
       engine: "process",
       submission: null,
       status: null,
@@ -139,7 +141,7 @@ it("allJobs() says what was given up and why, and what nobody watches", async ()
     },
   });
   const rows = new Map(allJobs(settings).map((row) => [row.name, row]));
-  expect(rows.get("weather-serve")).toMatchObject({
+  expect(rows.get("serve")).toMatchObject({
     state: "failed",
     reason: "given up: it ended with exit code 1",
     gave_up: true,

@@ -1,16 +1,17 @@
-// `millrace serve`: the HTTP API in the foreground until Ctrl-C. Also the command of the process job `<pipeline>-serve`.
+// `millrace serve`: the HTTP API of a namespace in the foreground until Ctrl-C. Also the command of the process job `serve`.
 // Reads settings and flags, prints where it listens; everything else is ts/serve.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { explain, PipelineError } from "../../contract/index.ts";
+import { pause } from "../../ground/pause.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
 import type { StaleRule } from "../../serve/latest.ts";
 import { isLoopback } from "../../serve/listen.ts";
-import { liveOptions, staleRule } from "../../serve/live.ts";
+import { liveOptions, pipelineOptions, servedPipelines, staleRule } from "../../serve/live.ts";
 import { startApi } from "../../serve/start.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { type SupervisedJob, supervisedJobs } from "../../supervise/views.ts";
@@ -20,7 +21,8 @@ import { interruptible } from "../interrupt.ts";
 export interface ServeFlags {
   readonly port: number;
   readonly host: string;
-  readonly rule: StaleRule;
+  /** Of every pipeline; null for what its definition says. */
+  readonly rule: Partial<StaleRule>;
   readonly json: boolean;
 }
 
@@ -42,14 +44,20 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
     effects.warn(
       `Everyone who can reach "${flags.host}" can read forecasts, jobs, health and metrics: the API has no authentication and no TLS`,
     );
-  const registered = pipelineOf(settings.pipeline);
-  const kafka = connectKafka(settings.kafka, { client_id: `${settings.pipeline}-serve` });
+  const kafka = connectKafka(settings.kafka, { client_id: "serve" });
   const registry = connectRegistry(settings.registryUrl);
   const read = (path: string) => readFileSync(join(settings.root, path), "utf8");
   const log = (error: unknown) => effects.warn(typeof error === "string" ? error : explain(error));
+  const optionsOf = (names: readonly string[]) =>
+    names.map((name) => {
+      const registered = pipelineOf(name);
+      return pipelineOptions(settings, registered, registry, { ...staleRule(registered), ...flags.rule });
+    });
+  let names = servedPipelines(settings);
   const serving = await startApi({
-    ...liveOptions(settings, registered, kafka, registry),
-    rule: flags.rule,
+    ...liveOptions(settings),
+    pipelines: optionsOf(names),
+    kafka,
     version: (JSON.parse(read("package.json")) as { version: string }).version,
     confidence: body(read(join("docs", "confidence.md"))),
     host: flags.host,
@@ -66,7 +74,7 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
     log,
   });
   try {
-    const { contract } = registered;
+    const { contract } = pipelineOf(names[0]!);
     const path = contract.parts.includes("forecast")
       ? `predictions/${Object.keys(contract.stations)[0] ?? `<${contract.entity}>`}`
       : "health";
@@ -74,17 +82,23 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
     effects.print(
       flags.json
         ? JSON.stringify({ url: serving.url })
-        : `Serving ${settings.pipeline} at ${serving.url}   ${example}`,
+        : `Serving ${names.join(", ")} at ${serving.url}   ${example}`,
     );
-    await new Promise<void>((resolve) => {
-      if (effects.signal.aborted) resolve();
-      effects.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    while (!effects.signal.aborted) {
+      await pause(LOOK_MS, effects.signal);
+      const now = servedPipelines(settings);
+      if (now.join() === names.join()) continue;
+      names = now;
+      await serving.use(optionsOf(names));
+    }
   } finally {
     await serving.close();
     await kafka.close();
   }
 }
+
+/** How often it is looked whether a pipeline was applied or removed, wall time: one look reads a folder. */
+const LOOK_MS = 2_000;
 
 const YEAR_S = 365 * 86_400;
 
@@ -118,7 +132,6 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .action(async (options: Record<string, string | boolean | undefined>, command: Command) => {
       const settings = settingsOf(command);
-      const rule = staleRule(pipelineOf(settings.pipeline));
       const text = (name: string) => (typeof options[name] === "string" ? options[name] : null);
       const host = hostOf(text("host") ?? settings.host, options["allowRemote"] === true);
       const [port, trail, silent] = [text("port"), text("trail"), text("silent")];
@@ -129,15 +142,13 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
             host,
             port: port === null ? settings.ports.api : parseInteger("--port", port, 0, 65_535),
             rule: {
-              trail_ms: trail === null ? rule.trail_ms : 1000 * parseInteger("--trail", trail, 1, YEAR_S),
-              silent_ms:
-                silent === null ? rule.silent_ms : 1000 * parseInteger("--silent", silent, 1, YEAR_S),
+              ...(trail !== null && { trail_ms: 1000 * parseInteger("--trail", trail, 1, YEAR_S) }),
+              ...(silent !== null && { silent_ms: 1000 * parseInteger("--silent", silent, 1, YEAR_S) }),
             },
             json: options["json"] === true,
           },
           {
-            jobs: async () =>
-              supervisedJobs(settings).filter(({ pipeline }) => pipeline === settings.pipeline),
+            jobs: async () => supervisedJobs(settings),
             signal,
             print: (line) => process.stdout.write(`${line}\n`),
             warn: (line) => process.stderr.write(`${line}\n`),

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import type { JobRunner } from "../../engines/job.ts";
 import { runnersOf } from "../../engines/runners.ts";
 import { TYPES, typesOf } from "../../jobs/index.ts";
-import { namespacePrefix, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
+import { isShared, namespacePrefix, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
 import type { Flags } from "../../settings/environment.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { readDesired } from "../../supervise/desired.ts";
@@ -55,7 +55,7 @@ export function stopCommand(settingsOf: (command: Command) => Settings): Command
       const types = pipelineNames().flatMap((pipeline) =>
         [...TYPES, ...typesOf(pipelineOf(pipeline).pipeline)].map(({ name, engine }) => ({
           engine,
-          name: `${pipeline}-${name}`,
+          name: isShared(name) ? name : `${pipeline}-${name}`,
         })),
       );
       const strays = [...submitted, ...types].filter(({ name }) =>

@@ -8,7 +8,7 @@ import { runnersOf } from "../../engines/runners.ts";
 import { until } from "../../ground/until.ts";
 import { type JobName, jobsOf, jobTypeOf, standardOf } from "../../jobs/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
-import { namesOf, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
+import { isShared, namesOf, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { always, readDesired, runHash } from "../../supervise/desired.ts";
 import { launchJob, liveSubmissions, paramsFiles } from "../../supervise/launch.ts";
@@ -32,7 +32,7 @@ interface Options {
 export interface NamedJob {
   readonly pipeline: string;
   readonly job: JobName;
-  /** `<pipeline>-<job>`. */
+  /** `<pipeline>-<job>`, or the job alone where all pipelines share it. */
   readonly name: string;
 }
 
@@ -41,12 +41,13 @@ export function jobNamed(settings: Settings, word: string): NamedJob {
   // Only the pipeline that the word begins with is opened: another one, not generated yet, is nobody's business here.
   const pipeline = pipelineNames().find((name) => word.startsWith(`${name}-`)) ?? settings.pipeline;
   const known = jobsOf(pipelineOf(pipeline).pipeline);
+  const nameOf = (job: JobName) => (isShared(job) ? job : `${pipeline}-${job}`);
   const job = known.find(
     (job) => word === `${pipeline}-${job}` || (word === job && pipeline === settings.pipeline),
   );
-  if (job !== undefined) return { pipeline, job, name: `${pipeline}-${job}` };
+  if (job !== undefined) return { pipeline, job, name: nameOf(job) };
   const others = pipelineNames().filter((name) => name !== pipeline);
-  const jobs = known.map((job) => `${pipeline}-${job}`);
+  const jobs = known.map(nameOf);
   throw new PipelineError(
     "config_invalid",
     `Cannot use job "${word}": expected one of ${jobs.join(", ")}${

@@ -2,16 +2,40 @@
 // whatever environment the supervisor was started from.
 
 import { join } from "node:path";
-import { type Settings, settingsPath } from "../../settings/settings.ts";
+import { type NamespaceSettings, type Settings, settingsPath } from "../../settings/settings.ts";
 import { namesIn } from "./params.ts";
 import type { Planned, Setting } from "./type.ts";
 
 /** The command line of a process that works for one pipeline of a namespace. */
 export function command(settings: Settings, pipeline: string, words: readonly string[]) {
+  return launchOf(settings, [...words, "--settings", settingsPath(settings), "--pipeline", pipeline]);
+}
+
+const launchOf = (settings: NamespaceSettings, words: readonly string[]) => ({
+  engine: "process" as const,
+  command: join(settings.root, "bin", "millrace"),
+  arguments: words,
+});
+
+type Ends = Pick<Planned, "stop_ms" | "finite">;
+
+/** A process by its full name and whole command line; `pipeline` is empty for one that works for all. */
+export function processOf(
+  settings: NamespaceSettings,
+  name: string,
+  pipeline: string,
+  words: readonly string[],
+  ends: Ends,
+): Planned {
   return {
-    engine: "process" as const,
-    command: join(settings.root, "bin", "millrace"),
-    arguments: [...words, "--settings", settingsPath(settings), "--pipeline", pipeline],
+    name,
+    pipeline,
+    launch: launchOf(settings, words),
+    params: null,
+    code: "",
+    heartbeat_ms: null,
+    ...ends,
+    restarts: true,
   };
 }
 
@@ -19,17 +43,8 @@ export function asProcess(
   { settings, pipeline }: Pick<Setting, "settings" | "pipeline">,
   job: string,
   words: readonly string[],
-  { stop_ms, finite }: Pick<Planned, "stop_ms" | "finite">,
+  ends: Ends,
 ): Planned {
-  return {
-    name: namesIn({ settings, pipeline }).job(job),
-    pipeline: pipeline.name,
-    launch: command(settings, pipeline.name, words),
-    params: null,
-    code: "",
-    heartbeat_ms: null,
-    stop_ms,
-    finite,
-    restarts: true,
-  };
+  const line = command(settings, pipeline.name, words).arguments;
+  return processOf(settings, namesIn({ settings, pipeline }).job(job), pipeline.name, line, ends);
 }

@@ -81,14 +81,13 @@ export interface PlanExtras {
   readonly epoch?: Epoch;
   /** What stands behind the job's name on a command line; for a process that takes words. */
   readonly words?: readonly string[];
-  /** Port of the HTTP API; for a process that listens on it. */
-  readonly port?: number;
 }
 
 /** One job as it should run. */
 export interface Planned {
-  /** `<pipeline>-<job>`. */
+  /** `<pipeline>-<job>`, or the job alone where all pipelines share it. */
   readonly name: string;
+  /** Empty for a job that all pipelines share. */
   readonly pipeline: string;
   readonly launch: Launch;
   /** Null for a process, which takes plain arguments. */
@@ -141,8 +140,6 @@ export interface JobType {
   readonly words?: string;
   /** Whether it registers a version of the pipeline's model, which is judged and promoted when it has succeeded. */
   readonly trains?: true;
-  /** Whether it listens on a port of its own: two pipelines of a namespace get one each. */
-  readonly listens?: true;
   /** When a scheduled batch is due: five fields of cron in UTC. Absent for a job that runs only when it is asked for. */
   readonly schedule?: string;
   /** Errors: `config_invalid` for a batch that must be told more than this, naming its command. */

@@ -77,25 +77,30 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
       last: null,
     };
     serving = await startApi({
-      contract: CONTRACT,
+      pipelines: [
+        {
+          contract: CONTRACT,
+          topics,
+          groups: [],
+          needed_jobs: ["weather-features", "weather-infer"],
+          rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
+          decode: decoderOf(CONTRACT, { schemaById: async (id) => schema[id as keyof typeof schema] }),
+        },
+      ],
       version: "0.1.0",
       confidence: "",
       host: "127.0.0.1",
       port: 0,
       setting: "--port",
-      topics,
-      groups: [],
-      needed_jobs: ["weather-features", "weather-infer"],
       engines: async () => [ray],
+      models: async () => [],
       links: [
         { name: "Spark", href: "http://127.0.0.1:8080/" },
         { name: "Ray", href: "http://127.0.0.1:8265/" },
         { name: "MLflow", href: "http://127.0.0.1:5000/" },
       ],
       arm: "champion",
-      rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
       kafka,
-      decode: decoderOf(CONTRACT, { schemaById: async (id) => schema[id as keyof typeof schema] }),
       jobs: async () => [
         { name: "weather-features", engine: "spark", ...running },
         { name: "weather-infer", engine: "ray", ...running },

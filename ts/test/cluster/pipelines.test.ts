@@ -19,11 +19,10 @@ import { type Namespace, openNamespace, removeNamespace } from "../../rehearse/l
 import { freePorts } from "../../rehearse/line/ports.ts";
 import { kill, victimOf } from "../../rehearse/prove/victims.ts";
 import { type Settings, stateDir } from "../../settings/settings.ts";
-import { readDesired } from "../../supervise/desired.ts";
 import { currentRecords, startSupervisor, supervisorOf } from "../../supervise/run.ts";
 import { stopNamespace } from "../../supervise/stop.ts";
 import { readSubmission } from "../../supervise/submission.ts";
-import { portOf, submitJobs, untilEnded, untilRunning, withdrawJobs } from "../../supervise/submit.ts";
+import { submitJobs, untilEnded, untilRunning, withdrawJobs } from "../../supervise/submit.ts";
 import { supervisedJobs } from "../../supervise/views.ts";
 
 const engines = inject("engines");
@@ -75,12 +74,10 @@ const running = (settings: Settings): Record<string, string> =>
       submission && status?.state === "running" ? [[job, submission.submission]] : [],
     ),
   );
-const ofPipeline = (jobs: Record<string, string>, pipeline: string) =>
-  Object.fromEntries(Object.entries(jobs).filter(([job]) => job.startsWith(`${pipeline}-`)));
 
-/** The first prediction of a pipeline's API whose text fits. */
-async function predicted(port: number, entity: string, fits: RegExp): Promise<Record<string, unknown>> {
-  const url = `http://127.0.0.1:${port}/predictions/${entity}`;
+/** The first answer of the namespace's API whose text fits. */
+async function predicted(path: string, fits: RegExp): Promise<Record<string, unknown>> {
+  const url = `http://127.0.0.1:${weather.ports.api}${path}`;
   const { done, seen } = await until(
     async () => {
       const text = await fetch(url).then(
@@ -112,8 +109,9 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
       await closeLine(line);
     };
     const open = async (pipeline: string, namespace: string) => {
-      // A port that is free, not just the next one: other engines' lie there.
-      const ports = { ...weather.ports, api: (await freePorts()).api };
+      // A namespace has one API, and two of them need a port each: one that is free, other engines' lie beside.
+      const ports =
+        namespace === weather.namespace ? weather.ports : { ...weather.ports, api: (await freePorts()).api };
       const one = await openNamespace({ ...weather, pipeline, ports }, namespace, { signal });
       opened.push(one);
       return one.settings;
@@ -131,7 +129,7 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
     await submit(weather, ["replay"], {
       words: [sample, "--from", "2016-06-01T00:00:00Z", "--speed", "1800"],
     });
-    of_2016 = await predicted(weather.ports.api, "new-york", /"temperature_6h":-?\d/);
+    of_2016 = await predicted("/predictions/new-york", /"temperature_6h":-?\d/);
     expect(of_2016).toMatchObject({ stale: false, timestamp: expect.stringMatching(/^2016-/) });
   });
 
@@ -155,18 +153,18 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
     expect(running(weather)).toMatchObject(before);
   });
 
-  it("the meters of 2000 are forecast beside it: each has its own time line and its own port", async () => {
+  it("the meters of 2000 are forecast beside it by the same server: each has its own time line and its own paths", async () => {
     const now = file("now.csv", readings(CUT_MS, CUT_MS + 20 * 24 * HOUR_MS, MINUTE_MS));
+    const server = running(weather)["serve"];
     await submit(meters, ["serve", "features", "infer"]);
+    // Asked for by a second pipeline it is left alone, and has found that one by itself.
+    expect(running(weather)["serve"]).toBe(server);
     await submit(meters, ["replay"], { words: [now, "--speed", "300"] });
-    const port = jobPort("meters-serve");
-    expect(port).not.toBe(weather.ports.api);
-    of_2000 = await predicted(port, "m-1", /"power_1h":-?\d/);
+    of_2000 = await predicted("/meters/predictions/m-1", /"power_1h":-?\d/);
     // What is fresh in 2000 and what is fresh in 2016.
     expect(of_2000).toMatchObject({ stale: false, timestamp: expect.stringMatching(/^2000-/) });
     const later = await predicted(
-      weather.ports.api,
-      "new-york",
+      "/weather/predictions/new-york",
       new RegExp(`^(?!.*${of_2016["timestamp"]})`),
     );
     expect(later).toMatchObject({ stale: false, timestamp: expect.stringMatching(/^2016-/) });
@@ -263,11 +261,7 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
     expect(look).toMatchObject({ done: true });
     const same = Object.entries(alive).filter(([job]) => !lost.includes(job) && job !== compact);
     expect(look.seen).toMatchObject(Object.fromEntries(same));
-    const later = await predicted(
-      jobPort("meters-serve"),
-      "m-1",
-      new RegExp(`^(?!.*${of_2000["timestamp"]})`),
-    );
+    const later = await predicted("/meters/predictions/m-1", new RegExp(`^(?!.*${of_2000["timestamp"]})`));
     expect(later["timestamp"]).toMatch(/^2000-/);
 
     // Made up for by one run, and no due time has had two: a run's name says what it was due for by its hash.
@@ -284,27 +278,21 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
   });
 
   it("one pipeline is stopped and the other goes on", async () => {
-    const before = ofPipeline(running(weather), "weather");
+    const rest = () =>
+      Object.fromEntries(Object.entries(running(weather)).filter(([name]) => !name.startsWith("meters-")));
+    const before = rest();
     expect(Object.keys(before)).toHaveLength(4);
     const ours = Object.keys(currentRecords(weather)!).filter((name) => name.startsWith("meters-"));
     await withdrawJobs(meters, ours);
     await untilEnded(meters, ours, { deadline_ms: DEADLINE_MS });
-    expect(running(weather)).toEqual(before);
+    expect(rest()).toEqual(before);
   });
 
   it("the namespace is stopped and the one whose name begins like it goes on", async () => {
     const neighbour = running(beside);
-    expect(neighbour["weather-serve"]).toMatch(`${beside.namespace}-weather-serve-`);
+    expect(neighbour["serve"]).toMatch(`${beside.namespace}-serve-`);
     await stopNamespace(weather);
     expect(running(weather)).toEqual({});
     expect(running(beside)).toEqual(neighbour);
   });
 });
-
-/** The port a process of the namespace was started with. */
-function jobPort(job: string): number {
-  const desired = readDesired(weather)[job];
-  const port = desired && portOf(desired);
-  if (port == null) throw new Error(`"${job}" has no port: ${JSON.stringify(desired)}`);
-  return port;
-}

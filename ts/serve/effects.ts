@@ -1,0 +1,56 @@
+// What the routes are given: the pipelines that are served, each with what is known of it in memory, and what is asked of the
+// rest of the namespace. Types only; start.ts fills them in.
+
+import type { SupervisedJob } from "../supervise/views.ts";
+import type { EngineProbe, FeedState } from "./health.ts";
+import type { JobProgress } from "./jobs.ts";
+import type { Latest } from "./latest.ts";
+import type { GroupLag, Metrics } from "./metrics.ts";
+import type { ServedContract } from "./records.ts";
+import type { PageData } from "./routes/page.ts";
+import type { Verified } from "./verified.ts";
+
+/** One pipeline as it is served. */
+export interface Served {
+  readonly contract: ServedContract;
+  readonly latest: Latest;
+  readonly verified: Verified;
+  /** Jobs a live forecast needs. */
+  readonly needed_jobs: readonly string[];
+  feed(): FeedState;
+}
+
+/** One version of a pipeline's model, as the registry has it. */
+export interface KnownModel {
+  readonly pipeline: string;
+  readonly model: string;
+  readonly version: string;
+  readonly aliases: readonly string[];
+  readonly created_ms: number;
+  readonly parent: string | null;
+  readonly digest: string | null;
+  readonly contract_fingerprint: string | null;
+  readonly url: string;
+}
+
+export interface AppEffects {
+  /** At least one; the first answers the paths that name no pipeline. */
+  readonly pipelines: readonly Served[];
+  /** Version of the software, for the API's description. */
+  readonly version: string;
+  /** What the confidence means, one paragraph. */
+  readonly confidence: string;
+  readonly progress: JobProgress;
+  readonly metrics: Metrics;
+  readonly clock: { nowMs(): number };
+  /** Each of these three answers within a bound and never rejects for an engine that is down. */
+  jobs(): Promise<readonly SupervisedJob[]>;
+  engines(): Promise<readonly EngineProbe[]>;
+  lags(): Promise<readonly GroupLag[]>;
+  /** Within a bound; rejects while the registry of models is away. */
+  models(): Promise<readonly KnownModel[]>;
+  page(data: PageData): string;
+  /** The page's script and style by path; null for a path that is not one of them. */
+  asset(path: string): { readonly type: string; readonly text: string } | null;
+  log(error: unknown): void;
+}
