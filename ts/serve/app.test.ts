@@ -918,6 +918,7 @@ describe("GET /openapi.json", () => {
       components: { schemas: Json };
     };
     expect(Object.keys(paths)).toEqual([
+      "/stream",
       "/jobs",
       "/health",
       "/health/live",

@@ -15,6 +15,7 @@ import { modelsRoute } from "./routes/models.ts";
 import { pageRoute } from "./routes/page.ts";
 import { predictionRoute } from "./routes/prediction.ts";
 import { stationsRoute } from "./routes/stations.ts";
+import { streamRoute } from "./routes/stream.ts";
 import { verificationsRoute } from "./routes/verifications.ts";
 
 export type { AppEffects, Served } from "./effects.ts";
@@ -44,9 +45,13 @@ function ofPipeline(served: Served, effects: AppEffects): Route[] {
 /** Those that span all pipelines. */
 function ofNamespace(effects: AppEffects): Route[] {
   const parts = new Set(effects.pipelines.flatMap(({ contract }) => contract.parts));
-  return [modelsRoute(effects), jobsRoute(effects), ...healthRoutes(effects), metricsRoute(effects)].filter(
-    ({ needs }) => needs.every((part) => parts.has(part)),
-  );
+  return [
+    streamRoute(effects),
+    modelsRoute(effects),
+    jobsRoute(effects),
+    ...healthRoutes(effects),
+    metricsRoute(effects),
+  ].filter(({ needs }) => needs.every((part) => parts.has(part)));
 }
 
 /** What was wrong with a parameter, in the words of every other refusal. */

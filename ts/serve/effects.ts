@@ -8,6 +8,7 @@ import type { Latest } from "./latest.ts";
 import type { GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
 import type { PageData } from "./routes/page.ts";
+import type { Stream } from "./stream.ts";
 import type { Verified } from "./verified.ts";
 
 /** One pipeline as it is served. */
@@ -42,6 +43,7 @@ export interface AppEffects {
   readonly confidence: string;
   readonly progress: JobProgress;
   readonly metrics: Metrics;
+  readonly stream: Stream;
   readonly clock: { nowMs(): number };
   /** Each of these three answers within a bound and never rejects for an engine that is down. */
   jobs(): Promise<readonly SupervisedJob[]>;

@@ -18,6 +18,7 @@ import type {
   VerificationRecord,
 } from "./records.ts";
 import { isServable } from "./station_id.ts";
+import type { Stream } from "./stream.ts";
 import type { Verified } from "./verified.ts";
 
 /** Most records of each partition that are read before its end at the start: bounds the start, not what is served after. */
@@ -39,6 +40,8 @@ export interface FeedEffects {
   readonly metrics: Metrics;
   /** Decodes a framed value. Bad bytes are an outcome; an error (the registry is away) is tried again with the record. */
   decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
+  /** Hears where each topic stands and of every record, once the stores have it. */
+  readonly stream?: Pick<Stream, "at" | "take">;
   log(error: unknown): void;
   /** Resolves after the time, or at once when the signal fires. */
   pause(ms: number, signal: AbortSignal): Promise<void>;
@@ -105,6 +108,8 @@ export class Feed {
               Math.max(start, stable - TAIL_RECORDS),
             ]),
           );
+          for (const [partition, offset] of state.position)
+            this.#effects.stream?.at(topic, partition, offset);
           for (const { partition, start, stable } of partitions)
             if (start < stable) state.goal.set(partition, stable);
         }
@@ -143,8 +148,13 @@ export class Feed {
     if (!topic || !kind) return;
     const decoded = record.value === null ? null : await effects.decode(kind, record.value);
     topic.records++;
-    if (decoded === null || decoded.ok)
-      return effects.metrics.read(record.topic, this.#store(kind, record, decoded?.record ?? null));
+    if (decoded === null || decoded.ok) {
+      const value = decoded?.record ?? null;
+      effects.metrics.read(record.topic, this.#store(kind, record, value));
+      effects.stream?.take(record, value);
+      return;
+    }
+    effects.stream?.take(record, null);
     topic.undecodable++;
     effects.metrics.read(record.topic, "undecodable");
     // The first says enough; a topic full of them must not fill the log.

@@ -29,6 +29,8 @@ export interface Asked<P, Q> {
   readonly request: Request;
   /** The path that was asked for, for problem documents. */
   readonly path: string;
+  /** For an answer that is written as it comes. */
+  readonly context: Context;
 }
 
 export interface Route<
@@ -185,6 +187,7 @@ export function mount(
         query: c.req.valid("query" as never) as Record<string, unknown>,
         request: c.req.raw,
         path: c.req.path,
+        context: c,
       };
       return responseOf(await route.answer(asked), c.req.raw, route.type);
     })) as never);

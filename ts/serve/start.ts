@@ -17,6 +17,7 @@ import { aheadOf, Latest, type StaleRule } from "./latest.ts";
 import { type Listening, listen } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
+import { Stream } from "./stream.ts";
 import { Verified } from "./verified.ts";
 
 /** What is served of one pipeline. */
@@ -79,6 +80,7 @@ async function groupLags(kafka: Kafka, groups: PipelineOptions["groups"]): Promi
 /** One pipeline while it is followed. */
 interface Followed extends Served {
   readonly options: PipelineOptions;
+  readonly topics: readonly string[];
   stop(): Promise<void>;
 }
 
@@ -88,19 +90,19 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   const progress = new JobProgress();
   const metrics = new Metrics();
   const stop = new AbortController();
+  const stream = new Stream({ kafka, arm: options.arm, clock });
   const files = assets();
   /** By the pipeline's name, the default one first. */
   let followed: ReadonlyMap<string, Followed> = new Map();
 
-  const follow = (pipeline: PipelineOptions, others: ReadonlySet<string>): Followed => {
+  const follow = (pipeline: PipelineOptions, names: readonly string[]): Followed => {
     const { contract } = pipeline;
     const latest = new Latest(pipeline.rule, undefined, aheadOf(contract));
     const verified = new Verified(contract);
-    const topics = Object.fromEntries(
-      Object.entries(pipeline.topics).filter(([topic]) => !others.has(topic)),
-    );
-    const feed = new Feed({
+    const topics = Object.fromEntries(names.map((topic) => [topic, pipeline.topics[topic]!]));
+    const feed: Feed = new Feed({
       contract,
+      stream,
       topics,
       arm: options.arm,
       latest,
@@ -111,10 +113,17 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       log,
       pause,
     });
+    for (const [topic, kind] of Object.entries(topics))
+      stream.follow(topic, {
+        kind,
+        served: { contract, latest, feed: () => feed.state() },
+        decode: pipeline.decode,
+      });
     const end = new AbortController();
     const running = feed.run(kafka, AbortSignal.any([stop.signal, end.signal]));
     return {
       options: pipeline,
+      topics: names,
       contract,
       latest,
       verified,
@@ -123,6 +132,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       stop: async () => {
         end.abort();
         await running;
+        for (const topic of Object.keys(topics)) stream.leave(topic);
       },
     };
   };
@@ -133,6 +143,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       confidence: options.confidence,
       progress,
       metrics,
+      stream,
       clock,
       jobs: cached(() => withDeadline(options.jobs()), clock),
       engines: cached(() => withDeadline(options.engines()), clock),
@@ -151,17 +162,23 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     });
   let app: ReturnType<typeof createApp> | null = null;
   const use = async (pipelines: readonly PipelineOptions[]): Promise<void> => {
-    const before = followed;
     const taken = new Set<string>();
-    const after = new Map<string, Followed>();
-    for (const pipeline of pipelines) {
-      const { contract } = pipeline;
-      after.set(contract.pipeline, before.get(contract.pipeline) ?? follow(pipeline, taken));
-      for (const topic of Object.keys(pipeline.topics)) taken.add(topic);
-    }
-    followed = after;
-    app = make([...after.values()]);
-    for (const [name, one] of before) if (!after.has(name)) await one.stop();
+    const wanted = pipelines.map((pipeline) => {
+      const topics = Object.keys(pipeline.topics).filter((topic) => !taken.has(topic));
+      for (const topic of topics) taken.add(topic);
+      const held = followed.get(pipeline.contract.pipeline);
+      // Whoever is to follow a shared topic from now on begins anew.
+      return { pipeline, topics, held: held?.topics.join() === topics.join() ? held : undefined };
+    });
+    const kept = new Set(wanted.map(({ held }) => held));
+    await Promise.all([...followed.values()].map((one) => (kept.has(one) ? undefined : one.stop())));
+    followed = new Map(
+      wanted.map(({ pipeline, topics, held }) => [
+        pipeline.contract.pipeline,
+        held ?? follow(pipeline, topics),
+      ]),
+    );
+    app = make([...followed.values()]);
   };
 
   // The port first: one in use must not cost a catch-up.
@@ -177,6 +194,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     use,
     close: async () => {
       stop.abort();
+      stream.close();
       await listening.close();
       await Promise.all([...followed.values()].map((one) => one.stop()));
     },

@@ -37,6 +37,11 @@ export const REFUSAL = {
     title: "Parameter refused",
     next: "GET /openapi.json gives the limits of every parameter",
   },
+  too_many_clients: {
+    status: 503,
+    title: "Too many clients",
+    next: "Try again after the seconds that Retry-After says, or follow one stream for several readers",
+  },
   catching_up: {
     status: 503,
     title: "Still reading the latest predictions",

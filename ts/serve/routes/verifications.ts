@@ -76,7 +76,7 @@ const Baseline = z
   })
   .openapi("Baseline");
 
-function verificationSchema(contract: ServedContract) {
+export function verificationSchema(contract: ServedContract) {
   const model = z.object({
     value: number("The median."),
     error: nullable(number("Value minus truth.")),
