@@ -86,6 +86,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "lists what could not be used, and sends mended records again",
     load: async () => (await import("./data/rejects.ts")).rejectsCommand(settingsOf),
   },
+  keys: {
+    summary: "makes, lists and revokes keys of an API that other machines reach",
+    load: async () => (await import("./jobs/keys.ts")).keysCommand(settingsOf),
+  },
   serve: {
     summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
     load: async () => (await import("./jobs/serve.ts")).serveCommand(settingsOf),

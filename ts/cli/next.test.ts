@@ -7,6 +7,7 @@ import { generateCommand } from "./dev/generate.ts";
 import { doctorCommand } from "./engines/doctor.ts";
 import { upCommand } from "./engines/up.ts";
 import { applyCommand } from "./jobs/apply.ts";
+import { keysCommand } from "./jobs/keys.ts";
 import { logsCommand } from "./jobs/logs.ts";
 import { trainCommand } from "./models/train.ts";
 import { nextStep } from "./next.ts";
@@ -48,14 +49,16 @@ describe("what the API advises", () => {
     certify: certifyCommand(settingsOf),
     doctor: doctorCommand(settingsOf),
     generate: generateCommand(""),
+    keys: keysCommand(settingsOf),
     logs: logsCommand(settingsOf),
     train: trainCommand(settingsOf),
     up: upCommand(settingsOf),
   };
 
   /** Null if a command takes these words, else why not. */
-  function refusedBy([name = "", ...rest]: readonly string[]): string | null {
-    const command = COMMANDS[name];
+  function refusedBy([name = "", ...words]: readonly string[]): string | null {
+    const within = COMMANDS[name]?.commands.find((one) => one.name() === words[0]);
+    const [command, rest] = within ? [within, words.slice(1)] : [COMMANDS[name], words];
     if (!command) return `no command "${name}"`;
     const given = rest.filter((word) => !word.startsWith("--"));
     const { registeredArguments: taken, options } = command;

@@ -19,8 +19,16 @@ export const serve: JobType = {
 
 /** The same whichever pipeline asks for it: a second submit leaves what runs alone. */
 export function planServe({ settings }: Pick<Setting, "settings">) {
-  const { api } = settings.ports;
-  const words = ["serve", "--port", String(api), "--settings", settingsPath(settings)];
+  const { host, hosts, origins, tls, rate } = settings.api;
+  const words = [
+    ...["serve", "--port", String(settings.ports.api), "--settings", settingsPath(settings)],
+    // Said here, so that another choice is another process. None of these is a secret.
+    ...(host === null ? [] : ["--host", host]),
+    ...hosts.flatMap((name) => ["--allow-host", name]),
+    ...origins.flatMap((origin) => ["--allow-origin", origin]),
+    ...(tls === null ? [] : ["--tls-cert", tls.cert, "--tls-key", tls.key]),
+    ...(rate === null ? [] : ["--rate", String(rate)]),
+  ];
   return processOf(settings, "serve", "", [...words, "--pipeline", settings.apiPipeline], {
     stop_ms: 10_000,
     finite: false,

@@ -5,6 +5,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { AppEffects, Served } from "./effects.ts";
+import { guard } from "./guard.ts";
 import { fromError, problem, respond } from "./problem.ts";
 import { mount, type Route, responseOf, TAGS, textTag } from "./route.ts";
 import { descriptionRoutes } from "./routes/description.ts";
@@ -19,17 +20,6 @@ import { streamRoute } from "./routes/stream.ts";
 import { verificationsRoute } from "./routes/verifications.ts";
 
 export type { AppEffects, Served } from "./effects.ts";
-
-/** Nothing from elsewhere is loaded, nothing inline is run. */
-const SECURITY = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cross-origin-resource-policy": "same-origin",
-  "cross-origin-opener-policy": "same-origin",
-  "x-frame-options": "DENY",
-};
 
 /** The routes that a pipeline's parts bring. */
 function ofPipeline(served: Served, effects: AppEffects): Route[] {
@@ -81,10 +71,7 @@ export function createApp(effects: AppEffects): OpenAPIHono {
       { allow: "GET, HEAD" },
     );
 
-  app.use(async (c, next) => {
-    await next();
-    for (const [name, value] of Object.entries(SECURITY)) c.res.headers.set(name, value);
-  });
+  app.use(guard(effects.guard));
 
   const put = (route: Route, prefix: string, operation: string) => {
     mount(app, route, {

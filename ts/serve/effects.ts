@@ -2,6 +2,7 @@
 // rest of the namespace. Types only; start.ts fills them in.
 
 import type { SupervisedJob } from "../supervise/views.ts";
+import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe, FeedState } from "./health.ts";
 import type { JobProgress } from "./jobs.ts";
 import type { Latest } from "./latest.ts";
@@ -44,6 +45,7 @@ export interface AppEffects {
   readonly progress: JobProgress;
   readonly metrics: Metrics;
   readonly stream: Stream;
+  readonly guard: GuardOptions;
   readonly clock: { nowMs(): number };
   /** Each of these three answers within a bound and never rejects for an engine that is down. */
   jobs(): Promise<readonly SupervisedJob[]>;

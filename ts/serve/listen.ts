@@ -1,8 +1,13 @@
 // Puts an app on a port of this machine and takes it off again. Knows no route.
 
+import { readFileSync } from "node:fs";
+import { type Server, STATUS_CODES } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, BlockList, isIP } from "node:net";
 import { serve } from "@hono/node-server";
 import { PipelineError } from "../contract/index.ts";
+import { problem } from "./problem.ts";
+import type { Refusal } from "./status.ts";
 
 export interface Listening {
   readonly url: string;
@@ -24,12 +29,90 @@ export function isLoopback(host: string): boolean {
 /** How long requests under way may still take when the server ends, wall time. */
 const CLOSE_MS = 2_000;
 
-/** Port 0 takes any free one. Errors: `config_invalid` for a port in use, naming the setting that moves it. */
+/** Sockets at once: as many streams as there may be, and some to ask beside them. A further one is closed at once. */
+export const CONNECTIONS_MAX = 1_500;
+
+/** What is too large or too slow is not a request: Node ends it before a route is looked for. */
+const LIMITS = {
+  /** Address and headers together: an id of 1,000 letters is 12,000 bytes when it is encoded. */
+  maxHeaderSize: 16_384,
+  headersTimeout: 10_000,
+  requestTimeout: 15_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+};
+
+/** Node's names for what was no request, in ours. */
+const UNFIT: Readonly<Record<string, Refusal>> = {
+  HPE_HEADER_OVERFLOW: "headers_too_large",
+  ERR_HTTP_REQUEST_TIMEOUT: "too_slow",
+};
+
+/** The whole answer to what is no request, as bytes: no route and no response object is there yet. */
+function unfit(code: string | undefined): string {
+  const body = problem(UNFIT[code ?? ""] ?? "bad_request", "The request was ended before it was read", "");
+  const text = `${JSON.stringify(body)}\n`;
+  return [
+    `HTTP/1.1 ${body.status} ${STATUS_CODES[body.status]}`,
+    "content-type: application/problem+json",
+    `content-length: ${Buffer.byteLength(text)}`,
+    "connection: close",
+    "",
+    text,
+  ].join("\r\n");
+}
+
+/** Certificate and key, each a file in PEM. */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Errors: `config_invalid` for a file that cannot be read. */
+function readPem(path: string, setting: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new PipelineError("config_invalid", `Cannot read ${setting} "${path}": expected a file in PEM`, {
+      cause,
+    });
+  }
+}
+
+/** Port 0 takes any free one. Errors: `config_invalid` for a port in use, naming the setting that moves it, and for a certificate that is none. */
 export async function listen(
   app: { fetch(request: Request, env?: unknown): Response | Promise<Response> },
-  { host, port, setting }: { host: string; port: number; setting: string },
+  {
+    host,
+    port,
+    setting,
+    tls = null,
+    connections_max = CONNECTIONS_MAX,
+  }: { host: string; port: number; setting: string; tls?: Tls | null; connections_max?: number },
 ): Promise<Listening> {
-  const server = serve({ fetch: (request, env) => app.fetch(request, env), hostname: host, port });
+  const fetch = (request: Request, env: unknown) => app.fetch(request, env);
+  const server = (
+    tls === null
+      ? serve({ fetch, hostname: host, port, serverOptions: LIMITS })
+      : serve({
+          fetch,
+          hostname: host,
+          port,
+          createServer: createTlsServer,
+          serverOptions: {
+            ...LIMITS,
+            minVersion: "TLSv1.2",
+            cert: readPem(tls.cert, "MILLRACE_API_TLS_CERT"),
+            key: readPem(tls.key, "MILLRACE_API_TLS_KEY"),
+          },
+        })
+  ) as Server;
+  server.maxConnections = connections_max;
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable) return socket.destroy();
+    // A client that does not read its answer keeps no socket either.
+    socket.end(unfit(error.code), () => socket.destroy());
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("listening", resolve);
     server.once("error", (error: NodeJS.ErrnoException) => {
@@ -45,18 +128,15 @@ export async function listen(
   });
   const { port: bound } = server.address() as AddressInfo;
   return {
-    url: `http://${isIP(host) === 6 ? `[${host}]` : host}:${bound}`,
+    url: `${tls === null ? "http" : "https"}://${isIP(host) === 6 ? `[${host}]` : host}:${bound}`,
     close: () =>
       new Promise((resolve) => {
-        const force = setTimeout(
-          () => "closeAllConnections" in server && server.closeAllConnections(),
-          CLOSE_MS,
-        );
+        const force = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
         server.close(() => {
           clearTimeout(force);
           resolve();
         });
-        if ("closeIdleConnections" in server) server.closeIdleConnections();
+        server.closeIdleConnections();
       }),
   };
 }

@@ -1,3 +1,9 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { PipelineError } from "../contract/index.ts";
 import { sendOnce } from "../kafka/kafka.ts";
@@ -41,6 +47,7 @@ async function start(kafka: FakeKafka, more: Partial<ServeOptions> = {}): Promis
     host: "127.0.0.1",
     port: 0,
     setting: "--port",
+    guard: { hosts: [], origins: [], keys: null, rate: null, access: null },
     engines: async () => [],
     models: async () => [],
     links: [],
@@ -199,6 +206,40 @@ describe("startApi()", () => {
     expect((await fetch(`${url}/gauges/stations`)).status).toBe(404);
     expect((await fetch(`${url}/predictions/denver`)).status).toBe(200);
   });
+
+  // A certificate is made where the machine has the tool for it.
+  it.skipIf(!existsSync("/usr/bin/openssl"))(
+    "speaks TLS with a certificate, and refuses a file that is none",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "millrace-tls-"));
+      const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+      const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+      const made = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+      ];
+      execFileSync("openssl", [...made, "-keyout", key, "-out", cert, ...subject], { stdio: "ignore" });
+      const kafka = await broker();
+      const { url } = await start(kafka, { tls: { cert, key } });
+      expect(url).toMatch(/^https:/);
+      const answer = await new Promise<IncomingMessage>((resolve, reject) =>
+        get(`${url}/health/live`, { ca: readFileSync(cert) }, resolve).on("error", reject),
+      );
+      expect(answer.statusCode).toBe(200);
+      expect(answer.headers["strict-transport-security"]).toContain("max-age=");
+      answer.resume();
+      await expect(start(kafka, { tls: { cert: join(folder, "none.pem"), key } })).rejects.toThrow(
+        "Cannot read MILLRACE_API_TLS_CERT",
+      );
+    },
+  );
 
   it("close() frees the port", async () => {
     const kafka = await broker();

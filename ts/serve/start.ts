@@ -11,10 +11,11 @@ import { createApp } from "./app.ts";
 import { cached, withDeadline } from "./cache.ts";
 import type { KnownModel, Served } from "./effects.ts";
 import { Feed, type FeedKind } from "./feed.ts";
+import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe } from "./health.ts";
 import { JobProgress } from "./jobs.ts";
 import { aheadOf, Latest, type StaleRule } from "./latest.ts";
-import { type Listening, listen } from "./listen.ts";
+import { isLoopback, type Listening, listen, type Tls } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
 import { Stream } from "./stream.ts";
@@ -42,6 +43,10 @@ export interface ServeOptions {
   readonly port: number;
   /** Name of the setting that moves the port, for the error about a port in use. */
   readonly setting: string;
+  readonly tls?: Tls | null;
+  /** Sockets at once. */
+  readonly connections_max?: number;
+  readonly guard: Omit<GuardOptions, "loopback" | "tls" | "clock">;
   readonly links: readonly Link[];
   readonly arm: string;
   readonly kafka: Kafka;
@@ -144,6 +149,12 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       progress,
       metrics,
       stream,
+      guard: {
+        ...options.guard,
+        loopback: isLoopback(options.host),
+        tls: options.tls != null,
+        clock,
+      },
       clock,
       jobs: cached(() => withDeadline(options.jobs()), clock),
       engines: cached(() => withDeadline(options.engines()), clock),

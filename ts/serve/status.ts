@@ -4,7 +4,23 @@
 import type { ErrorCode } from "../contract/index.ts";
 
 export interface Answer {
-  readonly status: 400 | 404 | 405 | 409 | 422 | 500 | 502 | 503 | 504;
+  readonly status:
+    | 400
+    | 401
+    | 403
+    | 404
+    | 405
+    | 408
+    | 409
+    | 413
+    | 421
+    | 422
+    | 429
+    | 431
+    | 500
+    | 502
+    | 503
+    | 504;
   readonly title: string;
   /** What the reader should do. */
   readonly next: string;
@@ -36,6 +52,46 @@ export const REFUSAL = {
     status: 400,
     title: "Parameter refused",
     next: "GET /openapi.json gives the limits of every parameter",
+  },
+  wrong_host: {
+    status: 421,
+    title: "Asked under another name",
+    next: "Ask under an address of this machine, or let MILLRACE_API_HOSTS say the name",
+  },
+  foreign_origin: {
+    status: 403,
+    title: "A page from elsewhere may not ask",
+    next: "Let MILLRACE_API_ORIGINS say the page's origin, or ask from a program instead",
+  },
+  key_needed: {
+    status: 401,
+    title: "A key is needed",
+    next: "Send Authorization: Bearer <key>; whoever runs the server makes one. Run: millrace keys add",
+  },
+  too_many_requests: {
+    status: 429,
+    title: "Too many requests",
+    next: "Wait as long as Retry-After says, or let MILLRACE_API_RATE say more",
+  },
+  body_too_large: {
+    status: 413,
+    title: "The body is too large",
+    next: "Send none: no route reads one but the sign-in",
+  },
+  bad_request: {
+    status: 400,
+    title: "This is no HTTP request",
+    next: "Speak HTTP/1.1 to this port, over TLS where the address begins with https",
+  },
+  headers_too_large: {
+    status: 431,
+    title: "The head of the request is too large",
+    next: "Send at most 16 kB of address and headers together",
+  },
+  too_slow: {
+    status: 408,
+    title: "The request did not come in time",
+    next: "Send the head of a request within ten seconds",
   },
   too_many_clients: {
     status: 503,

@@ -41,6 +41,7 @@ async function start() {
     host: "127.0.0.1",
     port: 0,
     setting: "--port",
+    guard: { hosts: [], origins: [], keys: null, rate: null, access: null },
     engines: async () => [],
     models: async () => [],
     links: [],

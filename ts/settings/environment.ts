@@ -12,6 +12,8 @@ import { addressesOf, portEntries, portsOf, rangesOf } from "../topology/ports.t
 import { SERVICES } from "../topology/services.ts";
 import { refuseLiteralSecrets } from "./secrets.ts";
 import {
+  API,
+  type ApiSettings,
   type Cluster,
   isPlace,
   type NamespaceSettings,
@@ -137,12 +139,50 @@ function pipelinesFrom(
   return folder;
 }
 
+/** Names, origins and the like with commas between. */
+const words = (text: string | undefined): string[] =>
+  (text ?? "")
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
+
+/** Errors: `config_invalid`, naming the variable. */
+export function apiFrom(env: Environment): ApiSettings {
+  const origins = words(env["MILLRACE_API_ORIGINS"]);
+  for (const origin of origins)
+    if (URL.parse(origin)?.origin !== origin)
+      throw invalid("MILLRACE_API_ORIGINS", origin, "scheme, name and port alone, as https://example.org");
+  const hosts = words(env["MILLRACE_API_HOSTS"]);
+  for (const host of hosts)
+    if (!/^[a-zA-Z0-9.-]+$/.test(host))
+      throw invalid("MILLRACE_API_HOSTS", host, "names of machines with commas between");
+  const [cert, key] = [env["MILLRACE_API_TLS_CERT"], env["MILLRACE_API_TLS_KEY"]];
+  if (Boolean(cert) !== Boolean(key))
+    throw invalid(
+      cert ? "MILLRACE_API_TLS_KEY" : "MILLRACE_API_TLS_CERT",
+      "",
+      "a file, because the other one is set",
+    );
+  const rate = env["MILLRACE_API_RATE"];
+  if (rate && !/^[1-9]\d{0,5}$/.test(rate))
+    throw invalid("MILLRACE_API_RATE", rate, "a whole number of requests a second from 1 to 999999");
+  return {
+    host: env["MILLRACE_API_HOST"] || null,
+    hosts,
+    origins,
+    tls: cert && key ? { cert: resolve(cert), key: resolve(key) } : null,
+    rate: rate ? Number(rate) : null,
+  };
+}
+
 /** Variables and the flag that name a file or a folder. A shell replaces `~` only where it stands unquoted at the beginning. */
 const PATHS = [
   "MILLRACE_HOME",
   "MILLRACE_SECRETS",
   "MILLRACE_PIPELINES",
   "MILLRACE_KAFKA_PROPERTIES",
+  "MILLRACE_API_TLS_CERT",
+  "MILLRACE_API_TLS_KEY",
   "JAVA_HOME",
 ];
 
@@ -160,7 +200,14 @@ function refuseTildes(env: Environment, { pipelines }: Flags): void {
 export function settingsFrom(root: string, env: Environment, flags: Flags = {}): Settings {
   const named = flags.pipeline === undefined ? {} : { pipeline: flags.pipeline };
   if (flags.settings !== undefined) {
-    const settings = { ...(json("--settings", flags.settings) as Settings), ...named };
+    // Those of a namespace from before the API had settings of its own say none.
+    const kept = json("--settings", flags.settings) as Settings;
+    const settings = {
+      ...kept,
+      apiPipeline: kept.apiPipeline ?? "weather",
+      api: { ...API, ...kept.api },
+      ...named,
+    };
     refuseLiteralSecrets(settings.kafka.properties);
     // Settings of a namespace from before there were such folders say none; one that is gone takes its pipelines along.
     addPipelines(settings.pipelines ?? null, { required: false });
@@ -195,6 +242,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     pipelines: pipelinesFrom(flags.pipelines ?? env["MILLRACE_PIPELINES"], { home, namespace }),
     external,
     ports: portsFrom(env),
+    api: apiFrom(env),
     javaPath: env["JAVA_HOME"] ? join(env["JAVA_HOME"], "bin", "java") : "java",
     kafka: {
       ...(bootstrap === undefined ? {} : { bootstrap }),

@@ -26,6 +26,20 @@ export {
 
 type Addresses = Readonly<Record<Exclude<AddressName, "bootstrap">, string>>;
 
+/** Who may ask the HTTP API, and how. */
+export interface ApiSettings {
+  /** Address it listens on; null for the host of everything else. */
+  readonly host: string | null;
+  /** Names it is asked under beside its addresses. */
+  readonly hosts: readonly string[];
+  /** Origins of other pages that may read answers. */
+  readonly origins: readonly string[];
+  /** Files in PEM; null for no TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** Requests a second of one client; null for what the server says. */
+  readonly rate: number | null;
+}
+
 /** What holds for a namespace and all its pipelines. */
 export interface NamespaceSettings extends Addresses {
   /** The repository. */
@@ -47,6 +61,7 @@ export interface NamespaceSettings extends Addresses {
   readonly apiUrl: string;
   /** The pipeline that answers paths of the API which name none; the first one that is applied where it is not. */
   readonly apiPipeline: string;
+  readonly api: ApiSettings;
   /**
    * Where archives are kept: an absolute folder or a URL (file:, hdfs:, s3a:); `hdfs:` without a host is the HDFS above. Null
    * for the namespace's own tables.
@@ -74,6 +89,8 @@ export interface Overrides extends Partial<Omit<Settings, "root" | "ports" | "ka
   readonly ports?: Partial<Ports>;
   readonly kafka?: Partial<Settings["kafka"]>;
 }
+
+export const API: ApiSettings = { host: null, hosts: [], origins: [], tls: null, rate: null };
 
 /** Settings of a repository: the defaults, and what differs. Frozen. */
 export function settingsOf(
@@ -104,6 +121,7 @@ export function settingsOf(
     ...addresses,
     apiUrl: `http://${host}:${all.api}`,
     apiPipeline: "weather",
+    api: API,
     archive: null,
     pipelines: null,
     pythonPath: join(root, ".venv", "bin", "python"),

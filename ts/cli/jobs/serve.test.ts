@@ -1,17 +1,22 @@
 import { execFileSync } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { PipelineError } from "../../contract/index.ts";
+import { addKey, keysPath } from "../../serve/keys.ts";
 import { settingsOf } from "../../settings/settings.ts";
 import { serve, serveCommand } from "./serve.ts";
 
 const file = join(import.meta.dirname, "serve.ts");
 const root = join(import.meta.dirname, "..", "..", "..");
 
+const settings = settingsOf(root, { home: mkdtempSync(join(tmpdir(), "millrace-serve-")) });
+
 async function run(...args: string[]): Promise<void> {
   const program = new Command("millrace").exitOverride();
-  program.addCommand(serveCommand(() => settingsOf(root)));
+  program.addCommand(serveCommand(() => settings));
   await program.parseAsync(["serve", ...args], { from: "user" });
 }
 
@@ -38,12 +43,12 @@ describe("millrace serve", () => {
   });
 
   it.each(["0.0.0.0", "::", "", "0", "192.168.1.5", "example.org"])(
-    "refuses --host=%s without --allow-remote, before it opens anything",
+    "refuses --host=%s without a key, before it opens anything",
     async (host) => {
       const refused = run(`--host=${host}`);
       await expect(refused).rejects.toThrow(PipelineError);
-      await expect(refused).rejects.toThrow(`Cannot use --host "${host}"`);
-      await expect(refused).rejects.toThrow("--allow-remote");
+      await expect(refused).rejects.toThrow(`Cannot serve on "${host}": expected an API key`);
+      await expect(refused).rejects.toThrow("millrace keys add NAME");
     },
   );
 
@@ -53,17 +58,23 @@ describe("millrace serve", () => {
     (host) => expect(run(`--host=${host}`, "--port=80x")).rejects.toThrow("--port"),
   );
 
-  it("warns of what it does on an address that others reach", async () => {
+  it("takes a certificate only with its key", () =>
+    expect(run("--tls-cert=a.pem")).rejects.toThrow("expected --tls-cert and --tls-key"));
+
+  it("warns of what it does without TLS on an address that others reach", async () => {
     const warnings: string[] = [];
+    const home = mkdtempSync(join(tmpdir(), "millrace-serve-"));
+    const remote = settingsOf(root, { home });
+    addKey(keysPath(remote), "me", 0);
     // An address of documentation (RFC 5737): no machine has it, so nothing is opened.
-    const flags = { host: "192.0.2.1", port: 0, rule: { trail_ms: 1, silent_ms: 1 }, json: false };
-    const served = serve(settingsOf(root), flags, {
+    const flags = { host: "192.0.2.1", port: 0, rule: {}, json: false };
+    const served = serve(remote, flags, {
       jobs: async () => [],
       signal: AbortSignal.abort(),
       print: () => undefined,
       warn: (line) => warnings.push(line),
     });
     await expect(served).rejects.toThrow('Cannot serve on "192.0.2.1:0"');
-    expect(warnings).toEqual([expect.stringContaining('"192.0.2.1" can read')]);
+    expect(warnings).toEqual([expect.stringContaining('pass in clear on "192.0.2.1"')]);
   });
 });

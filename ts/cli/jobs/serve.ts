@@ -9,11 +9,12 @@ import { pause } from "../../ground/pause.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { pipelineOf } from "../../pipelines/index.ts";
+import { keyring, keysPath, readKeys } from "../../serve/keys.ts";
 import type { StaleRule } from "../../serve/latest.ts";
 import { isLoopback } from "../../serve/listen.ts";
 import { liveOptions, pipelineOptions, servedPipelines, staleRule } from "../../serve/live.ts";
 import { startApi } from "../../serve/start.ts";
-import type { Settings } from "../../settings/settings.ts";
+import type { ApiSettings, Settings } from "../../settings/settings.ts";
 import { type SupervisedJob, supervisedJobs } from "../../supervise/views.ts";
 import { parseInteger } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
@@ -23,6 +24,9 @@ export interface ServeFlags {
   readonly host: string;
   /** Of every pipeline; null for what its definition says. */
   readonly rule: Partial<StaleRule>;
+  /** Names, origins, TLS and rate; `host` above is what it listens on. */
+  readonly api?: Omit<ApiSettings, "host">;
+  readonly access_log?: boolean;
   readonly json: boolean;
 }
 
@@ -40,10 +44,20 @@ const body = (markdown: string): string => markdown.replace(/^# .*\n+/, "").trim
 
 /** Serves until the signal fires. Errors: `config_invalid` for a port in use or a flag that makes no sense. */
 export async function serve(settings: Settings, flags: ServeFlags, effects: ServeEffects): Promise<void> {
-  if (!isLoopback(flags.host))
-    effects.warn(
-      `Everyone who can reach "${flags.host}" can read forecasts, jobs, health and metrics: the API has no authentication and no TLS`,
-    );
+  const { hosts, origins, tls, rate } = flags.api ?? settings.api;
+  const loopback = isLoopback(flags.host);
+  const keys = keysPath(settings);
+  if (!loopback) {
+    if (readKeys(keys).length === 0)
+      throw new PipelineError(
+        "config_invalid",
+        `Cannot serve on "${flags.host}": expected an API key, because other machines reach that address, there is none; run "millrace keys add NAME"`,
+      );
+    if (tls === null)
+      effects.warn(
+        `Keys and answers pass in clear on "${flags.host}": let MILLRACE_API_TLS_CERT and MILLRACE_API_TLS_KEY name a certificate, or put a proxy with TLS in front`,
+      );
+  }
   const kafka = connectKafka(settings.kafka, { client_id: "serve" });
   const registry = connectRegistry(settings.registryUrl);
   const read = (path: string) => readFileSync(join(settings.root, path), "utf8");
@@ -62,6 +76,14 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
     confidence: body(read(join("docs", "confidence.md"))),
     host: flags.host,
     port: flags.port,
+    tls,
+    guard: {
+      hosts,
+      origins,
+      keys: loopback ? null : keyring(keys, { nowMs: () => Date.now() }),
+      rate: rate ?? (loopback ? null : RATE),
+      access: flags.access_log || !loopback ? (line) => effects.print(line) : null,
+    },
     jobs: async () => {
       try {
         return await effects.jobs();
@@ -100,23 +122,31 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
 /** How often it is looked whether a pipeline was applied or removed, wall time: one look reads a folder. */
 const LOOK_MS = 2_000;
 
+/** Requests a second of one client where other machines ask: a page of stations every ten milliseconds. */
+const RATE = 100;
+
 const YEAR_S = 365 * 86_400;
 
-/** The API asks nobody who they are: beyond this machine it answers only where that was asked for. Errors: `config_invalid`. */
-function hostOf(host: string, allow_remote: boolean): string {
-  if (allow_remote || isLoopback(host)) return host;
-  throw new PipelineError(
-    "config_invalid",
-    `Cannot use --host "${host}": expected an address that only this machine reaches (127.0.0.1, ::1, localhost), because the API has no authentication; add --allow-remote to answer everyone who reaches that address, or put a proxy with a login in front`,
-  );
-}
+/** Commander's parser of a flag that may be given several times. */
+const collected = (word: string, words: readonly string[] = []): string[] => [...words, word];
 
 export function serveCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("serve")
     .description("Answer forecasts, stations, jobs, health and metrics over HTTP until Ctrl-C")
     .option("--port <number>", "port, 0 for any free one (default: MILLRACE_API_PORT or 8000)")
-    .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--allow-remote", "answer beyond this machine, without authentication, when --host says so")
+    .option(
+      "--host <address>",
+      "address to listen on; beyond this machine every request needs a key (millrace keys)",
+    )
+    .option("--allow-host <name>", "name it is asked under beside its addresses; repeatable", collected)
+    .option("--allow-origin <origin>", "origin of another page that may read answers; repeatable", collected)
+    .option("--tls-cert <file>", "certificate in PEM, with --tls-key")
+    .option("--tls-key <file>", "its key in PEM")
+    .option(
+      "--rate <number>",
+      "requests a second of one client (default: 100 beyond this machine, else no limit)",
+    )
+    .option("--access-log", "print a line a request; beyond this machine always")
     .option(
       "--trail <seconds>",
       "event time a station may fall behind the network before it is stale (default: two steps)",
@@ -130,10 +160,17 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
       "after",
       "\nExample:\n  millrace serve --port 8000\n  curl http://127.0.0.1:8000/predictions/new-york\n",
     )
-    .action(async (options: Record<string, string | boolean | undefined>, command: Command) => {
+    .action(async (options: Record<string, string | boolean | string[] | undefined>, command: Command) => {
       const settings = settingsOf(command);
       const text = (name: string) => (typeof options[name] === "string" ? options[name] : null);
-      const host = hostOf(text("host") ?? settings.host, options["allowRemote"] === true);
+      const all = (name: string) => (Array.isArray(options[name]) ? options[name] : null);
+      const host = text("host") ?? settings.api.host ?? settings.host;
+      const [cert, key, rate] = [text("tlsCert"), text("tlsKey"), text("rate")];
+      if ((cert === null) !== (key === null))
+        throw new PipelineError(
+          "config_invalid",
+          "Cannot use TLS: expected --tls-cert and --tls-key, got one of them",
+        );
       const [port, trail, silent] = [text("port"), text("trail"), text("silent")];
       await interruptible((signal) =>
         serve(
@@ -145,6 +182,13 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
               ...(trail !== null && { trail_ms: 1000 * parseInteger("--trail", trail, 1, YEAR_S) }),
               ...(silent !== null && { silent_ms: 1000 * parseInteger("--silent", silent, 1, YEAR_S) }),
             },
+            api: {
+              hosts: all("allowHost") ?? settings.api.hosts,
+              origins: all("allowOrigin") ?? settings.api.origins,
+              tls: cert !== null && key !== null ? { cert, key } : settings.api.tls,
+              rate: rate === null ? settings.api.rate : parseInteger("--rate", rate, 1, 999_999),
+            },
+            access_log: options["accessLog"] === true,
             json: options["json"] === true,
           },
           {

@@ -92,6 +92,7 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
       host: "127.0.0.1",
       port: 0,
       setting: "--port",
+      guard: { hosts: [], origins: [], keys: null, rate: null, access: null },
       engines: async () => [ray],
       models: async () => [],
       links: [
