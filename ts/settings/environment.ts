@@ -13,6 +13,7 @@ import { SERVICES } from "../topology/services.ts";
 import { refuseLiteralSecrets } from "./secrets.ts";
 import {
   API,
+  API_PIPELINE,
   type ApiSettings,
   type Cluster,
   isPlace,
@@ -204,7 +205,7 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     const kept = json("--settings", flags.settings) as Settings;
     const settings = {
       ...kept,
-      apiPipeline: kept.apiPipeline ?? "weather",
+      apiPipeline: kept.apiPipeline ?? API_PIPELINE,
       api: { ...API, ...kept.api },
       ...named,
     };

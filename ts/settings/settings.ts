@@ -90,6 +90,8 @@ export interface Overrides extends Partial<Omit<Settings, "root" | "ports" | "ka
   readonly kafka?: Partial<Settings["kafka"]>;
 }
 
+/** The pipeline that answers paths of the API which name none, where nothing is set. */
+export const API_PIPELINE = "weather";
 export const API: ApiSettings = { host: null, hosts: [], origins: [], tls: null, rate: null };
 
 /** Settings of a repository: the defaults, and what differs. Frozen. */
@@ -120,7 +122,7 @@ export function settingsOf(
     }),
     ...addresses,
     apiUrl: `http://${host}:${all.api}`,
-    apiPipeline: "weather",
+    apiPipeline: API_PIPELINE,
     api: API,
     archive: null,
     pipelines: null,

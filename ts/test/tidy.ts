@@ -31,6 +31,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   models: ["ground", "contract", "pipelines", "settings", "kafka", "engines"],
   web: [],
+  client: [],
   serve: [
     "ground",
     "contract",
@@ -102,6 +103,7 @@ export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   "@hono/node-server": ["serve"],
   "@hono/zod-openapi": ["serve"],
   "prom-client": ["serve"],
+  "openapi-fetch": ["client"],
   commander: ["cli"],
   croner: ["supervise"],
   listr2: ["cli"],

@@ -1,0 +1,55 @@
+// The API's description without a server: of the pipelines it would serve, from their contracts alone. For the generator of the client.
+
+import { createApp, documentOf } from "./app.ts";
+import type { AppEffects } from "./effects.ts";
+import { JobProgress } from "./jobs.ts";
+import { Latest } from "./latest.ts";
+import { Metrics } from "./metrics.ts";
+import type { ServedContract } from "./records.ts";
+import { Stream } from "./stream.ts";
+import { Verified } from "./verified.ts";
+
+function unasked(): never {
+  throw new TypeError("A description asks nobody");
+}
+
+/** The OpenAPI document; the first contract is the default pipeline's. */
+export function describe(
+  contracts: readonly ServedContract[],
+  { version, confidence }: Pick<AppEffects, "version" | "confidence">,
+): Readonly<Record<string, unknown>> {
+  const clock = { nowMs: () => 0 };
+  const effects: AppEffects = {
+    pipelines: contracts.map((contract) => ({
+      contract,
+      latest: new Latest({ trail_ms: 0, silent_ms: 0 }),
+      verified: new Verified(contract),
+      needed_jobs: [],
+      feed: unasked,
+    })),
+    version,
+    confidence,
+    progress: new JobProgress(),
+    metrics: new Metrics(),
+    stream: new Stream({ kafka: { read: unasked }, arm: "", clock }),
+    guard: {
+      loopback: true,
+      hosts: [],
+      origins: [],
+      keys: null,
+      rate: null,
+      tls: false,
+      clock,
+      access: null,
+    },
+    clock,
+    jobs: unasked,
+    engines: unasked,
+    lags: unasked,
+    models: unasked,
+    page: unasked,
+    asset: unasked,
+    log: unasked,
+  };
+  return documentOf(createApp(effects), effects);
+}
