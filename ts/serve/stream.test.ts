@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { sendOnce } from "../kafka/kafka.ts";
 import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
@@ -82,7 +85,7 @@ async function hear(
   url: string,
   enough: number,
   headers: Record<string, string> = {},
-  ready?: () => Promise<void>,
+  ready?: (heard: readonly Heard[]) => Promise<void> | void,
 ) {
   const stop = new AbortController();
   const response = await fetch(url, {
@@ -106,7 +109,7 @@ async function hear(
     }
     if (!begun) {
       begun = true;
-      await ready?.();
+      await ready?.(heard);
     }
     if (heard.length >= enough) break;
   }
@@ -194,6 +197,38 @@ describe("GET /stream", () => {
       },
     );
     expect(idsOf(heard)).toEqual(["seattle-1", "seattle-2"]);
+  });
+
+  it("cuts off whoever does not read, and keeps nobody else waiting", async () => {
+    const { kafka, url } = await start();
+    const slow = connect(Number(new URL(url).port), "127.0.0.1");
+    slow.on("error", () => undefined);
+    slow.write("GET /stream HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
+    await once(slow, "data");
+    slow.pause();
+    // More than a queue and the buffers of two sockets hold, as the records of one partition.
+    const text = { ...flagged.anomaly, evidence: ["x".repeat(200_000)] };
+    const records = 120;
+    let sent: Promise<void> | undefined;
+    const sendAll = async (heard: readonly Heard[]) => {
+      for (let revision = 0; revision < records; revision++) {
+        await predict(kafka, "denver", revision, { anomaly: text });
+        while (heard.length < revision) await setImmediate();
+      }
+    };
+    const other = await hear(`${url}/stream?kind=prediction`, records, {}, (heard) => {
+      sent = sendAll(heard);
+    });
+    await sent;
+    expect(new Set(idsOf(other.heard)).size).toBe(records);
+    let bytes = 0;
+    slow.on("data", (chunk) => {
+      bytes += chunk.length;
+    });
+    slow.resume();
+    await once(slow, "close");
+    // Each record is told twice, as an anomaly and as a prediction.
+    expect(bytes).toBeLessThan(2 * records * 200_000);
   });
 
   it.each([
