@@ -50,6 +50,9 @@ export interface NamespaceSettings extends Addresses {
    * for the namespace's own tables.
    */
   readonly archive: string | null;
+  /** Days of event time that the store keeps; feature rows, the most of all, for fewer. */
+  readonly storeDays: number;
+  readonly storeFeaturesDays: number;
   /** Absolute folder of pipelines beside those of the checkout; null for none. */
   readonly pipelines: string | null;
   /** Python of the jobs, and of the MLflow server. */
@@ -72,6 +75,10 @@ export interface Overrides extends Partial<Omit<Settings, "root" | "ports" | "ka
   readonly ports?: Partial<Ports>;
   readonly kafka?: Partial<Settings["kafka"]>;
 }
+
+/** A quarter of forecasts and what they were worth; two weeks of the windows that they were made of. */
+export const STORE_DAYS = 92;
+export const STORE_FEATURES_DAYS = 14;
 
 /** Settings of a repository: the defaults, and what differs. Frozen. */
 export function settingsOf(
@@ -102,6 +109,8 @@ export function settingsOf(
     ...addresses,
     apiUrl: `http://${host}:${all.api}`,
     archive: null,
+    storeDays: STORE_DAYS,
+    storeFeaturesDays: STORE_FEATURES_DAYS,
     pipelines: null,
     pythonPath: join(root, ".venv", "bin", "python"),
     mlflowPythonPath: join(root, ".venv-mlflow", "bin", "python"),
@@ -152,7 +161,7 @@ export function stateDir(settings: Pick<NamespaceSettings, "home" | "namespace">
 }
 
 /** Folder of the engines' state, shared by all namespaces: data, logs, records of what was started. */
-export function enginesDir(settings: Settings): string {
+export function enginesDir(settings: Pick<NamespaceSettings, "home">): string {
   return join(settings.home, "engines");
 }
 

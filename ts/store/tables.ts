@@ -139,7 +139,13 @@ export interface Tables {
 const NAME_BYTES_MAX = 63;
 
 /** The schema of a pipeline in a namespace. `prefix` is that of its derived names (names.ts). */
-export function schemaName({ prefix, pipeline }: { readonly prefix: string; readonly pipeline: string }): string {
+export function schemaName({
+  prefix,
+  pipeline,
+}: {
+  readonly prefix: string;
+  readonly pipeline: string;
+}): string {
   const name = `millrace-${prefix}${pipeline}`;
   if (name.length <= NAME_BYTES_MAX) return name;
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 12);
