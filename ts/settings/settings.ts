@@ -155,6 +155,17 @@ export function onOurHdfs(
   return place === settings.hdfsUrl || (place?.startsWith(`${settings.hdfsUrl}/`) ?? false);
 }
 
+/** What the store keeps. Settings of a namespace from before there was a store say nothing. */
+export function retentionOf({
+  storeDays = STORE_DAYS,
+  storeFeaturesDays = STORE_FEATURES_DAYS,
+}: Partial<Pick<NamespaceSettings, "storeDays" | "storeFeaturesDays">>): {
+  readonly days: number;
+  readonly features_days: number;
+} {
+  return { days: storeDays, features_days: Math.min(storeDays, storeFeaturesDays) };
+}
+
 /** Folder of one namespace's state: desired state, checkpoints, locks. */
 export function stateDir(settings: Pick<NamespaceSettings, "home" | "namespace">): string {
   return join(settings.home, settings.namespace || "default");

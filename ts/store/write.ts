@@ -96,6 +96,8 @@ export async function writeBatch(
 }
 
 async function expectPositions(client: pg.Client, before: Positions): Promise<void> {
+  // Whoever moves them waits until this batch is in, or this one sees that they moved.
+  await client.query("lock table offsets in exclusive mode");
   const there = await readPositions(client);
   if (there.size !== before.size) throw new MovedError("The store's offsets were moved");
   for (const [key, next] of before)

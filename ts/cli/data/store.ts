@@ -1,0 +1,56 @@
+// `millrace store`: what the store of a pipeline holds. Words only; ts/store does the work.
+
+import { Command } from "commander";
+import { connectKafka } from "../../kafka/client.ts";
+import type { Kafka } from "../../kafka/kafka.ts";
+import { type Names, namesOf, pipelineOf } from "../../pipelines/index.ts";
+import type { Settings } from "../../settings/settings.ts";
+import { reportStore, type StoreReport } from "../../store/report.ts";
+
+export function storeCommand(settingsOf: (command: Command) => Settings): Command {
+  const at = async (
+    command: Command,
+    work: (settings: Settings, names: Names, kafka: Kafka) => Promise<void>,
+  ): Promise<void> => {
+    const settings = settingsOf(command);
+    const kafka = connectKafka(settings.kafka, { client_id: "millrace-store" });
+    try {
+      await work(settings, namesOf(pipelineOf(settings.pipeline).pipeline, settings.namespace), kafka);
+    } finally {
+      await kafka.close();
+    }
+  };
+  return new Command("store")
+    .exitOverride()
+    .description(
+      "What the store of a pipeline holds: rows, sizes, the span of event time, how far it is behind",
+    )
+    .option("--json", "print as JSON", false)
+    .addHelpText("after", "\nExample:\n  millrace store --json")
+    .action(async ({ json }: { json: boolean }, command: Command) => {
+      await at(command, async (settings, names, kafka) => {
+        const report = await reportStore({ settings, names }, names, kafka);
+        console.log(json ? JSON.stringify(report) : storeTable(report));
+      });
+    });
+}
+
+const minute = (ms: number | null) => (ms === null ? "–" : `${new Date(ms).toISOString().slice(0, 16)}Z`);
+const mebibytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
+
+/** One line a table, then how far each topic is behind. */
+export function storeTable({ pipeline, version, wanted, tables, lags }: StoreReport): string {
+  const lines = tables.map(
+    ({ table, rows, bytes, oldest_ms, newest_ms }) =>
+      `${table.padEnd(15)}${rows.toLocaleString("en").padStart(13)}  ${mebibytes(bytes).padStart(11)}  ${minute(oldest_ms)}  ${minute(newest_ms)}`,
+  );
+  const behind = lags.map(
+    ({ topic, lag }) => `${topic} ${lag === null ? "unknown" : lag.toLocaleString("en")}`,
+  );
+  return [
+    `${pipeline}: tables ${version ?? "none"}${version === wanted ? "" : `, this software has ${wanted}`}`,
+    `${"table".padEnd(15)}${"rows".padStart(13)}  ${"size".padStart(11)}  ${"oldest".padEnd(17)}  newest`,
+    ...lines,
+    `behind: ${behind.join(", ")}`,
+  ].join("\n");
+}
