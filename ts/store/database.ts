@@ -50,16 +50,22 @@ export interface Database {
 
 /** A pool for short questions, each bounded by `statement_ms`. Connects when it is asked. */
 export function openDatabase(place: StorePlace, statement_ms: number): Database {
-  const pool = new pg.Pool({
+  const pool = poolOf({
     ...connectionOf(place),
     max: READERS,
     statement_timeout: statement_ms,
     idleTimeoutMillis: 30_000,
   });
-  // An idle connection that breaks is replaced by the next question; without a listener it would end the process.
-  pool.on("error", () => undefined);
   const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
   return { db, close: () => db.destroy() };
+}
+
+/** A connection that breaks is replaced by the next question, whose error says so; without a listener it would end the process. */
+function poolOf(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(config);
+  pool.on("error", () => undefined);
+  pool.on("connect", (client) => client.on("error", () => undefined));
+  return pool;
 }
 
 /** A single connection, for who writes in transactions. Errors: `store_unreachable`. */
@@ -78,9 +84,9 @@ export async function openClient(place: StorePlace): Promise<pg.Client> {
 /** Makes the schema and brings its tables to this software's version. Idempotent; two at once wait for each other. */
 export async function migrate(place: StorePlace): Promise<void> {
   const schema = schemaName(place.names);
-  const pool = new pg.Pool({ ...connectionOf(place), max: 1 });
-  pool.on("error", () => undefined);
-  const db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool: poolOf({ ...connectionOf(place), max: 1 }) }),
+  });
   try {
     const migrator = new Migrator({
       db,

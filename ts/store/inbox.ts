@@ -32,9 +32,10 @@ export class Inbox {
     while (this.#bytes > BYTES_MAX && !signal.aborted) await this.#change(signal);
   }
 
-  /** The oldest chunks, as much as one transaction takes; empty only after the signal. */
-  async take(signal: AbortSignal): Promise<readonly Chunk[]> {
-    while (this.#chunks.length === 0 && !signal.aborted) await this.#change(signal);
+  /** The oldest chunks, as much as one transaction takes; empty after the signal, or when none came for that long. */
+  async take(signal: AbortSignal, wait_ms: number): Promise<readonly Chunk[]> {
+    if (this.#chunks.length === 0 && !signal.aborted)
+      await this.#change(AbortSignal.any([signal, AbortSignal.timeout(wait_ms)]));
     const taken: Chunk[] = [];
     let [bytes, records] = [0, 0];
     while (this.#chunks.length > 0 && bytes < BATCH_BYTES && records < BATCH_RECORDS) {

@@ -209,10 +209,27 @@ export class Sink {
     const positions = new Map(start);
     const knownSchemas = new Set<number>();
     let writing: Promise<void> = Promise.resolve();
-    let [told_ms, purged_ms] = [0, 0];
+    let [told, told_ms, purged_ms] = [true, 0, 0];
+    /** What is done now and then, between two batches or while none comes. */
+    const tend = async () => {
+      const now_ms = performance.now();
+      if (!told && now_ms - told_ms >= TELL_MS) {
+        [told, told_ms] = [true, now_ms];
+        await this.#tell(positions);
+      }
+      if (now_ms - purged_ms >= PURGE_MS) {
+        const { removed, more } = await purge(client, this.#effects.retention);
+        this.#purged += removed;
+        if (!more) purged_ms = now_ms;
+      }
+    };
     while (!signal.aborted) {
-      const chunks = await inbox.take(signal);
-      if (chunks.length === 0) break;
+      const chunks = await inbox.take(signal, TELL_MS);
+      if (chunks.length === 0) {
+        await writing;
+        await tend();
+        continue;
+      }
       const prepared = await this.#prepare(chunks, knownSchemas);
       await writing;
       writing = (async () => {
@@ -220,19 +237,11 @@ export class Sink {
         await writeBatch(client, this.#kinds, prepared, positions);
         this.#batch_ms = Math.round(performance.now() - begin_ms);
         this.#batches++;
+        told = false;
         for (const [key, next] of prepared.positions) positions.set(key, next);
         for (const id of prepared.schemas.keys()) knownSchemas.add(id);
         for (const [kind, { rows }] of Object.entries(prepared.rows)) this.#rows[kind as StoredKind] += rows;
-        const now_ms = performance.now();
-        if (now_ms - told_ms >= TELL_MS) {
-          told_ms = now_ms;
-          await this.#tell(positions);
-        }
-        if (now_ms - purged_ms >= PURGE_MS) {
-          const { removed, more } = await purge(client, this.#effects.retention);
-          this.#purged += removed;
-          if (!more) purged_ms = now_ms;
-        }
+        await tend();
       })();
       writing.catch(() => undefined);
       if (!inbox.full) {
@@ -241,7 +250,7 @@ export class Sink {
       }
     }
     await writing;
-    await this.#tell(positions);
+    if (!told) await this.#tell(positions);
   }
 
   /** For lag tools alone: that it does not work is no reason to stop writing. */

@@ -2,7 +2,7 @@
 // its program is laid out here, links included, before the first start and after a new version. Its data is made once.
 //
 // It refuses to run as root. For root it runs as nobody, and a folder that others cannot enter needs two things:
-//   program   lies where nobody can reach it: in the service's folder, else in the system's temporary one;
+//   program   lies where nobody can go: in the checkout's target, else in the system's temporary folder;
 //   data      stays in the service's folder, which is nobody's: the server is started in it and told that its data is in
 //             /proc/self/cwd, so that it never walks down the path.
 
@@ -14,6 +14,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readFileSync,
   renameSync,
@@ -61,37 +62,63 @@ function reaches(user: ProcessUser, folder: string): boolean {
   }).failed;
 }
 
-/** Where the program is laid out: beside the data where the server's user can go there, else in the temporary folder. */
-function programFolder({ settings, service, dir }: LocalService, user: ProcessUser | null): string {
-  const version = versionOf(settings.root, service.artifact);
-  if (user === null || reaches(user, dir)) return join(dir, `program-${version}`);
-  const mark = createHash("sha256").update(dir).digest("hex").slice(0, 8);
-  return join(tmpdir(), `millrace-postgres-${version}-${mark}`);
+/**
+ * Folders the program may be laid out in, one a checkout: in the checkout, where the server's user can go there, else in the
+ * temporary folder.
+ */
+function programFolders({ settings: { root }, service }: LocalService, user: ProcessUser | null): string[] {
+  const version = versionOf(root, service.artifact);
+  const mark = createHash("sha256").update(root).digest("hex").slice(0, 8);
+  const target = join(root, "target");
+  return [
+    ...(user === null || reaches(user, target) ? [join(target, "postgres", version)] : []),
+    join(tmpdir(), `millrace-postgres-${version}-${mark}`),
+  ];
+}
+
+/** The folder with the program, laid out in the first that takes it. Errors: `config_invalid`. */
+function program(place: LocalService, user: ProcessUser | null): string {
+  const from = packageFolder(place.settings.root);
+  const folders = programFolders(place, user);
+  let cause: unknown;
+  for (const folder of folders)
+    try {
+      layOut(from, folder);
+      return folder;
+    } catch (error) {
+      cause = error;
+    }
+  throw new PipelineError(
+    "config_invalid",
+    `Cannot lay PostgreSQL out in ${folders.map((folder) => `"${folder}"`).join(" or ")}: expected a folder of ours to write to; set TMPDIR to one of your own`,
+    { cause },
+  );
 }
 
 /** Lays the program out unless it is there. Who finds somebody else's folder under that name uses nothing of it. */
 function layOut(from: string, folder: string): void {
   const found = lstatSync(folder, { throwIfNoEntry: false });
-  if (found && (!found.isDirectory() || found.uid !== process.getuid?.()))
-    throw new PipelineError(
-      "config_invalid",
-      `Cannot lay PostgreSQL out in "${folder}": expected a folder of ours or none, got somebody else's; set TMPDIR to one of your own`,
-    );
-  const whole = join(folder, "whole");
-  if (existsSync(whole)) return;
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { mode: 0o755 });
-  for (const part of ["bin", "lib", "share"])
-    cpSync(join(from, part), join(folder, part), {
-      recursive: true,
-      filter: (path) => !LEFT_OUT.test(path.slice(from.length)),
-    });
-  for (const { source, target } of links(from)) {
-    const at = join(folder, target);
-    if (existsSync(join(folder, source)) && !existsSync(at)) symlinkSync(basename(source), at);
+  if (found?.isDirectory() && found.uid === process.getuid?.()) return;
+  if (found) throw new Error(`"${folder}" is not ours`);
+  mkdirSync(dirname(folder), { recursive: true });
+  // Beside it and then moved into place: what was cut short is not taken for the whole, and two at once do not meet.
+  const fresh = mkdtempSync(`${folder}-`);
+  try {
+    for (const part of ["bin", "lib", "share"])
+      cpSync(join(from, part), join(fresh, part), {
+        recursive: true,
+        filter: (path) => !LEFT_OUT.test(path.slice(from.length)),
+      });
+    for (const { source, target } of links(from))
+      if (existsSync(join(fresh, source)) && !existsSync(join(fresh, target)))
+        symlinkSync(basename(source), join(fresh, target));
+    execaSync("chmod", ["-R", "go+rX", fresh]);
+    renameSync(fresh, folder);
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    // Somebody else was faster.
+    if (!existsSync(folder)) throw error;
   }
-  execaSync("chmod", ["-R", "go+rX", folder]);
-  writeFileSync(whole, "");
 }
 
 /** What the install script would link: paths within the package, each link beside what it leads to. */
@@ -110,7 +137,7 @@ function links(from: string): readonly { readonly source: string; readonly targe
 async function initialise(
   { dir, service }: LocalService,
   data: string,
-  program: string,
+  folder: string,
   user: ProcessUser | null,
 ): Promise<void> {
   const fresh = `${data}.new`;
@@ -129,7 +156,7 @@ async function initialise(
   rmSync(handed);
   try {
     const done = await execa(
-      join(program, "bin", "initdb"),
+      join(folder, "bin", "initdb"),
       [
         ...["-D", "/proc/self/cwd", "--username=millrace", "--pwfile=/proc/self/fd/0"],
         ...["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions"],
@@ -157,19 +184,18 @@ async function initialise(
 
 export const postgres: Hook = {
   async prepare(place, command) {
-    const { settings, service, dir } = place;
+    const { service, dir } = place;
     const user = serverUser();
-    const program = programFolder(place, user);
-    layOut(packageFolder(settings.root), program);
+    const folder = program(place, user);
     const data = join(dir, service.keeps["data"]!);
-    if (!existsSync(data)) await initialise(place, data, program, user);
+    if (!existsSync(data)) await initialise(place, data, folder, user);
     const conf = join(data, "postgresql.conf");
     rmSync(conf, { force: true });
     cpSync(join(dir, service.configuration!.file), conf);
     if (user !== null) chownSync(conf, user.uid, user.gid);
     return {
       ...command,
-      command: join(program, "bin", "postgres"),
+      command: join(folder, "bin", "postgres"),
       cwd: data,
       ...(user === null ? {} : { user }),
     };
