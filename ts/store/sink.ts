@@ -209,7 +209,7 @@ export class Sink {
     const positions = new Map(start);
     const knownSchemas = new Set<number>();
     let writing: Promise<void> = Promise.resolve();
-    let [told, told_ms, purged_ms] = [true, 0, 0];
+    let [told, told_ms, purged_ms] = [true, Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
     /** What is done now and then, between two batches or while none comes. */
     const tend = async () => {
       const now_ms = performance.now();

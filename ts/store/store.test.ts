@@ -1,6 +1,7 @@
 // The store on a real PostgreSQL and a Kafka in memory: what is written, what is read of it, and what a slow oracle says of both.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { until } from "../ground/until.ts";
 import type { OutRecord } from "../kafka/kafka.ts";
 import { fakeKafka } from "../test/fakes/kafka.ts";
 import { startPostgres, type TestDatabase } from "../test/postgres.ts";
@@ -9,6 +10,7 @@ import { type Stored, stored } from "../test/stored.ts";
 import { dropStore, openClient } from "./database.ts";
 import type { Page, Paging, Range } from "./queries.ts";
 import { reportStore } from "./report.ts";
+import { purge } from "./retention.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -16,8 +18,8 @@ const DAY_MS = 24 * HOUR_MS;
 let database: TestDatabase;
 beforeAll(async () => {
   database = await startPostgres();
-});
-afterAll(() => database?.remove());
+}, 120_000);
+afterAll(() => database?.remove(), 60_000);
 
 /** Work on a pipeline of its own, which is gone afterwards. */
 const on = (work: (s: Stored) => Promise<void>) => async () => {
@@ -155,12 +157,15 @@ describe("what is written", () => {
       const running = sink.run(stop.signal);
       const killer = await openClient({ settings: s.settings, names: s.names });
       for (let i = 0; i < 20; i++) {
+        const { batches } = sink.state();
         await s.send(windowsOf(s, 25, (j) => ({ timestamp: T0_MS + (i * 25 + j) * MINUTE_MS })));
-        if (i % 5 === 4)
-          await killer.query(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like $1 and pid <> pg_backend_pid()",
-            [`millrace-${s.settings.namespace}-%`],
-          );
+        if (i % 5 !== 4) continue;
+        await until(() => ({ done: sink.state().batches > batches, seen: null }), { deadline_ms: 10_000 });
+        await s.send(windowsOf(s, 1, () => ({ timestamp: T0_MS + 500 * MINUTE_MS })));
+        await killer.query(
+          "select pg_terminate_backend(pid) from pg_stat_activity where application_name like $1 and pid <> pg_backend_pid()",
+          [`millrace-${s.settings.namespace}-%`],
+        );
       }
       stop.abort();
       await running;
@@ -170,9 +175,9 @@ describe("what is written", () => {
         s.store.predictions({ ...query, ...paging, entity: "denver", revision: "all" }),
       );
       expect(rows.map(({ record }) => record["timestamp"])).toEqual(
-        Array.from({ length: 500 }, (_, i) => T0_MS + i * MINUTE_MS),
+        Array.from({ length: 501 }, (_, i) => T0_MS + i * MINUTE_MS),
       );
-      expect(new Set(rows.map(({ record }) => record["id"])).size).toBe(500);
+      expect(new Set(rows.map(({ record }) => record["id"])).size).toBe(501);
       expect(lines.join("\n")).toContain("waits: Cannot");
     }),
   );
@@ -187,7 +192,13 @@ describe("what is written", () => {
           s.record("predictions", "denver", { timestamp: T0_MS + day * DAY_MS }),
         ]),
       );
-      await s.fill({ days: 10, features_days: 5 });
+      await s.fill();
+      const client = await openClient({ settings: s.settings, names: s.names });
+      const retention = { days: 10, features_days: 5 };
+      // Two feature rows with what points at them, and a prediction with what points at it.
+      expect(await purge(client, retention)).toEqual({ removed: 6, more: false });
+      expect(await purge(client, retention)).toEqual({ removed: 0, more: false });
+      await client.end();
       const history = { ...query, entity: "denver", revision: "all" } as const;
       const ends = (rows: readonly { record: Readonly<Record<string, unknown>> }[], field: string) =>
         rows.map(({ record }) => (Number(record[field]) - T0_MS) / DAY_MS);

@@ -10,6 +10,7 @@ import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Names, namespacePrefix, pipelineNames, topicsOf } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
+import { dropStore } from "../store/database.ts";
 import { appliedPipelines, clearApplied, readApplied, turnToApply } from "./applied.ts";
 import { ownedBy } from "./apply.ts";
 import { clearEpochs } from "./epoch.ts";
@@ -105,6 +106,7 @@ export async function remove(
     onStep(`topics: ${removal.topics.length} removed`);
     for (const subject of removal.subjects) await registry.remove(subject);
     onStep(`subjects: ${removal.subjects.length} removed`);
+    onStep(`store: ${await dropRows(settings, removal.pipeline)}`);
     for (const path of removal.paths) rmSync(path, { recursive: true, force: true });
     onStep(`files and folders: ${removal.paths.length} removed`);
     await clearEpochs(settings, belongs(settings.pipeline));
@@ -112,6 +114,16 @@ export async function remove(
     return removal;
   } finally {
     turn.release();
+  }
+}
+
+/** Drops what the store has of a pipeline. A store that does not answer, or was never started, keeps nobody from removing the rest. */
+async function dropRows(settings: Settings, pipeline: string): Promise<string> {
+  try {
+    await dropStore({ settings, names: { prefix: namespacePrefix(settings.namespace), pipeline } });
+    return "its tables removed";
+  } catch (error) {
+    return `left as it is: ${explain(error)}`;
   }
 }
 
@@ -138,6 +150,7 @@ export async function clearNamespace(
       for (const problem of (await stopNamespace(settings)).problems) log(problem);
     });
   await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
+  await dropRows(settings, names.pipeline);
   for (const { subject } of topics) await attempt(() => registry.remove(subject));
   if (!keep) rmSync(stateDir(settings), { recursive: true, force: true });
 }

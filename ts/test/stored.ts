@@ -114,7 +114,7 @@ export async function stored(base: Settings, kafka: Kafka): Promise<Stored> {
     }),
     send: (records) => sendOnce(kafka, `${settings.namespace}-${sent++}`, records),
     async fill(retention) {
-      const { sink: one } = sink(retention);
+      const { sink: one, lines } = sink(retention);
       const stop = new AbortController();
       const running = one.run(stop.signal);
       const caughtUp = async () => {
@@ -128,12 +128,12 @@ export async function stored(base: Settings, kafka: Kafka): Promise<Stored> {
         return { done: true, seen: "" };
       };
       const { done, seen } = await Promise.race([
-        until(caughtUp, { deadline_ms: 60_000, interval_ms: 20 }),
+        until(caughtUp, { deadline_ms: 15_000, interval_ms: 20 }),
         running.then(() => ({ done: false, seen: "the sink ended" })),
       ]);
       stop.abort();
       await running;
-      if (!done) throw new Error(`The store is not filled: ${seen}`);
+      if (!done) throw new Error(`The store is not filled: ${seen}; ${lines.join("; ")}`);
       return one;
     },
     async remove() {
