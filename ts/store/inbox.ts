@@ -34,8 +34,7 @@ export class Inbox {
 
   /** The oldest chunks, as much as one transaction takes; empty after the signal, or when none came for that long. */
   async take(signal: AbortSignal, wait_ms: number): Promise<readonly Chunk[]> {
-    if (this.#chunks.length === 0 && !signal.aborted)
-      await this.#change(AbortSignal.any([signal, AbortSignal.timeout(wait_ms)]));
+    if (this.#chunks.length === 0 && !signal.aborted) await this.#change(signal, wait_ms);
     const taken: Chunk[] = [];
     let [bytes, records] = [0, 0];
     while (this.#chunks.length > 0 && bytes < BATCH_BYTES && records < BATCH_RECORDS) {
@@ -60,13 +59,17 @@ export class Inbox {
     for (const wake of waiting) wake();
   }
 
-  #change(signal: AbortSignal): Promise<void> {
+  /** Resolves at the next put or take, at the signal, or after that long. */
+  #change(signal: AbortSignal, wait_ms?: number): Promise<void> {
     return new Promise((resolve) => {
+      let timer: NodeJS.Timeout | undefined;
       const done = () => {
+        clearTimeout(timer);
         signal.removeEventListener("abort", done);
         resolve();
       };
       signal.addEventListener("abort", done, { once: true });
+      if (wait_ms !== undefined) timer = setTimeout(done, wait_ms);
       this.#waiting.push(done);
     });
   }

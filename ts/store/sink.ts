@@ -136,7 +136,8 @@ export class Sink {
     await migrate(place);
     const client = await openClient(place);
     const stop = new AbortController();
-    const ending = AbortSignal.any([signal, stop.signal]);
+    const end = () => stop.abort();
+    signal.addEventListener("abort", end, { once: true });
     try {
       await this.#becomeWriter(client, signal);
       if (signal.aborted) return;
@@ -145,16 +146,17 @@ export class Sink {
       if (this.#waits_for !== null) log(`writes into "${schemaName(place.names)}"`);
       this.#waits_for = null;
       const inbox = new Inbox();
-      const reading = this.#read(inbox, positions, ending);
+      const reading = this.#read(inbox, positions, stop.signal);
       // Whichever fails first ends the other; nobody is left behind unheard.
-      const both = [reading, this.#write(client, inbox, positions, ending)];
-      for (const one of both) one.catch(() => stop.abort());
+      const both = [reading, this.#write(client, inbox, positions, stop.signal)];
+      for (const one of both) one.catch(end);
       const results = await Promise.allSettled(both);
       for (const result of results) if (result.status === "rejected") throw result.reason;
     } catch (error) {
       throw error instanceof MovedError ? error : storeError("write into the store", place, error);
     } finally {
-      stop.abort();
+      end();
+      signal.removeEventListener("abort", end);
       this.#lag = () => 0;
       await client.end().catch(() => undefined);
     }

@@ -9,6 +9,7 @@ import type { Owned } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Names, namespacePrefix, pipelineNames, topicsOf } from "../pipelines/index.ts";
+import { passwordPath } from "../settings/database.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
 import { dropStore } from "../store/database.ts";
 import { appliedPipelines, clearApplied, readApplied, turnToApply } from "./applied.ts";
@@ -92,7 +93,7 @@ function namedBy(settings: Settings, refused: (...words: [string, string, string
 
 /**
  * Removes it. What is gone already is no error, so that a removal that was cut short can be asked for again: what apply wrote down
- * goes last. Errors: those of the plan, `kafka_unreachable`, `registry_unreachable`, `job_timed_out` while somebody applies.
+ * goes last. Errors: those of the plan, `kafka_unreachable`, `registry_unreachable`, `store_unreachable`, `job_timed_out` while somebody applies.
  */
 export async function remove(
   settings: Settings,
@@ -117,14 +118,11 @@ export async function remove(
   }
 }
 
-/** Drops what the store has of a pipeline. A store that does not answer, or was never started, keeps nobody from removing the rest. */
+/** Drops what the store has of a pipeline. One of our own that was never started has nothing. Errors: `store_unreachable`. */
 async function dropRows(settings: Settings, pipeline: string): Promise<string> {
-  try {
-    await dropStore({ settings, names: { prefix: namespacePrefix(settings.namespace), pipeline } });
-    return "its tables removed";
-  } catch (error) {
-    return `left as it is: ${explain(error)}`;
-  }
+  if (!settings.external.includes("postgres") && !existsSync(passwordPath(settings))) return "never started";
+  await dropStore({ settings, names: { prefix: namespacePrefix(settings.namespace), pipeline } });
+  return "its tables removed";
 }
 
 /**
@@ -150,7 +148,7 @@ export async function clearNamespace(
       for (const problem of (await stopNamespace(settings)).problems) log(problem);
     });
   await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
-  await dropRows(settings, names.pipeline);
+  await attempt(() => dropRows(settings, names.pipeline));
   for (const { subject } of topics) await attempt(() => registry.remove(subject));
   if (!keep) rmSync(stateDir(settings), { recursive: true, force: true });
 }

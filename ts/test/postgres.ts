@@ -7,6 +7,7 @@ import { freePorts } from "../rehearse/line/ports.ts";
 import { type Settings, settingsOf } from "../settings/settings.ts";
 import { HOOKS } from "../topology/local/hooks/index.ts";
 import { down, up } from "../topology/local/index.ts";
+import { readRecord } from "../topology/local/record.ts";
 import { SERVICES } from "../topology/services.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -19,6 +20,8 @@ export const POSTGRES = {
 
 export interface TestDatabase {
   readonly settings: Settings;
+  /** Its first process as `up` wrote it down. */
+  pid(): number;
   /** Starts it again after it was killed or stopped. */
   start(): Promise<void>;
   stop(): Promise<void>;
@@ -42,6 +45,7 @@ export async function startPostgres(
   await start();
   return {
     settings,
+    pid: () => readRecord(settings, "postgres")!.pid,
     start,
     stop,
     async remove() {

@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { encoder } from "../contract/index.ts";
 import { until } from "../ground/until.ts";
 import { type Kafka, type OutRecord, sendOnce } from "../kafka/kafka.ts";
+import type { Registry } from "../kafka/registry.ts";
 import {
   type Contract,
   type Names,
@@ -54,14 +55,18 @@ export interface Stored {
   remove(): Promise<void>;
 }
 
-export async function stored(base: Settings, kafka: Kafka): Promise<Stored> {
+/** With `registry` the schemas are registered there, for a sink that is a process of its own. */
+export async function stored(base: Settings, kafka: Kafka, registered?: Registry): Promise<Stored> {
   const settings = { ...base, namespace: `t${hex(4)}` };
   const names = namesOf(pipeline, settings.namespace);
   await kafka.admin.ensure(topicsOf(names));
-  const encode = Object.fromEntries(
-    STORED.map((kind) => [kind, encoder<object>(schemaOf(contract, kind), IDS[kind])]),
-  );
-  const registry = {
+  const encode: Partial<Record<StoredKind, (record: object) => Buffer>> = {};
+  for (const kind of STORED) {
+    const schema = schemaOf(contract, kind);
+    const id = (await registered?.register(topicOf(names, kind).subject, schema, "NONE")) ?? IDS[kind];
+    encode[kind] = encoder<object>(schema, id);
+  }
+  const registry = registered ?? {
     schemaById: async (id: number) => {
       const kind = STORED.find((one) => IDS[one] === id);
       return kind === undefined ? null : schemaOf(contract, kind);
