@@ -66,6 +66,7 @@ export class Inbox {
       const done = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", done);
+        this.#waiting = this.#waiting.filter((one) => one !== done);
         resolve();
       };
       signal.addEventListener("abort", done, { once: true });
