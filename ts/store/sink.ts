@@ -82,6 +82,8 @@ export class Sink {
   #purged = 0;
   #skipped = 0;
   #lag: () => number = () => 0;
+  /** Where the readers are: behind what they have handed on, commit markers included. */
+  #readPositions: () => Positions = () => new Map();
   #waits_for: string | null = "the store";
 
   constructor(effects: SinkEffects) {
@@ -190,6 +192,12 @@ export class Sink {
     });
     const skipped = this.#skipped;
     this.#lag = () => readers.reduce((sum, { reader }) => sum + reader.lag(), 0);
+    this.#readPositions = () =>
+      new Map(
+        readers.flatMap(({ topic, reader }) =>
+          [...reader.positions()].map(([partition, next]) => [positionKey(topic, partition), next] as const),
+        ),
+      );
     const follow = async ({ topic, reader }: (typeof readers)[number]) => {
       for await (const records of reader) {
         const { partition, offset } = records.at(-1)!;
@@ -228,7 +236,21 @@ export class Sink {
     while (!signal.aborted) {
       const chunks = await inbox.take(signal, TELL_MS);
       if (chunks.length === 0) {
+        // What a reader hands on is in the inbox at once: while that is empty, markers alone lie before where the readers are.
+        const passed = new Map(
+          [...this.#readPositions()].filter(([key, next]) => next > (positions.get(key) ?? 0)),
+        );
         await writing;
+        if (passed.size > 0) {
+          await writeBatch(
+            client,
+            this.#kinds,
+            { rows: {}, schemas: new Map(), positions: passed },
+            positions,
+          );
+          for (const [key, next] of passed) positions.set(key, next);
+          told = false;
+        }
         await tend();
         continue;
       }

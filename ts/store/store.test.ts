@@ -9,6 +9,7 @@ import { HOUR_MS, T0_MS, verification } from "../test/served/weather.ts";
 import { type Stored, stored } from "../test/stored.ts";
 import { dropStore, openClient } from "./database.ts";
 import type { Page, Paging, Range } from "./queries.ts";
+import { rebuild } from "./rebuild.ts";
 import { reportStore } from "./report.ts";
 import { purge } from "./retention.ts";
 
@@ -205,6 +206,34 @@ describe("what is written", () => {
       expect(ends((await s.store.windows(history)).rows, "window_end")).toEqual([8, 12]);
       expect(ends((await s.store.predictions(history)).rows, "timestamp")).toEqual([3, 8, 12]);
       expect((await s.store.windows({ ...history, revision: "latest" })).rows).toHaveLength(2);
+    }),
+  );
+});
+
+describe("a rebuild", () => {
+  it(
+    "brings back what is missing, in place and from nothing, while a sink writes",
+    on(async (s) => {
+      await s.send([...windowsOf(s, 40), s.record("features", "denver")]);
+      await s.fill();
+      const history = { ...query, entity: "denver", revision: "latest" } as const;
+      const whole = await s.store.predictions(history);
+      const client = await openClient({ settings: s.settings, names: s.names });
+      for (const empty of [false, true])
+        for (const beside of [false, true]) {
+          await client.query("delete from predictions where revision % 3 = 0");
+          expect((await s.store.predictions(history)).rows.length).toBeLessThan(40);
+          const { effects, sink } = s.sink();
+          const stop = new AbortController();
+          const running = beside ? sink.run(stop.signal) : Promise.resolve();
+          const lines: string[] = [];
+          await rebuild(effects, { empty, signal: stop.signal, onProgress: (line) => lines.push(line) });
+          stop.abort();
+          await running;
+          expect(await s.store.predictions(history)).toEqual(whole);
+          expect(lines.at(-1)).toMatch(/^(\d+) of \1 offsets$/);
+        }
+      await client.end();
     }),
   );
 });

@@ -19,7 +19,7 @@ import { retentionOf, type Settings } from "../settings/settings.ts";
 import { openStore, type Store } from "../store/queries.ts";
 import type { Retention } from "../store/retention.ts";
 import { STORED, type StoredKind } from "../store/rows.ts";
-import { Sink } from "../store/sink.ts";
+import { Sink, type SinkEffects } from "../store/sink.ts";
 import { features, prediction, verification } from "./served/weather.ts";
 
 const { pipeline, contract } = pipelineOf("weather");
@@ -49,7 +49,11 @@ export interface Stored {
   /** A record of a topic, made of a good one with some fields of its own. */
   record(kind: StoredKind, station_id: string, more?: object): OutRecord;
   send(records: readonly OutRecord[]): Promise<void>;
-  sink(retention?: Retention): { readonly sink: Sink; readonly lines: string[] };
+  sink(retention?: Retention): {
+    readonly sink: Sink;
+    readonly lines: string[];
+    readonly effects: SinkEffects;
+  };
   /** Runs a sink until everything that is in the topics now is in the tables. */
   fill(retention?: Retention): Promise<Sink>;
   remove(): Promise<void>;
@@ -92,18 +96,16 @@ export async function stored(base: Settings, kafka: Kafka, registered?: Registry
   let sent = 0;
   const sink: Stored["sink"] = (retention = retentionOf({})) => {
     const lines: string[] = [];
-    return {
-      lines,
-      sink: new Sink({
-        place: { settings, names },
-        names,
-        contract,
-        kafka,
-        registry,
-        retention,
-        log: (line) => lines.push(line),
-      }),
+    const effects: SinkEffects = {
+      place: { settings, names },
+      names,
+      contract,
+      kafka,
+      registry,
+      retention,
+      log: (line) => lines.push(line),
     };
+    return { lines, effects, sink: new Sink(effects) };
   };
   return {
     settings,

@@ -3,9 +3,12 @@
 import { Command } from "commander";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
+import { connectRegistry } from "../../kafka/registry.ts";
 import { type Names, namesOf, pipelineOf } from "../../pipelines/index.ts";
-import type { Settings } from "../../settings/settings.ts";
+import { retentionOf, type Settings } from "../../settings/settings.ts";
+import { rebuild } from "../../store/rebuild.ts";
 import { reportStore, type StoreReport } from "../../store/report.ts";
+import { interruptible } from "../interrupt.ts";
 
 export function storeCommand(settingsOf: (command: Command) => Settings): Command {
   const at = async (
@@ -20,19 +23,45 @@ export function storeCommand(settingsOf: (command: Command) => Settings): Comman
       await kafka.close();
     }
   };
-  return new Command("store")
+  const store = new Command("store")
     .exitOverride()
     .description(
       "What the store of a pipeline holds: rows, sizes, the span of event time, how far it is behind",
     )
     .option("--json", "print as JSON", false)
-    .addHelpText("after", "\nExample:\n  millrace store --json")
+    .addHelpText("after", "\nExamples:\n  millrace store --json\n  millrace store rebuild")
     .action(async ({ json }: { json: boolean }, command: Command) => {
       await at(command, async (settings, names, kafka) => {
         const report = await reportStore({ settings, names }, names, kafka);
         console.log(json ? JSON.stringify(report) : storeTable(report));
       });
     });
+  store
+    .command("rebuild")
+    .description(
+      "Fill the tables again from the topics, in place: what is missing comes, what is there stays",
+    )
+    .option("--empty", "throw all rows away first, those too that the topics no longer hold", false)
+    .addHelpText("after", "\nExample:\n  millrace store rebuild")
+    .action(async ({ empty }: { empty: boolean }, command: Command) => {
+      await at(command, (settings, names, kafka) =>
+        interruptible((signal) =>
+          rebuild(
+            {
+              place: { settings, names },
+              names,
+              contract: pipelineOf(settings.pipeline).contract,
+              kafka,
+              registry: connectRegistry(settings.registryUrl),
+              retention: retentionOf(settings),
+              log: (line) => process.stderr.write(`${line}\n`),
+            },
+            { empty, signal, onProgress: (line) => console.log(line) },
+          ),
+        ),
+      );
+    });
+  return store;
 }
 
 const minute = (ms: number | null) => (ms === null ? "–" : `${new Date(ms).toISOString().slice(0, 16)}Z`);
