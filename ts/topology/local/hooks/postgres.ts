@@ -17,6 +17,8 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -26,7 +28,9 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { execa, execaSync } from "execa";
 import { PipelineError } from "../../../contract/errors.ts";
+import { livingProcesses } from "../../../ground/proc.ts";
 import type { ProcessUser } from "../../../ground/process.ts";
+import { until } from "../../../ground/until.ts";
 import { versionOf } from "../../versions.ts";
 import type { Hook, LocalService } from "../hook.ts";
 import { UTF8 } from "../prepare.ts";
@@ -182,13 +186,37 @@ async function initialise(
   renameSync(fresh, data);
 }
 
+/** How long the processes of a killed server may take to see that it is gone, on a machine that others use. */
+const ORPHANS_MS = 30_000;
+
+/**
+ * Waits for what a killed server has left behind: each of its processes ends by itself, and until the last has, a new server refuses
+ * the data. They have hidden their environment behind a title, so they are known by the folder they are in.
+ */
+async function untilAlone(data: string): Promise<void> {
+  const folder = realpathSync(data);
+  const inside = ({ pid }: { readonly pid: number }) => {
+    try {
+      return readlinkSync(`/proc/${pid}/cwd`) === folder;
+    } catch {
+      // Gone, or somebody else's.
+      return false;
+    }
+  };
+  await until(() => ({ done: !livingProcesses().some(inside), seen: null }), {
+    deadline_ms: ORPHANS_MS,
+    interval_ms: 50,
+  });
+}
+
 export const postgres: Hook = {
   async prepare(place, command) {
     const { service, dir } = place;
     const user = serverUser();
     const folder = program(place, user);
     const data = join(dir, service.keeps["data"]!);
-    if (!existsSync(data)) await initialise(place, data, folder, user);
+    if (existsSync(data)) await untilAlone(data);
+    else await initialise(place, data, folder, user);
     const conf = join(data, "postgresql.conf");
     rmSync(conf, { force: true });
     cpSync(join(dir, service.configuration!.file), conf);
