@@ -203,10 +203,12 @@ async function untilAlone(data: string): Promise<void> {
       return false;
     }
   };
-  await until(() => ({ done: !livingProcesses().some(inside), seen: null }), {
+  const { done } = await until(() => ({ done: !livingProcesses().some(inside), seen: null }), {
     deadline_ms: ORPHANS_MS,
     interval_ms: 50,
   });
+  // Its pid may be another's by now, or not be buried yet: either would keep a new server out.
+  if (done) rmSync(join(data, "postmaster.pid"), { force: true });
 }
 
 export const postgres: Hook = {
