@@ -40,7 +40,11 @@ export async function prepareSession(
   );
   for (const [kind, { columns }] of Object.entries(kinds)) {
     const list = columns.map(([name, type]) => `"${name}" ${type}`).join(", ");
-    await client.query(`create temp table stage_${kind} (${list}) on commit delete rows`);
+    // As in the tables themselves: bytes stay in their row, and nobody tries to compress them.
+    await client.query(
+      `create temp table stage_${kind} (${list}) with (toast_tuple_target = 8160) on commit delete rows;
+       alter table stage_${kind} alter value set storage external`,
+    );
   }
 }
 
