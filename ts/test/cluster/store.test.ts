@@ -5,7 +5,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { type Identity, identify } from "../../ground/identity.ts";
 import { end, launchProcess } from "../../ground/process.ts";
 import { until } from "../../ground/until.ts";
@@ -122,14 +122,11 @@ async function expectExact(): Promise<void> {
   }
 }
 
-beforeAll(() => {
-  kafka = connectKafka(engines.kafka);
-});
-afterAll(() => kafka.close());
-
 async function open(home?: string): Promise<void> {
   folder = mkdtempSync(join(tmpdir(), "sink-"));
   database = await startPostgres(home);
+  // One each: a client goes on asking for topics that it has asked for, and those of the other test are gone.
+  kafka = connectKafka(engines.kafka);
   s = await stored(withStore(database), kafka, connectRegistry(engines.registryUrl));
   sent = 0;
 }
@@ -137,6 +134,7 @@ async function open(home?: string): Promise<void> {
 async function close(): Promise<void> {
   await killSink();
   await s?.remove();
+  await kafka?.close();
   await database?.remove();
   rmSync(folder, { recursive: true, force: true });
 }
@@ -185,6 +183,7 @@ describe("a full disk", () => {
     // The mount point itself cannot be removed before it is let go.
     await killSink();
     await s.remove();
+    await kafka.close();
     await database.stop();
     execFileSync("umount", [disk]);
     rmSync(disk, { recursive: true });
