@@ -31,7 +31,7 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     load: async () => (await import("./engines/doctor.ts")).doctorCommand(settingsOf),
   },
   up: {
-    summary: "starts the engines: Kafka, schema registry, Spark, Ray, MLflow",
+    summary: "starts the engines: Kafka, schema registry, Spark, Ray, MLflow, PostgreSQL",
     load: async () => (await import("./engines/up.ts")).upCommand(settingsOf),
   },
   down: {
@@ -93,6 +93,14 @@ const COMMANDS: Readonly<Record<string, Row>> = {
   serve: {
     summary: "answers forecasts, stations, jobs, health and metrics over HTTP",
     load: async () => (await import("./jobs/serve.ts")).serveCommand(settingsOf),
+  },
+  sink: {
+    summary: "writes the records of the topics into the store",
+    load: async () => (await import("./jobs/sink.ts")).sinkCommand(settingsOf),
+  },
+  store: {
+    summary: "says what the store holds; fills it again, saves it to a file and brings it back",
+    load: async () => (await import("./data/store.ts")).storeCommand(settingsOf),
   },
   archive: {
     summary: "says what the archive of raw records holds, and what it lacks",

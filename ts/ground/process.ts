@@ -41,6 +41,12 @@ export function members({ pid: leader, mark, start }: ProcessTarget): Member[] {
     .map(({ pid, start }) => ({ pid, start, command: commandOf(pid) }));
 }
 
+/** By number. */
+export interface ProcessUser {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 export interface ProcessLaunch {
   readonly command: string;
   readonly args: readonly string[];
@@ -49,12 +55,14 @@ export interface ProcessLaunch {
   readonly log: string;
   /** Unique text that goes into the environment and marks all descendants. */
   readonly mark: string;
+  /** Whom it runs as, which only root may say; as we do where nothing is said. */
+  readonly user?: ProcessUser;
 }
 
 const LOG_BYTES_MAX = 10_000_000;
 
 /** Starts a process in a session of its own, output appended to its log; one older log is kept. */
-export function launchProcess({ command, args, env, cwd, log, mark }: ProcessLaunch): Identity {
+export function launchProcess({ command, args, env, cwd, log, mark, user }: ProcessLaunch): Identity {
   mkdirSync(dirname(log), { recursive: true });
   try {
     if (statSync(log).size > LOG_BYTES_MAX) renameSync(log, `${log}.1`);
@@ -72,6 +80,7 @@ export function launchProcess({ command, args, env, cwd, log, mark }: ProcessLau
       env: { ...process.env, ...env, ENGINE_RUN: mark },
       stdio: ["ignore", out, out],
       detached: true,
+      ...user,
     });
     // A missing command shows as a missing pid below; why it is missing comes later, and without a listener would stop us.
     child.once("error", (error) => appendFileSync(log, `${error.message}\n`));

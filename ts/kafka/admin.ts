@@ -236,6 +236,30 @@ export function adminOf(
       }
       return lags;
     },
+    commit: (group, topic, committed) =>
+      tried(`commit offsets of group "${group}"`, async () => {
+        cluster ??= clusterOf(client);
+        await cluster.connect();
+        // Kafka's groups of an empty broker are looked up before they are there.
+        const coordinator = await settled(() => cluster!.findGroupCoordinator({ groupId: group }));
+        await settled(() =>
+          coordinator.offsetCommit({
+            groupId: group,
+            groupGenerationId: -1,
+            memberId: "",
+            retentionTime: -1,
+            topics: [
+              {
+                topic,
+                partitions: [...committed].map(([partition, offset]) => ({
+                  partition,
+                  offset: String(offset),
+                })),
+              },
+            ],
+          }),
+        );
+      }),
     close: async () => {
       await cluster?.disconnect();
       if (connected !== null) await raw.disconnect();

@@ -48,6 +48,14 @@ export interface Broker {
     isolationLevel: 0 | 1;
     topics: { topic: string; partitions: { partition: number; timestamp: string }[] }[];
   }): Promise<{ responses: { topic: string; partitions: ListedPartition[] }[] }>;
+  /** Of nobody's membership: generation -1 and no member. */
+  offsetCommit(request: {
+    groupId: string;
+    groupGenerationId: -1;
+    memberId: "";
+    retentionTime: -1;
+    topics: { topic: string; partitions: { partition: number; offset: string }[] }[];
+  }): Promise<unknown>;
 }
 
 export interface KafkajsCluster {
@@ -56,6 +64,7 @@ export interface KafkajsCluster {
   addTargetTopic(topic: string): Promise<void>;
   refreshMetadata(): Promise<void>;
   findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
+  findGroupCoordinator(options: { groupId: string }): Promise<Broker>;
   findBroker(options: { nodeId: number }): Promise<Broker>;
   removeBroker(address: { host: string; port: number }): void;
   isConnected(): boolean;

@@ -137,6 +137,11 @@ export interface Admin {
   /** First offset appended at or after a time (epoch ms) by partition; the end where there is none. */
   offsetsAt(topic: string, timestamp_ms: number): Promise<ReadonlyMap<number, number>>;
   lag(group: string, topic: string): Promise<PartitionLag[]>;
+  /**
+   * Says for a group without members how far it is: next offset by partition. For who keeps positions elsewhere and wants them seen.
+   * Errors: `kafka_unreachable`, also while the group has members.
+   */
+  commit(group: string, topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
 }
 
 export interface ProducerOptions {

@@ -45,7 +45,7 @@ describe("a pipeline without a part", () => {
     expect([...jobsOf(windowed)].sort()).toEqual(["backfill", "certify", "compact", "features", "replay"]);
     expect(standardOf(bare)).toEqual(["refuse"]);
     expect(standardOf(windowed)).toEqual(["features"]);
-    expect(standardOf(weather)).toEqual(["features", "infer", "serve"]);
+    expect(standardOf(weather)).toEqual(["features", "infer", "serve", "sink"]);
   });
   it("says what is missing to whoever asks for it", () => {
     expect(() => topicOf(namesOf(bare, ""), "features")).toThrow(

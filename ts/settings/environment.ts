@@ -10,6 +10,7 @@ import { NAMESPACE } from "../pipelines/rules.ts";
 import type { Service } from "../topology/entry.ts";
 import { addressesOf, portEntries, portsOf, rangesOf } from "../topology/ports.ts";
 import { SERVICES } from "../topology/services.ts";
+import { refuseLiteralPassword } from "./database.ts";
 import { refuseLiteralSecrets } from "./secrets.ts";
 import {
   API,
@@ -100,6 +101,15 @@ function addressesFrom(
         throw invalid(setting, "", `an address, because ${first!.setting} is set`);
   }
   return { given, external };
+}
+
+/** Days of event time. Errors: `config_invalid`. */
+function daysFrom(env: Environment, setting: string): number | null {
+  const value = env[setting];
+  if (value === undefined || value === "") return null;
+  const days = /^\d+$/.test(value) ? Number(value) : Number.NaN;
+  if (!(days >= 1 && days <= 36_500)) throw invalid(setting, value, "a number of days from 1 to 36500");
+  return days;
 }
 
 function json(name: string, path: string): unknown {
@@ -224,6 +234,10 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
   if (text.archive !== undefined && !isPlace(text.archive))
     throw invalid("MILLRACE_ARCHIVE", text.archive, "an absolute folder, file:, hdfs: or s3a://");
 
+  if (addresses["databaseUrl"] !== undefined) refuseLiteralPassword(addresses["databaseUrl"]);
+  const storeDays = daysFrom(env, "MILLRACE_STORE_DAYS");
+  const storeFeaturesDays = daysFrom(env, "MILLRACE_STORE_FEATURES_DAYS");
+
   const namespace = flags.namespace ?? text.namespace ?? "";
   if (!NAMESPACE.holds(namespace))
     throw invalid(
@@ -238,6 +252,8 @@ export function settingsFrom(root: string, env: Environment, flags: Flags = {}):
     ...text,
     ...addresses,
     ...named,
+    ...(storeDays === null ? {} : { storeDays }),
+    ...(storeFeaturesDays === null ? {} : { storeFeaturesDays }),
     home,
     namespace,
     pipelines: pipelinesFrom(flags.pipelines ?? env["MILLRACE_PIPELINES"], { home, namespace }),

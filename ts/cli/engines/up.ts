@@ -2,13 +2,22 @@
 
 import { Command, Option } from "commander";
 import { Listr } from "listr2";
+import { explain } from "../../contract/errors.ts";
 import { OPTIONAL, type Optional, type Settings } from "../../settings/settings.ts";
-import { type EngineEvent, type EngineStatus, engineNames, up } from "../../topology/local/index.ts";
+import {
+  type EngineEvent,
+  type EngineOptions,
+  type EngineStatus,
+  engineNames,
+  up,
+} from "../../topology/local/index.ts";
 import { interruptible } from "../interrupt.ts";
 
 export function upCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("up")
-    .description("Starts the engines that are not running: Kafka, schema registry, Spark, Ray, MLflow")
+    .description(
+      "Starts the engines that are not running: Kafka, schema registry, Spark, Ray, MLflow, PostgreSQL",
+    )
     .addOption(
       new Option(
         "--with <engines...>",
@@ -42,18 +51,26 @@ export async function startShown(
   { quiet, with: asked = [] }: { quiet: boolean; with?: readonly Optional[] },
 ): Promise<EngineStatus[]> {
   return interruptible(
-    (signal) => (quiet ? up(settings, { with: asked, signal }) : shown(settings, asked, signal)),
+    async (signal) => {
+      const forgone: string[] = [];
+      const onForgone = (name: string, error: unknown) => {
+        forgone.push(`Goes on without "${name}", which could not be started: ${explain(error)}`);
+      };
+      const options = { with: asked, signal, onForgone };
+      const engines = await (quiet ? up(settings, options) : shown(settings, options));
+      for (const line of forgone) console.error(line);
+      return engines;
+    },
     () => new Error("interrupted"),
   );
 }
 
-async function shown(
-  settings: Settings,
-  asked: readonly Optional[],
-  signal: AbortSignal,
-): Promise<EngineStatus[]> {
+async function shown(settings: Settings, options: EngineOptions): Promise<EngineStatus[]> {
   const lines = new Map<string, Line>(
-    engineNames(settings, asked).map((name) => [name, { ...Promise.withResolvers<void>(), say: () => {} }]),
+    engineNames(settings, options.with).map((name) => [
+      name,
+      { ...Promise.withResolvers<void>(), say: () => {} },
+    ]),
   );
   const tasks = new Listr(
     [...lines].map(([name, line]) => ({
@@ -87,7 +104,7 @@ async function shown(
     } else if (state === "failed") line.reject(new Error("see below"));
   };
   try {
-    return await up(settings, { with: asked, on, signal });
+    return await up(settings, { ...options, on });
   } finally {
     // A line that has had no end by now gets none: the error that follows says why.
     for (const { promise, reject } of lines.values()) {

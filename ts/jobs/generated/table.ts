@@ -12,6 +12,7 @@ import { refuse } from "../refuse.ts";
 import { replay } from "../replay.ts";
 import { seed } from "../seed.ts";
 import { serve } from "../serve.ts";
+import { sink } from "../sink.ts";
 import { train } from "../train.ts";
 
-export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, query, refuse, replay, seed, serve, train } as const;
+export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, query, refuse, replay, seed, serve, sink, train } as const;

@@ -32,7 +32,8 @@ describe("upstreamFirst()", () => {
 
 describe("the jobs there are", () => {
   const weather = pipelineOf("weather").pipeline;
-  it("are started writers first", () => expect(standardOf(weather)).toEqual(["features", "infer", "serve"]));
+  it("are started writers first", () =>
+    expect(standardOf(weather)).toEqual(["features", "infer", "serve", "sink"]));
   it("get to know a new schema readers first", () =>
     expect(
       jobsOf(weather)

@@ -18,7 +18,7 @@ import { down, type EngineEvent, startedSettings, status, up } from "../../topol
 import { readRecord } from "../../topology/local/record.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
-const NAMES = ["kafka", "registry", "spark-master", "spark-worker", "ray", "mlflow"] as const;
+const NAMES = ["kafka", "registry", "spark-master", "spark-worker", "ray", "mlflow", "postgres"] as const;
 
 const get = async <T>(url: string): Promise<T> => (await axios.get<T>(url, { proxy: false })).data;
 

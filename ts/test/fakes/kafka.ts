@@ -125,6 +125,9 @@ export function fakeKafka(nowMs: () => number = () => 0): FakeKafka {
           lag: committed !== null && markers ? 0 : left.length,
         };
       }),
+    async commit(group, name, offsets) {
+      for (const [partition, offset] of offsets) groups.set(`${group} ${name} ${partition}`, offset);
+    },
   };
 
   const open = async (transactional_id: string): Promise<Producer> => {

@@ -221,6 +221,17 @@ export function kafkaSuite(name: string, open: () => Promise<Subject>): void {
       ]);
     });
 
+    it("commit() says how far a group is that has no members", async () => {
+      const topic = await topicOf();
+      const group = idOf();
+      for (const value of ["1", "2"])
+        await sendOnce(kafka, idOf(), [{ topic, key: "k", value: Buffer.from(value) }]);
+      await kafka.admin.commit(group, topic, new Map([[0, 2]]));
+      expect(await kafka.admin.lag(group, topic)).toMatchObject([{ committed: 2, end: 4 }]);
+      await kafka.admin.commit(group, topic, new Map([[0, 3]]));
+      expect(await kafka.admin.lag(group, topic)).toEqual([{ partition: 0, committed: 3, end: 4, lag: 0 }]);
+    });
+
     it("ensure() creates, alters, is idempotent, and refuses to shrink", async () => {
       const topic = `${subject.prefix}-declared`;
       const spec = { topic, partitions: 2, config: { "cleanup.policy": "compact", "segment.ms": "60000" } };

@@ -34,6 +34,8 @@ export interface EngineOptions {
   readonly with?: readonly string[];
   /** Aborting `up` stops what this call has started. */
   readonly signal?: AbortSignal;
+  /** A service that `up` goes on without, and why it could not be started. */
+  readonly onForgone?: (service: string, error: unknown) => void;
   readonly topology?: Topology;
 }
 
@@ -127,9 +129,9 @@ async function start(
     const log = join(enginesDir(settings), "logs", `${service.name}.log`);
     const mark = `${service.name}-${crypto.randomUUID()}`;
     const identity = launchProcess({
+      cwd: place.dir,
       ...command,
       env: { ...UTF8, ...command.env },
-      cwd: place.dir,
       log,
       mark,
     });
@@ -150,8 +152,24 @@ async function start(
     tell(effects, service, settings, "ready", elapsed());
   } catch (error) {
     tell(effects, service, settings, "failed", elapsed());
-    throw error;
+    if (!service.dispensable || effects.signal?.aborted) throw error;
+    await forgo(settings, service, error, effects);
   }
+}
+
+/** Goes on without a service. What is left of its start ends, so that a look does not take it for one that will come yet. */
+async function forgo(
+  settings: Settings,
+  service: Service,
+  error: unknown,
+  { onForgone = () => {} }: EngineOptions,
+): Promise<void> {
+  const started = readRecord(settings, service.name);
+  if (started) {
+    await end(service.name, started, { deadline_ms: service.stop_ms });
+    dropRecord(settings, service.name);
+  }
+  onForgone(service.name, error);
 }
 
 /** Looks at a started service until it works, has ended, or the deadline is over; `seen` is the last look. */

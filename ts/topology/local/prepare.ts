@@ -4,6 +4,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
+import type { ProcessUser } from "../../ground/process.ts";
 import { addressIn, type Settings } from "../../settings/settings.ts";
 import type { Artifact, Configuration, Java, Service } from "../entry.ts";
 import { type Fill, filler } from "../fill.ts";
@@ -11,11 +12,15 @@ import { SMALL_JVM } from "../services.ts";
 import type { Hook, LocalService } from "./hook.ts";
 import { fileUrl } from "./path.ts";
 
-/** A command to run; its folder, log and mark are added by the caller. */
+/** A command to run; its log and mark are added by the caller, and its folder unless it has one. */
 export interface Command {
   readonly command: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Where it runs, if not in its service's folder. */
+  readonly cwd?: string;
+  /** Whom it runs as, if not as we do. */
+  readonly user?: ProcessUser;
 }
 
 /** Names of files are UTF-8 whatever the locale: under the C locale a JVM writes question marks for every other letter. */

@@ -3,6 +3,7 @@
 import type { Hook } from "../hook.ts";
 import { dataNode, nameNode } from "./hdfs.ts";
 import { kafka } from "./kafka.ts";
+import { postgres } from "./postgres.ts";
 import { ray } from "./ray.ts";
 import { spark, sparkMaster } from "./spark.ts";
 
@@ -11,6 +12,7 @@ export const HOOKS: Readonly<Record<string, Hook>> = {
   spark,
   "spark-master": sparkMaster,
   ray,
+  postgres,
   hdfs: dataNode,
   "hdfs-namenode": nameNode,
 };
