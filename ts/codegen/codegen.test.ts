@@ -357,7 +357,7 @@ describe("a pipeline without a part", () => {
       "j/meter_observation.json",
       "p/meter_observation.proto",
       "pyspark/bare_contract.py",
-      "pyspark/bare_refuse.py",
+      "pyspark/bare_streams.py",
       "s/bare_rejects.avsc",
       "t/bare.ts",
     ]);
@@ -365,15 +365,27 @@ describe("a pipeline without a part", () => {
     expect(paths({ archive: meters.archive })).toEqual([
       "j/meter_observation.json",
       "p/meter_observation.proto",
-      "pyspark/bare_archive.py",
       "pyspark/bare_contract.py",
-      "pyspark/bare_refuse.py",
+      "pyspark/bare_streams.py",
       "s/bare_rejects.avsc",
       "t/bare.ts",
     ]);
     expect(paths({ queries: meters.queries })).toEqual(
-      expect.arrayContaining(["pyspark/bare_hours.py", "pyspark/bare_peaks.py"]),
+      expect.arrayContaining(["pyspark/bare_hours.py", "pyspark/bare_streams.py"]),
     );
+    // The streams by name, in the one that they share.
+    const members = (parts: Partial<Pipeline>) =>
+      [
+        ...filesOf(parts)
+          .get("pyspark/bare_streams.py")!
+          .matchAll(/Job\("(.*?)"/g),
+      ].map(([, name]) => name);
+    expect(members({})).toEqual(["bare-refuse"]);
+    expect(members({ archive: meters.archive, queries: meters.queries })).toEqual([
+      "bare-archive",
+      "bare-peaks",
+      "bare-refuse",
+    ]);
     const { windows } = meters;
     expect(paths({ windows }).filter((path) => path.startsWith("ray"))).toEqual([
       "ray/bare_compact.py",
@@ -448,9 +460,8 @@ describe("a contract of attributes", () => {
     expect([...files.keys()].sort()).toEqual([
       "j/works_notice.json",
       "p/works_notice.proto",
-      "pyspark/works_archive.py",
       "pyspark/works_contract.py",
-      "pyspark/works_refuse.py",
+      "pyspark/works_streams.py",
       "s/works_rejects.avsc",
       "t/works.ts",
     ]));

@@ -29,6 +29,8 @@ describe("typeIn()", () => {
     ["has no Python module on an engine", { nap: { ...job, module: null } }],
     ["has a Python module for a process", { nap: { ...job, engine: "process" } }],
     ["has a schedule for a stream", { nap: { ...job, kind: "stream" } }],
+    ["says nothing of the application that it shares", { nap: { ...job, engine: "spark", kind: "stream" } }],
+    ["shares an application as a batch", { nap: { ...job, share: () => ({}) } }],
   ])("refuses a file that %s, naming it", (_, exported) => {
     expect(() => jobTypeIn("nap.ts", exported)).toThrow("ts/jobs/nap.ts");
   });

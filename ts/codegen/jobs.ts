@@ -35,6 +35,14 @@ export function jobTypeIn(file: string, exported: Readonly<Record<string, unknow
       "contract_rejected",
       `Cannot use "${FOLDER}/${file}": expected a Python module for a job on Spark or Ray and for no other, got ${type.module} on ${type.engine}`,
     );
+  if (
+    (type.share !== undefined || type.members !== undefined) !==
+    (type.engine === "spark" && type.kind === "stream")
+  )
+    throw new PipelineError(
+      "contract_rejected",
+      `Cannot use "${FOLDER}/${file}": expected what it needs of its pipeline's application for a stream on Spark and for no other, got a ${type.kind} on ${type.engine}`,
+    );
   if (type.schedule !== undefined && type.kind !== "batch")
     throw new PipelineError(
       "contract_rejected",

@@ -238,17 +238,72 @@ function literal(value: unknown): string {
   return value.includes('"') && !/['\\\n]/.test(value) ? `'${value}'` : JSON.stringify(value);
 }
 
-/** One thin entrypoint of the job `name`, which is its type's own or one of its members. `by_path`: run as a file (Spark), so it puts the engine's root in the place of its own folder. */
+/** How an entrypoint is run. `by_path`: as a file (Spark), so it puts the engine's root in the place of its own folder. */
+interface Running {
+  readonly root: string;
+  readonly by_path: boolean;
+}
+
+/** One thin entrypoint of the job `name`, which is its type's own or one of its members. */
 export function entrypoint(
   header: readonly string[],
   pipeline: string,
   name: string,
   job: Job,
-  { root, by_path }: { readonly root: string; readonly by_path: boolean },
+  running: Running,
 ): string {
-  const params = `${pascal(job.name)}Params`;
+  const params = paramsOf(job);
   const [room, module] = job.module.split(".");
   return text([
+    ...opening(header, running),
+    `from ${running.root}.${room} import ${module}  # ours: run(contract, params: ${params}, reporter)`,
+    `from ${running.root}.generated import job`,
+    `from ${running.root}.generated.params import ${params}`,
+    `from ${running.root}.generated.${pipeline}_contract import CONTRACT`,
+    "",
+    'if __name__ == "__main__":',
+    `    job.main("${pipeline}-${name}", CONTRACT, ${params}, ${module}.run)`,
+  ]);
+}
+
+/** The entrypoint of the application that several jobs share: its members by their full names. */
+export function sharedEntrypoint(
+  header: readonly string[],
+  pipeline: string,
+  name: string,
+  jobs: readonly { readonly name: string; readonly job: Job }[],
+  running: Running,
+): string {
+  const { root } = running;
+  const modules = [...new Set(jobs.map(({ job }) => job.module))].sort();
+  const params = [...new Set(jobs.map(({ job }) => paramsOf(job)))].sort();
+  return text([
+    ...opening(header, running),
+    ...modules.map((module) => {
+      const [room, file] = module.split(".");
+      return `from ${root}.${room} import ${file}  # ours: run(contract, params, reporter)`;
+    }),
+    `from ${root}.generated.job import Job`,
+    `from ${root}.generated.params import ${params.join(", ")}`,
+    `from ${root}.generated.${pipeline}_contract import CONTRACT`,
+    `from ${root}.kit import application`,
+    "",
+    "MEMBERS = [",
+    ...jobs.map(
+      ({ name, job }) =>
+        `    Job("${pipeline}-${name}", CONTRACT, ${paramsOf(job)}, ${job.module.split(".")[1]}.run),`,
+    ),
+    "]",
+    "",
+    'if __name__ == "__main__":',
+    `    application.main("${pipeline}-${name}", MEMBERS)`,
+  ]);
+}
+
+const paramsOf = (job: Job) => `${pascal(job.name)}Params`;
+
+function opening(header: readonly string[], { by_path }: Running): string[] {
+  return [
     ...header.map((line) => `# ${line}`),
     "",
     ...(by_path
@@ -261,14 +316,7 @@ export function entrypoint(
           "",
         ]
       : []),
-    `from ${root}.${room} import ${module}  # ours: run(contract, params: ${params}, reporter)`,
-    `from ${root}.generated import job`,
-    `from ${root}.generated.params import ${params}`,
-    `from ${root}.generated.${pipeline}_contract import CONTRACT`,
-    "",
-    'if __name__ == "__main__":',
-    `    job.main("${pipeline}-${name}", CONTRACT, ${params}, ${module}.run)`,
-  ]);
+  ];
 }
 
 function text(lines: readonly string[]): string {

@@ -13,6 +13,16 @@ export type JobStatus =
   | { readonly state: "stopped" }
   | { readonly state: "unknown"; readonly reason: string };
 
+/** One application of an engine in which several jobs run. */
+export interface Shared {
+  /** Unique for a pipeline and namespace, `<namespace>-<pipeline>-streams`. */
+  readonly name: string;
+  /** Eight characters over all that it is started with, its code too: a member never joins one that was started otherwise. */
+  readonly hash: string;
+  /** Its own parameters. */
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
 /** What an engine needs beyond a job's parameters. */
 export type Launch =
   | {
@@ -24,6 +34,8 @@ export type Launch =
       readonly executor_memory: string;
       /** Spark properties of the launch itself (JVM flags); what a session sets belongs into the job. */
       readonly properties: Readonly<Record<string, string>>;
+      /** The application that the job is a member of; absent for one of its own. All else of the launch is then the application's. */
+      readonly shared?: Shared;
     }
   | {
       readonly engine: "ray";
@@ -99,6 +111,11 @@ export function ended(status: JobStatus): boolean {
 /** The file that asks a job to end after its current batch. A new submission has a new params file, so it never meets an old one. */
 export function stopMarker(params_path: string): string {
   return `${params_path}.stop`;
+}
+
+/** The file that tells a job which is one of several in an application to end at once, in the middle of its batch. */
+export function abortMarker(params_path: string): string {
+  return `${params_path}.abort`;
 }
 
 /** The last lines of a text. */

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
+import { applicationRunner } from "./application.ts";
 import { notesIn } from "./drivers.ts";
 import type { EngineKind, JobRunner } from "./job.ts";
 import { processRunner } from "./process.ts";
@@ -13,7 +14,10 @@ export type Runners = Readonly<Record<EngineKind, JobRunner>>;
 /** Opens nothing yet. */
 export function runnersOf(settings: NamespaceSettings): Runners {
   return {
-    spark: sparkRunner(settings, { notes: notesIn(join(stateDir(settings), "drivers")) }),
+    spark: applicationRunner(
+      sparkRunner(settings, { notes: notesIn(join(stateDir(settings), "drivers")) }),
+      join(stateDir(settings), "applications"),
+    ),
     ray: rayRunner(settings),
     process: processRunner({ folder: join(stateDir(settings), "processes"), cwd: settings.root }),
   };

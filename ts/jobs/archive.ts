@@ -6,7 +6,7 @@ import { requirePart } from "../pipelines/parts.ts";
 import { requireStream } from "../pipelines/streams.ts";
 import { onOurHdfs } from "../settings/settings.ts";
 import { type Before, readingOf, sharedParams } from "./plan/params.ts";
-import { onSpark } from "./plan/spark.ts";
+import { inApplication } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
 
@@ -39,14 +39,7 @@ export function planArchive(setting: Setting, keeping: Partial<Keeping> = {}): P
     trigger_ms,
     ...keeping,
   };
-  // The copies of a block are the client's word, by default three; ours has one DataNode. Another HDFS has its own number.
-  const properties = onOurHdfs(settings) ? { "spark.hadoop.dfs.replication": "1" } : {};
-  return onSpark(
-    setting,
-    "archive",
-    { kind: "stream", cores: 1, driver_memory: "512m", executor_memory: "700m", properties },
-    params,
-  );
+  return inApplication(setting, "archive", params);
 }
 
 export const archive: JobType = {
@@ -59,6 +52,14 @@ export const archive: JobType = {
   reads: ["raw"],
   writes: ["archive_table"],
   standard: false,
+  share: ({ settings }) => ({
+    cores: 1,
+    driver_memory: "512m",
+    executor_memory: "700m",
+    // The copies of a block are the client's word, by default three; ours has one DataNode. Another HDFS has its own number.
+    properties: onOurHdfs(settings) ? { "spark.hadoop.dfs.replication": "1" } : {},
+    delta: true,
+  }),
   places: (settings) => [tables(settings).archive],
   plan: (setting) => planArchive(setting),
 };

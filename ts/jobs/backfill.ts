@@ -62,7 +62,7 @@ export function planBackfill(setting: Setting, { from, from_ms, to_ms }: Backfil
   return onSpark(
     setting,
     "backfill",
-    { kind: "batch", cores, driver_memory, executor_memory: BATCH_EXECUTOR_MEMORY },
+    { cores, driver_memory, executor_memory: BATCH_EXECUTOR_MEMORY },
     params,
   );
 }

@@ -43,7 +43,6 @@ export function planCertify(setting: Setting, choice: CertifyChoice): Planned {
     setting,
     "certify",
     {
-      kind: "batch",
       cores: requirePart(pipeline, "windows").resources.cores,
       // The oracle and the sampled rows live in the driver's Python, beside this.
       driver_memory: "900m",

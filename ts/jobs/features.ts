@@ -6,7 +6,7 @@ import { topicOf } from "../pipelines/names.ts";
 import { requirePart } from "../pipelines/parts.ts";
 import { leadingStream } from "../pipelines/streams.ts";
 import { type Before, idFor, namesIn, readingOf, sharedParams } from "./plan/params.ts";
-import { checkpointPath, onSpark } from "./plan/spark.ts";
+import { checkpointPath, inApplication } from "./plan/spark.ts";
 import type { Epoch, JobType, Planned, Setting } from "./plan/type.ts";
 
 export function planFeatures(setting: Setting, epoch: Epoch): Planned {
@@ -28,8 +28,9 @@ export function planFeatures(setting: Setting, epoch: Epoch): Planned {
     rejects_trigger_ms: resources.rejects_trigger_ms,
     state_store: resources.state_store,
     shuffle_partitions: resources.shuffle_partitions,
+    read_tasks: resources.cores,
   };
-  return onSpark(setting, "features", { kind: "stream", ...resources }, params);
+  return inApplication(setting, "features", params);
 }
 
 export const features: JobType = {
@@ -42,6 +43,10 @@ export const features: JobType = {
   reads: ["raw"],
   writes: ["features", "rejects"],
   standard: true,
+  share({ pipeline }) {
+    const { cores, driver_memory, executor_memory } = requirePart(pipeline, "windows").resources;
+    return { cores, driver_memory, executor_memory };
+  },
   checkpoint: {
     // Beyond the contract's plan both settings are pinned by a checkpoint's first start.
     plan_hash({ contract, pipeline }) {

@@ -6,7 +6,7 @@ import type { Pipeline } from "../pipelines/define.ts";
 import { partsOf } from "../pipelines/parts.ts";
 import { JOB_TYPES } from "./generated/table.ts";
 import { upstreamFirst } from "./plan/order.ts";
-import type { JobType } from "./plan/type.ts";
+import type { JobType, Setting, Share } from "./plan/type.ts";
 
 /** A job of a pipeline without the pipeline's name: that of its type, or of one of the type's members. */
 export type JobName = string;
@@ -30,6 +30,11 @@ export function jobsOf(pipeline: Pipeline): readonly JobName[] {
 /** Long-running and scheduled jobs of a pipeline that a bare submit starts, writers before their readers. */
 export function standardOf(pipeline: Pipeline): readonly JobName[] {
   return typesOf(pipeline).flatMap(({ name, standard }) => (standard ? [name] : []));
+}
+
+/** What each stream that a pipeline can run on Spark needs of the application they share. */
+export function sharesOf(setting: Pick<Setting, "settings" | "pipeline">): readonly Share[] {
+  return typesOf(setting.pipeline).flatMap(({ share }) => share?.(setting) ?? []);
 }
 
 /** The type of a job; null for one that the pipeline does not have. */

@@ -12,7 +12,7 @@ import { planBackfill } from "./backfill.ts";
 import { planCertify } from "./certify.ts";
 import { EVALUATE, planEvaluate } from "./evaluate.ts";
 import { planFeatures } from "./features.ts";
-import { typesOf } from "./index.ts";
+import { sharesOf, typesOf } from "./index.ts";
 import type { Applied, Setting } from "./plan/type.ts";
 import { planReplay } from "./replay.ts";
 import { planSeed } from "./seed.ts";
@@ -39,6 +39,7 @@ const setting = (namespace: string): Setting => ({
   applied,
   code: { spark: "s", ray: "r" },
   folders: { spark: "/code/spark", ray: "/code/ray" },
+  shares: sharesOf({ settings: settingsOf(root, { namespace }), pipeline }),
 });
 const epoch = {
   plan_hash: "0123456789abcdef",
@@ -101,7 +102,8 @@ it("nothing of one namespace is another's", () => {
 it("puts the archive where it is asked to, with one copy on an HDFS that has one DataNode and on no other", () => {
   const at = (archive: string) => {
     const of = setting("x");
-    const { launch, params } = planArchive({ ...of, settings: { ...of.settings, archive } });
+    const settings = { ...of.settings, archive };
+    const { launch, params } = planArchive({ ...of, settings, shares: sharesOf({ settings, pipeline }) });
     const copies = launch.engine === "spark" ? launch.properties["spark.hadoop.dfs.replication"] : "";
     return [params!["table_path"], copies];
   };

@@ -8,7 +8,7 @@ import type { Pipeline, Query } from "../pipelines/define.ts";
 import { namesOf, pipelineOf, TOPICS, type TopicName } from "../pipelines/index.ts";
 import { settingsOf } from "../settings/settings.ts";
 import { readSubmission, submissionName } from "../supervise/submission.ts";
-import { findType, jobsOf, jobTypeOf, standardOf } from "./index.ts";
+import { findType, jobsOf, jobTypeOf, sharesOf, standardOf } from "./index.ts";
 import type { Setting } from "./plan/type.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -44,6 +44,7 @@ const setting: Setting = {
   },
   code: { spark: "s", ray: "r" },
   folders: { spark: "/code/spark", ray: "/code/ray" },
+  shares: sharesOf({ settings: settingsOf(root, { namespace: "x", pipeline: "meters" }), pipeline }),
 };
 const epoch = {
   plan_hash: "0123456789abcdef",

@@ -9,9 +9,9 @@ import type { Query } from "../pipelines/define.ts";
 import { requirePart } from "../pipelines/parts.ts";
 import { onOurHdfs } from "../settings/settings.ts";
 import { type Before, namesIn, needsCommand, readingOf, sharedParams } from "./plan/params.ts";
-import { checkpointPath, onSpark } from "./plan/spark.ts";
+import { checkpointPath, inApplication, onSpark } from "./plan/spark.ts";
 import { tables } from "./plan/tables.ts";
-import type { JobType, PlanExtras, Planned, Setting } from "./plan/type.ts";
+import type { JobType, Needs, PlanExtras, Planned, Setting } from "./plan/type.ts";
 
 /** What goes where a query says nothing: the driver holds a batch of results, the executor a shuffle of one partition. */
 const RESOURCES: NonNullable<Query["resources"]> = {
@@ -23,11 +23,24 @@ const RESOURCES: NonNullable<Query["resources"]> = {
 
 const resourcesOf = (one: Query) => one.resources ?? RESOURCES;
 
+function placeOf({ settings, ...rest }: Pick<Setting, "settings" | "pipeline">, one: Query): string {
+  return namesIn({ settings, ...rest }).results[one.name]?.topic ?? tables(settings).results(one);
+}
+
+function needsOf(setting: Pick<Setting, "settings" | "pipeline">, one: Query): Needs {
+  const { cores, driver_memory, executor_memory } = resourcesOf(one);
+  // The copies of a block are the client's word, by default three; ours has one DataNode.
+  const ours = onOurHdfs(setting.settings, placeOf(setting, one));
+  return {
+    cores,
+    driver_memory,
+    executor_memory,
+    properties: ours ? { "spark.hadoop.dfs.replication": "1" } : {},
+  };
+}
+
 function planQuery(setting: Setting, one: Query, { epoch }: PlanExtras): Planned {
-  const { settings } = setting;
-  const { shuffle_partitions, ...resources } = resourcesOf(one);
-  const topic = namesIn(setting).results[one.name]?.topic;
-  const place = topic ?? tables(settings).results(one);
+  const { cores, shuffle_partitions } = resourcesOf(one);
   const stream = "trigger_ms" in one;
   if (stream && !epoch) throw new Error(`a plan of the stream "${one.name}" without its epoch`);
   const params: Before<QueryParams> = {
@@ -36,7 +49,7 @@ function planQuery(setting: Setting, one: Query, { epoch }: PlanExtras): Planned
     stream: one.reads,
     ...readingOf(setting, one.reads),
     sink: one.sink.kind,
-    place,
+    place: placeOf(setting, one),
     checkpoint_path: stream && epoch ? checkpointPath(setting, one.name, epoch) : null,
     plan_epoch: stream && epoch ? epoch.plan_epoch : null,
     starting_offsets: stream && epoch ? epoch.starting_offsets : null,
@@ -45,10 +58,11 @@ function planQuery(setting: Setting, one: Query, { epoch }: PlanExtras): Planned
     span_ms: stream ? null : one.span_ms,
     step_ms: stream ? null : one.step_ms,
     shuffle_partitions,
+    read_tasks: cores,
   };
-  // The copies of a block are the client's word, by default three; ours has one DataNode.
-  const properties = onOurHdfs(settings, place) ? { "spark.hadoop.dfs.replication": "1" } : {};
-  return onSpark(setting, one.name, { kind: stream ? "stream" : "batch", ...resources, properties }, params);
+  return stream
+    ? inApplication(setting, one.name, params)
+    : onSpark(setting, one.name, needsOf(setting, one), params);
 }
 
 /** The job of one query. */
@@ -62,6 +76,7 @@ function member(one: Query): JobType {
     standard: true,
     ...(stream
       ? {
+          share: (setting) => ({ ...needsOf(setting, one), delta: one.sink.kind === "delta" }),
           checkpoint: {
             // What the checkpoint's state, or the place of its results, depends on.
             plan_hash({ contract }) {

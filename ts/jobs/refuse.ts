@@ -5,7 +5,7 @@ import type { RefuseParams } from "../contract/generated/params.ts";
 import { streamsBesideWindows } from "../pipelines/streams.ts";
 import { stateDir } from "../settings/settings.ts";
 import { type Before, namesIn, readingOf, sharedParams } from "./plan/params.ts";
-import { onSpark } from "./plan/spark.ts";
+import { inApplication } from "./plan/spark.ts";
 import type { JobType, Planned, Setting } from "./plan/type.ts";
 
 /** As that of a window's rejects: nobody waits for one, and each batch takes a core for about a second. */
@@ -23,12 +23,7 @@ function planRefuse(setting: Setting): Planned {
     checkpoint_path: join(stateDir(settings), "checkpoints", names.job("refuse")),
     trigger_ms: TRIGGER_MS,
   };
-  return onSpark(
-    setting,
-    "refuse",
-    { kind: "stream", cores: 1, driver_memory: "512m", executor_memory: "700m" },
-    params,
-  );
+  return inApplication(setting, "refuse", params);
 }
 
 export const refuse: JobType = {
@@ -41,6 +36,7 @@ export const refuse: JobType = {
   reads: ["raw"],
   writes: ["rejects"],
   standard: true,
+  share: () => ({ cores: 1, driver_memory: "512m", executor_memory: "700m" }),
   members: (pipeline) => (streamsBesideWindows(pipeline).length === 0 ? [] : [refuse]),
   plan: planRefuse,
 };

@@ -4,7 +4,7 @@
 
 import { sep } from "node:path";
 import { assertCompatible, definitionOf, PipelineError } from "../contract/index.ts";
-import { type JobName, jobsOf, jobTypeOf } from "../jobs/index.ts";
+import { type JobName, jobsOf, jobTypeOf, sharesOf } from "../jobs/index.ts";
 import { tables } from "../jobs/plan/tables.ts";
 import type { Applied, Owned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
@@ -157,7 +157,14 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
   const { settings, onStep = () => {}, deadline_ms = DEADLINE_MS, signal } = options;
   const { pipeline, contract } = pipelineOf(settings.pipeline);
   const name = namesOf(pipeline, settings.namespace).job(job);
-  const setting: Setting = { settings, pipeline, contract, applied, ...codeOf(settings) };
+  const setting: Setting = {
+    settings,
+    pipeline,
+    contract,
+    applied,
+    ...codeOf(settings),
+    shares: sharesOf({ settings, pipeline }),
+  };
   const { kind, checkpoint, plan } = jobTypeOf(pipeline, job);
   const before = readDesired(settings)[name];
   if (!before) return [];

@@ -38,9 +38,8 @@ describe("a folder of pipelines outside the checkout", () => {
   it("gets its generated files, and nothing else in it is touched", () => {
     const paths = make().map(({ path }) => path);
     expect(paths).toEqual([
-      "generated/pyspark/spark_jobs/generated/works_archive.py",
       "generated/pyspark/spark_jobs/generated/works_contract.py",
-      "generated/pyspark/spark_jobs/generated/works_refuse.py",
+      "generated/pyspark/spark_jobs/generated/works_streams.py",
       "generated/schemas/works_notice.json",
       "generated/schemas/works_notice.proto",
       "generated/schemas/works_rejects.avsc",
@@ -101,15 +100,21 @@ describe("a folder of pipelines outside the checkout", () => {
     const { launch, code } = jobTypeOf(setting.pipeline, "archive").plan(setting, {});
     if (launch.engine !== "spark") throw new Error("not on Spark");
     expect(launch.entrypoint).toBe(
-      join(stateDir(at), "code", "pyspark", code, "spark_jobs", "generated", "works_archive.py"),
+      join(stateDir(at), "code", "pyspark", code, "spark_jobs", "generated", "works_streams.py"),
     );
     const said = execFileSync(join(root, ".venv/bin/python"), [launch.entrypoint, "--describe"], {
       encoding: "utf8",
     });
-    expect(JSON.parse(said)).toMatchObject({
-      job: "works-archive",
+    const made = {
       fingerprint: setting.contract.fingerprint,
       fields: { site_id: null, state: null, until: null },
+    };
+    expect(JSON.parse(said)).toMatchObject({
+      application: "works-streams",
+      members: [
+        { ...made, job: "works-archive" },
+        { ...made, job: "works-refuse" },
+      ],
     });
     // Another file of its own is other code; the checkout's pipelines run theirs as it lies.
     mkdirSync(join(mine(), "works", "pyspark", "spark_jobs", "works"), { recursive: true });

@@ -3,7 +3,7 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type JobHandle, type JobRunner, stopMarker } from "../engines/job.ts";
+import { abortMarker, type JobHandle, type JobRunner, stopMarker } from "../engines/job.ts";
 import { writeJson } from "../ground/json.ts";
 import type { Planned } from "../jobs/plan/type.ts";
 import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
@@ -27,6 +27,7 @@ export function paramsFiles(settings: NamespaceSettings): ParamsFiles {
       if (!path.startsWith(folder)) return;
       rmSync(path, { force: true });
       rmSync(stopMarker(path), { force: true });
+      rmSync(abortMarker(path), { force: true });
     },
   };
 }

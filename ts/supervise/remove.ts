@@ -31,7 +31,7 @@ export interface Removal {
 /** Folders of a namespace in which what belongs to a pipeline begins with its name. */
 const BY_NAME = ["checkpoints", "models", "staged", "tables"];
 /** Those in which it begins as its submissions do, with the namespace before it. */
-const BY_SUBMISSION = ["drivers", "jobs", "processes"];
+const BY_SUBMISSION = ["applications", "drivers", "jobs", "processes"];
 /** Another `apply` waits for its readers for minutes; a removal can be asked for again. */
 const TURN_MS = 10_000;
 

@@ -100,7 +100,7 @@ describe("a pipeline of two streams and their queries", () => {
     const paths = generate({ root, check: false, pipelines: mine() }).map(({ path }) => path);
     const python = "generated/pyspark/spark_jobs/generated";
     expect(paths).toEqual([
-      ...["contract", "kept", "refuse", "totals"].map((name) => `${python}/roads_${name}.py`),
+      ...["contract", "streams", "totals"].map((name) => `${python}/roads_${name}.py`),
       "generated/roads.ts",
       "generated/schemas/lane_count.json",
       "generated/schemas/lane_count.proto",

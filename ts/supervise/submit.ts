@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
 import { assembled } from "../engines/package.ts";
 import { pause } from "../ground/pause.ts";
-import { type JobName, jobTypeOf } from "../jobs/index.ts";
+import { type JobName, jobTypeOf, sharesOf } from "../jobs/index.ts";
 import { tableFor } from "../jobs/plan/params.ts";
 import { checkpointPath } from "../jobs/plan/spark.ts";
 import type { JobType, Planned, Setting } from "../jobs/plan/type.ts";
@@ -58,6 +58,7 @@ export function settingOf(settings: Settings): Setting {
     contract,
     applied: requireApplied(settings, contract.fingerprint),
     ...codeOf(settings),
+    shares: sharesOf({ settings, pipeline }),
   };
 }
 

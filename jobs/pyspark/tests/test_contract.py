@@ -153,7 +153,6 @@ def test_generated_module_compiles(path: Path, tmp_path: Path) -> None:
 
 SPARK = ROOT / "jobs" / "pyspark" / "spark_jobs" / "generated"
 ENTRYPOINTS = {
-    "weather-features": [str(SPARK / "weather_features.py")],
     "weather-backfill": [str(SPARK / "weather_backfill.py")],
     "weather-infer": ["-m", "ray_jobs.generated.weather_infer"],
     "weather-seed": ["-m", "ray_jobs.generated.weather_seed"],
@@ -179,6 +178,16 @@ def test_entrypoint_describes_itself_without_an_engine(name: str) -> None:
     assert said["fingerprint"] == CONTRACT.fingerprint
     assert said["plan_hash"] == CONTRACT.plan_hash
     assert {"submission", "fingerprint", "progress_topic"} <= said["params"].keys()
+
+
+@pytest.mark.slow
+def test_the_application_of_the_streams_describes_each_without_an_engine() -> None:
+    done = run([str(SPARK / "weather_streams.py"), "--describe"])
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["application"] == "weather-streams"
+    assert [member["job"] for member in said["members"]] == ["weather-archive", "weather-features"]
+    assert {member["fingerprint"] for member in said["members"]} == {CONTRACT.fingerprint}
 
 
 def test_entrypoint_refuses_a_wrong_call_and_wrong_parameters(tmp_path: Path) -> None:

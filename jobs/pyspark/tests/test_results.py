@@ -52,6 +52,7 @@ def params(**others: Any) -> QueryParams:
         "span_ms": None,
         "step_ms": None,
         "shuffle_partitions": 1,
+        "read_tasks": 1,
     }
     return QueryParams(**(given | others))
 

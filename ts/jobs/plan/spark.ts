@@ -1,9 +1,11 @@
-// How a job is launched on Spark: its entrypoint, its memory, the flags of its JVMs.
+// How a job is launched on Spark: its entrypoint, its memory, the flags of its JVMs. A batch is an application of its own, a
+// stream a member of its pipeline's (shared.ts).
 
 import { join } from "node:path";
 import { stateDir } from "../../settings/settings.ts";
 import { HEARTBEAT_MS, namesIn, STOP_MS } from "./params.ts";
-import type { Epoch, Planned, Setting } from "./type.ts";
+import { application, STREAMS } from "./shared.ts";
+import type { Epoch, Needs, Planned, Setting } from "./type.ts";
 
 /** One collector thread: a second one competes with the executor for the same two cores. */
 const DRIVER_JVM = "-XX:+UseSerialGC -XX:-UsePerfData";
@@ -23,6 +25,10 @@ const COMPILED = {
   ].join(" "),
 } as const;
 
+const driverJvm = (kind: keyof typeof COMPILED) => ({
+  "spark.driver.extraJavaOptions": `${DRIVER_JVM} ${COMPILED[kind]}`,
+});
+
 /** Properties of every launch. */
 const PROPERTIES = {
   // The executor's options are the job's to set (jobs/pyspark/spark_jobs/kit/session.py): what stands here would replace its
@@ -38,20 +44,14 @@ const PROPERTIES = {
 const entrypoint = ({ folders, pipeline }: Setting, job: string) =>
   join(folders.spark, "spark_jobs", "generated", `${pipeline.name}_${job}.py`);
 
-export interface SparkNeeds {
-  readonly kind: "stream" | "batch";
-  readonly cores: number;
-  readonly driver_memory: string;
-  readonly executor_memory: string;
-  /** Spark properties beside those of every launch. */
-  readonly properties?: Readonly<Record<string, string>>;
-}
+type Params = Readonly<Record<string, unknown>>;
 
+/** A batch. */
 export function onSpark(
   setting: Setting,
   job: string,
-  { kind, cores, driver_memory, executor_memory, properties = {} }: SparkNeeds,
-  params: Readonly<Record<string, unknown>>,
+  { cores, driver_memory, executor_memory, properties = {} }: Needs,
+  params: Params,
 ): Planned {
   return {
     name: namesIn(setting).job(job),
@@ -64,16 +64,37 @@ export function onSpark(
       executor_memory,
       properties: {
         ...PROPERTIES,
-        "spark.driver.extraJavaOptions": `${DRIVER_JVM} ${COMPILED[kind]}`,
+        ...driverJvm("batch"),
         ...properties,
       },
     },
     params,
     code: setting.code.spark,
-    heartbeat_ms: kind === "stream" ? HEARTBEAT_MS : null,
+    heartbeat_ms: null,
     stop_ms: STOP_MS,
-    finite: kind === "batch",
-    restarts: kind === "stream",
+    finite: true,
+    restarts: false,
+  };
+}
+
+/** A stream. */
+export function inApplication(setting: Setting, job: string, params: Params): Planned {
+  const names = namesIn(setting);
+  const started = {
+    entrypoint: entrypoint(setting, STREAMS),
+    properties: { ...PROPERTIES, ...driverJvm("stream") },
+    code: setting.code.spark,
+  };
+  return {
+    name: names.job(job),
+    pipeline: setting.pipeline.name,
+    launch: application(`${names.prefix}${names.job(STREAMS)}`, started, setting.shares),
+    params,
+    code: setting.code.spark,
+    heartbeat_ms: HEARTBEAT_MS,
+    stop_ms: STOP_MS,
+    finite: false,
+    restarts: true,
   };
 }
 

@@ -74,6 +74,25 @@ export interface Setting {
   readonly code: { readonly spark: string; readonly ray: string };
   /** Folders of the Python that runs: jobs/pyspark and jobs/ray, with what a pipeline outside the checkout brings. */
   readonly folders: { readonly spark: string; readonly ray: string };
+  /** What each stream that the pipeline can run on Spark needs of the one application they share. */
+  readonly shares: readonly Share[];
+}
+
+/** What a job needs of the JVMs it runs in. */
+export interface Needs {
+  /** Tasks it can run at once. */
+  readonly cores: number;
+  /** Heaps, in Java's form, `512m`. */
+  readonly driver_memory: string;
+  readonly executor_memory: string;
+  /** Spark properties beside those of every launch. */
+  readonly properties?: Readonly<Record<string, string>>;
+}
+
+/** What a stream needs of the application of its pipeline. */
+export interface Share extends Needs {
+  /** Whether it works with Delta tables, whose extension an application has from its start or not at all. */
+  readonly delta?: boolean;
 }
 
 /** What a plan may get beside its setting. */
@@ -130,6 +149,8 @@ export interface JobType {
     /** Event time a new checkpoint must see again, ms; absent for a job that goes on by itself where the epoch before ended. */
     readonly span_ms?: (contract: Contract) => number;
   };
+  /** What a stream on Spark needs of its pipeline's application; absent for any other job. */
+  readonly share?: (setting: Pick<Setting, "settings" | "pipeline">) => Share;
   /**
    * The jobs of this type that a pipeline has, where that is another number than one: each a type of its own, of its own name. The
    * type itself is no job then.

@@ -169,10 +169,11 @@ function needs(kind: Kind, { stages }: CommittedPrediction): number {
     case "source":
       return stages.raw_append_time;
     case "spark":
+    // Windows and archive have one driver.
+    case "archive":
       return stages.feature_processing_time;
     case "actor":
     case "driver":
-    case "archive":
     case "supervisor":
       return stages.predict_time;
   }

@@ -2,7 +2,10 @@
 
 import { randomOf, shuffled } from "./random.ts";
 
-/** Whom the proof kills with SIGKILL. `driver` is the driver of the whole Ray job, `spark` and `archive` those of the Spark jobs. */
+/**
+ * Whom the proof kills with SIGKILL. `driver` is the driver of the whole Ray job. `spark` and `archive` are the one
+ * driver of the Spark jobs, at a moment that is seeded for each, and with what is waited for afterwards: windows, or the archive too.
+ */
 export const KILL_KINDS = ["actor", "driver", "spark", "archive", "source", "supervisor"] as const;
 export type Kind = (typeof KILL_KINDS)[number];
 

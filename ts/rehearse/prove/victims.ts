@@ -2,6 +2,7 @@
 // Ray says which process is a driver or an actor, a submission's name in a command line says the rest.
 
 import { PipelineError } from "../../contract/index.ts";
+import { driverOf } from "../../engines/application.ts";
 import { httpOf, parseReply } from "../../ground/http.ts";
 import { alive, type Identity, identify } from "../../ground/identity.ts";
 import { commandOf, livingProcesses } from "../../ground/proc.ts";
@@ -63,11 +64,11 @@ async function rayProcesses(
   };
 }
 
-/** The driver of a Spark job of ours: its JVM or the Python below it, by `aim`; null while it has not both. */
+/** The driver that a Spark job of ours runs in, which others may share: its JVM or the Python below it, by `aim`; null while it has not both. */
 export function sparkDriver(settings: Settings, job: string, aim: number): Victim | null {
-  const submission = readRecords(settings)[job]?.submission?.submission;
-  if (!submission) return null;
-  const all = running(submission);
+  const handle = readRecords(settings)[job]?.submission?.handle;
+  if (!handle) return null;
+  const all = running(driverOf(handle).submission);
   const jvm = all.filter(({ command }) => command.includes("org.apache.spark.deploy.SparkSubmit"));
   const python = all.filter(({ parent }) => jvm.some(({ pid }) => pid === parent));
   // A driver that is not up yet is not in mid-stream.

@@ -5,6 +5,7 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../../contract/index.ts";
+import type { Launch } from "../../engines/job.ts";
 import { wallClock } from "../../ground/clock.ts";
 import { until } from "../../ground/until.ts";
 import { decided, planBackfill } from "../../jobs/backfill.ts";
@@ -153,9 +154,7 @@ async function submit(line: Line, duplicates: "source" | "engine"): Promise<void
   const { settings, kafka, signal, log } = line;
   const plan = await planOf(settingOf(settings), kafka, "features", {});
   const launch =
-    duplicates === "engine" && plan.launch.engine === "spark"
-      ? { ...plan.launch, entrypoint: join(settings.root, "jobs", "pyspark", "tests", "engine_features.py") }
-      : plan.launch;
+    duplicates === "engine" && plan.launch.engine === "spark" ? alone(settings, plan.launch) : plan.launch;
   const desired = await changeDesired(settings, () => ({ [plan.name]: always({ ...plan, launch }) }));
   startSupervisor(settings);
   await untilRunning(settings, desired, {
@@ -163,6 +162,11 @@ async function submit(line: Line, duplicates: "source" | "engine"): Promise<void
     signal,
     onState: (job, state) => log(`${job}: ${state}`),
   });
+}
+
+/** In an application of its own, whose entrypoint has that contract. */
+function alone({ root }: Settings, { shared: _, ...launch }: Extract<Launch, { engine: "spark" }>): Launch {
+  return { ...launch, entrypoint: join(root, "jobs", "pyspark", "tests", "engine_features.py") };
 }
 
 /** Resolves once the first micro-batch has published: what follows meets a stream that runs. */

@@ -4,11 +4,13 @@
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, inject, it } from "vitest";
+import { applicationRunner, driverOf } from "../../engines/application.ts";
 import type { JobSpec, Launch } from "../../engines/job.ts";
 import { processRunner } from "../../engines/process.ts";
 import { rayRunner } from "../../engines/ray.ts";
 import { sparkRunner } from "../../engines/spark.ts";
 import { until } from "../../ground/until.ts";
+import { pipelineOf } from "../../pipelines/index.ts";
 import { type Harness, jobRunnerSuite, type Task } from "../suites/runner.ts";
 
 const settings = inject("engines");
@@ -62,6 +64,67 @@ describe("spark", () => {
     } finally {
       await runner.stop(handle, { deadline_ms: 0 });
     }
+  });
+});
+
+describe("spark, as members of one application", () => {
+  const below = join(folder, "applications");
+  const launch: Launch = {
+    ...sparkLaunch,
+    entrypoint: join(fixtures, "spark_members.py"),
+    // What a member that is stubborn occupies is the thread of its own, not a core.
+    shared: {
+      name: `suite-${process.pid}-streams`,
+      hash: "01234567",
+      params: { delta: false, idle_ms: 15_000 },
+    },
+  };
+  const { fingerprint } = pipelineOf("weather").contract;
+  const runner = applicationRunner(sparkRunner(settings), below);
+  const spec = (task: Task, submission: string): JobSpec => {
+    const name = `suite-${task}`;
+    const params_path = join(folder, `${submission}.json`);
+    const progress = { progress_topic: null, progress_schema_id: 1 };
+    const params = { task, job: name, submission, fingerprint, kafka: null, ...progress };
+    writeFileSync(params_path, JSON.stringify(params));
+    return { name, submission, params_path, launch };
+  };
+  jobRunnerSuite(async () => ({
+    runner,
+    spec,
+    start_ms: 180_000,
+    unreachable: applicationRunner(
+      sparkRunner({ ...settings, sparkRestUrl: nobody, sparkUiUrl: nobody }),
+      join(folder, "elsewhere"),
+    ),
+  }));
+
+  it("start one driver however many there are, and it ends by itself when it has nobody left", async () => {
+    const handles = await Promise.all(
+      [1, 2, 3].map((n) => runner.submit(spec("waits", `suite-together-${process.pid}-${n}`))),
+    );
+    for (const handle of handles) {
+      const { seen } = await until(
+        async () => {
+          const seen = await runner.status(handle);
+          return { done: seen.state === "running", seen };
+        },
+        { deadline_ms: 180_000 },
+      );
+      expect(seen).toEqual({ state: "running" });
+    }
+    const [driver, ...others] = new Set(handles.map((handle) => driverOf(handle).id));
+    expect(others).toEqual([]);
+    await Promise.all(handles.map((handle) => runner.stop(handle, { deadline_ms: 180_000 })));
+    const { submission } = driverOf(handles[0]!);
+    const look = await until(
+      async () => {
+        const seen = await sparkRunner(settings).status({ id: driver!, submission, params_path: "" });
+        return { done: seen.state === "succeeded", seen };
+      },
+      { deadline_ms: 120_000 },
+    );
+    expect(look.seen).toEqual({ state: "succeeded" });
   });
 });
 

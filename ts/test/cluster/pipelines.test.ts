@@ -170,14 +170,14 @@ describe("two pipelines of a namespace beside another one", { timeout: 3_600_000
     expect(later).toMatchObject({ stale: false, timestamp: expect.stringMatching(/^2016-/) });
   });
 
-  it("the Spark master lists both features apps with cores: they run on the cluster, not in their drivers", async () => {
+  it("the Spark master lists the application of both with cores: they run on the cluster, not in their drivers", async () => {
     const { activeapps } = await json<{ activeapps: { name: string; cores: number; state: string }[] }>(
       `${engines.sparkUiUrl}/json/`,
     );
-    for (const job of ["weather-features", "meters-features"]) {
-      const app = activeapps.find(({ name }) => name.startsWith(`${weather.namespace}-${job}`));
-      expect(app, job).toMatchObject({ state: "RUNNING" });
-      expect(app!.cores, job).toBeGreaterThan(0);
+    for (const streams of ["weather-streams", "meters-streams"]) {
+      const apps = activeapps.filter(({ name }) => name.startsWith(`${weather.namespace}-${streams}-`));
+      expect(apps, streams).toMatchObject([{ state: "RUNNING" }]);
+      expect(apps[0]!.cores, streams).toBeGreaterThan(0);
     }
   });
 

@@ -19,17 +19,19 @@ import { afterAll, beforeAll, describe, expect, inject, it, vi } from "vitest";
 import { printRecords } from "../../cli/data/tail.ts";
 import { generate } from "../../codegen/generate.ts";
 import { definitionOf } from "../../contract/index.ts";
+import { driverOf } from "../../engines/application.ts";
 import { until } from "../../ground/until.ts";
 import { tables } from "../../jobs/plan/tables.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { addPipelines, namesOf, pipelineOf, streamSchema, topicOf } from "../../pipelines/index.ts";
-import { sparkDriver } from "../../rehearse/prove/victims.ts";
+import { kill, sparkDriver } from "../../rehearse/prove/victims.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { rawRecords, targetOf } from "../../source/send/target.ts";
 import { apply } from "../../supervise/apply.ts";
+import { readRecords } from "../../supervise/run.ts";
 import { stopNamespace } from "../../supervise/stop.ts";
-import { submitJobs, untilRunning } from "../../supervise/submit.ts";
+import { submitJobs, untilEnded, untilRunning, withdrawJobs } from "../../supervise/submit.ts";
 
 const engines = inject("engines");
 const DEADLINE_MS = 600_000;
@@ -237,20 +239,41 @@ describe("queries", () => {
     const works = await submitJobs(at("works"), kafka, ["lines", "sent"]);
     const digs = await submitJobs(at("digs"), kafka, ["kept"]);
     await untilRunning(at("works"), { ...works, ...digs }, { deadline_ms: DEADLINE_MS });
-    const names = namesOf(pipelineOf("works").pipeline, namespace);
-    const inTopic = async () => ids(await printed(names.results["sent"]!.topic, "works"));
+    // Those of one pipeline share a driver, and no other's.
+    const [shared, also, other] = ["works-lines", "works-sent", "digs-kept"].map(driver);
+    expect(also).toBe(shared);
+    expect(other).not.toBe(shared);
     await settles("lines", () => ids(lines("lines")), sites(21));
-    await settles("sent", inTopic, sites(21));
+    await settles("sent", async () => ids(await inTopic()), sites(21));
     for (const job of ["works-lines", "works-sent", "digs-kept"]) {
       const victim = sparkDriver(at("works"), job, 0.2);
-      for (const { pid } of victim?.processes ?? []) process.kill(pid, "SIGKILL");
+      if (victim) await kill(victim);
     }
     await send("works", 30);
     await send("digs", 30);
     await settles("lines", () => ids(lines("lines")), sites(51));
-    await settles("sent", inTopic, sites(51));
+    await settles("sent", async () => ids(await inTopic()), sites(51));
     const delta = tables(at("digs")).results({ name: "kept", sink: { kind: "delta" } });
     await settles("kept", () => deltaIds(delta), sites(50));
+  });
+
+  it("are taken out and added one by one while the others go on, and Spark shows them by name", async () => {
+    const desired = await submitJobs(at("works"), kafka, ["lines", "sent"]);
+    await untilRunning(at("works"), desired, { deadline_ms: DEADLINE_MS });
+    expect(await shownBySpark("works")).toEqual(["works-lines", "works-sent"]);
+    const [before, sent_before] = ["works-lines", "works-sent"].map(submission);
+    await withdrawJobs(at("works"), ["works-sent"]);
+    await untilEnded(at("works"), ["works-sent"], { deadline_ms: DEADLINE_MS });
+    await send("works", 10);
+    await settles("lines", () => ids(lines("lines")), sites(61));
+    expect(ids(await inTopic())).toEqual(sites(51));
+    const shared = driver("works-lines");
+    const again = await submitJobs(at("works"), kafka, ["sent"]);
+    await untilRunning(at("works"), again, { deadline_ms: DEADLINE_MS });
+    await settles("sent", async () => ids(await inTopic()), sites(61));
+    expect(submission("works-lines")).toBe(before);
+    expect(submission("works-sent")).not.toBe(sent_before);
+    expect(["works-lines", "works-sent"].map(driver)).toEqual([shared, shared]);
   });
 
   it("run when asked, over a range up to then, and replace their own results", async () => {
@@ -260,9 +283,36 @@ describe("queries", () => {
       deadline_ms: DEADLINE_MS,
     });
     expect(done).toBe(true);
-    expect(lines("states")).toEqual([{ state: "open", notices: 51 }]);
+    expect(lines("states")).toEqual([{ state: "open", notices: 61 }]);
   });
 });
+
+const inTopic = () =>
+  printed(namesOf(pipelineOf("works").pipeline, namespace).results["sent"]!.topic, "works");
+
+const handleOf = (job: string) => readRecords(at("works"))[job]?.submission?.handle;
+const submission = (job: string) => handleOf(job)?.submission;
+function driver(job: string): string {
+  const handle = handleOf(job);
+  if (!handle) throw new Error(`${job} has no submission`);
+  return driverOf(handle).id;
+}
+
+/** Names of the queries on the page of a pipeline's application. */
+async function shownBySpark(pipeline: string): Promise<string[]> {
+  const page = async (url: string) => (await fetch(url)).text();
+  const { activeapps } = JSON.parse(await page(`${engines.sparkUiUrl}/json/`)) as {
+    activeapps: { id: string; name: string }[];
+  };
+  const app = activeapps.find(({ name }) => name.startsWith(`${namespace}-${pipeline}-streams-`))!;
+  const about = await page(`${engines.sparkUiUrl}/app/?appId=${app.id}`);
+  const own = /href="([^"]+)">Application Detail UI/.exec(about)![1]!;
+  const queries = await page(`${own}/StreamingQuery/`);
+  const names = [...queries.matchAll(new RegExp(`>\\s*(${pipeline}-[a-z]+)\\s*<`, "g"))].map(
+    ([, name]) => name!,
+  );
+  return [...new Set(names)].sort();
+}
 
 /** By the reader that is not Spark. */
 async function deltaIds(path: string): Promise<string[]> {

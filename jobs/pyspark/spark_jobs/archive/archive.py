@@ -49,13 +49,11 @@ BOUNDS = {
 # Log entries are needed for as long as the files they speak of.
 LOG_RETENTION_MS = 2 * 86_400_000
 
-APP_CONF: Mapping[str, str] = {
-    # A row group is held in memory until it is whole; the default of 128 MB is a fifth of this executor.
-    "spark.hadoop.parquet.block.size": str(16 << 20),
-}
-
 SQL_CONF: Mapping[str, str] = {
     **table.READ_CONF,
+    # A row group is held in memory until it is whole; the default of 128 MB is a fifth of an executor. Hadoop's own
+    # name: a session's settings are laid over Hadoop's.
+    "parquet.block.size": str(16 << 20),
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     # The default writes a form of time that other readers take for nanoseconds, which end in 2262 and begin in 1677.
@@ -75,24 +73,21 @@ def run(contract: Contract, params: ArchiveParams, reporter: Reporter) -> dict[s
     """
     check(params)
     settings = dict(session.SQL_CONF) | dict(SQL_CONF) | sizes(params)
-    spark = session.configure(
-        SparkSession.builder, dict(session.APP_CONF) | dict(table.DELTA_CONF) | dict(APP_CONF), settings
-    )
-    session.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
+    progress = Progress()
     try:
-        progress = Progress()
-        progress.listen(spark)
-        opened(spark, contract, params, topic_id(params))
-        query = start(spark, contract, params)
-        with upkeep(spark, params) as kept:
-            return follow(spark, [query], lambda: counters(query, progress, kept), reporter)
+        with (
+            session.opened(dict(session.APP_CONF) | dict(table.DELTA_CONF), settings) as spark,
+            progress.listen(spark),
+        ):
+            opened(spark, contract, params, topic_id(params))
+            query = start(spark, contract, params)
+            with upkeep(spark, params) as kept:
+                return follow(spark, [query], lambda: counters(query, progress, kept), reporter)
     except (PySparkException, Py4JJavaError) as error:
         refused = lost(error, params) or table.unreachable(error, params.table_path)
         if refused is None:
             raise
         raise refused from error
-    finally:
-        spark.stop()
 
 
 def check(params: ArchiveParams) -> None:
@@ -321,8 +316,12 @@ def upkeep(spark: SparkSession, params: ArchiveParams) -> Iterator[Upkeep]:
     up all the same.
     """
     kept, done = Upkeep(), threading.Event()
+    context, group = spark.sparkContext, f"{params.job} upkeep"
 
     def keep() -> None:
+        # What the page shows of these jobs, and what ends them and no other stream's.
+        context.setLocalProperty("spark.scheduler.pool", params.job)
+        context.setJobGroup(group, group)
         vacuumed_s = float("-inf")
         while not done.wait(params.compact_ms / 1000):
             try:
@@ -345,7 +344,7 @@ def upkeep(spark: SparkSession, params: ArchiveParams) -> Iterator[Upkeep]:
     finally:
         done.set()
         # A round that is cut off here has committed or it has not.
-        spark.sparkContext.cancelAllJobs()
+        context.cancelJobGroup(group)
         thread.join(timeout=KAFKA_S)
 
 

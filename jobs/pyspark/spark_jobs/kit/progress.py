@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -34,14 +36,20 @@ class Progress:
         self._last: dict[str, dict[str, Any]] = {}
         self._totals: dict[str, dict[str, float]] = {}
 
-    def listen(self, spark: SparkSession) -> None:
-        """Starts to follow every query of the session."""
+    @contextmanager
+    def listen(self, spark: SparkSession) -> Iterator[None]:
+        """Follows every query of the session while the body runs."""
         gateway = spark.sparkContext._gateway
         assert gateway is not None
         java_import(gateway.jvm, "org.apache.spark.sql.streaming.*")
         ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
         listener = gateway.jvm.PythonStreamingQueryListenerWrapper(Events(self))
-        spark._jsparkSession.streams().addListener(listener)
+        streams = spark._jsparkSession.streams()
+        streams.addListener(listener)
+        try:
+            yield
+        finally:
+            streams.removeListener(listener)
 
     def take(self, event: dict[str, Any]) -> None:
         """Takes in one progress event, as Spark writes it in JSON."""

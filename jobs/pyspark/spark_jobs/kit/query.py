@@ -28,7 +28,7 @@ def follow(
 ) -> dict[str, float]:
     """Reports progress until a stop is asked for; then lets the running batches end and returns the last counters.
 
-    `queries` are all of the application; `stop` tells their own work that it may leave a batch. Raises
+    `queries` are all of the session; `stop` tells their own work that it may leave a batch. Raises
     StreamingQueryException for a failed query, RuntimeError for one that ended without an error.
     """
     while not reporter.stop_requested():
@@ -39,14 +39,16 @@ def follow(
     if stop is not None:
         stop.set()
     for query in queries:
-        end(query)
+        end(query, reporter)
     return counters()
 
 
-def end(query: StreamingQuery) -> None:
-    """Waits for the running batch, at most END_S, and ends the query. An earlier kill is the supervisor's."""
+def end(query: StreamingQuery, reporter: Reporter) -> None:
+    """Waits for the running batch, at most END_S, and ends the query. An earlier end is the supervisor's to ask for."""
     deadline = time.monotonic() + END_S
     while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
+        if reporter.abort_requested():
+            break
         time.sleep(END_LOOK_S)
     query.stop()
     error = query.exception()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
+from spark_jobs.generated.job import JobError
 
 # A length in garbage bytes can claim two gigabytes; without a limit Avro allocates them and the executor dies of it.
 # Must be on the executors' command line (and the driver's, for local runs).
@@ -33,7 +35,7 @@ APP_CONF: Mapping[str, str] = {
     "spark.ui.retainedTasks": "500",
     "spark.sql.ui.retainedExecutions": "20",
     "spark.sql.streaming.ui.retainedProgressUpdates": "20",
-    "spark.sql.streaming.ui.retainedQueries": "4",
+    "spark.sql.streaming.ui.retainedQueries": "10",
     "spark.ui.dagGraph.retainedRootRDDs": "20",
     "spark.cleaner.periodicGC.interval": "10min",
 }
@@ -58,6 +60,37 @@ SQL_CONF: Mapping[str, str] = {
 # Of jobs that read a range of a topic. Spark's default for Kafka is a source of the first generation, which makes
 # objects of each record, then rows of these again; left out of this list, the second serves. The rest is Spark's own.
 BATCH_CONF: Mapping[str, str] = {**SQL_CONF, "spark.sql.sources.useV1SourceList": "avro,csv,json,orc,parquet,text"}
+
+
+@contextmanager
+def opened(app_conf: Mapping[str, str], sql_conf: Mapping[str, str]) -> Iterator[SparkSession]:
+    """A stream's own session while the body runs; no query of it outlives the body.
+
+    Where an application runs already (application.py) it is a further session of it, of settings and queries of its
+    own, and the application goes on after it. Where none does, it is the stream's alone and ends with it.
+
+    Errors: JobError config_invalid for an application that was started without one of `app_conf`.
+    """
+    running = SparkContext._active_spark_context
+    if running is None:
+        spark = configure(SparkSession.builder, app_conf, sql_conf)
+    else:
+        missing = sorted(key for key in app_conf if running.getConf().get(key) is None)
+        if missing:
+            raise JobError("config_invalid", f"Cannot run in this application: expected {missing[0]} from its start")
+        spark = SparkSession.builder.getOrCreate().newSession()
+        for key, value in sql_conf.items():
+            spark.conf.set(key, value)
+    # A trigger shorter than a batch means back to back; Spark would warn of it three times a second.
+    quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
+    try:
+        yield spark
+    finally:
+        if running is None:
+            spark.stop()
+        else:
+            for query in spark.streams.active:
+                query.stop()
 
 
 def configure(builder: SparkSession.Builder, app_conf: Mapping[str, str], sql_conf: Mapping[str, str]) -> SparkSession:

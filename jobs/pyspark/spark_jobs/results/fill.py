@@ -40,29 +40,35 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
     """
     contract = contract.in_stream(params.stream)
     function = query_function(params.function)
+    settings = {"spark.sql.shuffle.partitions": str(params.shuffle_partitions)}
+    app_conf = dict(session.APP_CONF) | (dict(table.DELTA_CONF) if params.sink == "delta" else {})
     streams = params.checkpoint_path is not None
-    settings = dict(session.SQL_CONF if streams else session.BATCH_CONF) | {
-        "spark.sql.shuffle.partitions": str(params.shuffle_partitions)
-    }
-    spark = session.configure(SparkSession.builder, dict(session.APP_CONF) | dict(table.DELTA_CONF), settings)
-    session.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
     try:
-        sink = sink_of(spark, contract, params)
-        if not streams:
+        if streams:
+            with session.opened(app_conf, dict(session.SQL_CONF) | settings) as spark:
+                return run_on(spark, contract, params, function, reporter)
+        spark = session.configure(SparkSession.builder, app_conf, dict(session.BATCH_CONF) | settings)
+        try:
             with heartbeat(spark, reporter):
-                return run_once(spark, contract, params, function, sink)
-        stop, progress = threading.Event(), Progress()
-        progress.listen(spark)
-        filling = Filling(sink, required(params.plan_epoch), stop)
-        query = start(spark, contract, params, function, filling)
-        return follow(spark, [query], lambda: counters(query, progress, filling), reporter, stop)
+                return run_once(spark, contract, params, function, sink_of(spark, contract, params))
+        finally:
+            spark.stop()
     except (PySparkException, Py4JJavaError) as error:
         refused = table.unreachable(error, params.place)
         if refused is None:
             raise
         raise refused from error
-    finally:
-        spark.stop()
+
+
+def run_on(
+    spark: SparkSession, contract: Contract, params: QueryParams, function: Function, reporter: Reporter
+) -> dict[str, float]:
+    """The query as a stream, until it is asked to stop."""
+    stop, progress = threading.Event(), Progress()
+    filling = Filling(sink_of(spark, contract, params), required(params.plan_epoch), stop)
+    with progress.listen(spark):
+        query = start(spark, contract, params, function, filling)
+        return follow(spark, [query], lambda: counters(query, progress, filling), reporter, stop)
 
 
 def query_function(name: str) -> Function:
@@ -122,8 +128,7 @@ def start(
     offsets = first_offsets(spark, params, filling.holds)
     group = kafka.in_namespace(params.namespace, f"spark-{params.job}")
     raw = kafka.read_stream(spark, client, params.raw_topic, offsets, group)
-    cores = int(spark.sparkContext.getConf().get("spark.cores.max", "2"))
-    observations, _ = decode.decode(raw.coalesce(cores), contract, writer_schemas(params))
+    observations, _ = decode.decode(raw.coalesce(params.read_tasks), contract, writer_schemas(params))
     rows = function(stream_input(observations, contract))
     return (
         rows.writeStream.queryName(params.job)

@@ -1,4 +1,4 @@
-"""The streaming job <pipeline>-features: raw topic in, feature rows and rejects out, two queries in one application.
+"""The streaming job <pipeline>-features: raw topic in, feature rows and rejects out, two queries in one session.
 
 decode.py and windows.py say what is computed; this file runs them: checkpoints, triggers, order, progress, a graceful
 end. Starts no second driver on a checkpoint and never skips records: both are the supervisor's to decide.
@@ -43,25 +43,13 @@ STATE_STORES = {
 
 def run(contract: Contract, params: FeaturesParams, reporter: Reporter) -> dict[str, float]:
     """Runs until it is asked to stop; returns the last counters. Raises StreamingQueryException for a failed query."""
-    spark = open_session(params)
-    try:
-        stop = threading.Event()
-        progress = Progress()
-        progress.listen(spark)
-        features, rejects = start(spark, contract, params, stop)
-        return follow(spark, [features, rejects], lambda: counters(progress, features, rejects), reporter, stop)
-    finally:
-        spark.stop()
-
-
-def open_session(params: FeaturesParams) -> SparkSession:
     settings = dict(session.SQL_CONF) | STATE_STORES[params.state_store]
     # Pinned by a checkpoint's first start; the same setting for both queries, of which one has no shuffle.
     settings["spark.sql.shuffle.partitions"] = str(params.shuffle_partitions)
-    spark = session.configure(SparkSession.builder, session.APP_CONF, settings)
-    # A trigger shorter than a batch means back to back; Spark would warn of it three times a second.
-    session.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
-    return spark
+    stop, progress = threading.Event(), Progress()
+    with session.opened(session.APP_CONF, settings) as spark, progress.listen(spark):
+        features, rejects = start(spark, contract, params, stop)
+        return follow(spark, [features, rejects], lambda: counters(progress, features, rejects), reporter, stop)
 
 
 def start(
@@ -73,8 +61,7 @@ def start(
     group = kafka.in_namespace(params.namespace, f"spark-{contract.pipeline}-processors")
     raw = kafka.read_stream(spark, client, params.raw_topic, params.starting_offsets, group)
     # One task a core and batch instead of one a partition: starting a task costs more than its rows do.
-    cores = int(spark.sparkContext.getConf().get("spark.cores.max", "2"))
-    observations, _ = decode.decode(raw.coalesce(cores), contract, schemas)
+    observations, _ = decode.decode(raw.coalesce(params.read_tasks), contract, schemas)
     _, rejects = decode.decode(raw.coalesce(1), contract, schemas)
     rows = kafka.framed_rows(
         plans.in_stream(observations, contract, params.plan_epoch, params.publish_from_ms).observe(

@@ -1,4 +1,4 @@
-"""The streaming job <pipeline>-refuse: rejects of the streams that no window reads, a query each in one application.
+"""The streaming job <pipeline>-refuse: rejects of the streams that no window reads, a query each in one session.
 
 Whoever windows a stream says what is refused of it (features.py); of the others this job does, and nobody else: a query
 of the domain or an archive only reads. Keeps no state but its offsets, and judges by decode.py as everyone does.
@@ -23,16 +23,11 @@ from spark_jobs.windows import decode
 
 def run(contract: Contract, params: RefuseParams, reporter: Reporter) -> dict[str, float]:
     """Runs until it is asked to stop; returns the last counters. Raises StreamingQueryException for a failed query."""
-    spark = session.configure(SparkSession.builder, session.APP_CONF, session.SQL_CONF)
-    session.quiet(spark, "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor")
-    try:
-        progress = Progress()
-        progress.listen(spark)
+    progress = Progress()
+    with session.opened(session.APP_CONF, session.SQL_CONF) as spark, progress.listen(spark):
         client = java_client(kafka_config(params.kafka))
         queries = [start(spark, client, contract.in_stream(one.stream), params, one) for one in params.streams]
         return follow(spark, queries, lambda: counters(progress, queries), reporter)
-    finally:
-        spark.stop()
 
 
 def start(

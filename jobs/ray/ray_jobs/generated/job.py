@@ -16,11 +16,12 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, NoReturn, Protocol, Self, TypeVar
 
 from .contract import Contract
 from .error_code import ERROR_CODES, ErrorCode
 from .params import KafkaAccess
+from .parse import Parsed
 
 # A report must not keep a job from ending: what Kafka does not take within this time is lost, the exit code is not.
 FLUSH_S = 10.0
@@ -56,6 +57,7 @@ class JobParams(Protocol):
 
 
 P = TypeVar("P", bound=JobParams)
+R = TypeVar("R", bound=Parsed)
 
 
 class Reporter:
@@ -68,6 +70,7 @@ class Reporter:
     def __init__(self, params: JobParams, progress_schema: str, params_path: Path) -> None:
         self._params = params
         self._stop_path = params_path.with_name(params_path.name + ".stop")
+        self._abort_path = params_path.with_name(params_path.name + ".abort")
         self._producer: Any = None
         if params.progress_topic is None or params.kafka is None:
             return
@@ -95,6 +98,11 @@ class Reporter:
     def stop_requested(self) -> bool:
         """Whether the marker file `<parameter file>.stop` exists: the job then ends its current batch and returns."""
         return self._stop_path.exists()
+
+    def abort_requested(self) -> bool:
+        """Whether `<parameter file>.abort` exists: the job then leaves its current batch in the middle. Only one that
+        shares its process with others is asked; any other is killed."""
+        return self._abort_path.exists()
 
     def end(
         self, counters: Mapping[str, float], state: str, message: str | None = None, error_code: ErrorCode | None = None
@@ -131,6 +139,25 @@ class Reporter:
         self._producer.poll(0)
 
 
+class Job(NamedTuple):
+    """A job as an application knows it that runs several. `params`: a type of parameters; `run` takes the contract,
+    such parameters and a Reporter, and returns its last counters or None.
+    """
+
+    name: str
+    contract: Contract
+    params: type[Any]
+    run: Callable[[Contract, Any, Reporter], Mapping[str, float] | None]
+
+
+class Outcome(NamedTuple):
+    """How a job has ended: `state` is a symbol of job_state; reason and code are those of a failure."""
+
+    state: str
+    reason: str | None = None
+    error_code: ErrorCode | None = None
+
+
 def main(
     name: str,
     contract: Contract,
@@ -142,9 +169,15 @@ def main(
     `--describe` as the only argument prints what the job is made for, and starts nothing. `run` returns its last
     counters, or None.
     """
+    path = argument_of(name, lambda: describe(name, contract, params_type))
+    sys.exit(1 if attempt(Job(name, contract, params_type, run), path).state == "failed" else 0)
+
+
+def argument_of(name: str, described: Callable[[], Any]) -> Path:
+    """The path of the parameter file, a job's only argument; leaves the process for any other call."""
     arguments = sys.argv[1:]
     if arguments == ["--describe"]:
-        print(json.dumps(describe(name, contract, params_type), indent=2))
+        print(json.dumps(described(), indent=2))
         sys.exit(0)
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print(
@@ -152,23 +185,33 @@ def main(
             file=sys.stderr,
         )
         sys.exit(2)
-    path = Path(arguments[0].removeprefix("file://"))
+    return Path(arguments[0].removeprefix("file://"))
+
+
+def attempt(job: Job, path: Path) -> Outcome:
+    """Runs a job to its end, and reports it. Raises nothing: a failure is printed and is the outcome."""
     reporter: Reporter | None = None
     try:
-        params = read_params(path, params_type)
-        reporter = Reporter(params, contract.schemas["progress"], path)
-        check_fingerprint(name, contract, params)
+        params = read_params(path, job.params)
+        reporter = Reporter(params, job.contract.schemas["progress"], path)
+        check_fingerprint(job.name, job.contract, params)
         reporter.progress({}, state="starting")
-        counters = run(contract, params, reporter) or {}
-        reporter.end(counters, "stopped" if reporter.stop_requested() else "succeeded")
+        counters = job.run(job.contract, params, reporter) or {}
+        outcome = Outcome("stopped" if reporter.stop_requested() else "succeeded")
+        reporter.end(counters, outcome.state)
+        return outcome
     except Exception as error:
         traceback.print_exc()
         code = code_of(error)
-        print(f"job {name} failed: {code}: {error}", file=sys.stderr)
+        print(f"job {job.name} failed: {code}: {error}", file=sys.stderr)
+        reason = str(error) or type(error).__name__
+        if reporter is not None and reporter.abort_requested():
+            # Whatever it was in the middle of broke because it was asked to.
+            reporter.end({}, "stopped", reason)
+            return Outcome("stopped", reason)
         if reporter is not None:
-            reporter.end({}, "failed", str(error) or type(error).__name__, code)
-        sys.exit(1)
-    sys.exit(0)
+            reporter.end({}, "failed", reason, code)
+        return Outcome("failed", reason, code)
 
 
 def describe(name: str, contract: Contract, params_type: type) -> dict[str, Any]:
@@ -183,8 +226,8 @@ def describe(name: str, contract: Contract, params_type: type) -> dict[str, Any]
     }
 
 
-def read_params(path: Path, params_type: type[P]) -> P:
-    """Errors: JobError config_invalid for a file that cannot be read or has other keys than the job's."""
+def read_params(path: Path, params_type: type[R]) -> R:
+    """Errors: JobError config_invalid for a file that cannot be read or has other keys than these parameters."""
     try:
         return params_type.parse(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError) as error:
