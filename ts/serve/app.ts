@@ -8,13 +8,17 @@ import type { AppEffects, Served } from "./effects.ts";
 import { guard } from "./guard.ts";
 import { fromError, problem, respond } from "./problem.ts";
 import { mount, type Route, responseOf, TAGS, textTag } from "./route.ts";
+import { anomaliesRoute } from "./routes/anomalies.ts";
 import { descriptionRoutes } from "./routes/description.ts";
 import { healthRoutes } from "./routes/health.ts";
+import { historyRoute } from "./routes/history.ts";
 import { jobsRoute } from "./routes/jobs.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelsRoute } from "./routes/models.ts";
+import { observationsRoute } from "./routes/observations.ts";
 import { pageRoute } from "./routes/page.ts";
 import { predictionRoute } from "./routes/prediction.ts";
+import { scoreboardRoute } from "./routes/scoreboard.ts";
 import { stationsRoute } from "./routes/stations.ts";
 import { streamRoute } from "./routes/stream.ts";
 import { verificationsRoute } from "./routes/verifications.ts";
@@ -27,8 +31,12 @@ function ofPipeline(served: Served, effects: AppEffects): Route[] {
   return [
     pageRoute(served, effects),
     predictionRoute(served, effects),
+    historyRoute(served, effects),
     stationsRoute(served, effects),
+    observationsRoute(served),
     verificationsRoute(served, effects),
+    scoreboardRoute(served, effects),
+    anomaliesRoute(served, effects),
   ].filter(({ needs }) => needs.every((part) => parts.includes(part)));
 }
 

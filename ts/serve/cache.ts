@@ -6,11 +6,16 @@ const KEEP_MS = 2_000;
 /** Longest wait for one answer, wall time: a health check must answer while engines hang. */
 const WITHIN_MS = 6_000;
 
+/** No answer within the bound. */
+export class TooLate extends Error {
+  override readonly name = "TooLate";
+}
+
 /** The result of `work`, or an error once the time is over; the work itself is not stopped. */
 export function withDeadline<T>(work: Promise<T>, limit_ms = WITHIN_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${limit_ms} ms`)), limit_ms);
+    timer = setTimeout(() => reject(new TooLate(`no answer within ${limit_ms} ms`)), limit_ms);
   });
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -6,6 +6,7 @@ import { JobProgress } from "./jobs.ts";
 import { Latest } from "./latest.ts";
 import { Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
+import { storeWhenAsked } from "./store.ts";
 import { Stream } from "./stream.ts";
 import { Verified } from "./verified.ts";
 
@@ -24,11 +25,13 @@ export function describe(
       contract,
       latest: new Latest({ trail_ms: 0, silent_ms: 0 }),
       verified: new Verified(contract),
+      store: storeWhenAsked(unasked),
       needed_jobs: [],
       feed: unasked,
     })),
     version,
     confidence,
+    arm: "",
     progress: new JobProgress(),
     metrics: new Metrics(),
     stream: new Stream({ kafka: { read: unasked }, arm: "", clock }),

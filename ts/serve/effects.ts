@@ -9,6 +9,7 @@ import type { Latest } from "./latest.ts";
 import type { GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
 import type { PageData } from "./routes/page.ts";
+import type { Asks } from "./store.ts";
 import type { Stream } from "./stream.ts";
 import type { Verified } from "./verified.ts";
 
@@ -17,6 +18,8 @@ export interface Served {
   readonly contract: ServedContract;
   readonly latest: Latest;
   readonly verified: Verified;
+  /** What it was before; may be away. */
+  readonly store: Asks;
   /** Jobs a live forecast needs. */
   readonly needed_jobs: readonly string[];
   feed(): FeedState;
@@ -42,6 +45,8 @@ export interface AppEffects {
   readonly version: string;
   /** What the confidence means, one paragraph. */
   readonly confidence: string;
+  /** Whose forecasts are served. */
+  readonly arm: string;
   readonly progress: JobProgress;
   readonly metrics: Metrics;
   readonly stream: Stream;

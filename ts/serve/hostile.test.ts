@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { sendOnce } from "../kafka/kafka.ts";
 import { fakeKafka } from "../test/fakes/kafka.ts";
-import { contract, NOW_MS, prediction } from "../test/served/weather.ts";
+import { absentStore, contract, NOW_MS, prediction } from "../test/served/weather.ts";
 import { type Serving, startApi } from "./start.ts";
 
 const CONNECTIONS = 40;
@@ -26,6 +26,7 @@ beforeAll(async () => {
         groups: [],
         needed_jobs: [],
         rule: { trail_ms: 1e9, silent_ms: 1e9 },
+        store: absentStore,
         decode: async (_, bytes) => ({ ok: true, schema_id: 1, record: JSON.parse(bytes.toString("utf8")) }),
       },
     ],

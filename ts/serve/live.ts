@@ -15,7 +15,8 @@ import {
   schemaOf,
   topicOf,
 } from "../pipelines/index.ts";
-import { type NamespaceSettings, OPTIONAL, type Settings } from "../settings/settings.ts";
+import { OPTIONAL, type Settings } from "../settings/settings.ts";
+import { openStore } from "../store/queries.ts";
 import { appliedPipelines } from "../supervise/applied.ts";
 import type { Service } from "../topology/entry.ts";
 import { status } from "../topology/local/index.ts";
@@ -25,6 +26,7 @@ import { FEED_KINDS, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
 import type { StaleRule } from "./latest.ts";
 import type { PipelineOptions, ServeOptions } from "./start.ts";
+import { storeWhenAsked } from "./store.ts";
 
 /**
  * When stations are stale unless told otherwise: two steps behind the network in event time, or no prediction for the wall time
@@ -85,7 +87,7 @@ export function decoderOf(
 
 /** What is served of a pipeline, as its definition says. */
 export function pipelineOptions(
-  settings: NamespaceSettings,
+  settings: Pick<Settings, "home" | "external" | "databaseUrl" | "kafka" | "namespace">,
   { pipeline, contract }: Omit<Registered, "folder">,
   registry: Pick<Registry, "schemaById">,
   rule: StaleRule,
@@ -104,6 +106,7 @@ export function pipelineOptions(
       .filter((name) => jobTypeOf(pipeline, name).kind === "stream")
       .map(job),
     decode: decoderOf(contract, registry),
+    store: () => storeWhenAsked(() => openStore(settings, { pipeline, contract })),
     rule,
   };
 }

@@ -2,7 +2,7 @@
 
 import { type ErrorCode, PipelineError } from "../contract/index.ts";
 import { integer, said, text, z } from "./schema.ts";
-import { type Answer, FAILURE, REFUSAL, type Refusal } from "./status.ts";
+import { answerOf, type Refusal } from "./status.ts";
 
 export const Problem = said(
   z.object({
@@ -21,8 +21,9 @@ export type Problem = z.infer<typeof Problem>;
 /** Longest part of what was asked that a problem repeats. */
 const SHOWN_LENGTH_MAX = 1_000;
 
-export function problem(code: Refusal | ErrorCode, detail: string, instance: string): Problem {
-  const answer: Answer = code in REFUSAL ? REFUSAL[code as Refusal] : FAILURE[code as ErrorCode];
+/** `next`: what to do in this case, where that is known better. */
+export function problem(code: Refusal | ErrorCode, detail: string, instance: string, next?: string): Problem {
+  const answer = answerOf(code);
   return {
     type: `urn:millrace:problem:${code}`,
     title: answer.title,
@@ -30,7 +31,7 @@ export function problem(code: Refusal | ErrorCode, detail: string, instance: str
     detail: detail.slice(0, SHOWN_LENGTH_MAX * 2),
     instance: instance.slice(0, SHOWN_LENGTH_MAX),
     code,
-    next: answer.next,
+    next: next ?? answer.next,
   };
 }
 
@@ -44,6 +45,9 @@ export function respond(body: Problem, headers: Readonly<Record<string, string>>
 
 /** Any error as a problem: ours keeps its code and message, any other is `internal` and tells nothing of itself. */
 export function fromError(error: unknown, instance: string): Problem {
-  if (error instanceof PipelineError) return problem(error.code, error.message, instance);
+  if (error instanceof PipelineError) {
+    const { next } = error.context;
+    return problem(error.code, error.message, instance, typeof next === "string" ? next : undefined);
+  }
   return problem("internal", "An assumption of the server did not hold", instance);
 }

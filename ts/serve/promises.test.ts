@@ -5,16 +5,59 @@ import { execFile } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { fakeKafka } from "../test/fakes/kafka.ts";
 import { CONTRACT as GAUGES } from "../test/pipelines/generated/gauges.ts";
-import { app, arrival, features, MODEL, prediction, served, verification } from "../test/served/weather.ts";
+import { startPostgres, type TestDatabase } from "../test/postgres.ts";
+import {
+  app,
+  arrival,
+  features,
+  MODEL,
+  NOW_MS,
+  prediction,
+  served,
+  T0_MS,
+  verification,
+} from "../test/served/weather.ts";
+import { type Stored, stored } from "../test/stored.ts";
 import { listen } from "./listen.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 /** Of each operation, in `make test`; `make prove` asks more. */
 const CASES = 30;
 const servers: Awaited<ReturnType<typeof listen>>[] = [];
-afterAll(() => Promise.all(servers.map((server) => server.close())));
+let database: TestDatabase;
+let s: Stored;
+beforeAll(async () => {
+  database = await startPostgres();
+  s = await stored(
+    database.settings,
+    fakeKafka(() => NOW_MS),
+  );
+  const anomaly = {
+    is_anomaly: true,
+    anomaly_score: 2,
+    anomaly_type: "range",
+    evidence: ["x"],
+    method: "rules",
+  };
+  await s.send(
+    ["denver", "new-york", "buoy-7"].flatMap((id) =>
+      [0, 1, 2].flatMap((i) => [
+        s.record("predictions", id, { timestamp: T0_MS + i * 60_000, ...(i === 1 && { anomaly }) }),
+        s.record("features", id, { window_end: T0_MS + i * 60_000 }),
+        s.record("verifications", id, { valid: T0_MS + i * 60_000 }),
+      ]),
+    ),
+  );
+  await s.fill();
+}, 120_000);
+afterAll(async () => {
+  await Promise.all(servers.map((server) => server.close()));
+  await s?.remove();
+  await database?.remove();
+}, 60_000);
 
 /** What Schemathesis says of an app: its exit code is 0 when every promise was kept. */
 async function judge(api: ReturnType<typeof app>["app"], words: readonly string[]) {
@@ -43,7 +86,10 @@ function runProcess(command: string, words: readonly string[], cwd: string) {
 
 it(`keeps its promises in ${CASES} cases an operation`, { tags: ["slow"], timeout: 180_000 }, async () => {
   const errors: unknown[] = [];
-  const [weather, gauges] = [served(), served({ contract: GAUGES, needed_jobs: [] })];
+  const [weather, gauges] = [
+    served({ store: s.store }),
+    served({ contract: GAUGES, needed_jobs: [], store: s.store }),
+  ];
   for (const [i, id] of ["denver", "new-york", "buoy-7"].entries()) {
     weather.latest.predicted(id, prediction(), arrival(i));
     weather.latest.observed(id, features(), arrival(i));

@@ -4,11 +4,11 @@
 import { createHash } from "node:crypto";
 import { createRoute, type OpenAPIHono, type RouteConfig } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { ENTITY_ID_LENGTH_MAX } from "../contract/index.ts";
+import { ENTITY_ID_LENGTH_MAX, type ErrorCode } from "../contract/index.ts";
 import type { PartName } from "../pipelines/index.ts";
 import { Problem } from "./problem.ts";
 import { text, z } from "./schema.ts";
-import { REFUSAL, type Refusal } from "./status.ts";
+import { answerOf, type Refusal } from "./status.ts";
 
 export type Params = z.ZodObject;
 
@@ -55,7 +55,7 @@ export interface Route<
   readonly types?: Readonly<Record<string, z.ZodType>>;
   /** Status codes beside 200 that carry the same body. */
   readonly also: readonly number[];
-  readonly refusals: readonly Refusal[];
+  readonly refusals: readonly (Refusal | ErrorCode)[];
   readonly answer: (
     asked: Asked<z.output<P>, z.output<Q>>,
   ) => Promise<Answer<z.input<S>>> | Answer<z.input<S>>;
@@ -99,9 +99,9 @@ export function entityParam(key: string) {
 
 /** What OpenAPI says of a route, with the pipeline before its path where there is one. */
 export function configOf(route: Route, prefix: string, operation: string): RouteConfig {
-  const refusals = new Map<number, Refusal[]>();
+  const refusals = new Map<number, (Refusal | ErrorCode)[]>();
   for (const refusal of route.refusals) {
-    const { status } = REFUSAL[refusal];
+    const { status } = answerOf(refusal);
     refusals.set(status, [...(refusals.get(status) ?? []), refusal]);
   }
   const content = { [route.type]: { schema: route.schema } };
@@ -124,7 +124,7 @@ export function configOf(route: Route, prefix: string, operation: string): Route
         [...refusals].map(([status, codes]) => [
           status,
           {
-            description: codes.map((c) => `${c}: ${REFUSAL[c].title}. ${REFUSAL[c].next}`).join("; "),
+            description: codes.map((c) => `${c}: ${answerOf(c).title}. ${answerOf(c).next}`).join("; "),
             content: problem,
           },
         ]),

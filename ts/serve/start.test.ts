@@ -9,7 +9,15 @@ import { PipelineError } from "../contract/index.ts";
 import { sendOnce } from "../kafka/kafka.ts";
 import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
 import { CONTRACT as GAUGES } from "../test/pipelines/generated/gauges.ts";
-import { contract, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "../test/served/weather.ts";
+import {
+  absentStore,
+  contract,
+  features,
+  HOUR_MS,
+  NOW_MS,
+  prediction,
+  T0_MS,
+} from "../test/served/weather.ts";
 import { type PipelineOptions, type ServeOptions, type Serving, startApi } from "./start.ts";
 
 const topics = { "weather-predictions": "predictions", "weather-features": "features" } as const;
@@ -36,6 +44,7 @@ const weather: PipelineOptions = {
   groups: [{ group: "ray-ml-inference", topic: "weather-features" }],
   needed_jobs: [],
   rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
+  store: absentStore,
   decode: async (_, value) => ({ ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) }),
 };
 

@@ -18,6 +18,7 @@ import { aheadOf, Latest, type StaleRule } from "./latest.ts";
 import { isLoopback, type Listening, listen, type Tls } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
+import type { ServedStore } from "./store.ts";
 import { Stream } from "./stream.ts";
 import { Verified } from "./verified.ts";
 
@@ -30,6 +31,8 @@ export interface PipelineOptions {
   readonly groups: readonly { readonly group: string; readonly topic: string }[];
   readonly needed_jobs: readonly string[];
   readonly rule: StaleRule;
+  /** Opened when it is first asked; closed with the pipeline. */
+  store(): ServedStore;
   decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
 }
 
@@ -104,6 +107,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     const { contract } = pipeline;
     const latest = new Latest(pipeline.rule, undefined, aheadOf(contract));
     const verified = new Verified(contract);
+    const store = pipeline.store();
     const topics = Object.fromEntries(names.map((topic) => [topic, pipeline.topics[topic]!]));
     const feed: Feed = new Feed({
       contract,
@@ -132,11 +136,13 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       contract,
       latest,
       verified,
+      store,
       needed_jobs: pipeline.needed_jobs,
       feed: () => feed.state(),
       stop: async () => {
         end.abort();
         await running;
+        await store.close();
         for (const topic of Object.keys(topics)) stream.leave(topic);
       },
     };
@@ -146,6 +152,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       pipelines,
       version: options.version,
       confidence: options.confidence,
+      arm: options.arm,
       progress,
       metrics,
       stream,

@@ -149,3 +149,8 @@ export const FAILURE = {
   job_failed: { status: 502, title: "A job failed", next: "Run: millrace logs <job>" },
   job_timed_out: { status: 504, title: "A job did not finish in time", next: "Run: millrace logs <job>" },
 } as const satisfies Record<ErrorCode, Answer>;
+
+/** What is answered to a code, whichever of both it is of. */
+export function answerOf(code: Refusal | ErrorCode): Answer {
+  return code in REFUSAL ? REFUSAL[code as Refusal] : FAILURE[code as ErrorCode];
+}

@@ -4,7 +4,15 @@ import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { sendOnce } from "../kafka/kafka.ts";
 import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
-import { app, caughtUp, contract, NOW_MS, prediction, verification } from "../test/served/weather.ts";
+import {
+  absentStore,
+  app,
+  caughtUp,
+  contract,
+  NOW_MS,
+  prediction,
+  verification,
+} from "../test/served/weather.ts";
 import { positionText, readPosition, recordsBetween } from "./position.ts";
 import { type PipelineOptions, type Serving, startApi } from "./start.ts";
 import { CLIENTS_MAX, Client, QUEUE_BYTES_MAX, Stream } from "./stream.ts";
@@ -35,6 +43,7 @@ async function start() {
     groups: [],
     needed_jobs: [],
     rule: { trail_ms: 1e9, silent_ms: 1e9 },
+    store: absentStore,
     decode: async (_, value) => ({ ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) }),
   };
   const one = await startApi({

@@ -138,7 +138,7 @@ export class Verified {
             for (const { station, record } of this.#held)
               if (hourOf(record.valid) > from && fits({ ...filter, target, horizon_h }, station, record))
                 this.#add(sums, record);
-          return this.#score(sums, { target, horizon_h, window, unit: unit.get(target) ?? "1" });
+          return scoreOf(this.#bands, sums, { target, horizon_h, window, unit: unit.get(target) ?? "1" });
         });
       }),
     );
@@ -174,27 +174,32 @@ export class Verified {
         sum.baseline += Math.abs(baseline.error);
       }
   }
+}
 
-  #score(sums: Sums, of: Pick<Score, "target" | "horizon_h" | "window" | "unit">): Score {
-    const mean = (sum: number, count = sums.pairs) => (count === 0 ? null : sum / count);
-    const skill = ({ model, baseline }: Versus) => (baseline === 0 ? null : 1 - model / baseline);
-    return {
-      ...of,
-      pairs: sums.pairs,
-      unverifiable: sums.unverifiable,
-      in_sample: sums.in_sample,
-      mae: mean(sums.abs),
-      bias: mean(sums.bias),
-      persistence_mae: mean(sums.persistence.baseline, sums.persistence.pairs),
-      dap_mae: mean(sums.dap.baseline, sums.dap.pairs),
-      skill_persistence: skill(sums.persistence),
-      skill_dap: skill(sums.dap),
-      coverage: Object.fromEntries(this.#bands.map((band, i) => [band, mean(sums.covered[i]!)])),
-      width: mean(sums.width),
-      pinball: mean(sums.pinball),
-      winkler: mean(sums.winkler),
-    };
-  }
+/** The means of some sums, wherever they were made. `covered` is of `bands`, in their order. */
+export function scoreOf(
+  bands: readonly string[],
+  sums: Readonly<Sums>,
+  of: Pick<Score, "target" | "horizon_h" | "window" | "unit">,
+): Score {
+  const mean = (sum: number, count = sums.pairs) => (count === 0 ? null : sum / count);
+  const skill = ({ model, baseline }: Versus) => (baseline === 0 ? null : 1 - model / baseline);
+  return {
+    ...of,
+    pairs: sums.pairs,
+    unverifiable: sums.unverifiable,
+    in_sample: sums.in_sample,
+    mae: mean(sums.abs),
+    bias: mean(sums.bias),
+    persistence_mae: mean(sums.persistence.baseline, sums.persistence.pairs),
+    dap_mae: mean(sums.dap.baseline, sums.dap.pairs),
+    skill_persistence: skill(sums.persistence),
+    skill_dap: skill(sums.dap),
+    coverage: Object.fromEntries(bands.map((band, i) => [band, mean(sums.covered[i]!)])),
+    width: mean(sums.width),
+    pinball: mean(sums.pinball),
+    winkler: mean(sums.winkler),
+  };
 }
 
 const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS);

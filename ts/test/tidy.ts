@@ -111,6 +111,7 @@ export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   "@hono/node-server": ["serve"],
   "@hono/zod-openapi": ["serve"],
   "prom-client": ["serve"],
+  "csv-stringify": ["serve"],
   "openapi-fetch": ["client"],
   commander: ["cli"],
   croner: ["supervise"],

@@ -372,6 +372,128 @@ export interface paths {
       };
     };
   };
+  /** Forecasts of one station as they were issued. */
+  "/predictions/{station_id}/history": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Which versions of a window. */
+          revision?: "latest" | "all";
+          /** Only this horizon, in hours. */
+          horizon?: 6 | 12 | 24;
+        };
+        path: {
+          /** Its id, percent-encoded. */
+          station_id: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherHistory"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Forecasts of one station as they were issued. */
+  "/weather/predictions/{station_id}/history": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Which versions of a window. */
+          revision?: "latest" | "all";
+          /** Only this horizon, in hours. */
+          horizon?: 6 | 12 | 24;
+        };
+        path: {
+          /** Its id, percent-encoded. */
+          station_id: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherHistory"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
   /** Stations with their latest values and forecasts. */
   "/stations": {
     get: {
@@ -436,6 +558,124 @@ export interface paths {
           };
         };
         400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** What one station measured, window by window. */
+  "/stations/{station_id}/observations": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Which versions of a window. */
+          revision?: "latest" | "all";
+        };
+        path: {
+          /** Its id, percent-encoded. */
+          station_id: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherObservations"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** What one station measured, window by window. */
+  "/weather/stations/{station_id}/observations": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Which versions of a window. */
+          revision?: "latest" | "all";
+        };
+        path: {
+          /** Its id, percent-encoded. */
+          station_id: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherObservations"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
           headers: Readonly<Record<string, unknown>>;
           content: {
             "application/problem+json": components["schemas"]["Problem"];
@@ -544,6 +784,202 @@ export interface paths {
       };
     };
   };
+  /** What the forecasts were worth, by target and horizon. */
+  "/scoreboard": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this one. */
+          window?: "24h" | "7d";
+          /** A row for each station or day as well. */
+          by?: "horizon" | "station" | "day";
+          /** Only of this station. */
+          station?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherScoreboard"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** What the forecasts were worth, by target and horizon. */
+  "/weather/scoreboard": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this one. */
+          window?: "24h" | "7d";
+          /** A row for each station or day as well. */
+          by?: "horizon" | "station" | "day";
+          /** Only of this station. */
+          station?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherScoreboard"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Runs of flagged windows, by station and type. */
+  "/anomalies": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Only of this station. */
+          station?: string;
+          /** Only of this type. */
+          type?: string;
+          /** Least severity. */
+          severity?: number;
+          /** true: only those that have not ended. */
+          open?: "true" | "false";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherAnomalies"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Runs of flagged windows, by station and type. */
+  "/weather/anomalies": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Only of this station. */
+          station?: string;
+          /** Only of this type. */
+          type?: string;
+          /** Least severity. */
+          severity?: number;
+          /** true: only those that have not ended. */
+          open?: "true" | "false";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherAnomalies"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
   /** Page for people. */
   "/meters/": {
     get: {
@@ -582,6 +1018,67 @@ export interface paths {
           headers: Readonly<Record<string, unknown>>;
           content: {
             "application/json": components["schemas"]["MetersForecast"];
+          };
+        };
+        404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Forecasts of one station as they were issued. */
+  "/meters/predictions/{meter}/history": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Which versions of a window. */
+          revision?: "latest" | "all";
+          /** Only this horizon, in hours. */
+          horizon?: 1;
+        };
+        path: {
+          /** Its id, percent-encoded. */
+          meter: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["MetersHistory"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
           };
         };
         404: {
@@ -647,6 +1144,65 @@ export interface paths {
       };
     };
   };
+  /** What one station measured, window by window. */
+  "/meters/stations/{meter}/observations": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Which versions of a window. */
+          revision?: "latest" | "all";
+        };
+        path: {
+          /** Its id, percent-encoded. */
+          meter: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["MetersObservations"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
   /** Forecasts held against their truth, and what they were worth. */
   "/meters/verifications": {
     get: {
@@ -668,6 +1224,104 @@ export interface paths {
           headers: Readonly<Record<string, unknown>>;
           content: {
             "application/json": components["schemas"]["MetersVerifications"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** What the forecasts were worth, by target and horizon. */
+  "/meters/scoreboard": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this one. */
+          window?: "24h" | "7d";
+          /** A row for each station or day as well. */
+          by?: "horizon" | "station" | "day";
+          /** Only of this station. */
+          station?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["MetersScoreboard"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Runs of flagged windows, by station and type. */
+  "/meters/anomalies": {
+    get: {
+      parameters: {
+        query?: {
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. At most 367 days after `from`. */
+          to?: string;
+          /** Rows of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+          /** By event time: asc oldest first, desc newest first. */
+          order?: "asc" | "desc";
+          /** Overrules the header Accept. */
+          format?: "json" | "csv";
+          /** Only of this station. */
+          station?: string;
+          /** Only of this type. */
+          type?: string;
+          /** Least severity. */
+          severity?: number;
+          /** true: only those that have not ended. */
+          open?: "true" | "false";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["MetersAnomalies"];
           };
         };
         400: {
@@ -1292,6 +1946,110 @@ export interface components {
       readonly status: "ready" | "catching_up";
       readonly feed: components["schemas"]["Feed"];
     };
+    WeatherHistory: {
+      /** The station. */
+      readonly station_id: string;
+      /** Arm of the A/B test that made them. */
+      readonly arm: string;
+      /** As asked. */
+      readonly revision: "latest" | "all";
+      /** Unit of each forecast and its bands. */
+      readonly units: Readonly<Record<string, string>>;
+      /** By horizon. */
+      readonly valid_after_ms: Readonly<Record<string, number>>;
+      readonly from: string | null;
+      readonly to: string | null;
+      readonly next: string | null;
+      /** One page. */
+      readonly predictions: (components["schemas"]["WeatherPastForecast"])[];
+    };
+    WeatherPastForecast: {
+      /** End of the window the forecast was made from, event time; horizons count from it. */
+      readonly timestamp: string;
+      /** Start of that window, inclusive. */
+      readonly window_start: string;
+      /** Median by target and horizon, of the horizon that was asked for; null when the model gave none. */
+      readonly predictions: {
+        /** Median, in degC. Unit: degC. */
+        readonly temperature_6h: number | null;
+        /** Median, in degC. Unit: degC. */
+        readonly temperature_12h: number | null;
+        /** Median, in degC. Unit: degC. */
+        readonly temperature_24h: number | null;
+        /** Median, in %. Unit: %. */
+        readonly humidity_6h: number | null;
+        /** Median, in %. Unit: %. */
+        readonly humidity_12h: number | null;
+        /** Median, in %. Unit: %. */
+        readonly humidity_24h: number | null;
+        /** Median, in hPa. Unit: hPa. */
+        readonly pressure_6h: number | null;
+        /** Median, in hPa. Unit: hPa. */
+        readonly pressure_12h: number | null;
+        /** Median, in hPa. Unit: hPa. */
+        readonly pressure_24h: number | null;
+      };
+      /** Central intervals of the same forecasts. */
+      readonly bands: {
+        /** In degC, narrowest first; empty when there is no forecast. */
+        readonly temperature_6h: (components["schemas"]["Interval"])[];
+        /** In degC, narrowest first; empty when there is no forecast. */
+        readonly temperature_12h: (components["schemas"]["Interval"])[];
+        /** In degC, narrowest first; empty when there is no forecast. */
+        readonly temperature_24h: (components["schemas"]["Interval"])[];
+        /** In %, narrowest first; empty when there is no forecast. */
+        readonly humidity_6h: ({
+          readonly lower: number;
+          readonly upper: number;
+          /** Share of outcomes the interval is meant to hold. */
+          readonly level: number;
+        })[];
+        /** In %, narrowest first; empty when there is no forecast. */
+        readonly humidity_12h: ({
+          readonly lower: number;
+          readonly upper: number;
+          /** Share of outcomes the interval is meant to hold. */
+          readonly level: number;
+        })[];
+        /** In %, narrowest first; empty when there is no forecast. */
+        readonly humidity_24h: ({
+          readonly lower: number;
+          readonly upper: number;
+          /** Share of outcomes the interval is meant to hold. */
+          readonly level: number;
+        })[];
+        /** In hPa, narrowest first; empty when there is no forecast. */
+        readonly pressure_6h: (components["schemas"]["Interval"])[];
+        /** In hPa, narrowest first; empty when there is no forecast. */
+        readonly pressure_12h: (components["schemas"]["Interval"])[];
+        /** In hPa, narrowest first; empty when there is no forecast. */
+        readonly pressure_24h: (components["schemas"]["Interval"])[];
+      };
+      readonly anomaly: {
+        /** Whether the window broke a rule. */
+        readonly is_anomaly: boolean;
+        /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
+        readonly anomaly_score: number;
+        readonly anomaly_type: string | null;
+        /** One sentence a rule that fired. */
+        readonly evidence: (string)[];
+      };
+      readonly overall_confidence: number | null;
+      /** Version in the model registry. */
+      readonly model_version: string;
+      /** Whether the window lies in the model's training range: such a forecast proves nothing. */
+      readonly in_sample: boolean;
+      /** Identity of the prediction. */
+      readonly id: string;
+      readonly version: {
+        /** Of the stateful plan. */
+        readonly plan_epoch: number;
+        /** Of the window: the higher is the newer. */
+        readonly revision: number;
+      };
+      /** When it was committed, wall time. */
+      readonly commit_time: string;
+    };
     WeatherStations: {
       /** Name of the pipeline. */
       readonly pipeline: string;
@@ -1440,6 +2198,86 @@ export interface components {
         readonly properties: components["schemas"]["WeatherStation"];
       })[];
     };
+    WeatherObservations: {
+      /** The station. */
+      readonly station_id: string;
+      /** As asked. */
+      readonly revision: "latest" | "all";
+      /** By column of the values. */
+      readonly units: Readonly<Record<string, string>>;
+      readonly from: string | null;
+      readonly to: string | null;
+      readonly next: string | null;
+      /** One page of windows. */
+      readonly observations: (components["schemas"]["WeatherWindow"])[];
+    };
+    WeatherWindow: {
+      /** Start of the window, inclusive, event time. */
+      readonly window_start: string;
+      /** End of the window, exclusive, event time. */
+      readonly window_end: string;
+      /** Observations in it. */
+      readonly measurement_count: number;
+      /** By column; null where the window held no such value. */
+      readonly values: {
+        /** In degC. Unit: degC. */
+        readonly temperature_mean: number | null;
+        /** In degC. Unit: degC. */
+        readonly temperature_std: number | null;
+        /** In degC. Unit: degC. */
+        readonly temperature_min: number | null;
+        /** In degC. Unit: degC. */
+        readonly temperature_max: number | null;
+        /** In degC/h. Unit: degC/h. */
+        readonly temperature_rate: number | null;
+        /** In %. Unit: %. */
+        readonly humidity_mean: number | null;
+        /** In %. Unit: %. */
+        readonly humidity_std: number | null;
+        /** In %. Unit: %. */
+        readonly humidity_min: number | null;
+        /** In %. Unit: %. */
+        readonly humidity_max: number | null;
+        /** In %/h. Unit: %/h. */
+        readonly humidity_rate: number | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_mean: number | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_std: number | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_min: number | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_max: number | null;
+        /** In hPa/h. Unit: hPa/h. */
+        readonly pressure_rate: number | null;
+        /** In m/s. Unit: m/s. */
+        readonly wind_speed_mean: number | null;
+        /** In m/s. Unit: m/s. */
+        readonly wind_speed_std: number | null;
+        /** In m/s. Unit: m/s. */
+        readonly wind_speed_min: number | null;
+        /** In m/s. Unit: m/s. */
+        readonly wind_speed_max: number | null;
+        /** In m/s/h. Unit: m/s/h. */
+        readonly wind_speed_rate: number | null;
+        /** In deg. Unit: deg. */
+        readonly wind_direction_circular_mean: number | null;
+        /** In 1. */
+        readonly wind_direction_resultant: number | null;
+        /** In mm. Unit: mm. */
+        readonly precipitation_sum: number | null;
+        /** In mm. Unit: mm. */
+        readonly precipitation_max: number | null;
+      };
+      readonly version: {
+        /** Of the stateful plan. */
+        readonly plan_epoch: number;
+        /** Of the window: the higher is the newer. */
+        readonly revision: number;
+      };
+      /** When it was committed, wall time. */
+      readonly commit_time: string;
+    };
     WeatherVerifications: {
       /** Name of the pipeline. */
       readonly pipeline: string;
@@ -1481,6 +2319,151 @@ export interface components {
       readonly width: number | null;
       readonly pinball: number | null;
       readonly winkler: number | null;
+    };
+    WeatherScoreboard: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      /** Arm of the A/B test whose forecasts they are. */
+      readonly arm: string;
+      /** As asked. */
+      readonly by: "horizon" | "station" | "day";
+      readonly frontier: string | null;
+      /** Share of truths that each band is meant to hold: what `coverage` is held against. */
+      readonly promised: {
+        /** Of the 50 % band. */
+        readonly "50": number;
+        /** Of the 80 % band. */
+        readonly "80": number;
+        /** Of the 90 % band. */
+        readonly "90": number;
+      };
+      /** By window, target, horizon, and station or day. */
+      readonly scores: (components["schemas"]["WeatherScoreboardRow"])[];
+    };
+    WeatherScoreboardRow: {
+      readonly station_id: string | null;
+      readonly day: string | null;
+      /** What was forecast. */
+      readonly target: "temperature" | "humidity" | "pressure";
+      /** How many hours ahead. Unit: h. */
+      readonly horizon_h: number;
+      /** Span of event time before the newest verification, by valid time. */
+      readonly window: "24h" | "7d";
+      /** Of every error, width and score in this row. */
+      readonly unit: string;
+      /** Forecasts with a truth. */
+      readonly pairs: number;
+      /** Forecasts whose truth never came. */
+      readonly unverifiable: number;
+      /** Forecasts issued inside the model's training range; they count nowhere else. */
+      readonly in_sample: number;
+      readonly mae: number | null;
+      readonly bias: number | null;
+      readonly persistence_mae: number | null;
+      readonly dap_mae: number | null;
+      readonly skill_persistence: number | null;
+      readonly skill_dap: number | null;
+      /** Share of truths inside each band. */
+      readonly coverage: {
+        readonly "50": number | null;
+        readonly "80": number | null;
+        readonly "90": number | null;
+      };
+      readonly width: number | null;
+      readonly pinball: number | null;
+      readonly winkler: number | null;
+    };
+    WeatherAnomalies: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      /** Arm of the A/B test whose verdicts they are. */
+      readonly arm: string;
+      readonly from: string | null;
+      readonly to: string | null;
+      readonly next: string | null;
+      /** One page, by the time they opened. */
+      readonly anomalies: (components["schemas"]["WeatherAnomaly"])[];
+    };
+    WeatherAnomaly: {
+      /** The station. */
+      readonly station_id: string;
+      /** Of station, arm and `opened`: stays while those do. */
+      readonly id: string;
+      /** What the windows broke: the word of the rule. */
+      readonly type: string;
+      /** End of its first window, event time. */
+      readonly opened: string;
+      /** End of the window with the highest score, the first of several. */
+      readonly peak: string;
+      /** End of its last window so far. */
+      readonly last: string;
+      readonly ended: string | null;
+      /** Highest score: 1 and more is at or beyond the limit of a rule. */
+      readonly severity: number;
+      /** Flagged windows in it. */
+      readonly windows: number;
+    };
+    MetersHistory: {
+      /** The station. */
+      readonly meter: string;
+      /** Arm of the A/B test that made them. */
+      readonly arm: string;
+      /** As asked. */
+      readonly revision: "latest" | "all";
+      /** Unit of each forecast and its bands. */
+      readonly units: Readonly<Record<string, string>>;
+      /** By horizon. */
+      readonly valid_after_ms: Readonly<Record<string, number>>;
+      readonly from: string | null;
+      readonly to: string | null;
+      readonly next: string | null;
+      /** One page. */
+      readonly predictions: (components["schemas"]["MetersPastForecast"])[];
+    };
+    MetersPastForecast: {
+      /** End of the window the forecast was made from, event time; horizons count from it. */
+      readonly timestamp: string;
+      /** Start of that window, inclusive. */
+      readonly window_start: string;
+      /** Median by target and horizon, of the horizon that was asked for; null when the model gave none. */
+      readonly predictions: {
+        /** Median, in kW. Unit: kW. */
+        readonly power_1h: number | null;
+      };
+      /** Central intervals of the same forecasts. */
+      readonly bands: {
+        /** In kW, narrowest first; empty when there is no forecast. */
+        readonly power_1h: ({
+          readonly lower: number;
+          readonly upper: number;
+          /** Share of outcomes the interval is meant to hold. */
+          readonly level: number;
+        })[];
+      };
+      readonly anomaly: {
+        /** Whether the window broke a rule. */
+        readonly is_anomaly: boolean;
+        /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
+        readonly anomaly_score: number;
+        readonly anomaly_type: string | null;
+        /** One sentence a rule that fired. */
+        readonly evidence: (string)[];
+      };
+      readonly overall_confidence: number | null;
+      /** Version in the model registry. */
+      readonly model_version: string;
+      /** Whether the window lies in the model's training range: such a forecast proves nothing. */
+      readonly in_sample: boolean;
+      /** Identity of the prediction. */
+      readonly id: string;
+      readonly version: {
+        /** Of the stateful plan. */
+        readonly plan_epoch: number;
+        /** Of the window: the higher is the newer. */
+        readonly revision: number;
+      };
+      /** When it was committed, wall time. */
+      readonly commit_time: string;
     };
     MetersStations: {
       /** Name of the pipeline. */
@@ -1584,6 +2567,56 @@ export interface components {
         readonly properties: components["schemas"]["MetersStation"];
       })[];
     };
+    MetersObservations: {
+      /** The station. */
+      readonly meter: string;
+      /** As asked. */
+      readonly revision: "latest" | "all";
+      /** By column of the values. */
+      readonly units: Readonly<Record<string, string>>;
+      readonly from: string | null;
+      readonly to: string | null;
+      readonly next: string | null;
+      /** One page of windows. */
+      readonly observations: (components["schemas"]["MetersWindow"])[];
+    };
+    MetersWindow: {
+      /** Start of the window, inclusive, event time. */
+      readonly window_start: string;
+      /** End of the window, exclusive, event time. */
+      readonly window_end: string;
+      /** Observations in it. */
+      readonly measurement_count: number;
+      /** By column; null where the window held no such value. */
+      readonly values: {
+        /** In deg. Unit: deg. */
+        readonly phase_circular_mean: number | null;
+        /** In 1. */
+        readonly phase_resultant: number | null;
+        /** In kW. Unit: kW. */
+        readonly power_mean: number | null;
+        /** In kW. Unit: kW. */
+        readonly power_min: number | null;
+        /** In kW. Unit: kW. */
+        readonly power_max: number | null;
+        /** In kW/h. Unit: kW/h. */
+        readonly power_rate: number | null;
+        /** In V. Unit: V. */
+        readonly voltage_mean: number | null;
+        /** In V. Unit: V. */
+        readonly voltage_std: number | null;
+        /** In kWh. Unit: kWh. */
+        readonly energy_sum: number | null;
+      };
+      readonly version: {
+        /** Of the stateful plan. */
+        readonly plan_epoch: number;
+        /** Of the window: the higher is the newer. */
+        readonly revision: number;
+      };
+      /** When it was committed, wall time. */
+      readonly commit_time: string;
+    };
     MetersVerifications: {
       /** Name of the pipeline. */
       readonly pipeline: string;
@@ -1624,6 +2657,86 @@ export interface components {
       readonly width: number | null;
       readonly pinball: number | null;
       readonly winkler: number | null;
+    };
+    MetersScoreboard: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      /** Arm of the A/B test whose forecasts they are. */
+      readonly arm: string;
+      /** As asked. */
+      readonly by: "horizon" | "station" | "day";
+      readonly frontier: string | null;
+      /** Share of truths that each band is meant to hold: what `coverage` is held against. */
+      readonly promised: {
+        /** Of the 50 % band. */
+        readonly "50": number;
+        /** Of the 80 % band. */
+        readonly "80": number;
+      };
+      /** By window, target, horizon, and station or day. */
+      readonly scores: (components["schemas"]["MetersScoreboardRow"])[];
+    };
+    MetersScoreboardRow: {
+      readonly meter: string | null;
+      readonly day: string | null;
+      /** What was forecast. */
+      readonly target: "power";
+      /** How many hours ahead. Unit: h. */
+      readonly horizon_h: number;
+      /** Span of event time before the newest verification, by valid time. */
+      readonly window: "24h" | "7d";
+      /** Of every error, width and score in this row. */
+      readonly unit: string;
+      /** Forecasts with a truth. */
+      readonly pairs: number;
+      /** Forecasts whose truth never came. */
+      readonly unverifiable: number;
+      /** Forecasts issued inside the model's training range; they count nowhere else. */
+      readonly in_sample: number;
+      readonly mae: number | null;
+      readonly bias: number | null;
+      readonly persistence_mae: number | null;
+      readonly dap_mae: number | null;
+      readonly skill_persistence: number | null;
+      readonly skill_dap: number | null;
+      /** Share of truths inside each band. */
+      readonly coverage: {
+        readonly "50": number | null;
+        readonly "80": number | null;
+      };
+      readonly width: number | null;
+      readonly pinball: number | null;
+      readonly winkler: number | null;
+    };
+    MetersAnomalies: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      /** Arm of the A/B test whose verdicts they are. */
+      readonly arm: string;
+      readonly from: string | null;
+      readonly to: string | null;
+      readonly next: string | null;
+      /** One page, by the time they opened. */
+      readonly anomalies: (components["schemas"]["MetersAnomaly"])[];
+    };
+    MetersAnomaly: {
+      /** The station. */
+      readonly meter: string;
+      /** Of station, arm and `opened`: stays while those do. */
+      readonly id: string;
+      /** What the windows broke: the word of the rule. */
+      readonly type: string;
+      /** End of its first window, event time. */
+      readonly opened: string;
+      /** End of the window with the highest score, the first of several. */
+      readonly peak: string;
+      /** End of its last window so far. */
+      readonly last: string;
+      readonly ended: string | null;
+      /** Highest score: 1 and more is at or beyond the limit of a rule. */
+      readonly severity: number;
+      /** Flagged windows in it. */
+      readonly windows: number;
     };
   };
 }

@@ -30,11 +30,11 @@ export const VERIFICATIONS_LIMIT = 100;
 export const VERIFICATIONS_LIMIT_MAX = 1_000;
 
 const SPANS = Object.keys(SUMMARY_SPANS) as (keyof typeof SUMMARY_SPANS)[] as ["24h", "7d"];
-const bandNames = ({ bands }: ServedContract) => bands.map((band) => String(Math.round(band * 100)));
+export const bandNames = ({ bands }: ServedContract) => bands.map((band) => String(Math.round(band * 100)));
 const ahead = ({ horizons_ms }: ServedContract) =>
   (inWholeHours(horizons_ms) ? integer : number)("How many hours ahead.", { unit: "h" }) as z.ZodNumber;
 
-function scoreSchema(contract: ServedContract) {
+export function scoreSchema(contract: ServedContract) {
   const [first = "none", ...others] = contract.targets;
   const scored = (description: string) => nullable(number(`${description} In \`unit\`.`));
   return z

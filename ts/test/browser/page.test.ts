@@ -9,7 +9,7 @@ import type { EngineProbe } from "../../serve/health.ts";
 import { decoderOf } from "../../serve/live.ts";
 import { type Serving, startApi } from "../../serve/start.ts";
 import { type FakeKafka, fakeKafka } from "../fakes/kafka.ts";
-import { features, HOUR_MS, prediction, T0_MS } from "../served/weather.ts";
+import { absentStore, features, HOUR_MS, prediction, T0_MS } from "../served/weather.ts";
 import { chromiumPath, launch } from "./chromium.ts";
 
 const topics = { "weather-predictions": "predictions", "weather-features": "features" } as const;
@@ -84,6 +84,7 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
           groups: [],
           needed_jobs: ["weather-features", "weather-infer"],
           rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
+          store: absentStore,
           decode: decoderOf(CONTRACT, { schemaById: async (id) => schema[id as keyof typeof schema] }),
         },
       ],
