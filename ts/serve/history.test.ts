@@ -268,6 +268,39 @@ describe("GET /scoreboard", () => {
   });
 });
 
+describe("GET /stations?at=", () => {
+  it("is every station as of a moment, over pages, as GeoJSON as well", async () => {
+    const station = (id: string) => async (moment: number) => {
+      const body = await json(`/stations?at=${iso(moment)}`);
+      return (body["stations"] as Json[]).find(({ station_id }) => station_id === id);
+    };
+    const denver = station("denver");
+    expect(await denver(at(5) + MINUTE_MS)).toMatchObject({
+      reported: true,
+      observed: { window_end: iso(at(5)), values: { temperature_mean: 5 } },
+      forecast: { timestamp: iso(at(5)), predictions: { temperature_6h: 3.1 } },
+      age_s: null,
+    });
+    expect(await denver(T0_MS - 1)).toMatchObject({ reported: false, observed: null, forecast: null });
+    expect(await station("=sum(a)")(at(5))).toMatchObject({ observed: null, forecast: { is_anomaly: true } });
+    const moment = `at=${iso(at(2))}`;
+    const all = await pages(`/stations?${moment}&limit=1`, (body) => body["stations"] as Json[]);
+    expect(all.map(([one]) => one!["station_id"])).toEqual(["=sum(a)", "denver"]);
+    expect(await json(`/stations?${moment}`)).toMatchObject({
+      as_of: iso(at(2)),
+      frontier: iso(at(2)),
+      count: 2,
+    });
+    const geo = await json(`/stations?${moment}&format=geojson`);
+    expect(geo["features"]).toHaveLength(2);
+    const { response } = await get(`/stations?${moment}`);
+    const etag = response.headers.get("etag")!;
+    expect((await get(`/stations?${moment}`, { "if-none-match": etag })).status).toBe(304);
+    await expectProblem(`/stations?${moment}&after=denver`, 400, "bad_parameter");
+    await expectProblem("/stations?at=now", 400, "bad_parameter");
+  });
+});
+
 const PATHS = [HISTORY, WINDOWS_PATH, "/anomalies"];
 
 describe("what may not be asked", () => {
@@ -322,7 +355,7 @@ describe("a store that is away", () => {
     latest.predicted("denver", prediction(), { topic: "t", partition: 0, offset: 1, append_time_ms: NOW_MS });
     expect((await alone.request("/predictions/denver")).status).toBe(200);
     expect((await alone.request("/stations")).status).toBe(200);
-    for (const path of [...PATHS, "/scoreboard"]) {
+    for (const path of [...PATHS, "/scoreboard", `/stations?at=${iso(T0_MS)}`]) {
       const response = await alone.request(path);
       expect(response.status).toBe(503);
       expect(await response.json()).toMatchObject({ code: "store_unreachable", next: "start it" });

@@ -1,12 +1,11 @@
 // What the routes over the store have in common: a range of event time, pages by an opaque cursor, the same rows as CSV. Pure: the
 // store is asked by the route. A page's tag names its rows, which never change, so that the same page again costs no body.
 
-import { createHash } from "node:crypto";
 import { stringify } from "csv-stringify/sync";
 import { PAGE_MAX, type Page, type Range, SPAN_MS_MAX, type Stored } from "../store/queries.ts";
 import { iso } from "./forecast.ts";
 import { problem, respond } from "./problem.ts";
-import type { Answer } from "./route.ts";
+import { type Answer, digestOf, weakTag } from "./route.ts";
 import { nullable, said, text, time, wholeNumber, word, z } from "./schema.ts";
 
 /** Rows of a page when nothing is asked; at most as many as the store gives. */
@@ -107,16 +106,13 @@ export function pageAnswer<B>(
   }: { body(): B; table(): { readonly columns: readonly string[]; readonly rows: readonly unknown[][] } },
 ): Answer<B> {
   const csv = wantsCsv(query.format, request.headers.get("accept"));
-  const digest = createHash("sha256")
-    .update([csv, next, ...names].join("\n"))
-    .digest("base64url");
+  const etag = weakTag(digestOf([csv, next, ...names].join("\n")));
   const headers: Record<string, string> = { vary: "accept" };
   if (next !== null) {
     const address = new URL(request.url);
     address.searchParams.set("cursor", next);
     headers["link"] = `<${path}${address.search}>; rel="next"`;
   }
-  const etag = `W/"${digest.slice(0, 22)}"`;
   if (!csv) return { body: body(), etag, headers };
   const { columns, rows } = table();
   return {

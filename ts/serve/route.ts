@@ -138,9 +138,12 @@ export function configOf(route: Route, prefix: string, operation: string): Route
 export const weakTag = (...parts: readonly (string | number | boolean | null)[]): string =>
   `W/"${parts.join("-")}"`;
 
+/** 132 bits of a text, for a tag. */
+export const digestOf = (content: string): string =>
+  createHash("sha256").update(content).digest("base64url").slice(0, 22);
+
 /** A strong tag of a text that never changes without another tag. */
-export const textTag = (content: string): string =>
-  `"${createHash("sha256").update(content).digest("base64url").slice(0, 22)}"`;
+export const textTag = (content: string): string => `"${digestOf(content)}"`;
 
 /** Whether whoever asks has this state already. Comparison is weak. Source: RFC 9110, 13.1.2. */
 export function isKnown(header: string | null, etag: string): boolean {

@@ -501,8 +501,10 @@ export interface paths {
         query?: {
           /** Rows of a page. */
           limit?: number;
-          /** Only stations whose id sorts after this one. */
+          /** Only stations whose id sorts after this one; with `at`, `next` of the page before. */
           after?: string;
+          /** As of this moment of event time, from the store. */
+          at?: string;
           /** Overrules the header Accept. */
           format?: "json" | "geojson";
         };
@@ -543,8 +545,10 @@ export interface paths {
         query?: {
           /** Rows of a page. */
           limit?: number;
-          /** Only stations whose id sorts after this one. */
+          /** Only stations whose id sorts after this one; with `at`, `next` of the page before. */
           after?: string;
+          /** As of this moment of event time, from the store. */
+          at?: string;
           /** Overrules the header Accept. */
           format?: "json" | "geojson";
         };
@@ -1109,8 +1113,10 @@ export interface paths {
         query?: {
           /** Rows of a page. */
           limit?: number;
-          /** Only stations whose id sorts after this one. */
+          /** Only stations whose id sorts after this one; with `at`, `next` of the page before. */
           after?: string;
+          /** As of this moment of event time, from the store. */
+          at?: string;
           /** Overrules the header Accept. */
           format?: "json" | "geojson";
         };
@@ -2057,8 +2063,9 @@ export interface components {
       readonly parts: (string)[];
       /** When this was answered, wall time. */
       readonly at: string;
+      readonly as_of: string | null;
       readonly frontier: string | null;
-      /** Stations that have reported, on all pages together. */
+      /** Stations that have reported, on all pages together; with `at` on this page. */
       readonly count: number;
       readonly units: {
         /** By forecast. */
@@ -2472,8 +2479,9 @@ export interface components {
       readonly parts: (string)[];
       /** When this was answered, wall time. */
       readonly at: string;
+      readonly as_of: string | null;
       readonly frontier: string | null;
-      /** Stations that have reported, on all pages together. */
+      /** Stations that have reported, on all pages together; with `at` on this page. */
       readonly count: number;
       readonly units: {
         /** By forecast. */

@@ -1,6 +1,7 @@
 // GET /stations: every station with its latest values and its forecast, as JSON in pages or as one GeoJSON collection.
 
 import { ENTITY_ID_LENGTH_MAX } from "../../contract/index.ts";
+import { PAGE_MAX } from "../../store/queries.ts";
 import type { AppEffects, Served } from "../effects.ts";
 import {
   AGE,
@@ -12,9 +13,9 @@ import {
   VERDICT,
   valueUnits,
 } from "../forecast.ts";
-import type { Latest } from "../latest.ts";
-import type { ServedContract } from "../records.ts";
-import { defineRoute, weakTag } from "../route.ts";
+import { moment, placeOf } from "../history.ts";
+import type { FeatureRecord, PredictionRecord, ServedContract } from "../records.ts";
+import { defineRoute, digestOf, weakTag } from "../route.ts";
 import {
   each,
   flag,
@@ -32,11 +33,15 @@ import {
   word,
   z,
 } from "../schema.ts";
+import { asked } from "../store.ts";
 import { catchingUp, componentOf } from "./pipeline.ts";
 
 /** Rows a page of /stations holds when nothing is asked, and at most. */
 export const STATIONS_LIMIT = 1_000;
 export const STATIONS_LIMIT_MAX = 10_000;
+
+/** An id, or an opaque cursor that holds one. */
+const AFTER_LENGTH_MAX = 8 * ENTITY_ID_LENGTH_MAX;
 
 const GEOJSON = "application/geo+json";
 
@@ -93,8 +98,11 @@ export function stationsSchema(contract: ServedContract) {
       pipeline: text("Name of the pipeline."),
       parts: list(z.string(), "Parts the pipeline has; without `anomaly` nothing judges its windows."),
       at: time("When this was answered, wall time."),
-      frontier: nullable(time("Newest window end of the network, event time.")),
-      count: integer("Stations that have reported, on all pages together.", { unit: "1" }),
+      as_of: nullable(time("The moment that was asked for as `at`, event time; null for now.")),
+      frontier: nullable(time("Newest window end of the network, event time; with `at` of this page.")),
+      count: integer("Stations that have reported, on all pages together; with `at` on this page.", {
+        unit: "1",
+      }),
       units: z.object({
         predictions: map(z.string(), "By forecast."),
         values: map(z.string(), "By column of the latest values."),
@@ -128,20 +136,24 @@ function geoSchema(contract: ServedContract) {
 }
 type GeoBody = z.infer<ReturnType<typeof geoSchema>>;
 
+/** The newest records of a station, now or as of a moment. */
+interface Seen {
+  readonly prediction?: PredictionRecord | undefined;
+  readonly features?: FeatureRecord | undefined;
+}
+
 const NO_AGE = { age_s: null, behind_s: null, stale: false, stale_reason: null };
 
 /** One row of the station list. A station of the contract that never spoke has no values, no forecast and no age. */
 function stationRow(
   contract: ServedContract,
   columns: readonly string[],
-  latest: Latest,
   station_id: string,
-  now_ms: number,
+  seen: Seen | undefined,
+  age: Pick<StationRow, "age_s" | "behind_s" | "stale" | "stale_reason">,
 ): StationRow {
-  const state = latest.get(station_id);
   const known = Object.hasOwn(contract.stations, station_id) ? contract.stations[station_id] : undefined;
-  const prediction = state?.prediction?.record;
-  const features = state?.features?.record;
+  const { prediction, features } = seen ?? {};
   const finite = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : null);
   return {
     station_id,
@@ -149,7 +161,7 @@ function stationRow(
     latitude: known?.latitude ?? null,
     longitude: known?.longitude ?? null,
     elevation_m: known?.elevation_m ?? null,
-    reported: state !== undefined,
+    reported: seen !== undefined,
     observed: features
       ? {
           window_end: iso(features.window_end),
@@ -172,7 +184,7 @@ function stationRow(
           in_sample: prediction.in_sample,
         }
       : null,
-    ...((state && latest.age(state, now_ms)) ?? NO_AGE),
+    ...age,
   };
 }
 
@@ -191,12 +203,61 @@ export function stationsBody(
     pipeline: contract.pipeline,
     parts: contract.parts,
     at: iso(now_ms),
+    as_of: null,
     frontier: latest.frontier_ms === null ? null : iso(latest.frontier_ms),
     count: ids.filter((id) => latest.get(id) !== undefined).length,
     units: { predictions: forecastUnits(contract), values: units },
-    stations: page.map((id) => stationRow(contract, columns, latest, id, now_ms)),
+    stations: page.map((id) => {
+      const state = latest.get(id);
+      const seen = state && { prediction: state.prediction?.record, features: state.features?.record };
+      return stationRow(contract, columns, id, seen, (state && latest.age(state, now_ms)) ?? NO_AGE);
+    }),
     next: rest.length > limit ? (page.at(-1) ?? null) : null,
   };
+}
+
+/** The stations as of a moment: what the store knows, of windows that end at or before it. */
+export async function stationsAt(
+  { contract, store }: Pick<Served, "contract" | "store">,
+  { arm, at_ms, now_ms }: { readonly arm: string; readonly at_ms: number; readonly now_ms: number },
+  limit: number,
+  after: string | null,
+): Promise<{ readonly body: StationsBody; readonly state: string }> {
+  const { rows, next } = await store.entitiesAt({ arm, at_ms, limit, cursor: after });
+  const units = valueUnits(contract);
+  const columns = Object.keys(units);
+  const ends = rows.flatMap(({ features, prediction }) => [
+    ...(features ? [Number(features.record["window_end"])] : []),
+    ...(prediction ? [Number(prediction.record["timestamp"])] : []),
+  ]);
+  const body: StationsBody = {
+    pipeline: contract.pipeline,
+    parts: contract.parts,
+    at: iso(now_ms),
+    as_of: iso(at_ms),
+    frontier: ends.length === 0 ? null : iso(Math.max(...ends)),
+    count: rows.filter(({ features, prediction }) => features ?? prediction).length,
+    units: { predictions: forecastUnits(contract), values: units },
+    stations: rows.map(({ entity, features, prediction }) => {
+      const seen =
+        features || prediction
+          ? {
+              prediction: prediction?.record as PredictionRecord | undefined,
+              features: features?.record as FeatureRecord | undefined,
+            }
+          : undefined;
+      return stationRow(contract, columns, entity, seen, NO_AGE);
+    }),
+    next,
+  };
+  const state = rows
+    .flatMap(({ entity, features, prediction }) => [
+      entity,
+      features ? placeOf(features) : "",
+      prediction ? placeOf(prediction) : "",
+    ])
+    .join("\n");
+  return { body, state };
 }
 
 function geoBody({ stations }: StationsBody): GeoBody {
@@ -223,7 +284,7 @@ function wantsGeo(format: string | undefined, accept: string | null): boolean {
   return types.find((type) => type === GEOJSON || type === "application/json") === GEOJSON;
 }
 
-export function stationsRoute(served: Served, { clock }: AppEffects) {
+export function stationsRoute(served: Served, { clock, arm }: AppEffects) {
   const { contract, latest } = served;
   return defineRoute({
     name: "stations",
@@ -232,36 +293,50 @@ export function stationsRoute(served: Served, { clock }: AppEffects) {
     tag: "forecasts",
     summary: "Stations with their latest values and forecasts",
     description:
-      "Those of the pipeline's definition and those heard of, in alphabetical order of the id; `next` names the next page's `after`, or is null on the last page (in GeoJSON the header Link has it). A station of the definition that has not reported in this run has `reported: false` and is not in `count`.",
+      "Those of the pipeline's definition and those heard of, in alphabetical order of the id; `next` names the next page's `after`, or is null on the last page (in GeoJSON the header Link has it). A station of the definition that has not reported in this run has `reported: false` and is not in `count`. With `at` the stations as they were at that moment of event time, from the store: those it has heard of, without ages; `next` is then opaque, a page of at most 1,000, and only with the same `at`.",
     query: z.object({
       limit: wholeNumber("Rows of a page.", { min: 1, max: STATIONS_LIMIT_MAX, usual: STATIONS_LIMIT }),
-      after: text("Only stations whose id sorts after this one.").max(ENTITY_ID_LENGTH_MAX).optional(),
+      after: text("Only stations whose id sorts after this one; with `at`, `next` of the page before.")
+        .max(AFTER_LENGTH_MAX)
+        .optional(),
+      at: moment("As of this moment of event time, from the store."),
       format: word(["json", "geojson"], "Overrules the header Accept.").optional(),
     }),
     schema: stationsSchema(contract),
     types: { [GEOJSON]: geoSchema(contract) },
-    refusals: ["bad_parameter", "catching_up"],
+    refusals: ["bad_parameter", "catching_up", "store_unreachable"],
     answer: ({ query, request, path }) => {
-      const early = catchingUp(served, path);
-      if (early) return early;
       const now_ms = clock.nowMs();
       const geo = wantsGeo(query.format, request.headers.get("accept"));
-      const body = stationsBody(served, now_ms, query.limit, query.after ?? null);
-      const { next } = body;
-      const link =
-        next === null
-          ? {}
-          : {
-              link: `<${path}?limit=${query.limit}&after=${encodeURIComponent(next)}${geo ? "&format=geojson" : ""}>; rel="next"`,
-            };
-      const headers = { vary: "accept", ...link };
-      const etag = weakTag(latest.stateAt(now_ms), geo ? "geo" : "json", query.limit, textOf(query.after));
-      if (!geo) return { body, etag, headers };
-      return {
-        body: geoBody(body) as unknown as StationsBody,
-        etag,
-        headers: { ...headers, "content-type": GEOJSON },
+      const { limit, after = null, at: at_ms } = query;
+      const written = (body: StationsBody, etag: string) => {
+        const { next } = body;
+        const asOf = at_ms === undefined ? "" : `&at=${iso(at_ms)}`;
+        const link =
+          next === null
+            ? {}
+            : {
+                link: `<${path}?limit=${limit}&after=${encodeURIComponent(next)}${asOf}${geo ? "&format=geojson" : ""}>; rel="next"`,
+              };
+        const headers = { vary: "accept", ...link };
+        if (!geo) return { body, etag, headers };
+        return {
+          body: geoBody(body) as unknown as StationsBody,
+          etag,
+          headers: { ...headers, "content-type": GEOJSON },
+        };
       };
+      const form = geo ? "geo" : "json";
+      if (at_ms !== undefined)
+        return asked(path, async () => {
+          const moment = { arm, at_ms, now_ms };
+          const { body, state } = await stationsAt(served, moment, Math.min(limit, PAGE_MAX), after);
+          return written(body, weakTag(digestOf(state), form, limit, at_ms));
+        });
+      const early = catchingUp(served, path);
+      if (early) return early;
+      const body = stationsBody(served, now_ms, limit, after);
+      return written(body, weakTag(latest.stateAt(now_ms), form, limit, textOf(query.after)));
     },
   });
 }
