@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
+import { serve } from "../../cli/jobs/serve.ts";
 import { type Identity, identify } from "../../ground/identity.ts";
 import { end, launchProcess } from "../../ground/process.ts";
 import { until } from "../../ground/until.ts";
@@ -13,6 +14,7 @@ import { connectKafka } from "../../kafka/client.ts";
 import { type Kafka, readAll } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { topicOf } from "../../pipelines/index.ts";
+import { decoderOf } from "../../serve/live.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { openClient } from "../../store/database.ts";
 import { STORED } from "../../store/rows.ts";
@@ -122,6 +124,66 @@ async function expectExact(): Promise<void> {
   }
 }
 
+/** The history that the API answers against a scan of the topic, and what it answers while the store is away. */
+async function expectServed(): Promise<void> {
+  const decode = decoderOf(s.contract, connectRegistry(engines.registryUrl));
+  const issued = new Map(STATIONS.map((station) => [station, [] as string[]]));
+  for (const { value } of await readAll(kafka, topicOf(s.names, "predictions").topic)) {
+    const decoded = await decode("predictions", value!);
+    if (!decoded.ok) throw new Error(decoded.detail);
+    const { station_id, id } = decoded.record as { station_id: string; id: string };
+    issued.get(station_id)!.push(id);
+  }
+  const stop = new AbortController();
+  let running = Promise.resolve();
+  const url = await new Promise<string>((resolve, reject) => {
+    const said = (line: string) => resolve((JSON.parse(line) as { url: string }).url);
+    const flags = { host: "127.0.0.1", port: 0, rule: {}, json: true };
+    const effects = { jobs: async () => [], signal: stop.signal, print: said, warn: () => undefined };
+    running = serve(s.settings, flags, effects);
+    running.catch(reject);
+  });
+  const answered = (path: string, status: number) =>
+    until(
+      async () => {
+        const response = await fetch(`${url}${path}`);
+        return { done: response.status === status, seen: [response.status, await response.text()] as const };
+      },
+      { deadline_ms: 30_000, interval_ms: 100 },
+    );
+  try {
+    for (const [station, ids] of issued) {
+      const served: string[] = [];
+      let next: string | undefined = `/predictions/${station}/history?revision=all&order=asc&limit=1000`;
+      while (next !== undefined) {
+        const response: Response = await fetch(`${url}${next}`);
+        const { predictions } = (await response.json()) as { predictions: { id: string }[] };
+        served.push(...predictions.map(({ id }) => id));
+        next = /^<(.+)>; rel="next"$/.exec(response.headers.get("link") ?? "")?.[1];
+      }
+      expect(served.sort()).toEqual(ids.sort());
+    }
+    expect(await answered("/predictions/denver", 200)).toMatchObject({ done: true });
+    await killPostgres();
+    const away = await answered("/predictions/denver/history", 503);
+    expect(JSON.parse(away.seen[1])).toMatchObject({
+      code: "store_unreachable",
+      next: expect.stringContaining("millrace up"),
+    });
+    expect((await fetch(`${url}/predictions/denver`)).status).toBe(200);
+    const health = (await (await fetch(`${url}/health`)).json()) as { engines: { name: string }[] };
+    expect(health.engines.find(({ name }) => name === "postgres")).toMatchObject({
+      ...{ needed: false, status: "down" },
+      next: expect.stringContaining("millrace up"),
+    });
+    await database.start();
+    expect(await answered("/predictions/denver/history", 200)).toMatchObject({ done: true });
+  } finally {
+    stop.abort();
+    await running;
+  }
+}
+
 async function open(home?: string): Promise<void> {
   folder = mkdtempSync(join(tmpdir(), "sink-"));
   database = await startPostgres(home);
@@ -161,6 +223,7 @@ describe("a sink", () => {
     await database.start();
     await caughtUp();
     await expectExact();
+    await expectServed();
   });
 });
 
