@@ -1977,59 +1977,59 @@ export interface components {
       /** Median by target and horizon, of the horizon that was asked for; null when the model gave none. */
       readonly predictions: {
         /** Median, in degC. Unit: degC. */
-        readonly temperature_6h: number | null;
+        readonly temperature_6h?: number | null;
         /** Median, in degC. Unit: degC. */
-        readonly temperature_12h: number | null;
+        readonly temperature_12h?: number | null;
         /** Median, in degC. Unit: degC. */
-        readonly temperature_24h: number | null;
+        readonly temperature_24h?: number | null;
         /** Median, in %. Unit: %. */
-        readonly humidity_6h: number | null;
+        readonly humidity_6h?: number | null;
         /** Median, in %. Unit: %. */
-        readonly humidity_12h: number | null;
+        readonly humidity_12h?: number | null;
         /** Median, in %. Unit: %. */
-        readonly humidity_24h: number | null;
+        readonly humidity_24h?: number | null;
         /** Median, in hPa. Unit: hPa. */
-        readonly pressure_6h: number | null;
+        readonly pressure_6h?: number | null;
         /** Median, in hPa. Unit: hPa. */
-        readonly pressure_12h: number | null;
+        readonly pressure_12h?: number | null;
         /** Median, in hPa. Unit: hPa. */
-        readonly pressure_24h: number | null;
+        readonly pressure_24h?: number | null;
       };
       /** Central intervals of the same forecasts. */
       readonly bands: {
         /** In degC, narrowest first; empty when there is no forecast. */
-        readonly temperature_6h: (components["schemas"]["Interval"])[];
+        readonly temperature_6h?: (components["schemas"]["Interval"])[];
         /** In degC, narrowest first; empty when there is no forecast. */
-        readonly temperature_12h: (components["schemas"]["Interval"])[];
+        readonly temperature_12h?: (components["schemas"]["Interval"])[];
         /** In degC, narrowest first; empty when there is no forecast. */
-        readonly temperature_24h: (components["schemas"]["Interval"])[];
+        readonly temperature_24h?: (components["schemas"]["Interval"])[];
         /** In %, narrowest first; empty when there is no forecast. */
-        readonly humidity_6h: ({
+        readonly humidity_6h?: ({
           readonly lower: number;
           readonly upper: number;
           /** Share of outcomes the interval is meant to hold. */
           readonly level: number;
         })[];
         /** In %, narrowest first; empty when there is no forecast. */
-        readonly humidity_12h: ({
+        readonly humidity_12h?: ({
           readonly lower: number;
           readonly upper: number;
           /** Share of outcomes the interval is meant to hold. */
           readonly level: number;
         })[];
         /** In %, narrowest first; empty when there is no forecast. */
-        readonly humidity_24h: ({
+        readonly humidity_24h?: ({
           readonly lower: number;
           readonly upper: number;
           /** Share of outcomes the interval is meant to hold. */
           readonly level: number;
         })[];
         /** In hPa, narrowest first; empty when there is no forecast. */
-        readonly pressure_6h: (components["schemas"]["Interval"])[];
+        readonly pressure_6h?: (components["schemas"]["Interval"])[];
         /** In hPa, narrowest first; empty when there is no forecast. */
-        readonly pressure_12h: (components["schemas"]["Interval"])[];
+        readonly pressure_12h?: (components["schemas"]["Interval"])[];
         /** In hPa, narrowest first; empty when there is no forecast. */
-        readonly pressure_24h: (components["schemas"]["Interval"])[];
+        readonly pressure_24h?: (components["schemas"]["Interval"])[];
       };
       readonly anomaly: {
         /** Whether the window broke a rule. */
@@ -2435,12 +2435,12 @@ export interface components {
       /** Median by target and horizon, of the horizon that was asked for; null when the model gave none. */
       readonly predictions: {
         /** Median, in kW. Unit: kW. */
-        readonly power_1h: number | null;
+        readonly power_1h?: number | null;
       };
       /** Central intervals of the same forecasts. */
       readonly bands: {
         /** In kW, narrowest first; empty when there is no forecast. */
-        readonly power_1h: ({
+        readonly power_1h?: ({
           readonly lower: number;
           readonly upper: number;
           /** Share of outcomes the interval is meant to hold. */

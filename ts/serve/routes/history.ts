@@ -47,7 +47,7 @@ function rowSchema(contract: ServedContract) {
   const units = forecastUnits(contract);
   const { predictions, interval } = numberSchemas(contract);
   const asked = <S extends z.ZodType>(schema: (name: string) => S) =>
-    z.object(Object.fromEntries(formOf(contract).names.map((name) => [name, schema(name).exactOptional()])));
+    z.object(Object.fromEntries(formOf(contract).names.map((name) => [name, schema(name).optional()])));
   return z.object({
     timestamp: time("End of the window the forecast was made from, event time; horizons count from it."),
     window_start: time("Start of that window, inclusive."),

@@ -1,6 +1,5 @@
 // GET /stations: every station with its latest values and its forecast, as JSON in pages or as one GeoJSON collection.
 
-import { ENTITY_ID_LENGTH_MAX } from "../../contract/index.ts";
 import { PAGE_MAX } from "../../store/queries.ts";
 import type { AppEffects, Served } from "../effects.ts";
 import {
@@ -39,9 +38,6 @@ import { catchingUp, componentOf } from "./pipeline.ts";
 /** Rows a page of /stations holds when nothing is asked, and at most. */
 export const STATIONS_LIMIT = 1_000;
 export const STATIONS_LIMIT_MAX = 10_000;
-
-/** An id, or an opaque cursor that holds one. */
-const AFTER_LENGTH_MAX = 8 * ENTITY_ID_LENGTH_MAX;
 
 const GEOJSON = "application/geo+json";
 
@@ -296,9 +292,9 @@ export function stationsRoute(served: Served, { clock, arm }: AppEffects) {
       "Those of the pipeline's definition and those heard of, in alphabetical order of the id; `next` names the next page's `after`, or is null on the last page (in GeoJSON the header Link has it). A station of the definition that has not reported in this run has `reported: false` and is not in `count`. With `at` the stations as they were at that moment of event time, from the store: those it has heard of, without ages; `next` is then opaque, a page of at most 1,000, and only with the same `at`.",
     query: z.object({
       limit: wholeNumber("Rows of a page.", { min: 1, max: STATIONS_LIMIT_MAX, usual: STATIONS_LIMIT }),
-      after: text("Only stations whose id sorts after this one; with `at`, `next` of the page before.")
-        .max(AFTER_LENGTH_MAX)
-        .optional(),
+      after: text(
+        "Only stations whose id sorts after this one; with `at`, `next` of the page before.",
+      ).optional(),
       at: moment("As of this moment of event time, from the store."),
       format: word(["json", "geojson"], "Overrules the header Accept.").optional(),
     }),
