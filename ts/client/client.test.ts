@@ -8,22 +8,38 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { clientTypes } from "../codegen/client.ts";
 import { PipelineError } from "../contract/index.ts";
 import { listen } from "../serve/listen.ts";
-import { app, arrival, prediction } from "../test/served/weather.ts";
+import { fakeKafka } from "../test/fakes/kafka.ts";
+import { startPostgres, type TestDatabase } from "../test/postgres.ts";
+import { app, arrival, NOW_MS, prediction } from "../test/served/weather.ts";
+import { type Stored, stored } from "../test/stored.ts";
 import { millrace } from "./index.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const run = promisify(execFile);
 let server: Awaited<ReturnType<typeof listen>>;
+let database: TestDatabase;
+let s: Stored;
 
 beforeAll(async () => {
-  const { app: api, latest } = app();
+  database = await startPostgres();
+  s = await stored(
+    database.settings,
+    fakeKafka(() => NOW_MS),
+  );
+  await s.send([s.record("predictions", "new-york")]);
+  await s.fill();
+  const { app: api, latest } = app({ store: s.store });
   latest.predicted("new-york", prediction(), arrival(1));
   server = await listen(
     { fetch: (request) => api.fetch(request) },
     { host: "127.0.0.1", port: 0, setting: "--port" },
   );
-});
-afterAll(() => server.close());
+}, 120_000);
+afterAll(async () => {
+  await server?.close();
+  await s?.remove();
+  await database?.remove();
+}, 60_000);
 
 /** The one block of a language in the section about programs. */
 function example(language: string): string {
@@ -39,6 +55,12 @@ const NODE = ["--no-warnings", "--input-type=module-typescript", "-e"];
 describe("the examples in docs/api.md", () => {
   it.each([
     ["sh", "sh", ["-c"], '"temperature_6h":3.1'],
+    [
+      "sh",
+      "sh",
+      ["-c"],
+      "new-york,2016-12-04T13:05:00.000Z,temperature,6,2016-12-04T19:05:00.000Z,degC,3.1,",
+    ],
     ["python", join(root, ".venv", "bin", "python"), ["-c"], "2016-12-04T19:05:00.000Z 3.1 degC 1.1 5.6"],
     ["js", process.execPath, NODE, "2016-12-04T19:05:00.000Z 3.1 degC"],
     ["ts", process.execPath, NODE, "2016-12-04T19:05:00.000Z 3.1 degC"],
