@@ -362,6 +362,23 @@ describe("a store that is away", () => {
     }
   });
 
+  it("holds up nothing that is in memory while it does not answer", async () => {
+    let answer = (_: { rows: []; next: null }) => {};
+    const slow = new Promise<{ rows: []; next: null }>((resolve) => {
+      answer = resolve;
+    });
+    const store = storeWhenAsked(() => ({ ...s.store, predictions: () => slow }));
+    const { app: alone, latest } = app({ contract: s.contract, store });
+    latest.predicted("denver", prediction(), { topic: "t", partition: 0, offset: 1, append_time_ms: NOW_MS });
+    const seen: string[] = [];
+    const history = Promise.resolve(alone.request(HISTORY)).then(() => seen.push("history"));
+    expect((await alone.request("/predictions/denver")).status).toBe(200);
+    seen.push("latest");
+    answer({ rows: [], next: null });
+    await history;
+    expect(seen).toEqual(["latest", "history"]);
+  });
+
   it("is asked again by the next question, and a wrong setting is no fault of the question", async () => {
     let tries = 0;
     const later = storeWhenAsked(() => {
