@@ -8,7 +8,7 @@ export const YARDSTICK_S = 0.5;
 /** Minutes by suite (ts/test/suite.ts); every step of `make test` is one. */
 export const BUDGETS = {
   "make check": 0.7,
-  "vitest unit": 1.4,
+  "vitest unit": 1.7,
   "pytest spark": 1.6,
   "pytest ray": 1.6,
   "vitest cluster": 6.3,
@@ -24,12 +24,12 @@ export const QUICK_BUDGETS = { "vitest quick": 0.25, "pytest quick": 0.25 } as c
 const ALL: Readonly<Record<string, number>> = { ...BUDGETS, ...QUICK_BUDGETS };
 
 /** What all of `make test` may take now, and when all that is planned has come. */
-export const NOW_MIN = 12.1;
+export const NOW_MIN = 12.4;
 export const END_MIN = 20;
 
 /** Minutes set aside for suites that are to come. */
 export const PLANNED = {
-  serving: 1.4,
+  serving: 1.1,
   "feeds and systems": 3.5,
   anomalies: 1,
   "lifecycle of a model": 2,
