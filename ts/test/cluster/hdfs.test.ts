@@ -18,7 +18,11 @@ import { readRecord } from "../../topology/local/record.ts";
 const shared = inject("engines");
 // A home of its own, to which the others are clusters that exist: up and down touch HDFS alone.
 const home = mkdtempSync(join(tmpdir(), "mr-"));
-const plain: Settings = { ...shared, home, external: ["kafka", "registry", "spark", "ray", "mlflow"] };
+const plain: Settings = {
+  ...shared,
+  home,
+  external: ["kafka", "registry", "spark", "ray", "mlflow", "postgres"],
+};
 const settings: Settings = { ...plain, archive: "hdfs:/archive" };
 const NAMES = ["hdfs-namenode", "hdfs-datanode"] as const;
 const web = `http://${shared.host}:${shared.ports.hdfsUi}/webhdfs/v1`;
