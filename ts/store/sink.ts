@@ -20,6 +20,7 @@ import { purge, type Retention } from "./retention.ts";
 import { type RowKind, rowKinds, STORED, type StoredKind } from "./rows.ts";
 import { schemaName } from "./tables.ts";
 import {
+  confirmPositions,
   MovedError,
   type Positions,
   type Prepared,
@@ -250,6 +251,9 @@ export class Sink {
           );
           for (const [key, next] of passed) positions.set(key, next);
           told = false;
+        } else {
+          // A rebuild moves them while nothing comes, and waits for this writer to begin again.
+          await confirmPositions(client, positions);
         }
         await tend();
         continue;

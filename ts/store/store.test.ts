@@ -215,6 +215,22 @@ describe("what is written", () => {
 
 describe("a rebuild", () => {
   it(
+    "is seen by a sink to which nothing comes",
+    on(async (s) => {
+      await s.send(windowsOf(s, 5));
+      await s.fill();
+      const { effects, sink, lines } = s.sink();
+      const stop = new AbortController();
+      const running = sink.run(stop.signal);
+      await until(() => ({ done: sink.state().waits_for === null, seen: lines }), { deadline_ms: 30_000 });
+      await rebuild(effects, { empty: true, signal: stop.signal, onProgress: () => {} });
+      stop.abort();
+      await running;
+      expect(lines).toContain("the store's offsets were moved: goes on from where they are now");
+    }),
+  );
+
+  it(
     "brings back what is missing, in place and from nothing, while a sink writes",
     on(async (s) => {
       await s.send([...windowsOf(s, 40), s.record("features", "denver")]);

@@ -102,6 +102,11 @@ export async function writeBatch(
 async function expectPositions(client: pg.Client, before: Positions): Promise<void> {
   // Whoever moves them waits until this batch is in, or this one sees that they moved.
   await client.query("lock table offsets in exclusive mode");
+  await confirmPositions(client, before);
+}
+
+/** Errors: a `MovedError` where the offsets are not those that this writer left. */
+export async function confirmPositions(client: Pick<pg.Client, "query">, before: Positions): Promise<void> {
   const there = await readPositions(client);
   if (there.size !== before.size) throw new MovedError("The store's offsets were moved");
   for (const [key, next] of before)
