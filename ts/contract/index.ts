@@ -1,5 +1,6 @@
 // What other rooms may know of contracts. Everything else in this folder is its own business.
 
+export { aheadOf, isAhead } from "./ahead.ts";
 export {
   type Attribute,
   type AttributeKind,

@@ -1,12 +1,12 @@
 // What a record becomes on the stream: one event for most, two for a prediction from a flagged window. Schemas and shapes alike;
 // stream.ts carries them. Pure.
 
+import { isAhead } from "../contract/index.ts";
 import type { KafkaRecord } from "../kafka/kafka.ts";
 import { entityKey } from "../pipelines/index.ts";
 import type { Served } from "./effects.ts";
 import type { FeedKind } from "./feed.ts";
 import { iso, VERDICT } from "./forecast.ts";
-import { isAhead } from "./latest.ts";
 import type { PredictionRecord, ProgressRecord, VerificationRecord } from "./records.ts";
 import { componentOf } from "./routes/pipeline.ts";
 import { forecastBody, forecastSchema } from "./routes/prediction.ts";
@@ -104,13 +104,15 @@ export function eventsOf(
   };
   if (kind === "verifications") {
     const verification = value as VerificationRecord;
-    if (verification.arm !== arm || isAhead(verification.judged, arrival, latest.ahead_ms)) return [];
+    if (verification.arm !== arm || isAhead(verification.judged, arrival.append_time_ms, latest.ahead_ms))
+      return [];
     const row = verificationRow(entityKey(contract), station_id, verification);
     return [event("verification", pipeline, station_id, { pipeline, station_id, verification: row })];
   }
   if (kind !== "predictions") return [];
   const prediction = value as PredictionRecord;
-  if (prediction.arm !== arm || isAhead(prediction.timestamp, arrival, latest.ahead_ms)) return [];
+  if (prediction.arm !== arm || isAhead(prediction.timestamp, arrival.append_time_ms, latest.ahead_ms))
+    return [];
   const state = { station_id, prediction: { record: prediction, arrival }, features: null };
   const body = forecastBody(contract, latest, state, now_ms);
   if (body === null) return [];

@@ -2,12 +2,12 @@
 // Sits between the Kafka readers and the stores. Reads whole partitions without a consumer group: every server needs all
 // stations, and its positions are nobody else's business. When Kafka is away it keeps trying and says so.
 
-import type { Decoded } from "../contract/index.ts";
+import { type Decoded, isAhead } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import { entityKey } from "../pipelines/index.ts";
 import type { FeedState } from "./health.ts";
 import type { JobProgress } from "./jobs.ts";
-import { isAhead, type Latest, type Outcome } from "./latest.ts";
+import type { Latest, Outcome } from "./latest.ts";
 import type { Metrics } from "./metrics.ts";
 import type {
   FeatureRecord,
@@ -218,7 +218,7 @@ export class Feed {
     if (kind === "verifications") {
       const verification = value as VerificationRecord;
       if (!isServable(station)) return "refused";
-      if (isAhead(verification.judged, arrival, latest.ahead_ms)) return "ahead";
+      if (isAhead(verification.judged, arrival.append_time_ms, latest.ahead_ms)) return "ahead";
       return verification.arm === arm ? verified.take(station, verification) : "counted";
     }
     const prediction = value as PredictionRecord;

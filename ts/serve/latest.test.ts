@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { aheadOf } from "../contract/index.ts";
 import { arrival, features, HOUR_MS, NOW_MS, prediction, T0_MS } from "../test/served/weather.ts";
-import { aheadOf, isNewer, Latest } from "./latest.ts";
+import { isNewer, Latest } from "./latest.ts";
 
 const rule = { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 };
 

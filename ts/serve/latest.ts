@@ -1,7 +1,8 @@
 // The newest prediction and the newest feature row of every station, in memory. Sits between the feed and the routes.
 // Keeps one record of each kind a station and nothing older: history belongs to a store, not here.
 
-import type { Arrival, FeatureRecord, PredictionRecord, ServedContract } from "./records.ts";
+import { isAhead } from "../contract/index.ts";
+import type { Arrival, FeatureRecord, PredictionRecord } from "./records.ts";
 import type { Forecast } from "./routes/prediction.ts";
 import { isServable } from "./station_id.ts";
 
@@ -38,22 +39,6 @@ export type Outcome = "newest" | "older" | "refused" | "ahead";
 
 /** Of a contract with windows of some minutes, whose observations may lead by an hour. */
 const AHEAD_MS = 3 * 3_600_000;
-
-/**
- * How far a window may end after the append of its record: an observation leads its clock by the contract's lead at most, and
- * that the broker's by as much.
- */
-export function aheadOf({ lead_ms, window_ms }: Pick<ServedContract, "lead_ms" | "window_ms">): number {
-  return 2 * lead_ms + window_ms;
-}
-
-/**
- * Whether a window ends more than `ahead_ms` after the broker took the record of it. Nobody can have observed that, whoever
- * wrote it: it would make its station the newest for good and every other one stale.
- */
-export function isAhead(end_ms: number, arrival: Pick<Arrival, "append_time_ms">, ahead_ms: number): boolean {
-  return end_ms > arrival.append_time_ms + ahead_ms;
-}
 
 /**
  * Order of two versions of one station: window end, then plan epoch, then revision, then offset.
@@ -106,7 +91,7 @@ export class Latest {
   }
 
   predicted(station_id: string, record: PredictionRecord, arrival: Arrival): Outcome {
-    if (isAhead(record.timestamp, arrival, this.ahead_ms)) return "ahead";
+    if (isAhead(record.timestamp, arrival.append_time_ms, this.ahead_ms)) return "ahead";
     const state = this.#state(station_id);
     if (!state) return "refused";
     this.#frontier_ms = Math.max(this.#frontier_ms ?? record.timestamp, record.timestamp);
@@ -120,7 +105,7 @@ export class Latest {
   }
 
   observed(station_id: string, record: FeatureRecord, arrival: Arrival): Outcome {
-    if (isAhead(record.window_end, arrival, this.ahead_ms)) return "ahead";
+    if (isAhead(record.window_end, arrival.append_time_ms, this.ahead_ms)) return "ahead";
     const state = this.#state(station_id);
     if (!state) return "refused";
     const held = { record, arrival };

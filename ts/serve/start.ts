@@ -1,7 +1,7 @@
 // Puts the API together: stores, feed, probes, routes, port. Everything foreign is passed in, so the same start serves
 // the CLI on real engines and a test on a fake Kafka. Reads no setting and no environment.
 
-import type { Decoded } from "../contract/index.ts";
+import { aheadOf, type Decoded } from "../contract/index.ts";
 import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
@@ -14,7 +14,7 @@ import { Feed, type FeedKind } from "./feed.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe } from "./health.ts";
 import { JobProgress } from "./jobs.ts";
-import { aheadOf, Latest, type StaleRule } from "./latest.ts";
+import { Latest, type StaleRule } from "./latest.ts";
 import { isLoopback, type Listening, listen, type Tls } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";

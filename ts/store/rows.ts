@@ -2,6 +2,7 @@
 // only the fields that have a column are decoded; everything else stays bytes. Pure: no database and no Kafka.
 
 import { createHash } from "node:crypto";
+import { isAhead } from "../contract/index.ts";
 import type { KafkaRecord } from "../kafka/kafka.ts";
 import { type Contract, entityKey, schemaOf } from "../pipelines/index.ts";
 import type { ColumnType, Value } from "./copy.ts";
@@ -238,7 +239,7 @@ export function rowKinds(
     const entity = cells[key];
     return typeof entity === "string" && isEntity(entity) ? entity : null;
   };
-  const ahead = (end_ms: unknown, record: KafkaRecord) => Number(end_ms) > record.timestamp + ahead_ms;
+  const ahead = (end_ms: unknown, { timestamp }: KafkaRecord) => isAhead(Number(end_ms), timestamp, ahead_ms);
   const has = (what: StoredKind) => contract.schemas[what] !== undefined;
   const only = (what: StoredKind, names: readonly string[], within: Readonly<Record<string, RegExp>> = {}) =>
     narrowed(schemaOf(contract, what), (field, inside) =>

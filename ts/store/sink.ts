@@ -8,7 +8,7 @@
 // again at 1. What was read and not written is thrown away: Kafka has it.
 
 import type pg from "pg";
-import { Decoder, isEntityId, PipelineError } from "../contract/index.ts";
+import { aheadOf, Decoder, isEntityId, PipelineError } from "../contract/index.ts";
 import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
@@ -66,10 +66,6 @@ const PURGE_MS = 30_000;
 /** How long the writer before may take to let go: the server notices a killed one at once. */
 const LOCK_MS = 1_000;
 
-/** How far a window may end after its record was appended: as ts/serve/latest.ts has it. */
-export const aheadMs = ({ lead_ms, window_ms }: Pick<Contract, "lead_ms" | "window_ms">): number =>
-  2 * lead_ms + window_ms;
-
 export class Sink {
   readonly #effects: SinkEffects;
   readonly #kinds: Readonly<Partial<Record<StoredKind, RowKind>>>;
@@ -90,7 +86,7 @@ export class Sink {
   constructor(effects: SinkEffects) {
     this.#effects = effects;
     const { contract, names } = effects;
-    this.#kinds = rowKinds(contract, { ahead_ms: aheadMs(contract), isEntity: isEntityId });
+    this.#kinds = rowKinds(contract, { ahead_ms: aheadOf(contract), isEntity: isEntityId });
     this.#topics = new Map(
       STORED.flatMap((kind) => (this.#kinds[kind] ? [[topicOf(names, kind).topic, kind] as const] : [])),
     );
