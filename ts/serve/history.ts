@@ -46,6 +46,14 @@ export const RANGED = {
   format: word(["json", "csv"], "Overrules the header Accept.").optional(),
 };
 
+/** The same of rows that have versions. */
+export const VERSIONED = {
+  ...RANGED,
+  revision: said(z.enum(["latest", "all"]).default("latest"), "Which versions of a window.", {
+    default: "latest",
+  }),
+};
+
 type Ranged = z.output<z.ZodObject<typeof RANGED>>;
 
 /** What a page says of itself in JSON, beside its rows. */

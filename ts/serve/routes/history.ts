@@ -4,7 +4,7 @@ import { entityKey, horizonHours, horizonName } from "../../pipelines/index.ts";
 import type { Stored } from "../../store/queries.ts";
 import type { AppEffects, Served } from "../effects.ts";
 import { bandsIn, forecastUnits, formOf, hoursOf, iso, numberSchemas, VERDICT } from "../forecast.ts";
-import { CSV, CsvText, PAGED, pageAnswer, pagedOf, placeOf, RANGED, rangeOf } from "../history.ts";
+import { CSV, CsvText, PAGED, pageAnswer, pagedOf, placeOf, rangeOf, VERSIONED } from "../history.ts";
 import type { PredictionRecord, ServedContract } from "../records.ts";
 import { defineRoute, entityParam } from "../route.ts";
 import {
@@ -157,10 +157,7 @@ export function historyRoute(served: Served, { arm }: AppEffects) {
       "From the store, by the window's end. `revision=latest` is of each window the version that counts; `all` has each version, oldest first within a window when `order=asc`. Pages go by key: rows that come meanwhile neither repeat nor hide any. CSV has one line a target and horizon, with its unit.",
     params: entityParam(key),
     query: z.object({
-      ...RANGED,
-      revision: said(z.enum(["latest", "all"]).default("latest"), "Which versions of a window.", {
-        default: "latest",
-      }),
+      ...VERSIONED,
       horizon: z
         .string()
         .refine((word) => hours.some((h) => String(h) === word), {
@@ -181,11 +178,9 @@ export function historyRoute(served: Served, { arm }: AppEffects) {
         const { limit, order, revision, cursor = null, horizon = null } = query;
         const question = { entity, arm, revision, order } as const;
         const page = await store.predictions({ ...question, ...range, limit, cursor });
-        const nobody =
-          page.rows.length === 0 &&
-          (await unheardOf(served, entity, path, () =>
-            store.predictions({ ...question, from_ms: null, to_ms: null, limit: 1, cursor: null }),
-          ));
+        const nobody = await unheardOf(served, entity, path, page, (of) =>
+          store.predictions({ ...question, ...of }),
+        );
         if (nobody) return nobody;
         const names = namesAt(contract, horizon);
         return pageAnswer({ request, path, query }, page, [String(horizon), ...page.rows.map(placeOf)], {

@@ -4,7 +4,7 @@ import { entityKey } from "../../pipelines/index.ts";
 import type { Stored } from "../../store/queries.ts";
 import type { Served } from "../effects.ts";
 import { iso } from "../forecast.ts";
-import { CSV, CsvText, finite, PAGED, pageAnswer, pagedOf, placeOf, RANGED, rangeOf } from "../history.ts";
+import { CSV, CsvText, finite, PAGED, pageAnswer, pagedOf, placeOf, rangeOf, VERSIONED } from "../history.ts";
 import type { FeatureRecord, ServedContract } from "../records.ts";
 import { defineRoute, entityParam } from "../route.ts";
 import { each, integer, keyed, list, map, said, text, time, word, z } from "../schema.ts";
@@ -95,10 +95,7 @@ export function observationsRoute(served: Served) {
       "From the store, by the window's end, every column of the features. `revision=latest` is of each window the version that counts; `all` has each version. Pages go by key: rows that come meanwhile neither repeat nor hide any. CSV has one line a window, with units in the first line.",
     params: entityParam(key),
     query: z.object({
-      ...RANGED,
-      revision: said(z.enum(["latest", "all"]).default("latest"), "Which versions of a window.", {
-        default: "latest",
-      }),
+      ...VERSIONED,
     }),
     schema: observationsSchema(contract),
     types: { [CSV]: CsvText },
@@ -111,11 +108,9 @@ export function observationsRoute(served: Served) {
         const { limit, order, revision, cursor = null } = query;
         const question = { entity, revision, order } as const;
         const page = await store.windows({ ...question, ...range, limit, cursor });
-        const nobody =
-          page.rows.length === 0 &&
-          (await unheardOf(served, entity, path, () =>
-            store.windows({ ...question, from_ms: null, to_ms: null, limit: 1, cursor: null }),
-          ));
+        const nobody = await unheardOf(served, entity, path, page, (of) =>
+          store.windows({ ...question, ...of }),
+        );
         if (nobody) return nobody;
         const units = unitsOf(contract);
         return pageAnswer({ request, path, query }, page, page.rows.map(placeOf), {
