@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { sendOnce } from "../kafka/kafka.ts";
 import { fakeKafka } from "../test/fakes/kafka.ts";
-import { absentStore, contract, NOW_MS, prediction } from "../test/served/weather.ts";
+import { NOW_MS, prediction, SERVED, SERVER } from "../test/served/weather.ts";
 import { type Serving, startApi } from "./start.ts";
 
 const CONNECTIONS = 40;
@@ -19,31 +19,10 @@ beforeAll(async () => {
   const value = Buffer.from(JSON.stringify({ station_id: "denver", ...prediction() }));
   await sendOnce(kafka, "test", [{ topic: "weather-predictions", key: "denver", value }]);
   serving = await startApi({
-    pipelines: [
-      {
-        contract,
-        topics: { "weather-predictions": "predictions" },
-        groups: [],
-        needed_jobs: [],
-        rule: { trail_ms: 1e9, silent_ms: 1e9 },
-        store: absentStore,
-        decode: async (_, bytes) => ({ ok: true, schema_id: 1, record: JSON.parse(bytes.toString("utf8")) }),
-      },
-    ],
-    version: "0",
-    confidence: "",
-    host: "127.0.0.1",
-    port: 0,
-    setting: "--port",
-    connections_max: CONNECTIONS,
-    guard: { hosts: [], origins: [], keys: null, rate: null, access: null },
-    engines: async () => [],
-    models: async () => [],
-    links: [],
-    arm: "champion",
+    ...SERVER,
+    pipelines: [{ ...SERVED, topics: { "weather-predictions": "predictions" } }],
     kafka,
-    jobs: async () => [],
-    clock: { nowMs: () => NOW_MS },
+    connections_max: CONNECTIONS,
     log: (error) => logged.push(error),
   });
   await serving.caught_up;

@@ -9,15 +9,7 @@ import { PipelineError } from "../contract/index.ts";
 import { sendOnce } from "../kafka/kafka.ts";
 import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
 import { CONTRACT as GAUGES } from "../test/pipelines/generated/gauges.ts";
-import {
-  absentStore,
-  contract,
-  features,
-  HOUR_MS,
-  NOW_MS,
-  prediction,
-  T0_MS,
-} from "../test/served/weather.ts";
+import { features, HOUR_MS, NOW_MS, prediction, SERVED, SERVER, T0_MS } from "../test/served/weather.ts";
 import { type PipelineOptions, type ServeOptions, type Serving, startApi } from "./start.ts";
 
 const topics = { "weather-predictions": "predictions", "weather-features": "features" } as const;
@@ -39,32 +31,17 @@ afterEach(async () => {
 });
 
 const weather: PipelineOptions = {
-  contract,
+  ...SERVED,
   topics,
   groups: [{ group: "ray-ml-inference", topic: "weather-features" }],
-  needed_jobs: [],
   rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
-  store: absentStore,
-  decode: async (_, value) => ({ ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) }),
 };
 
 async function start(kafka: FakeKafka, more: Partial<ServeOptions> = {}): Promise<Serving> {
   const serving = await startApi({
+    ...SERVER,
     pipelines: [weather],
-    version: "0.1.0",
-    confidence: "",
-    host: "127.0.0.1",
-    port: 0,
-    setting: "--port",
-    guard: { hosts: [], origins: [], keys: null, rate: null, access: null },
-    engines: async () => [],
-    models: async () => [],
-    links: [],
-    arm: "champion",
     kafka,
-    jobs: async () => [],
-    clock: { nowMs: () => NOW_MS },
-    log: () => undefined,
     ...more,
   });
   started.push(serving);

@@ -4,17 +4,9 @@ import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { sendOnce } from "../kafka/kafka.ts";
 import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
-import {
-  absentStore,
-  app,
-  caughtUp,
-  contract,
-  NOW_MS,
-  prediction,
-  verification,
-} from "../test/served/weather.ts";
+import { app, caughtUp, NOW_MS, prediction, SERVED, SERVER, verification } from "../test/served/weather.ts";
 import { positionText, readPosition, recordsBetween } from "./position.ts";
-import { type PipelineOptions, type Serving, startApi } from "./start.ts";
+import { type Serving, startApi } from "./start.ts";
 import { CLIENTS_MAX, Client, QUEUE_BYTES_MAX, Stream } from "./stream.ts";
 
 const topics = {
@@ -37,31 +29,10 @@ afterEach(async () => {
 async function start() {
   const kafka = fakeKafka(() => NOW_MS);
   await kafka.admin.ensure(Object.keys(topics).map((topic) => ({ topic, partitions: 2, config: {} })));
-  const weather: PipelineOptions = {
-    contract,
-    topics,
-    groups: [],
-    needed_jobs: [],
-    rule: { trail_ms: 1e9, silent_ms: 1e9 },
-    store: absentStore,
-    decode: async (_, value) => ({ ok: true, schema_id: 1, record: JSON.parse(value.toString("utf8")) }),
-  };
   const one = await startApi({
-    pipelines: [weather],
-    version: "0",
-    confidence: "",
-    host: "127.0.0.1",
-    port: 0,
-    setting: "--port",
-    guard: { hosts: [], origins: [], keys: null, rate: null, access: null },
-    engines: async () => [],
-    models: async () => [],
-    links: [],
-    arm: "champion",
+    ...SERVER,
+    pipelines: [{ ...SERVED, topics }],
     kafka,
-    jobs: async () => [],
-    clock: { nowMs: () => NOW_MS },
-    log: () => undefined,
   });
   serving.push(one);
   await one.caught_up;
