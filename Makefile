@@ -20,6 +20,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/target/cache/pip
 export UV_CACHE_DIR ?= $(CURDIR)/target/cache/uv
 maven_cache := "-Dmaven.repo.local=$(CURDIR)/target/cache/maven"
 endif
+page := $(shell find ts/web ts/client -type f ! -name '*.test.ts*')
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
 .PHONY: help setup check up down clean demo test test-quick test-unit test-cluster test-browser bench prove generate golden lock
@@ -27,7 +28,7 @@ maven_poms := $(shell find infra/local/maven -name pom.xml)
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-setup: $(stamps)/node $(stamps)/machine $(stamps)/python $(stamps)/mlflow $(stamps)/jars $(stamps)/classes ## Installs what is missing or has changed: Node packages, Python environments, engine jars, the archive of Spark's classes
+setup: $(stamps)/node $(stamps)/machine $(stamps)/web $(stamps)/python $(stamps)/mlflow $(stamps)/jars $(stamps)/classes ## Installs what is missing or has changed: Node packages, the page, Python environments, engine jars, the archive of Spark's classes
 
 # No package here needs its install scripts: what could run code at install time does not.
 $(stamps)/node: package.json package-lock.json
@@ -38,6 +39,12 @@ $(stamps)/node: package.json package-lock.json
 # Asks once for what only the machine can bring, before anything fails for the lack of it with a worse message.
 $(stamps)/machine: $(stamps)/node
 	@bin/millrace doctor --before-setup
+	@mkdir -p $(@D) && touch $@
+
+# The page that the API serves, and the atlases it draws on: from what npm has brought, nothing else is asked.
+$(stamps)/web: $(page) $(stamps)/node
+	@echo "setup: the page (vite)"
+	@$(node) node_modules/vite/bin/vite.js build --config ts/web/vite.config.ts --logLevel warn
 	@mkdir -p $(@D) && touch $@
 
 target/uv/bin/uv: infra/local/uv.txt infra/local/python.sh | $(stamps)/machine

@@ -208,7 +208,7 @@ describe("GET /stations", () => {
     const gust = { field: "wind_gust", unit: "m/s" };
     const gained = {
       ...contract,
-      fields: [...contract.fields, { name: "wind_gust", unit: "m/s", support: null }],
+      fields: [...contract.fields, { name: "wind_gust", role: "measurement", unit: "m/s", support: null }],
       features: [
         ...contract.features,
         { column: "temperature_std", field: "temperature", unit: "degC" },
@@ -221,9 +221,15 @@ describe("GET /stations", () => {
     const body = await json(await api.request("/stations"));
     const columns = [...contract.history_values, "wind_gust_max"];
     expect(Object.keys((body["units"] as { values: Json }).values)).toEqual(columns);
-    const html = await (await api.request("/")).text();
-    expect(html).toMatch(/>Wind gust[^/]{0,20}m\/s</);
-    expect(html).toContain("<td>17.2</td>");
+    expect(await json(await api.request("/pipelines"))).toMatchObject({
+      pipelines: [
+        {
+          values: expect.arrayContaining([
+            { column: "wind_gust_max", field: "wind_gust", unit: "m/s", circular: false, magnitude: null },
+          ]),
+        },
+      ],
+    });
   });
 
   it("pages without gap or repeat", async () => {
@@ -452,7 +458,7 @@ describe("pipelines of one namespace", () => {
     await expectProblem(await api.request("/predictions/g-1"), 404, "unknown_station");
     expect(await json(await api.request("/gauges/stations"))).toMatchObject({ pipeline: "gauges", count: 1 });
     expect(await json(await api.request("/gauges/verifications"))).toMatchObject({ pipeline: "gauges" });
-    expect(await (await api.request("/gauges/")).text()).toContain("Gauges forecasts");
+    expect((await api.request("/gauges/")).headers.get("content-type")).toContain("text/html");
     await expectProblem(await api.request("/trams/stations"), 404, "unknown_route");
   });
 
@@ -821,7 +827,7 @@ describe("every route", () => {
     await expectProblem(response, 405, "method_not_allowed");
   });
 
-  it.each([...PATHS, "/web/client.ts", "/web/page.css", "/nothing"])(
+  it.each([...PATHS, "/web/assets/main-12345678.js", "/web/page.css", "/nothing"])(
     "HEAD answers on %s like GET, without a body",
     async (path) => {
       const { app: api, latest } = app();
@@ -834,7 +840,7 @@ describe("every route", () => {
   );
 
   it("refuses another method on the page's files with 405 too", async () => {
-    const response = await app().app.request("/web/client.ts", { method: "POST" });
+    const response = await app().app.request("/web/assets/main-12345678.js", { method: "POST" });
     expect(response.headers.get("allow")).toBe("GET, HEAD");
     await expectProblem(response, 405, "method_not_allowed");
   });
@@ -918,6 +924,7 @@ describe("GET /openapi.json", () => {
       components: { schemas: Json };
     };
     expect(Object.keys(paths)).toEqual([
+      "/pipelines",
       "/stream",
       "/jobs",
       "/health",
@@ -926,6 +933,8 @@ describe("GET /openapi.json", () => {
       "/metrics",
       "/openapi.json",
       "/docs",
+      ...["/", "/weather/", "/stations/{station_id}", "/weather/stations/{station_id}"],
+      ...["/alerts", "/weather/alerts", "/system", "/weather/system"],
     ]);
     expect(Object.keys(components.schemas)).not.toContain("WeatherForecast");
     const { app: api } = app({ contract: bare });
@@ -977,7 +986,9 @@ describe("GET /openapi.json", () => {
     expect(await of("1.5")).toMatchObject({ verifications: [{ horizon_h: 1.5 }] });
     expect(await of("0.5")).toMatchObject({ verifications: [] });
     await expectProblem(await api.request("/verifications?horizon=1.50"), 400, "bad_parameter");
-    expect(await (await api.request("/")).text()).toContain("in 90 min: off by");
+    expect(await json(await api.request("/pipelines"))).toMatchObject({
+      pipelines: [{ forecasts: expect.arrayContaining([expect.objectContaining({ horizon: "90m" })]) }],
+    });
     const { components } = described(half) as { components: { schemas: Json } };
     expect(components.schemas["WeatherScore"]).toMatchObject({
       properties: { horizon_h: { type: "number" } },
@@ -993,57 +1004,52 @@ describe("GET /openapi.json", () => {
   });
 });
 
-describe("GET /", () => {
-  it("is complete without a script and loads nothing from elsewhere", async () => {
-    const { app: api, latest } = app();
-    latest.predicted("new-york", prediction(), arrival(1));
-    latest.observed("new-york", features(), arrival(1));
-    const response = await api.request("/");
+describe("the page", () => {
+  it.each([
+    "/",
+    "/weather/",
+    "/stations/new-york",
+    "/weather/stations/x%2Fy",
+    "/alerts",
+    "/scores",
+    "/system",
+  ])("is the same file at %s", async (path) => {
+    const response = await app().app.request(path);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
     expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
-    const html = await response.text();
-    expect(html).toContain('<a href="predictions/new-york">New York</a>');
-    expect(html).toContain("°C");
-    expect(html.match(/(?:src|href)="https?:\/\/[^"]*"/g)).toEqual(['href="http://127.0.0.1:8080/"']);
+    expect(await response.text()).toContain("<title>Millrace</title>");
   });
 
-  it("says what the forecasts were worth once a truth has come", async () => {
-    const { app: api, verified } = app();
-    expect(await (await api.request("/")).text()).toContain("No forecast has met its truth yet");
-    verified.take("new-york", verification());
-    const html = await (await api.request("/")).text();
-    expect(html).toContain(
-      "in 6 h: off by 1.0 °C, 33 % better than damped persistence, the 90 % band held 100 %",
-    );
-  });
-
-  it("escapes what stations and rules say", async () => {
-    const { app: api, latest } = app();
-    const evil = '"><script>alert(1)</script>';
-    latest.predicted(
-      evil,
-      prediction({
-        anomaly: {
-          is_anomaly: true,
-          anomaly_score: 2,
-          anomaly_type: evil,
-          evidence: [evil],
-          method: "rules",
-        },
-      }),
-      arrival(1),
-    );
-    const html = await (await api.request("/")).text();
-    expect(html).not.toContain("<script>alert");
-  });
-
-  it("serves its script without types, its parts and its style, and no other file", async () => {
+  it("keeps for good what is named by its content, and asks about the rest", async () => {
     const { app: api } = app();
-    const script = await api.request("/web/client.ts");
-    expect(script.headers.get("content-type")).toContain("text/javascript");
-    expect(await script.text()).not.toContain("interface Polling");
-    expect((await api.request("/web/cells.ts")).status).toBe(200);
-    expect((await api.request("/web/page.css")).status).toBe(200);
-    expect((await api.request("/web/page.ts")).status).toBe(404);
+    const of = async (path: string) => (await api.request(path)).headers.get("cache-control");
+    expect(await of("/web/assets/main-12345678.js")).toContain("immutable");
+    expect(await of("/web/page.css")).toBe("no-cache");
+    expect(await of("/")).toBe("no-cache");
     expect((await api.request("/web/../serve/app.ts")).status).toBe(404);
+  });
+});
+
+describe("GET /pipelines", () => {
+  it("says how to read what is served", async () => {
+    const body = await json(await app().app.request("/pipelines"));
+    expectSchema("Pipelines", body);
+    expect(body).toMatchObject({
+      pipelines: [
+        { pipeline: "weather", default: true, entity: "station", key: "station_id", bands: [0.5, 0.8, 0.9] },
+      ],
+      links: [{ name: "Spark" }],
+    });
+    const [{ values, forecasts }] = body["pipelines"] as [{ values: Json[]; forecasts: Json[] }];
+    expect(values.map(({ column }) => column)).toEqual(contract.history_values);
+    expect(forecasts[0]).toEqual({
+      name: "temperature_6h",
+      target: "temperature",
+      unit: "degC",
+      horizon: "6h",
+      horizon_h: 6,
+      column: "temperature_mean",
+    });
   });
 });

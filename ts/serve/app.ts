@@ -4,10 +4,11 @@
 
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import { assetResponse } from "./built.ts";
 import type { AppEffects, Served } from "./effects.ts";
 import { guard } from "./guard.ts";
 import { fromError, problem, respond } from "./problem.ts";
-import { mount, type Route, responseOf, TAGS, textTag } from "./route.ts";
+import { mount, type Route, TAGS } from "./route.ts";
 import { anomaliesRoute } from "./routes/anomalies.ts";
 import { descriptionRoutes } from "./routes/description.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -16,7 +17,8 @@ import { jobsRoute } from "./routes/jobs.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelsRoute } from "./routes/models.ts";
 import { observationsRoute } from "./routes/observations.ts";
-import { pageRoute } from "./routes/page.ts";
+import { pageRoutes } from "./routes/page.ts";
+import { pipelinesRoute } from "./routes/pipelines.ts";
 import { predictionRoute } from "./routes/prediction.ts";
 import { scoreboardRoute } from "./routes/scoreboard.ts";
 import { stationsRoute } from "./routes/stations.ts";
@@ -29,7 +31,7 @@ export type { AppEffects, Served } from "./effects.ts";
 function ofPipeline(served: Served, effects: AppEffects): Route[] {
   const { parts } = served.contract;
   return [
-    pageRoute(served, effects),
+    ...pageRoutes(served, effects),
     predictionRoute(served, effects),
     historyRoute(served, effects),
     stationsRoute(served, effects),
@@ -44,6 +46,7 @@ function ofPipeline(served: Served, effects: AppEffects): Route[] {
 function ofNamespace(effects: AppEffects): Route[] {
   const parts = new Set(effects.pipelines.flatMap(({ contract }) => contract.parts));
   return [
+    pipelinesRoute(effects),
     streamRoute(effects),
     modelsRoute(effects),
     jobsRoute(effects),
@@ -112,10 +115,10 @@ export function createApp(effects: AppEffects): OpenAPIHono {
   }
 
   app.notFound((c) => {
-    const asset = effects.asset(c.req.path);
+    const asset = effects.web.asset(c.req.path);
     if (!asset) return respond(problem("unknown_route", `Nothing is served at "${c.req.path}"`, c.req.path));
     if (c.req.method !== "GET" && c.req.method !== "HEAD") return notOffered(c);
-    return responseOf({ body: asset.text, etag: textTag(asset.text) }, c.req.raw, asset.type);
+    return assetResponse(asset, c.req.raw);
   });
   app.onError((error, c) => {
     effects.log(error);

@@ -50,8 +50,8 @@ export function describe(
     engines: unasked,
     lags: unasked,
     models: unasked,
-    page: unasked,
-    asset: unasked,
+    links: [],
+    web: { shell: null as never, asset: unasked },
     log: unasked,
   };
   return documentOf(createApp(effects), effects);

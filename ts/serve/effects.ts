@@ -2,13 +2,13 @@
 // rest of the namespace. Types only; start.ts fills them in.
 
 import type { SupervisedJob } from "../supervise/views.ts";
+import type { Built } from "./built.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe, FeedState } from "./health.ts";
 import type { JobProgress } from "./jobs.ts";
 import type { Latest } from "./latest.ts";
 import type { GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
-import type { PageData } from "./routes/page.ts";
 import type { Asks } from "./store.ts";
 import type { Stream } from "./stream.ts";
 import type { Verified } from "./verified.ts";
@@ -23,6 +23,12 @@ export interface Served {
   /** Jobs a live forecast needs. */
   readonly needed_jobs: readonly string[];
   feed(): FeedState;
+}
+
+/** A page elsewhere, or a path of this server. */
+export interface Link {
+  readonly name: string;
+  readonly href: string;
 }
 
 /** One version of a pipeline's model, as the registry has it. */
@@ -51,6 +57,8 @@ export interface AppEffects {
   readonly metrics: Metrics;
   readonly stream: Stream;
   readonly guard: GuardOptions;
+  /** The engines' own pages. */
+  readonly links: readonly Link[];
   readonly clock: { nowMs(): number };
   /** Each of these three answers within a bound and never rejects for an engine that is down. */
   jobs(): Promise<readonly SupervisedJob[]>;
@@ -58,8 +66,7 @@ export interface AppEffects {
   lags(): Promise<readonly GroupLag[]>;
   /** Within a bound; rejects while the registry of models is away. */
   models(): Promise<readonly KnownModel[]>;
-  page(data: PageData): string;
-  /** The page's script and style by path; null for a path that is not one of them. */
-  asset(path: string): { readonly type: string; readonly text: string } | null;
+  /** The page for people. */
+  readonly web: Built;
   log(error: unknown): void;
 }

@@ -47,7 +47,7 @@ export function forecastSupports(
 }
 
 /** Columns of a station's latest values: those the history holds, then of each other field its first feature. */
-function valueColumns(contract: ServedContract): string[] {
+export function valueColumns(contract: ServedContract): string[] {
   const fieldOf = new Map(contract.features.map(({ column, field }) => [column, field]));
   const covered = new Set(contract.history_values.map((column) => fieldOf.get(column)));
   const others = contract.features.flatMap(({ column, field }) => {

@@ -7,13 +7,18 @@ import type { PartName } from "../pipelines/index.ts";
 export interface ServedContract {
   readonly pipeline: string;
   readonly parts: readonly PartName[];
+  /** What a forecast is of, in the domain's word. */
+  readonly entity: string;
   /** Field that names the station: `station_id`. */
   readonly key: string;
   /** The attribute that names it instead, where windows are by one. */
   readonly by?: string;
   readonly fields: readonly {
     readonly name: string;
+    readonly role: string;
     readonly unit: string | null;
+    /** Of a direction: the field of what has it. */
+    readonly magnitude?: string;
     /** What the quantity can be, null at an open end: no forecast lies beyond it. */
     readonly support: readonly [number | null, number | null] | null;
   }[];

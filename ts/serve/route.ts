@@ -139,7 +139,7 @@ export const weakTag = (...parts: readonly (string | number | boolean | null)[])
   `W/"${parts.join("-")}"`;
 
 /** 132 bits of a text, for a tag. */
-export const digestOf = (content: string): string =>
+export const digestOf = (content: string | Buffer): string =>
   createHash("sha256").update(content).digest("base64url").slice(0, 22);
 
 /** A strong tag of a text that never changes without another tag. */

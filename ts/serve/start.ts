@@ -5,11 +5,10 @@ import { aheadOf, type Decoded } from "../contract/index.ts";
 import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
-import type { Link } from "../web/cells.ts";
-import { assets, page } from "../web/page.ts";
 import { createApp } from "./app.ts";
+import { builtPage } from "./built.ts";
 import { cached, withDeadline } from "./cache.ts";
-import type { KnownModel, Served } from "./effects.ts";
+import type { KnownModel, Link, Served } from "./effects.ts";
 import { Feed, type FeedKind } from "./feed.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe } from "./health.ts";
@@ -51,6 +50,8 @@ export interface ServeOptions {
   readonly connections_max?: number;
   readonly guard: Omit<GuardOptions, "loopback" | "tls" | "clock">;
   readonly links: readonly Link[];
+  /** Folder of the built page. */
+  readonly web: string;
   readonly arm: string;
   readonly kafka: Kafka;
   engines(): Promise<readonly EngineProbe[]>;
@@ -99,7 +100,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   const metrics = new Metrics();
   const stop = new AbortController();
   const stream = new Stream({ kafka, arm: options.arm, clock });
-  const files = assets();
+  const web = builtPage(options.web);
   /** By the pipeline's name, the default one first. */
   let followed: ReadonlyMap<string, Followed> = new Map();
 
@@ -174,8 +175,8 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
         clock,
       ),
       models: cached(() => withDeadline(options.models()), clock),
-      page: (data) => page({ ...data, links }),
-      asset: (path) => files.get(path) ?? null,
+      links,
+      web,
       log,
     });
   let app: ReturnType<typeof createApp> | null = null;

@@ -24,9 +24,11 @@ const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--excl
   .split("\n")
   .filter((path) => path !== "" && existsSync(join(root, path)));
 const read = (path: string): Source => ({ path, text: readFileSync(join(root, path), "utf8") });
-const typescript = tracked.filter((path) => /^ts\/.*\.ts$/.test(path)).map(read);
+const typescript = tracked.filter((path) => /^ts\/.*\.tsx?$/.test(path)).map(read);
 const prose = tracked
-  .filter((path) => /\.(ts|py|md|json|toml|xml|avsc|sh|yml|yaml|lock)$|Makefile$|^bin\/|^\.ci\//.test(path))
+  .filter((path) =>
+    /\.(tsx?|py|md|json|css|html|toml|xml|avsc|sh|yml|yaml|lock)$|Makefile$|^bin\/|^\.ci\//.test(path),
+  )
   .filter((path) => path !== "ts/test/tidy.ts" && path !== "ts/test/repo.test.ts")
   .map(read);
 const text = (path: string) => readFileSync(join(root, path), "utf8");
@@ -66,7 +68,8 @@ describe("surroundings", () => {
 });
 
 describe("files", () => {
-  const entries = /\.test\.ts$|^ts\/cli\/|^ts\/test\/|^ts\/codegen\/main\.ts$|\/golden\/|\/fixtures?\//;
+  const entries =
+    /\.test\.ts$|^ts\/cli\/|^ts\/test\/|^ts\/codegen\/main\.ts$|^ts\/web\/(main\.tsx|vite\.(config|d)\.ts)$|\/golden\/|\/fixtures?\//;
   it("names a file nobody imports", () => {
     expect(dead([{ path: "ts/serve/a.ts", text: "" }], entries)).toEqual(["ts/serve/a.ts"]);
   });

@@ -32,7 +32,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "store",
   ],
   models: ["ground", "contract", "pipelines", "settings", "kafka", "engines"],
-  web: [],
+  web: ["client"],
   client: [],
   serve: [
     "ground",
@@ -46,7 +46,6 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "jobs",
     "supervise",
     "store",
-    "web",
   ],
   rehearse: [
     "ground",
@@ -77,7 +76,6 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "supervise",
     "models",
     "store",
-    "web",
     "serve",
     "rehearse",
   ],
@@ -113,6 +111,12 @@ export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   "prom-client": ["serve"],
   "csv-stringify": ["serve"],
   "openapi-fetch": ["client"],
+  preact: ["web"],
+  "@preact/signals": ["web"],
+  uplot: ["web"],
+  "d3-geo": ["web"],
+  "topojson-client": ["web"],
+  vite: ["web"],
   commander: ["cli"],
   croner: ["supervise"],
   listr2: ["cli"],
@@ -152,7 +156,7 @@ function resolve(path: string, target: string): string {
 export function crossings(sources: readonly Source[]): string[] {
   const found: string[] = [];
   for (const { path, text } of sources) {
-    if (/\.test\.ts$|^ts\/test\//.test(path)) continue;
+    if (/\.test\.tsx?$|^ts\/test\//.test(path)) continue;
     const from = folderOf(path);
     for (const target of importsOf(text)) {
       if (target.startsWith(".")) {

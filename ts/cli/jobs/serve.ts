@@ -74,6 +74,7 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
     kafka,
     version: (JSON.parse(read("package.json")) as { version: string }).version,
     confidence: body(read(join("docs", "confidence.md"))),
+    web: join(settings.root, "target", "web"),
     host: flags.host,
     port: flags.port,
     tls,

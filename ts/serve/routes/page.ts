@@ -1,37 +1,36 @@
-// GET /: the page for people, of one pipeline. Built here, rendered in ts/web.
+// The pages for people: one built file at the address of each of them, which finds out by itself where it stands. What it is, and the
+// names of its addresses, is known in ts/web; what it shows it asks for as any other program does.
 
+import { entityKey } from "../../pipelines/index.ts";
+import { assetResponse } from "../built.ts";
 import type { AppEffects, Served } from "../effects.ts";
-import { defineRoute } from "../route.ts";
+import { defineRoute, entityParam } from "../route.ts";
 import { z } from "../schema.ts";
-import { type Health, healthNow } from "./health.ts";
-import { STATIONS_LIMIT, type StationsBody, stationsBody } from "./stations.ts";
-import type { Score } from "./verifications.ts";
 
-/** What the page shows. */
-export interface PageData {
-  readonly stations: StationsBody;
-  readonly health: Health;
-  readonly scores: readonly Score[];
-}
-
-export function pageRoute(served: Served, effects: AppEffects) {
-  return defineRoute({
-    name: "page",
-    needs: ["forecast"],
-    path: "/",
-    tag: "description",
-    summary: "Page for people",
-    description:
-      "Stations with their latest values and forecasts, engines and jobs, and links to the engines' own pages.",
-    type: "text/html",
-    schema: z.string(),
-    answer: async () => ({
-      body: effects.page({
-        stations: stationsBody(served, effects.clock.nowMs(), STATIONS_LIMIT, null),
-        health: await healthNow(effects),
-        scores: served.verified.scores({ station: null, target: null, horizon_h: null }),
-      }),
-      headers: { "content-type": "text/html; charset=utf-8" },
+export function pageRoutes({ contract }: Pick<Served, "contract">, { web }: AppEffects) {
+  const key = entityKey(contract);
+  const page = (name: string, path: string, summary: string) =>
+    ({
+      name,
+      path,
+      tag: "description",
+      summary,
+      description: "For people; a page that asks this API. Its query is the page's own.",
+      type: "text/html",
+      schema: z.string(),
+      answer: ({ request }: { readonly request: Request }) => assetResponse(web.shell, request),
+    }) as const;
+  return [
+    defineRoute(page("page", "/", "Page of all stations, on a map where they have places")),
+    defineRoute({
+      ...page("station_page", `/stations/{${key}}`, "Page of one station"),
+      params: entityParam(key),
     }),
-  });
+    defineRoute(page("alerts_page", "/alerts", "Page of what is wrong now")),
+    defineRoute({
+      ...page("scores_page", "/scores", "Page of what the forecasts were worth"),
+      needs: ["forecast"],
+    }),
+    defineRoute(page("system_page", "/system", "Page of engines and jobs")),
+  ];
 }

@@ -1,0 +1,115 @@
+// GET /pipelines: what is served and how to read it: fields, columns, targets, horizons, units. A program, and the page first of all,
+// needs no name of any domain of its own.
+
+import { entityKey, forecastName, horizonHours, horizonName } from "../../pipelines/index.ts";
+import type { AppEffects } from "../effects.ts";
+import { forecastUnits, iso, valueColumns } from "../forecast.ts";
+import type { ServedContract } from "../records.ts";
+import { defineRoute, textTag } from "../route.ts";
+import { flag, list, nullable, number, text, time, z } from "../schema.ts";
+
+const Pipeline = z
+  .object({
+    pipeline: text("Its name, and the first segment of its paths."),
+    default: flag("Whether the paths that name no pipeline are its."),
+    entity: text("What forecasts are of, in the domain's word."),
+    key: text("Field that names one of them, and the parameter of their paths."),
+    parts: list(z.string(), "Parts it has; without one its routes are not there."),
+    window_ms: number("Length of a window.", { unit: "ms" }),
+    step_ms: number("From one step of the history to the next.", { unit: "ms" }),
+    bands: list(z.number(), "Shares of outcomes that the intervals are meant to hold, narrowest first."),
+    values: list(
+      z.object({
+        column: text("Name in the answers."),
+        field: text("The field it is of."),
+        unit: text("Its unit."),
+        circular: flag("Whether it is a direction, in which 0 and the end of the range are one."),
+        magnitude: nullable(
+          text("Column of what has this direction, where the contract says so; null otherwise."),
+        ),
+      }),
+      "Columns of the latest values of /stations, in order.",
+    ),
+    forecasts: list(
+      z.object({
+        name: text("Name in the answers."),
+        target: text("The field that is forecast."),
+        unit: text("Of the forecast and its intervals."),
+        horizon: text("How far ahead, as in its name."),
+        horizon_h: number("How far ahead.", { unit: "h" }),
+        column: nullable(text("Column of the latest values that it comes to be; null for none.")),
+      }),
+      "Targets first, then horizons; empty without a forecast.",
+    ),
+  })
+  .openapi("Pipeline");
+
+const Pipelines = z
+  .object({
+    at: time("When this was answered, wall time."),
+    version: text("Version of the software."),
+    pipelines: list(Pipeline, "The default one first."),
+    links: list(
+      z.object({ name: text("For people."), href: text("Address, or a path of this server.") }),
+      "The engines' own pages, and what else is worth a look.",
+    ),
+  })
+  .openapi("Pipelines");
+
+function pipelineOf(contract: ServedContract, usual: boolean): z.infer<typeof Pipeline> {
+  const features = new Map(contract.features.map((one) => [one.column, one]));
+  const fields = new Map(contract.fields.map((one) => [one.name, one]));
+  const columns = valueColumns(contract);
+  const columnOf = (field: string | undefined) =>
+    columns.find((column) => features.get(column)?.field === field) ?? null;
+  const units = forecastUnits(contract);
+  return {
+    pipeline: contract.pipeline,
+    default: usual,
+    entity: contract.entity,
+    key: entityKey(contract),
+    parts: contract.parts,
+    window_ms: contract.window_ms,
+    step_ms: contract.step_ms,
+    bands: contract.bands,
+    values: columns.map((column) => {
+      const field = features.get(column)?.field ?? column;
+      const { role, magnitude } = fields.get(field) ?? {};
+      return {
+        column,
+        field,
+        unit: features.get(column)?.unit ?? "1",
+        circular: role === "circular",
+        magnitude: magnitude === undefined ? null : columnOf(magnitude),
+      };
+    }),
+    forecasts: contract.targets.flatMap((target) =>
+      contract.horizons_ms.map((ms) => {
+        const horizon = horizonName(horizonHours(ms));
+        const name = forecastName(target, horizonHours(ms));
+        const unit = units[name] ?? "1";
+        return { name, target, unit, horizon, horizon_h: horizonHours(ms), column: columnOf(target) };
+      }),
+    ),
+  };
+}
+
+export function pipelinesRoute({ pipelines, version, links, clock }: AppEffects) {
+  return defineRoute({
+    name: "pipelines",
+    path: "/pipelines",
+    tag: "description",
+    summary: "What is served, and how to read it",
+    description:
+      "Of each pipeline the columns of its values and its forecasts with units, targets and horizons, and links to the engines' own pages.",
+    schema: Pipelines,
+    answer: () => {
+      const body = {
+        version,
+        pipelines: pipelines.map(({ contract }, i) => pipelineOf(contract, i === 0)),
+        links,
+      };
+      return { body: { at: iso(clock.nowMs()), ...body }, etag: textTag(JSON.stringify(body)) };
+    },
+  });
+}

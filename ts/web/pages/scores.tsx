@@ -1,0 +1,9 @@
+// Scoreboard. SECOND AUTHOR: this page is a placeholder; everything around it (address, link, title, stream) is there.
+
+export function ScoresPage() {
+  return (
+    <section>
+      <h2>Scoreboard</h2>
+    </section>
+  );
+}

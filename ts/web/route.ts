@@ -1,0 +1,63 @@
+// Addresses of the page: which page, of which pipeline, and what its query says. Pure; navigate.ts goes there.
+
+/** The pages by the first segment of their path. A pipeline has none of these names (ts/pipelines/rules.ts). */
+export const PAGES = ["stations", "alerts", "scores", "system"] as const;
+
+export type PageName = "map" | "station" | "alerts" | "scores" | "system" | "none";
+
+export interface Route {
+  /** As the address says; null where it names none and the default one is meant. */
+  readonly pipeline: string | null;
+  readonly page: PageName;
+  /** Of a station page. */
+  readonly station: string | null;
+  /** What is shown of it: `at`, `field` and what else a page understands. */
+  readonly query: Readonly<Record<string, string>>;
+}
+
+const decoded = (segment: string): string | null => {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return null;
+  }
+};
+
+function pageOf(segments: readonly string[]): Pick<Route, "page" | "station"> {
+  const [first, second, ...rest] = segments;
+  if (first === undefined) return { page: "map", station: null };
+  if (first === "stations" && second !== undefined && rest.length === 0) {
+    const station = decoded(second);
+    return station === null ? { page: "none", station: null } : { page: "station", station };
+  }
+  if (second === undefined && (first === "alerts" || first === "scores" || first === "system"))
+    return { page: first, station: null };
+  return { page: "none", station: null };
+}
+
+/** Reads an address: `/meters/stations/m-1?at=…`. */
+export function readRoute(path: string, search: string): Route {
+  const segments = path.split("/").filter((segment) => segment !== "");
+  const [first] = segments;
+  const named = first !== undefined && !(PAGES as readonly string[]).includes(first);
+  return {
+    pipeline: named ? first : null,
+    ...pageOf(named ? segments.slice(1) : segments),
+    query: Object.fromEntries(new URLSearchParams(search)),
+  };
+}
+
+const PATHS: Readonly<Record<Exclude<PageName, "station">, string>> = {
+  map: "/",
+  alerts: "/alerts",
+  scores: "/scores",
+  system: "/system",
+  none: "/",
+};
+
+/** The address of a route; the inverse of `readRoute`. */
+export function addressOf({ pipeline, page, station, query }: Route): string {
+  const path = page === "station" ? `/stations/${encodeURIComponent(station ?? "")}` : PATHS[page];
+  const search = new URLSearchParams(query).toString();
+  return `${pipeline === null ? "" : `/${pipeline}`}${path}${search === "" ? "" : `?${search}`}`;
+}

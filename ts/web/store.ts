@@ -1,0 +1,243 @@
+// What the page knows, as signals: one picture of a pipeline, kept fresh by one stream. Nothing is asked again by the clock: the stream
+// says what is new, and after a gap the picture is taken once more. Pages read from here; what one page alone needs it asks itself.
+
+import { computed, signal } from "@preact/signals";
+import {
+  answer,
+  apiOf,
+  type Health,
+  type Pipeline,
+  type Pipelines,
+  reasonOf,
+  type Station,
+  type Stations,
+  type StreamEvents,
+} from "./api.ts";
+import { route } from "./navigate.ts";
+import { Pace } from "./pace.ts";
+import { LiveStream, type StreamEffects, type StreamState } from "./stream.ts";
+
+export const pipelines = signal<Pipelines | null>(null);
+/** What is said of the pipeline that is shown; null before it is known, or for one that is not served. */
+export const pipeline = computed<Pipeline | null>(() => {
+  const { value } = pipelines;
+  const { pipeline: name } = route.value;
+  if (value === null) return null;
+  return value.pipelines.find((one) => (name === null ? one.default : one.pipeline === name)) ?? null;
+});
+
+/** The stations now, by id, in order of the id; null before the first answer. */
+export const stations = signal<ReadonlyMap<string, Station> | null>(null);
+/** Newest window end of the network, epoch ms of event time; null before the first. */
+export const frontier = signal<number | null>(null);
+export const speed = signal<number | null>(null);
+export const health = signal<Health | null>(null);
+export const connection = signal<StreamState>("connecting");
+/** Since when the stream is cut, wall time; null while it is not. */
+export const cutSince = signal<number | null>(null);
+/** Why the picture is not there, or old; null while it is well. */
+export const fault = signal<string | null>(null);
+
+/** Whoever wants each event as it comes, and not only what the picture became. */
+type Follower = <K extends keyof StreamEvents>(kind: K, data: StreamEvents[K]) => void;
+const followers = new Set<Follower>();
+/** Hears every event of the pipeline that is shown; returns how to end that. */
+export function follow(follower: Follower): () => void {
+  followers.add(follower);
+  return () => followers.delete(follower);
+}
+/** Told when something may have been missed. */
+const losers = new Set<() => void>();
+export function onMissed(work: () => void): () => void {
+  losers.add(work);
+  return () => losers.delete(work);
+}
+
+/** A station as its newest prediction makes it; the older one of two is dropped. */
+export function withPrediction(station: Station, { prediction }: StreamEvents["prediction"]): Station {
+  const { forecast } = station;
+  if (forecast && forecast.timestamp > prediction.timestamp) return station;
+  const { timestamp, predictions, intervals, confidence, anomaly, model_version, in_sample } = prediction;
+  const { age_s, behind_s, stale, stale_reason } = prediction;
+  return {
+    ...station,
+    ...{ reported: true, age_s, behind_s, stale, stale_reason },
+    forecast: {
+      ...{ timestamp, predictions, intervals, model_version, in_sample },
+      overall_confidence: confidence["overall_confidence"] ?? null,
+      ...(anomaly && {
+        is_anomaly: anomaly.is_anomaly,
+        anomaly_score: anomaly.anomaly_score,
+        anomaly_type: anomaly.anomaly_type,
+        evidence: anomaly.evidence,
+      }),
+    },
+  };
+}
+
+/** What a station of which nothing was heard yet looks like. */
+const strange = (station_id: string): Station => ({
+  ...{ station_id, name: station_id, latitude: null, longitude: null, elevation_m: null },
+  ...{ reported: true, observed: null, forecast: null },
+  ...{ age_s: null, behind_s: null, stale: false, stale_reason: null },
+});
+
+/** Pages of stations that are fetched, of a thousand each: beyond them a list is for no person. */
+const PAGES_MAX = 10;
+/** Job reports come every few seconds each; health is looked at once for all that came meanwhile. */
+const HEALTH_MS = 2_000;
+
+const KINDS = ["prediction", "verification", "anomaly", "job"] as const;
+
+/** The whole list, now or as of a moment. */
+export async function allStations(name: string | null, at: string | null): Promise<Stations> {
+  const pages: Stations[] = [];
+  for (let after: string | null | undefined; pages.length < PAGES_MAX && after !== null; ) {
+    const query = { ...(at === null ? {} : { at }), ...(after === undefined ? {} : { after }) };
+    const page = (await answer(apiOf(name).GET("/stations", { params: { query } }))) as Stations;
+    pages.push(page);
+    after = page.next;
+  }
+  const [first] = pages;
+  return { ...first!, stations: pages.flatMap((page) => page.stations) };
+}
+
+export async function loadHealth(): Promise<void> {
+  try {
+    const { data, error } = await apiOf(null).GET("/health");
+    // 503 has the same body: it says what is down.
+    const body = (data ?? error) as Health | undefined;
+    if (body && "engines" in body) health.value = body;
+  } catch {
+    // Whether the server answers is the stream's to say.
+  }
+}
+
+let loading = 0;
+async function loadStations(): Promise<void> {
+  const turn = ++loading;
+  const { pipeline: name } = route.peek();
+  try {
+    const { stations: rows, frontier: end } = await allStations(name, null);
+    if (turn !== loading) return;
+    const now = stations.peek();
+    stations.value = new Map(
+      rows.map((row) => {
+        // What the stream has brought meanwhile may be newer.
+        const held = now?.get(row.station_id);
+        const newer = held?.forecast && (row.forecast?.timestamp ?? "") < held.forecast.timestamp;
+        return [row.station_id, newer ? { ...held, observed: row.observed } : row];
+      }),
+    );
+    if (end !== null) frontier.value = Math.max(frontier.peek() ?? 0, Date.parse(end));
+    fault.value = null;
+  } catch (error) {
+    if (turn === loading) fault.value = reasonOf(error);
+  }
+}
+
+/** Events wait for the next picture: a hundred a second are drawn once. */
+let waiting: { kind: keyof StreamEvents; data: never }[] = [];
+let pace = new Pace();
+let healthDue = false;
+
+function flush(): void {
+  const events = waiting;
+  waiting = [];
+  let next: Map<string, Station> | null = null;
+  let end = frontier.peek();
+  for (const { kind, data } of events) {
+    if (kind === "prediction") {
+      const event = data as StreamEvents["prediction"];
+      next ??= new Map(stations.peek());
+      const { station_id, prediction } = event;
+      next.set(station_id, withPrediction(next.get(station_id) ?? strange(station_id), event));
+      const at_ms = Date.parse(prediction.timestamp);
+      end = Math.max(end ?? 0, at_ms);
+      pace.take(at_ms, Date.parse(String(prediction.stages["commit_time"] ?? "")) || Date.now());
+    }
+    if (kind === "job" && !healthDue) {
+      healthDue = true;
+      setTimeout(() => {
+        healthDue = false;
+        void loadHealth();
+      }, HEALTH_MS);
+    }
+    for (const follower of followers) follower(kind, data);
+  }
+  if (next && stations.peek() !== null) stations.value = next;
+  frontier.value = end;
+  speed.value = pace.speed;
+}
+
+const effects: StreamEffects = {
+  open: (url) => new EventSource(url) as never,
+  probe: async (url) => {
+    try {
+      return (await fetch(url, { method: "HEAD" })).status;
+    } catch {
+      return null;
+    }
+  },
+  after: (ms, work) => {
+    const timer = setTimeout(work, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+let stream: LiveStream | null = null;
+
+/** Begins the picture of a pipeline, and ends that of the one before. */
+function begin(name: string): void {
+  stream?.close();
+  stations.value = null;
+  frontier.value = null;
+  speed.value = null;
+  pace = new Pace();
+  waiting = [];
+  stream = new LiveStream(
+    `/stream?pipeline=${encodeURIComponent(name)}&kind=${KINDS.join(",")}`,
+    KINDS,
+    effects,
+    {
+      event: (kind, data) => {
+        if (waiting.push({ kind: kind as keyof StreamEvents, data: data as never }) === 1)
+          document.hidden ? setTimeout(flush, 200) : requestAnimationFrame(flush);
+      },
+      state: (state) => {
+        const before = connection.peek();
+        connection.value = state;
+        if (state === "cut") cutSince.value ??= Date.now();
+        if (state !== "live") return;
+        cutSince.value = null;
+        if (before === "cut") void loadHealth();
+      },
+      missed: () => {
+        void loadStations();
+        for (const work of losers) work();
+      },
+    },
+  );
+  void loadStations();
+  void loadHealth();
+}
+
+/** Starts once: asks what is served, then follows the pipeline that the address names. */
+export async function start(): Promise<void> {
+  for (let wait_ms = 500; ; wait_ms = Math.min(wait_ms * 2, 10_000)) {
+    try {
+      pipelines.value = await answer(apiOf(null).GET("/pipelines"));
+      fault.value = null;
+      break;
+    } catch (error) {
+      fault.value = reasonOf(error);
+      await new Promise((resolve) => setTimeout(resolve, wait_ms));
+    }
+  }
+  let shown: string | null = null;
+  pipeline.subscribe((now) => {
+    if (now === null || now.pipeline === shown) return;
+    shown = now.pipeline;
+    begin(now.pipeline);
+  });
+}
