@@ -19,22 +19,20 @@ export const NAMESPACE: NameRule = {
 
 /** Where the paths of the API begin that span all pipelines, or are the default one's: a pipeline of such a name would claim them too. */
 export const CLAIMED: readonly string[] = [
-  "alerts",
   "anomalies",
   "docs",
   "health",
   "jobs",
   "metrics",
   "models",
+  "pages",
   "pipelines",
   "predictions",
   "scoreboard",
-  "scores",
   "serve",
   "session",
   "stations",
   "stream",
-  "system",
   "verifications",
   "web",
 ];

@@ -934,7 +934,7 @@ describe("GET /openapi.json", () => {
       "/openapi.json",
       "/docs",
       ...["/", "/weather/", "/stations/{station_id}", "/weather/stations/{station_id}"],
-      ...["/alerts", "/weather/alerts", "/system", "/weather/system"],
+      ...["/pages/alerts", "/weather/pages/alerts", "/pages/system", "/weather/pages/system"],
     ]);
     expect(Object.keys(components.schemas)).not.toContain("WeatherForecast");
     const { app: api } = app({ contract: bare });
@@ -1010,9 +1010,9 @@ describe("the page", () => {
     "/weather/",
     "/stations/new-york",
     "/weather/stations/x%2Fy",
-    "/alerts",
-    "/scores",
-    "/system",
+    "/pages/alerts",
+    "/pages/scoreboard",
+    "/pages/system",
   ])("is the same file at %s", async (path) => {
     const response = await app().app.request(path);
     expect(response.status).toBe(200);

@@ -1,25 +1,37 @@
-// What a record becomes on the stream: one event for most, two for a prediction from a flagged window. Schemas and shapes alike;
-// stream.ts carries them. Pure.
+// What a record becomes on the stream: one event for most, two for a prediction from a flagged window; and what else is told there.
+// Schemas and shapes alike; stream.ts carries them. Pure.
 
 import { isAhead } from "../contract/index.ts";
 import type { KafkaRecord } from "../kafka/kafka.ts";
 import { entityKey } from "../pipelines/index.ts";
 import type { Served } from "./effects.ts";
 import type { FeedKind } from "./feed.ts";
-import { iso, VERDICT } from "./forecast.ts";
-import type { PredictionRecord, ProgressRecord, VerificationRecord } from "./records.ts";
+import { iso, VERDICT, valueUnits } from "./forecast.ts";
+import type { FeatureRecord, PredictionRecord, ProgressRecord, VerificationRecord } from "./records.ts";
+import { Health } from "./routes/health.ts";
 import { componentOf } from "./routes/pipeline.ts";
 import { forecastBody, forecastSchema } from "./routes/prediction.ts";
+import { observedBody, observedSchema } from "./routes/stations.ts";
 import { verificationRow, verificationSchema } from "./routes/verifications.ts";
 import { map, nullable, said, text, time, z } from "./schema.ts";
 import { isServable } from "./station_id.ts";
 
 /** Kinds of events, and how each is called. */
-export const EVENT_KINDS = ["prediction", "verification", "anomaly", "job"] as const;
+export const EVENT_KINDS = ["prediction", "verification", "anomaly", "job", "health", "observation"] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
+/** What comes when nothing is asked. Observations are as many again as predictions: whoever wants them says so. */
+export const USUAL_KINDS: readonly EventKind[] = EVENT_KINDS.filter((kind) => kind !== "observation");
 
 /** Topics whose records become events. */
-export const STREAMED: readonly FeedKind[] = ["predictions", "verifications", "progress"];
+export const STREAMED: readonly FeedKind[] = ["predictions", "verifications", "progress", "features"];
+
+/** What becomes of a topic's records. */
+export const KINDS_OF: Readonly<Partial<Record<FeedKind, readonly EventKind[]>>> = {
+  predictions: ["prediction", "anomaly"],
+  verifications: ["verification"],
+  progress: ["job"],
+  features: ["observation"],
+};
 
 const JobEvent = z
   .object({
@@ -47,6 +59,17 @@ const anomalyEvent = z
 
 /** What stands behind `data:` of the events of some pipelines, any of these. */
 export function eventSchema(pipelines: readonly Served[], confidence: string) {
+  const observing = pipelines
+    .filter(({ contract }) => contract.parts.includes("windows"))
+    .map(({ contract }) =>
+      z
+        .object({
+          pipeline: text("Name of the pipeline."),
+          station_id: text("The station."),
+          observed: observedSchema(contract),
+        })
+        .openapi(componentOf(contract, "ObservationEvent")),
+    );
   const forecasting = pipelines.filter(({ contract }) => contract.parts.includes("forecast"));
   const own = forecasting.flatMap(({ contract }) => {
     const common = { pipeline: text("Name of the pipeline."), station_id: text("The station.") };
@@ -60,7 +83,7 @@ export function eventSchema(pipelines: readonly Served[], confidence: string) {
     ];
   });
   return said(
-    z.union([JobEvent, anomalyEvent, ...own]),
+    z.union([JobEvent, anomalyEvent, Health, ...own, ...observing]),
     "JSON behind `data:` of one event, by its name in `event:`.",
   );
 }
@@ -78,6 +101,9 @@ function event(kind: EventKind, pipeline: string | null, station: string | null,
   // JSON has no line breaks of its own, so one line of data holds it.
   return { kind, pipeline, station, lines: `event: ${kind}\ndata: ${JSON.stringify(data)}\n` };
 }
+
+/** What is told of the whole, once it is another than before. */
+export const healthEvent = (health: Health): StreamEvent => event("health", null, null, health);
 
 /** The events of one decoded record; none for one that is not served. */
 export function eventsOf(
@@ -108,6 +134,12 @@ export function eventsOf(
       return [];
     const row = verificationRow(entityKey(contract), station_id, verification);
     return [event("verification", pipeline, station_id, { pipeline, station_id, verification: row })];
+  }
+  if (kind === "features") {
+    const window = value as FeatureRecord;
+    if (isAhead(window.window_end, arrival.append_time_ms, latest.ahead_ms)) return [];
+    const observed = observedBody(Object.keys(valueUnits(contract)), window);
+    return [event("observation", pipeline, station_id, { pipeline, station_id, observed })];
   }
   if (kind !== "predictions") return [];
   const prediction = value as PredictionRecord;

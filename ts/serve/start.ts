@@ -8,7 +8,7 @@ import type { SupervisedJob } from "../supervise/views.ts";
 import { createApp } from "./app.ts";
 import { builtPage } from "./built.ts";
 import { cached, withDeadline } from "./cache.ts";
-import type { KnownModel, Link, Served } from "./effects.ts";
+import type { AppEffects, KnownModel, Link, Served } from "./effects.ts";
 import { Feed, type FeedKind } from "./feed.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe } from "./health.ts";
@@ -17,9 +17,11 @@ import { Latest, type StaleRule } from "./latest.ts";
 import { isLoopback, type Listening, listen, type Tls } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { ServedContract } from "./records.ts";
+import { healthNow } from "./routes/health.ts";
 import type { ServedStore } from "./store.ts";
 import { Stream } from "./stream.ts";
 import { Verified } from "./verified.ts";
+import { watchHealth } from "./watch.ts";
 
 /** What is served of one pipeline. */
 export interface PipelineOptions {
@@ -67,6 +69,9 @@ export interface Serving extends Listening {
   /** Serves these pipelines from now on: what is known of one that stays is kept. */
   use(pipelines: readonly PipelineOptions[]): Promise<void>;
 }
+
+/** How often it is looked whether something fell or came back while anybody follows the stream, wall time. */
+const HEALTH_MS = 2_000;
 
 /** How often the end of the catch-up is looked for, wall time. */
 const POLL_MS = 50;
@@ -148,37 +153,37 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       },
     };
   };
-  const make = (pipelines: readonly Followed[]) =>
-    createApp({
-      pipelines,
-      version: options.version,
-      confidence: options.confidence,
-      arm: options.arm,
-      progress,
-      metrics,
-      stream,
-      guard: {
-        ...options.guard,
-        loopback: isLoopback(options.host),
-        tls: options.tls != null,
-        clock,
-      },
+  const effectsOf = (pipelines: readonly Followed[]): AppEffects => ({
+    pipelines,
+    version: options.version,
+    confidence: options.confidence,
+    arm: options.arm,
+    progress,
+    metrics,
+    stream,
+    guard: {
+      ...options.guard,
+      loopback: isLoopback(options.host),
+      tls: options.tls != null,
       clock,
-      jobs: cached(() => withDeadline(options.jobs()), clock),
-      engines: cached(() => withDeadline(options.engines()), clock),
-      lags: cached(
-        () =>
-          groupLags(
-            kafka,
-            pipelines.flatMap((one) => one.options.groups),
-          ),
-        clock,
-      ),
-      models: cached(() => withDeadline(options.models()), clock),
-      links,
-      web,
-      log,
-    });
+    },
+    clock,
+    jobs: cached(() => withDeadline(options.jobs()), clock),
+    engines: cached(() => withDeadline(options.engines()), clock),
+    lags: cached(
+      () =>
+        groupLags(
+          kafka,
+          pipelines.flatMap((one) => one.options.groups),
+        ),
+      clock,
+    ),
+    models: cached(() => withDeadline(options.models()), clock),
+    links,
+    web,
+    log,
+  });
+  let effects: AppEffects | null = null;
   let app: ReturnType<typeof createApp> | null = null;
   const use = async (pipelines: readonly PipelineOptions[]): Promise<void> => {
     const taken = new Set<string>();
@@ -197,12 +202,18 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
         held ?? follow(pipeline, topics),
       ]),
     );
-    app = make([...followed.values()]);
+    effects = effectsOf([...followed.values()]);
+    app = createApp(effects);
   };
 
   // The port first: one in use must not cost a catch-up.
   const listening = await listen({ fetch: (request, env) => app!.fetch(request, env as object) }, options);
   await use(options.pipelines);
+  const watching = watchHealth(
+    { stream, health: () => healthNow(effects!), pause, log },
+    HEALTH_MS,
+    stop.signal,
+  );
   const caughtUp = async () => {
     const reads = () => [...followed.values()].every((one) => one.feed().caught_up);
     while (!stop.signal.aborted && !reads()) await pause(POLL_MS, stop.signal);
@@ -215,6 +226,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       stop.abort();
       stream.close();
       await listening.close();
+      await watching;
       await Promise.all([...followed.values()].map((one) => one.stop()));
     },
   };

@@ -4,7 +4,16 @@ import { setImmediate } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { sendOnce } from "../kafka/kafka.ts";
 import { type FakeKafka, fakeKafka } from "../test/fakes/kafka.ts";
-import { app, caughtUp, NOW_MS, prediction, SERVED, SERVER, verification } from "../test/served/weather.ts";
+import {
+  app,
+  caughtUp,
+  features,
+  NOW_MS,
+  prediction,
+  SERVED,
+  SERVER,
+  verification,
+} from "../test/served/weather.ts";
 import { positionText, readPosition, recordsBetween } from "./position.ts";
 import { type Serving, startApi } from "./start.ts";
 import { CLIENTS_MAX, Client, QUEUE_BYTES_MAX, Stream } from "./stream.ts";
@@ -13,6 +22,7 @@ const topics = {
   "weather-predictions": "predictions",
   "weather-verifications": "verifications",
   "job-progress": "progress",
+  "weather-features": "features",
 } as const;
 
 interface Heard {
@@ -136,6 +146,25 @@ describe("GET /stream", () => {
       state: "running",
       at: "2026-01-10T08:00:00.000Z",
     });
+  });
+
+  it("tells of observations whoever asks for them, and of each once", async () => {
+    const { kafka, url } = await start();
+    const { heard } = await hear(`${url}/stream?kind=observation,prediction`, 2, {}, async () => {
+      await send(kafka, "weather-features", "denver", features());
+      await predict(kafka, "denver", 1);
+    });
+    expect(heard.map(({ event }) => event)).toEqual(["observation", "prediction"]);
+    expect(heard[0]?.data).toMatchObject({
+      pipeline: "weather",
+      station_id: "denver",
+      observed: { measurement_count: 5, values: { temperature_mean: 2.64, wind_speed_mean: null } },
+    });
+    const usual = await hear(`${url}/stream`, 1, {}, async () => {
+      await send(kafka, "weather-features", "denver", features({ revision: 101 }));
+      await predict(kafka, "denver", 2);
+    });
+    expect(usual.heard.map(({ event }) => event)).toEqual(["prediction"]);
   });
 
   it("goes on where a client was cut off, with nothing missed and nothing twice", async () => {

@@ -4,7 +4,7 @@
 
 import type { Kafka, KafkaRecord } from "../kafka/kafka.ts";
 import type { Served } from "./effects.ts";
-import { type EventKind, eventsOf, STREAMED, type StreamEvent } from "./events.ts";
+import { type EventKind, eventsOf, KINDS_OF, STREAMED, type StreamEvent } from "./events.ts";
 import type { FeedKind } from "./feed.ts";
 import { type Position, positionText, recordsBetween } from "./position.ts";
 
@@ -164,6 +164,12 @@ export class Stream {
     for (const client of this.#clients) client.push(frameOf(events, id, client.wanted));
   }
 
+  /** What no topic says: to every client that wants it, and to none that comes back later. */
+  tell(event: StreamEvent): void {
+    const { id } = this;
+    for (const client of this.#clients) client.push(frameOf([event], id, client.wanted));
+  }
+
   /** A client from now on; null when there are too many. */
   join(wanted: Wanted): Client | null {
     if (this.#clients.size >= CLIENTS_MAX) return null;
@@ -187,12 +193,22 @@ export class Stream {
    * read again. Edges: from inclusive, to exclusive. Errors: those of Kafka; one reading waits for the others.
    */
   async between(from: Position, to: Position, wanted: Wanted): Promise<string[] | null> {
-    const records = recordsBetween(from, to);
+    const records = this.recordsBetween(from, to, wanted);
     if (records === null || records > REPLAY_RECORDS_MAX) return null;
     if (records === 0) return [];
     const turn = this.#turn.then(() => this.#read(from, to, wanted));
     this.#turn = turn.catch(() => undefined);
     return turn;
+  }
+
+  /** Records between two positions that a client could want something of. */
+  recordsBetween(from: Position, to: Position, wanted: Wanted): number | null {
+    return recordsBetween(new Map([...from].filter(([topic]) => this.#isWanted(topic, wanted))), to);
+  }
+
+  #isWanted(topic: string, { kinds }: Wanted): boolean {
+    const source = this.#sources.get(topic);
+    return source === undefined || (KINDS_OF[source.kind] ?? []).some((kind) => kinds.has(kind));
   }
 
   async #read(from: Position, to: Position, wanted: Wanted): Promise<string[]> {
@@ -201,7 +217,12 @@ export class Stream {
     for (const [topic, offsets] of from) {
       const source = this.#sources.get(topic);
       const ends = to.get(topic);
-      if (!source || !ends || ![...offsets].some(([partition, offset]) => offset < ends.get(partition)!))
+      if (
+        !source ||
+        !ends ||
+        !this.#isWanted(topic, wanted) ||
+        ![...offsets].some(([partition, offset]) => offset < ends.get(partition)!)
+      )
         continue;
       // Partitions that were not named are at their end: nothing of them was missed.
       const start = new Map([...ends].map(([partition, end]) => [partition, offsets.get(partition) ?? end]));

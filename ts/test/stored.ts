@@ -46,6 +46,8 @@ export interface Stored {
   readonly contract: Contract;
   readonly kafka: Kafka;
   readonly store: Store;
+  /** Who knows the schemas of its records. */
+  readonly registry: Pick<Registry, "schemaById">;
   /** A record of a topic, made of a good one with some fields of its own. */
   record(kind: StoredKind, station_id: string, more?: object): OutRecord;
   send(records: readonly OutRecord[]): Promise<void>;
@@ -113,6 +115,7 @@ export async function stored(base: Settings, kafka: Kafka, registered?: Registry
     contract,
     kafka,
     store,
+    registry,
     sink,
     record: (kind, station_id, more = {}) => ({
       topic: topicOf(names, kind).topic,

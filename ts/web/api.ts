@@ -53,7 +53,9 @@ export interface StreamEvents {
   readonly prediction: General<Schemas["WeatherPredictionEvent"]>;
   readonly verification: General<Schemas["WeatherVerificationEvent"]>;
   readonly anomaly: Schemas["AnomalyEvent"];
+  readonly observation: General<Schemas["WeatherObservationEvent"]>;
   readonly job: Schemas["JobEvent"];
+  readonly health: Health;
 }
 
 /** A refusal in the words of the server. */

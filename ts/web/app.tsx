@@ -6,7 +6,7 @@ import { linkTo, route } from "./navigate.ts";
 import { Now } from "./now.tsx";
 import { AlertsPage } from "./pages/alerts.tsx";
 import { MapPage } from "./pages/map.tsx";
-import { ScoresPage } from "./pages/scores.tsx";
+import { ScoreboardPage } from "./pages/scoreboard.tsx";
 import { StationPage } from "./pages/station.tsx";
 import { SystemPage } from "./pages/system.tsx";
 import { addressOf, type PageName } from "./route.ts";
@@ -16,7 +16,7 @@ import { titleOf } from "./words.ts";
 const NAV: readonly { readonly page: PageName; readonly name: string; readonly needs: string | null }[] = [
   { page: "map", name: "Stations", needs: null },
   { page: "alerts", name: "Alerts", needs: null },
-  { page: "scores", name: "Scoreboard", needs: "forecast" },
+  { page: "scoreboard", name: "Scoreboard", needs: "forecast" },
   { page: "system", name: "System", needs: null },
 ];
 
@@ -108,7 +108,7 @@ const PAGE_OF: Readonly<Record<PageName, () => ComponentChildren>> = {
   map: () => <MapPage />,
   station: () => <StationPage key={route.value.station} />,
   alerts: () => <AlertsPage />,
-  scores: () => <ScoresPage />,
+  scoreboard: () => <ScoreboardPage />,
   system: () => <SystemPage />,
   none: () => <Nowhere />,
 };

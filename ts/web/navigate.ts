@@ -44,7 +44,7 @@ export function listen(): void {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     const link = event.target instanceof Element ? event.target.closest("a") : null;
     // Only links that say they are of the page: others lead to the API or to an engine.
-    if (!link || !link.hasAttribute("data-page")) return;
+    if (!link?.hasAttribute("data-page")) return;
     event.preventDefault();
     const { pathname, search } = new URL(link.href);
     go(readRoute(pathname, search));

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CLAIMED } from "../pipelines/rules.ts";
-import { addressOf, PAGES, readRoute } from "./route.ts";
+import { addressOf, CLAIMED_HERE, readRoute } from "./route.ts";
 
 describe("readRoute()", () => {
   it.each([
@@ -8,12 +8,13 @@ describe("readRoute()", () => {
     ["/weather/", { pipeline: "weather", page: "map", station: null }],
     ["/stations/new-york", { pipeline: null, page: "station", station: "new-york" }],
     ["/meters/stations/m%2F1", { pipeline: "meters", page: "station", station: "m/1" }],
-    ["/alerts", { pipeline: null, page: "alerts", station: null }],
-    ["/meters/scores", { pipeline: "meters", page: "scores", station: null }],
-    ["/system", { pipeline: null, page: "system", station: null }],
+    ["/pages/alerts", { pipeline: null, page: "alerts", station: null }],
+    ["/meters/pages/scoreboard", { pipeline: "meters", page: "scoreboard", station: null }],
+    ["/pages/system", { pipeline: null, page: "system", station: null }],
     ["/stations/%E0%A4%A", { pipeline: null, page: "none", station: null }],
+    ["/pages/x", { pipeline: null, page: "none", station: null }],
     ["/stations", { pipeline: null, page: "none", station: null }],
-    ["/meters/alerts/x", { pipeline: "meters", page: "none", station: null }],
+    ["/meters/pages/alerts/x", { pipeline: "meters", page: "none", station: null }],
   ])("reads %s", (path, route) => {
     expect(readRoute(path, "")).toEqual({ ...route, query: {} });
   });
@@ -26,12 +27,18 @@ describe("readRoute()", () => {
 });
 
 it("addressOf() is the inverse", () => {
-  for (const address of ["/", "/meters/", "/stations/a%20b?at=1", "/meters/system", "/scores?window=7d"]) {
+  for (const address of [
+    "/",
+    "/meters/",
+    "/stations/a%20b?at=1",
+    "/meters/pages/system",
+    "/pages/scoreboard?window=7d",
+  ]) {
     const [path = "", search = ""] = address.split("?");
     expect(addressOf(readRoute(path, search))).toBe(address);
   }
 });
 
 it("no pipeline can be called as a page is", () => {
-  for (const page of PAGES) expect(CLAIMED).toContain(page);
+  for (const page of CLAIMED_HERE) expect(CLAIMED).toContain(page);
 });

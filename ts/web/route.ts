@@ -1,9 +1,11 @@
 // Addresses of the page: which page, of which pipeline, and what its query says. Pure; navigate.ts goes there.
 
-/** The pages by the first segment of their path. A pipeline has none of these names (ts/pipelines/rules.ts). */
-export const PAGES = ["stations", "alerts", "scores", "system"] as const;
+/** Where the paths of pages begin, beside "/". A pipeline has none of these names (ts/pipelines/rules.ts). */
+export const CLAIMED_HERE = ["stations", "pages"] as const;
+/** Pages below /pages: their data has the bare name in the API. */
+const BELOW = ["alerts", "scoreboard", "system"] as const;
 
-export type PageName = "map" | "station" | "alerts" | "scores" | "system" | "none";
+export type PageName = "map" | "station" | (typeof BELOW)[number] | "none";
 
 export interface Route {
   /** As the address says; null where it names none and the default one is meant. */
@@ -26,12 +28,14 @@ const decoded = (segment: string): string | null => {
 function pageOf(segments: readonly string[]): Pick<Route, "page" | "station"> {
   const [first, second, ...rest] = segments;
   if (first === undefined) return { page: "map", station: null };
-  if (first === "stations" && second !== undefined && rest.length === 0) {
-    const station = decoded(second);
-    return station === null ? { page: "none", station: null } : { page: "station", station };
+  if (second !== undefined && rest.length === 0) {
+    if (first === "stations") {
+      const station = decoded(second);
+      return station === null ? { page: "none", station: null } : { page: "station", station };
+    }
+    const page = BELOW.find((name) => name === second);
+    if (first === "pages" && page !== undefined) return { page, station: null };
   }
-  if (second === undefined && (first === "alerts" || first === "scores" || first === "system"))
-    return { page: first, station: null };
   return { page: "none", station: null };
 }
 
@@ -39,7 +43,7 @@ function pageOf(segments: readonly string[]): Pick<Route, "page" | "station"> {
 export function readRoute(path: string, search: string): Route {
   const segments = path.split("/").filter((segment) => segment !== "");
   const [first] = segments;
-  const named = first !== undefined && !(PAGES as readonly string[]).includes(first);
+  const named = first !== undefined && !(CLAIMED_HERE as readonly string[]).includes(first);
   return {
     pipeline: named ? first : null,
     ...pageOf(named ? segments.slice(1) : segments),
@@ -47,17 +51,14 @@ export function readRoute(path: string, search: string): Route {
   };
 }
 
-const PATHS: Readonly<Record<Exclude<PageName, "station">, string>> = {
-  map: "/",
-  alerts: "/alerts",
-  scores: "/scores",
-  system: "/system",
-  none: "/",
-};
+function pathOf(page: PageName, station: string | null): string {
+  if (page === "station") return `/stations/${encodeURIComponent(station ?? "")}`;
+  return page === "map" || page === "none" ? "/" : `/pages/${page}`;
+}
 
 /** The address of a route; the inverse of `readRoute`. */
 export function addressOf({ pipeline, page, station, query }: Route): string {
-  const path = page === "station" ? `/stations/${encodeURIComponent(station ?? "")}` : PATHS[page];
+  const path = pathOf(page, station);
   const search = new URLSearchParams(query).toString();
   return `${pipeline === null ? "" : `/${pipeline}`}${path}${search === "" ? "" : `?${search}`}`;
 }

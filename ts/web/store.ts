@@ -75,6 +75,12 @@ export function withPrediction(station: Station, { prediction }: StreamEvents["p
   };
 }
 
+/** A station with its newest window; the older one of two is dropped. */
+export function withObservation(station: Station, { observed }: StreamEvents["observation"]): Station {
+  if (station.observed && station.observed.window_end > observed.window_end) return station;
+  return { ...station, reported: true, observed };
+}
+
 /** What a station of which nothing was heard yet looks like. */
 const strange = (station_id: string): Station => ({
   ...{ station_id, name: station_id, latitude: null, longitude: null, elevation_m: null },
@@ -84,10 +90,10 @@ const strange = (station_id: string): Station => ({
 
 /** Pages of stations that are fetched, of a thousand each: beyond them a list is for no person. */
 const PAGES_MAX = 10;
-/** Job reports come every few seconds each; health is looked at once for all that came meanwhile. */
-const HEALTH_MS = 2_000;
+/** Events wait as long for the next picture: a hundred a second are drawn ten times. */
+const FLUSH_MS = 100;
 
-const KINDS = ["prediction", "verification", "anomaly", "job"] as const;
+const KINDS = ["prediction", "observation", "verification", "anomaly", "job", "health"] as const;
 
 /** The whole list, now or as of a moment. */
 export async function allStations(name: string | null, at: string | null): Promise<Stations> {
@@ -136,36 +142,34 @@ async function loadStations(): Promise<void> {
   }
 }
 
-/** Events wait for the next picture: a hundred a second are drawn once. */
 let waiting: { kind: keyof StreamEvents; data: never }[] = [];
 let pace = new Pace();
-let healthDue = false;
 
 function flush(): void {
   const events = waiting;
   waiting = [];
-  let next: Map<string, Station> | null = null;
+  const next = new Map(stations.peek());
   let end = frontier.peek();
   for (const { kind, data } of events) {
     if (kind === "prediction") {
-      const event = data as StreamEvents["prediction"];
-      next ??= new Map(stations.peek());
+      const event: StreamEvents["prediction"] = data;
       const { station_id, prediction } = event;
       next.set(station_id, withPrediction(next.get(station_id) ?? strange(station_id), event));
       const at_ms = Date.parse(prediction.timestamp);
       end = Math.max(end ?? 0, at_ms);
-      pace.take(at_ms, Date.parse(String(prediction.stages["commit_time"] ?? "")) || Date.now());
-    }
-    if (kind === "job" && !healthDue) {
-      healthDue = true;
-      setTimeout(() => {
-        healthDue = false;
-        void loadHealth();
-      }, HEALTH_MS);
-    }
+      pace.take(at_ms, Date.parse(prediction.stages["commit_time"] ?? "") || Date.now());
+    } else if (kind === "observation") {
+      const event: StreamEvents["observation"] = data;
+      next.set(
+        event.station_id,
+        withObservation(next.get(event.station_id) ?? strange(event.station_id), event),
+      );
+      end = Math.max(end ?? 0, Date.parse(event.observed.window_end));
+    } else if (kind === "health") health.value = data;
     for (const follower of followers) follower(kind, data);
   }
-  if (next && stations.peek() !== null) stations.value = next;
+  // Before the first list only half of a station would be known.
+  if (stations.peek() !== null) stations.value = next;
   frontier.value = end;
   speed.value = pace.speed;
 }
@@ -202,7 +206,7 @@ function begin(name: string): void {
     {
       event: (kind, data) => {
         if (waiting.push({ kind: kind as keyof StreamEvents, data: data as never }) === 1)
-          document.hidden ? setTimeout(flush, 200) : requestAnimationFrame(flush);
+          setTimeout(flush, FLUSH_MS);
       },
       state: (state) => {
         const before = connection.peek();

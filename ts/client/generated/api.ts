@@ -33,7 +33,7 @@ export interface paths {
           pipeline?: "weather" | "meters";
           /** Only of this station. */
           station?: string;
-          /** Only these kinds of events, with commas between: prediction,verification,anomaly,job. */
+          /** Only these kinds of events, with commas between: prediction,verification,anomaly,job,health,observation. All but `observation` when absent. */
           kind?: string;
           /** As the header Last-Event-ID, for clients that cannot send one. */
           last_event_id?: string;
@@ -44,7 +44,7 @@ export interface paths {
         200: {
           headers: Readonly<Record<string, unknown>>;
           content: {
-            "text/event-stream": components["schemas"]["JobEvent"] | components["schemas"]["AnomalyEvent"] | components["schemas"]["WeatherPredictionEvent"] | components["schemas"]["WeatherVerificationEvent"] | components["schemas"]["MetersPredictionEvent"] | components["schemas"]["MetersVerificationEvent"];
+            "text/event-stream": components["schemas"]["JobEvent"] | components["schemas"]["AnomalyEvent"] | components["schemas"]["Health"] | components["schemas"]["WeatherPredictionEvent"] | components["schemas"]["WeatherVerificationEvent"] | components["schemas"]["MetersPredictionEvent"] | components["schemas"]["MetersVerificationEvent"] | components["schemas"]["WeatherObservationEvent"] | components["schemas"]["MetersObservationEvent"];
           };
         };
         400: {
@@ -372,7 +372,7 @@ export interface paths {
     };
   };
   /** Page of what is wrong now. */
-  "/alerts": {
+  "/pages/alerts": {
     get: {
       parameters: {
         query?: never;
@@ -395,7 +395,7 @@ export interface paths {
     };
   };
   /** Page of what is wrong now. */
-  "/weather/alerts": {
+  "/weather/pages/alerts": {
     get: {
       parameters: {
         query?: never;
@@ -418,7 +418,7 @@ export interface paths {
     };
   };
   /** Page of what the forecasts were worth. */
-  "/scores": {
+  "/pages/scoreboard": {
     get: {
       parameters: {
         query?: never;
@@ -441,7 +441,7 @@ export interface paths {
     };
   };
   /** Page of what the forecasts were worth. */
-  "/weather/scores": {
+  "/weather/pages/scoreboard": {
     get: {
       parameters: {
         query?: never;
@@ -464,7 +464,7 @@ export interface paths {
     };
   };
   /** Page of engines and jobs. */
-  "/system": {
+  "/pages/system": {
     get: {
       parameters: {
         query?: never;
@@ -487,7 +487,7 @@ export interface paths {
     };
   };
   /** Page of engines and jobs. */
-  "/weather/system": {
+  "/weather/pages/system": {
     get: {
       parameters: {
         query?: never;
@@ -1247,7 +1247,7 @@ export interface paths {
     };
   };
   /** Page of what is wrong now. */
-  "/meters/alerts": {
+  "/meters/pages/alerts": {
     get: {
       parameters: {
         query?: never;
@@ -1270,7 +1270,7 @@ export interface paths {
     };
   };
   /** Page of what the forecasts were worth. */
-  "/meters/scores": {
+  "/meters/pages/scoreboard": {
     get: {
       parameters: {
         query?: never;
@@ -1293,7 +1293,7 @@ export interface paths {
     };
   };
   /** Page of engines and jobs. */
-  "/meters/system": {
+  "/meters/pages/system": {
     get: {
       parameters: {
         query?: never;
@@ -1695,6 +1695,20 @@ export interface components {
       readonly step_ms: number;
       /** Shares of outcomes that the intervals are meant to hold, narrowest first. */
       readonly bands: (number)[];
+      /** When a station counts as stale: beyond either. */
+      readonly stale_after: {
+        /** Event time behind the network's newest window. Unit: s. */
+        readonly behind_s: number;
+        /** Wall time without any prediction; then every station is. Unit: s. */
+        readonly silent_s: number;
+      };
+      /** What the store holds; null while it holds nothing, or is away. */
+      readonly history: {
+        /** Oldest window end, event time. */
+        readonly from: string;
+        /** Newest window end, event time. */
+        readonly to: string;
+      } | null;
       /** Columns of the latest values of /stations, in order. */
       readonly values: ({
         /** Name in the answers. */
@@ -1773,6 +1787,88 @@ export interface components {
       readonly evidence: (string)[];
       /** What judged. */
       readonly method: string;
+    };
+    Health: {
+      /** down: something needed is down. degraded: something else is, or only waits. */
+      readonly status: "ok" | "degraded" | "down";
+      /** As /health/ready. */
+      readonly ready: boolean;
+      /** When this was judged, wall time. */
+      readonly at: string;
+      /** Every engine. */
+      readonly engines: ({
+        /** Name of the engine. */
+        readonly name: string;
+        /** Where it was asked. */
+        readonly address: string;
+        /** Whether a live forecast needs it. */
+        readonly needed: boolean;
+        /** up, down, or off: optional and not started. */
+        readonly status: "up" | "down" | "off";
+        /** What was seen. */
+        readonly detail: string;
+        readonly next: string | null;
+      })[];
+      /** Every job that is needed, wanted or running. One that has ended, as a batch or a finished replay, is no part of health: GET /jobs says how it ended. */
+      readonly jobs: ({
+        /** Name of the job. */
+        readonly name: string;
+        /** Where it runs. */
+        readonly engine: string;
+        /** Whether a live forecast needs it. */
+        readonly needed: boolean;
+        /** up, down, or waiting: it runs and is well, but has not begun its work for minutes. */
+        readonly status: "up" | "waiting" | "down";
+        /** As the engine says. */
+        readonly state: string;
+        readonly heartbeat_age_s: number | null;
+        /** Why. */
+        readonly detail: string;
+        readonly next: string | null;
+      })[];
+      readonly event_time: components["schemas"]["EventTime"];
+      readonly feed: components["schemas"]["Feed"];
+      /** Every pipeline that is served, the default one first. */
+      readonly pipelines: ({
+        /** Name of the pipeline. */
+        readonly pipeline: string;
+        /** Whether the paths that name no pipeline are its. */
+        readonly default: boolean;
+        /** Whether anything of it should run; the jobs of one that was only applied are not needed. */
+        readonly running: boolean;
+        readonly event_time: components["schemas"]["EventTime"];
+        readonly feed: components["schemas"]["Feed"];
+      })[];
+    };
+    /** Of the default pipeline, or of another one that is ahead. */
+    EventTime: {
+      /** Whose time line. */
+      readonly pipeline: string;
+      readonly frontier: string | null;
+      readonly watermark: string | null;
+      /** How far the later of both lies after the wall clock; 0 for a replay of the past. Unit: s. */
+      readonly ahead_s: number;
+      /** ahead: the watermark lies further ahead than an observation may lead, and whatever comes now is late. */
+      readonly status: "ok" | "ahead";
+      /** Why. */
+      readonly detail: string;
+      readonly next: string | null;
+    };
+    Feed: {
+      /** Whether the ends met at the start were reached. */
+      readonly caught_up: boolean;
+      /** Topics this process follows. */
+      readonly topics: ({
+        /** Topic. */
+        readonly topic: string;
+        /** Records still to be read, all partitions; commit markers may leave it above 0. */
+        readonly lag: number;
+        /** Records read by this process. */
+        readonly records: number;
+        /** Records that could not be decoded. */
+        readonly undecodable: number;
+      })[];
+      readonly error: string | null;
     };
     WeatherPredictionEvent: {
       /** Name of the pipeline. */
@@ -2159,6 +2255,56 @@ export interface components {
       /** Whether it was issued inside the model's training range. */
       readonly in_sample: boolean;
     };
+    WeatherObservationEvent: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      /** The station. */
+      readonly station_id: string;
+      readonly observed: {
+        /** End of the window, event time. */
+        readonly window_end: string;
+        /** Observations in it. */
+        readonly measurement_count: number;
+        /** Values of the newest window. */
+        readonly values: {
+          /** In degC. Unit: degC. */
+          readonly temperature_mean: number | null;
+          /** In %. Unit: %. */
+          readonly humidity_mean: number | null;
+          /** In hPa. Unit: hPa. */
+          readonly pressure_mean: number | null;
+          /** In m/s. Unit: m/s. */
+          readonly wind_speed_mean: number | null;
+          /** In deg. Unit: deg. */
+          readonly wind_direction_circular_mean: number | null;
+          /** In mm. Unit: mm. */
+          readonly precipitation_sum: number | null;
+        };
+      };
+    };
+    MetersObservationEvent: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      /** The station. */
+      readonly station_id: string;
+      readonly observed: {
+        /** End of the window, event time. */
+        readonly window_end: string;
+        /** Observations in it. */
+        readonly measurement_count: number;
+        /** Values of the newest window. */
+        readonly values: {
+          /** In kW. Unit: kW. */
+          readonly power_mean: number | null;
+          /** In V. Unit: V. */
+          readonly voltage_mean: number | null;
+          /** In deg. Unit: deg. */
+          readonly phase_circular_mean: number | null;
+          /** In kWh. Unit: kWh. */
+          readonly energy_sum: number | null;
+        };
+      };
+    };
     Models: {
       /** When this was answered, wall time. */
       readonly at: string;
@@ -2228,88 +2374,6 @@ export interface components {
         /** Counts and gauges; the unit is last in the name. */
         readonly counters: Readonly<Record<string, number>>;
       } | null;
-    };
-    Health: {
-      /** down: something needed is down. degraded: something else is, or only waits. */
-      readonly status: "ok" | "degraded" | "down";
-      /** As /health/ready. */
-      readonly ready: boolean;
-      /** When this was judged, wall time. */
-      readonly at: string;
-      /** Every engine. */
-      readonly engines: ({
-        /** Name of the engine. */
-        readonly name: string;
-        /** Where it was asked. */
-        readonly address: string;
-        /** Whether a live forecast needs it. */
-        readonly needed: boolean;
-        /** up, down, or off: optional and not started. */
-        readonly status: "up" | "down" | "off";
-        /** What was seen. */
-        readonly detail: string;
-        readonly next: string | null;
-      })[];
-      /** Every job that is needed, wanted or running. One that has ended, as a batch or a finished replay, is no part of health: GET /jobs says how it ended. */
-      readonly jobs: ({
-        /** Name of the job. */
-        readonly name: string;
-        /** Where it runs. */
-        readonly engine: string;
-        /** Whether a live forecast needs it. */
-        readonly needed: boolean;
-        /** up, down, or waiting: it runs and is well, but has not begun its work for minutes. */
-        readonly status: "up" | "waiting" | "down";
-        /** As the engine says. */
-        readonly state: string;
-        readonly heartbeat_age_s: number | null;
-        /** Why. */
-        readonly detail: string;
-        readonly next: string | null;
-      })[];
-      readonly event_time: components["schemas"]["EventTime"];
-      readonly feed: components["schemas"]["Feed"];
-      /** Every pipeline that is served, the default one first. */
-      readonly pipelines: ({
-        /** Name of the pipeline. */
-        readonly pipeline: string;
-        /** Whether the paths that name no pipeline are its. */
-        readonly default: boolean;
-        /** Whether anything of it should run; the jobs of one that was only applied are not needed. */
-        readonly running: boolean;
-        readonly event_time: components["schemas"]["EventTime"];
-        readonly feed: components["schemas"]["Feed"];
-      })[];
-    };
-    /** Of the default pipeline, or of another one that is ahead. */
-    EventTime: {
-      /** Whose time line. */
-      readonly pipeline: string;
-      readonly frontier: string | null;
-      readonly watermark: string | null;
-      /** How far the later of both lies after the wall clock; 0 for a replay of the past. Unit: s. */
-      readonly ahead_s: number;
-      /** ahead: the watermark lies further ahead than an observation may lead, and whatever comes now is late. */
-      readonly status: "ok" | "ahead";
-      /** Why. */
-      readonly detail: string;
-      readonly next: string | null;
-    };
-    Feed: {
-      /** Whether the ends met at the start were reached. */
-      readonly caught_up: boolean;
-      /** Topics this process follows. */
-      readonly topics: ({
-        /** Topic. */
-        readonly topic: string;
-        /** Records still to be read, all partitions; commit markers may leave it above 0. */
-        readonly lag: number;
-        /** Records read by this process. */
-        readonly records: number;
-        /** Records that could not be decoded. */
-        readonly undecodable: number;
-      })[];
-      readonly error: string | null;
     };
     Live: {
       readonly status: "ok";

@@ -45,7 +45,7 @@ const EventTime = z
 /** How far event time has come, of one pipeline. */
 export type EventTime = Readonly<z.infer<typeof EventTime>>;
 
-const Health = z
+export const Health = z
   .object({
     status: word(
       ["ok", "degraded", "down"],

@@ -26,11 +26,11 @@ export function pageRoutes({ contract }: Pick<Served, "contract">, { web }: AppE
       ...page("station_page", `/stations/{${key}}`, "Page of one station"),
       params: entityParam(key),
     }),
-    defineRoute(page("alerts_page", "/alerts", "Page of what is wrong now")),
+    defineRoute(page("alerts_page", "/pages/alerts", "Page of what is wrong now")),
     defineRoute({
-      ...page("scores_page", "/scores", "Page of what the forecasts were worth"),
+      ...page("scoreboard_page", "/pages/scoreboard", "Page of what the forecasts were worth"),
       needs: ["forecast"],
     }),
-    defineRoute(page("system_page", "/system", "Page of engines and jobs")),
+    defineRoute(page("system_page", "/pages/system", "Page of engines and jobs")),
   ];
 }

@@ -2,11 +2,11 @@
 // needs no name of any domain of its own.
 
 import { entityKey, forecastName, horizonHours, horizonName } from "../../pipelines/index.ts";
-import type { AppEffects } from "../effects.ts";
+import { withDeadline } from "../cache.ts";
+import type { AppEffects, Served } from "../effects.ts";
 import { forecastUnits, iso, valueColumns } from "../forecast.ts";
-import type { ServedContract } from "../records.ts";
 import { defineRoute, textTag } from "../route.ts";
-import { flag, list, nullable, number, text, time, z } from "../schema.ts";
+import { flag, list, nullable, number, said, seconds, text, time, z } from "../schema.ts";
 
 const Pipeline = z
   .object({
@@ -18,6 +18,22 @@ const Pipeline = z
     window_ms: number("Length of a window.", { unit: "ms" }),
     step_ms: number("From one step of the history to the next.", { unit: "ms" }),
     bands: list(z.number(), "Shares of outcomes that the intervals are meant to hold, narrowest first."),
+    stale_after: said(
+      z.object({
+        behind_s: seconds("Event time behind the network's newest window."),
+        silent_s: seconds("Wall time without any prediction; then every station is."),
+      }),
+      "When a station counts as stale: beyond either.",
+    ),
+    history: said(
+      nullable(
+        z.object({
+          from: time("Oldest window end, event time."),
+          to: time("Newest window end, event time."),
+        }),
+      ),
+      "What the store holds; null while it holds nothing, or is away.",
+    ),
     values: list(
       z.object({
         column: text("Name in the answers."),
@@ -56,7 +72,10 @@ const Pipelines = z
   })
   .openapi("Pipelines");
 
-function pipelineOf(contract: ServedContract, usual: boolean): z.infer<typeof Pipeline> {
+async function pipelineOf(served: Served, usual: boolean): Promise<z.infer<typeof Pipeline>> {
+  const { contract, latest, store } = served;
+  // What lies far back is no part of how a pipeline is read: nobody waits for a store that is away.
+  const span = await withDeadline(store.span(), SPAN_MS).catch(() => null);
   const features = new Map(contract.features.map((one) => [one.column, one]));
   const fields = new Map(contract.fields.map((one) => [one.name, one]));
   const columns = valueColumns(contract);
@@ -72,6 +91,11 @@ function pipelineOf(contract: ServedContract, usual: boolean): z.infer<typeof Pi
     window_ms: contract.window_ms,
     step_ms: contract.step_ms,
     bands: contract.bands,
+    stale_after: { behind_s: latest.rule.trail_ms / 1000, silent_s: latest.rule.silent_ms / 1000 },
+    history:
+      span === null || span.oldest_ms === null || span.newest_ms === null
+        ? null
+        : { from: iso(span.oldest_ms), to: iso(span.newest_ms) },
     values: columns.map((column) => {
       const field = features.get(column)?.field ?? column;
       const { role, magnitude } = fields.get(field) ?? {};
@@ -94,6 +118,9 @@ function pipelineOf(contract: ServedContract, usual: boolean): z.infer<typeof Pi
   };
 }
 
+/** Longest wait for the store, wall time: it knows at once, or is away. */
+const SPAN_MS = 500;
+
 export function pipelinesRoute({ pipelines, version, links, clock }: AppEffects) {
   return defineRoute({
     name: "pipelines",
@@ -103,10 +130,10 @@ export function pipelinesRoute({ pipelines, version, links, clock }: AppEffects)
     description:
       "Of each pipeline the columns of its values and its forecasts with units, targets and horizons, and links to the engines' own pages.",
     schema: Pipelines,
-    answer: () => {
+    answer: async () => {
       const body = {
         version,
-        pipelines: pipelines.map(({ contract }, i) => pipelineOf(contract, i === 0)),
+        pipelines: await Promise.all(pipelines.map((served, i) => pipelineOf(served, i === 0))),
         links,
       };
       return { body: { at: iso(clock.nowMs()), ...body }, etag: textTag(JSON.stringify(body)) };

@@ -12,7 +12,7 @@ import {
   VERDICT,
   valueUnits,
 } from "../forecast.ts";
-import { moment, placeOf } from "../history.ts";
+import { finite, moment, placeOf } from "../history.ts";
 import type { FeatureRecord, PredictionRecord, ServedContract } from "../records.ts";
 import { defineRoute, digestOf, weakTag } from "../route.ts";
 import {
@@ -41,8 +41,29 @@ export const STATIONS_LIMIT_MAX = 10_000;
 
 const GEOJSON = "application/geo+json";
 
-function stationSchema(contract: ServedContract) {
+/** What was measured in one window, as far as a station's newest values go. */
+export function observedSchema(contract: ServedContract) {
   const values = valueUnits(contract);
+  return z.object({
+    window_end: time("End of the window, event time."),
+    measurement_count: integer("Observations in it.", { unit: "1" }),
+    values: each(
+      Object.keys(values),
+      (name) => said(z.number().nullable(), `In ${values[name]}.`, { unit: values[name] }),
+      "Values of the newest window.",
+    ),
+  });
+}
+
+export function observedBody(columns: readonly string[], features: FeatureRecord) {
+  return {
+    window_end: iso(features.window_end),
+    measurement_count: features.measurement_count,
+    values: Object.fromEntries(columns.map((column) => [column, finite(features[column])])),
+  };
+}
+
+function stationSchema(contract: ServedContract) {
   const { predictions, intervals } = numberSchemas(contract);
   return z
     .object({
@@ -53,17 +74,7 @@ function stationSchema(contract: ServedContract) {
       elevation_m: nullable(number("Metres above sea level.", { unit: "m" })),
       reported: flag("Whether a window or a forecast of it was seen in this run."),
       observed: said(
-        nullable(
-          z.object({
-            window_end: time("End of the window, event time."),
-            measurement_count: integer("Observations in it.", { unit: "1" }),
-            values: each(
-              Object.keys(values),
-              (name) => said(z.number().nullable(), `In ${values[name]}.`, { unit: values[name] }),
-              "Values of the newest window.",
-            ),
-          }),
-        ),
+        nullable(observedSchema(contract)),
         "Newest window that was published; null when none was seen.",
       ),
       forecast: said(
@@ -150,7 +161,6 @@ function stationRow(
 ): StationRow {
   const known = Object.hasOwn(contract.stations, station_id) ? contract.stations[station_id] : undefined;
   const { prediction, features } = seen ?? {};
-  const finite = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : null);
   return {
     station_id,
     name: known?.name ?? station_id,
@@ -158,13 +168,7 @@ function stationRow(
     longitude: known?.longitude ?? null,
     elevation_m: known?.elevation_m ?? null,
     reported: seen !== undefined,
-    observed: features
-      ? {
-          window_end: iso(features.window_end),
-          measurement_count: features.measurement_count,
-          values: Object.fromEntries(columns.map((c) => [c, finite(features[c])])),
-        }
-      : null,
+    observed: features ? observedBody(columns, features) : null,
     forecast: prediction
       ? {
           timestamp: iso(prediction.timestamp),

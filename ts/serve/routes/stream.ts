@@ -3,7 +3,7 @@
 import { streamSSE } from "hono/streaming";
 import { ENTITY_ID_LENGTH_MAX } from "../../contract/index.ts";
 import type { AppEffects } from "../effects.ts";
-import { EVENT_KINDS, type EventKind, eventSchema } from "../events.ts";
+import { EVENT_KINDS, type EventKind, eventSchema, USUAL_KINDS } from "../events.ts";
 import { positionText, readPosition, recordsBetween } from "../position.ts";
 import { problem, respond } from "../problem.ts";
 import { defineRoute } from "../route.ts";
@@ -38,7 +38,7 @@ export function streamRoute(effects: AppEffects) {
         z.string().refine((list) => list.split(",").every(isKind), {
           error: `to be some of ${EVENT_KINDS.join(",")}, with commas between`,
         }),
-        `Only these kinds of events, with commas between: ${EVENT_KINDS.join(",")}.`,
+        `Only these kinds of events, with commas between: ${EVENT_KINDS.join(",")}. All but \`observation\` when absent.`,
       ).optional(),
       last_event_id: text("As the header Last-Event-ID, for clients that cannot send one.").optional(),
     }),
@@ -62,7 +62,7 @@ export function streamRoute(effects: AppEffects) {
           ),
         );
       const wanted: Wanted = {
-        kinds: new Set(query.kind === undefined ? EVENT_KINDS : query.kind.split(",").filter(isKind)),
+        kinds: new Set(query.kind === undefined ? USUAL_KINDS : query.kind.split(",").filter(isKind)),
         pipeline: query.pipeline ?? null,
         station: query.station ?? null,
       };
@@ -91,7 +91,7 @@ export function streamRoute(effects: AppEffects) {
             const missed = await stream.between(from, to, wanted);
             if (missed === null)
               await out.write(
-                `event: gap\nid: ${positionText(to)}\ndata: ${JSON.stringify({ records: recordsBetween(from, to), records_max: REPLAY_RECORDS_MAX })}\n\n`,
+                `event: gap\nid: ${positionText(to)}\ndata: ${JSON.stringify({ records: stream.recordsBetween(from, to, wanted), records_max: REPLAY_RECORDS_MAX })}\n\n`,
               );
             else for (const frame of missed) if (!client.over) await out.write(frame);
           }

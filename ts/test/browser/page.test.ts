@@ -24,13 +24,9 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
 
   beforeEach(async () => {
     line = await startLine();
-    await line.send(
-      "weather-features",
-      "new-york",
-      features({ temperature_mean: 2.64, wind_speed_mean: 3.2 }),
-    );
-    await line.send("weather-predictions", "new-york", prediction());
-    await line.send("weather-predictions", "denver", prediction({ timestamp: T0_MS - 5 * HOUR_MS }));
+    await line.send("features", "new-york", features({ temperature_mean: 2.64, wind_speed_mean: 3.2 }));
+    await line.send("predictions", "new-york", prediction());
+    await line.send("predictions", "denver", prediction({ timestamp: T0_MS - 5 * HOUR_MS }));
     await line.serving.caught_up;
     context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
     page = await context.newPage();
@@ -43,7 +39,7 @@ describe.skipIf(chromiumPath === null)("the page (needs a Chromium: infra/local/
   });
   afterEach(async () => {
     await context?.close();
-    await line?.serving.close();
+    await line?.close();
   });
 
   it("shows the stations, and loads nothing from elsewhere", async () => {

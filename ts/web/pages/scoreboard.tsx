@@ -1,6 +1,6 @@
 // Scoreboard. SECOND AUTHOR: this page is a placeholder; everything around it (address, link, title, stream) is there.
 
-export function ScoresPage() {
+export function ScoreboardPage() {
   return (
     <section>
       <h2>Scoreboard</h2>
