@@ -225,7 +225,14 @@ describe("GET /stations", () => {
       pipelines: [
         {
           values: expect.arrayContaining([
-            { column: "wind_gust_max", field: "wind_gust", unit: "m/s", circular: false, magnitude: null },
+            {
+              column: "wind_gust_max",
+              field: "wind_gust",
+              unit: "m/s",
+              quantity: null,
+              circular: false,
+              magnitude: null,
+            },
           ]),
         },
       ],

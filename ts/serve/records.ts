@@ -16,6 +16,7 @@ export interface ServedContract {
   readonly fields: readonly {
     readonly name: string;
     readonly role: string;
+    readonly quantity?: string | null;
     readonly unit: string | null;
     /** Of a direction: the field of what has it. */
     readonly magnitude?: string;

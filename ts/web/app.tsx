@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { PageLink } from "./link.tsx";
 import { linkTo, route } from "./navigate.ts";
 import { Now } from "./now.tsx";
 import { AlertsPage } from "./pages/alerts.tsx";
@@ -19,25 +20,6 @@ const NAV: readonly { readonly page: PageName; readonly name: string; readonly n
   { page: "scoreboard", name: "Scoreboard", needs: "forecast" },
   { page: "system", name: "System", needs: null },
 ];
-
-/** A link within the page: followed without loading it again. */
-export function PageLink({
-  href,
-  current = false,
-  class: name,
-  children,
-}: {
-  readonly href: string;
-  readonly current?: boolean;
-  readonly class?: string;
-  readonly children: ComponentChildren;
-}) {
-  return (
-    <a href={href} data-page aria-current={current ? "page" : undefined} class={name}>
-      {children}
-    </a>
-  );
-}
 
 function Navigation() {
   const { page } = route.value;
@@ -65,7 +47,7 @@ function Navigation() {
 function PipelineSwitch() {
   const all = pipelines.value?.pipelines ?? [];
   const { value } = pipeline;
-  if (all.length < 2) return null;
+  if (all.length < 2) return <p class="switch tag">{value ? titleOf(value.pipeline) : ""}</p>;
   return (
     <nav aria-label="Pipelines" class="switch">
       <ul>
@@ -148,10 +130,12 @@ export function App() {
         To the content
       </a>
       <header>
-        <h1>
-          <PageLink href={linkTo({ page: "map" })}>{value ? titleOf(value.pipeline) : "Millrace"}</PageLink>
-        </h1>
-        <PipelineSwitch />
+        <div class="brand">
+          <h1>
+            <PageLink href={linkTo({ page: "map" })}>Millrace</PageLink>
+          </h1>
+          <PipelineSwitch />
+        </div>
         <Navigation />
         <Now />
       </header>

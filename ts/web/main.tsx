@@ -2,10 +2,12 @@
 
 import { render } from "preact";
 import { App } from "./app.tsx";
+import { followMoment } from "./moment.ts";
 import { listen } from "./navigate.ts";
 import { start } from "./store.ts";
 import "./app.css";
 
 listen();
 void start();
+followMoment();
 render(<App />, document.getElementById("page")!);

@@ -46,7 +46,8 @@ export function listen(): void {
     // Only links that say they are of the page: others lead to the API or to an engine.
     if (!link?.hasAttribute("data-page")) return;
     event.preventDefault();
-    const { pathname, search } = new URL(link.href);
+    // A link in a drawing has no `href` that is a text.
+    const { pathname, search } = new URL(link.getAttribute("href") ?? "", location.href);
     go(readRoute(pathname, search));
   });
 }

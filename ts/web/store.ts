@@ -30,6 +30,8 @@ export const pipeline = computed<Pipeline | null>(() => {
 export const stations = signal<ReadonlyMap<string, Station> | null>(null);
 /** Newest window end of the network, epoch ms of event time; null before the first. */
 export const frontier = signal<number | null>(null);
+/** When anything of the pipeline was last committed, wall time; null before it is known. */
+export const lastHeard = signal<number | null>(null);
 export const speed = signal<number | null>(null);
 export const health = signal<Health | null>(null);
 export const connection = signal<StreamState>("connecting");
@@ -124,7 +126,7 @@ async function loadStations(): Promise<void> {
   const turn = ++loading;
   const { pipeline: name } = route.peek();
   try {
-    const { stations: rows, frontier: end } = await allStations(name, null);
+    const { stations: rows, frontier: end, at } = await allStations(name, null);
     if (turn !== loading) return;
     const now = stations.peek();
     stations.value = new Map(
@@ -135,6 +137,9 @@ async function loadStations(): Promise<void> {
         return [row.station_id, newer ? { ...held, observed: row.observed } : row];
       }),
     );
+    const youngest_s = Math.min(...rows.flatMap(({ age_s }) => (age_s === null ? [] : [age_s])));
+    if (Number.isFinite(youngest_s))
+      lastHeard.value = Math.max(lastHeard.peek() ?? 0, Date.parse(at) - youngest_s * 1000);
     if (end !== null) frontier.value = Math.max(frontier.peek() ?? 0, Date.parse(end));
     fault.value = null;
   } catch (error) {
@@ -157,7 +162,9 @@ function flush(): void {
       next.set(station_id, withPrediction(next.get(station_id) ?? strange(station_id), event));
       const at_ms = Date.parse(prediction.timestamp);
       end = Math.max(end ?? 0, at_ms);
-      pace.take(at_ms, Date.parse(prediction.stages["commit_time"] ?? "") || Date.now());
+      const commit_ms = Date.parse(prediction.stages["commit_time"] ?? "") || Date.now();
+      lastHeard.value = Math.max(lastHeard.peek() ?? 0, commit_ms);
+      pace.take(at_ms, commit_ms);
     } else if (kind === "observation") {
       const event: StreamEvents["observation"] = data;
       next.set(
@@ -196,6 +203,7 @@ function begin(name: string): void {
   stream?.close();
   stations.value = null;
   frontier.value = null;
+  lastHeard.value = null;
   speed.value = null;
   pace = new Pace();
   waiting = [];

@@ -1717,6 +1717,7 @@ export interface components {
         readonly field: string;
         /** Its unit. */
         readonly unit: string;
+        readonly quantity: string | null;
         /** Whether it is a direction, in which 0 and the end of the range are one. */
         readonly circular: boolean;
         readonly magnitude: string | null;

@@ -39,6 +39,9 @@ const Pipeline = z
         column: text("Name in the answers."),
         field: text("The field it is of."),
         unit: text("Its unit."),
+        quantity: nullable(
+          text("What it is, in the words of the CF conventions; null where the contract says none."),
+        ),
         circular: flag("Whether it is a direction, in which 0 and the end of the range are one."),
         magnitude: nullable(
           text("Column of what has this direction, where the contract says so; null otherwise."),
@@ -98,11 +101,12 @@ async function pipelineOf(served: Served, usual: boolean): Promise<z.infer<typeo
         : { from: iso(span.oldest_ms), to: iso(span.newest_ms) },
     values: columns.map((column) => {
       const field = features.get(column)?.field ?? column;
-      const { role, magnitude } = fields.get(field) ?? {};
+      const { role, quantity, magnitude } = fields.get(field) ?? {};
       return {
         column,
         field,
         unit: features.get(column)?.unit ?? "1",
+        quantity: quantity ?? null,
         circular: role === "circular",
         magnitude: magnitude === undefined ? null : columnOf(magnitude),
       };

@@ -1,0 +1,56 @@
+// The time slider: any moment that the store knows, as it looked then. The address keeps it, so that it can be sent to somebody.
+
+import { at, momentWord, pastFault } from "./moment.ts";
+import { show } from "./navigate.ts";
+import { frontier, pipeline } from "./store.ts";
+import { momentText, utcText } from "./time.ts";
+
+/** More steps than this are no longer told apart by hand. */
+const STEPS_MAX = 2_000;
+
+/** Ends and step of the slider: whole steps, the newest one last. Null where there is nothing behind now. */
+export function sliderSpan(
+  oldest_ms: number,
+  newest_ms: number,
+  step_ms: number,
+): { readonly from_ms: number; readonly to_ms: number; readonly step_ms: number } | null {
+  const to_ms = Math.floor(newest_ms / step_ms) * step_ms;
+  const steps = Math.floor((to_ms - oldest_ms) / step_ms);
+  if (steps < 1) return null;
+  const wide_ms = Math.ceil(steps / STEPS_MAX) * step_ms;
+  return { from_ms: to_ms - Math.floor((to_ms - oldest_ms) / wide_ms) * wide_ms, to_ms, step_ms: wide_ms };
+}
+
+export function Slider() {
+  const history = pipeline.value?.history ?? null;
+  const newest_ms = frontier.value ?? (history ? Date.parse(history.to) : null);
+  const span =
+    history && newest_ms !== null
+      ? sliderSpan(Date.parse(history.from), newest_ms, pipeline.value!.step_ms)
+      : null;
+  const at_ms = at.value;
+  const move = (ms: number) => show({ at: span && ms >= span.to_ms ? "" : momentWord(ms) });
+  return (
+    <div class="slider">
+      <label for="moment">Time</label>
+      <input
+        id="moment"
+        type="range"
+        disabled={!span}
+        min={span?.from_ms ?? 0}
+        max={span?.to_ms ?? 1}
+        step={span?.step_ms ?? 1}
+        value={at_ms ?? span?.to_ms ?? 1}
+        aria-valuetext={at_ms === null ? "Now" : utcText(at_ms)}
+        onInput={(event) => move(Number(event.currentTarget.value))}
+      />
+      <output for="moment">
+        {at_ms === null ? (span ? "Now" : "Now; nothing is stored of the past") : momentText(at_ms)}
+      </output>
+      <button type="button" disabled={at_ms === null} onClick={() => show({ at: "" })}>
+        Back to now
+      </button>
+      {pastFault.value !== null && <p class="fault-text">The past cannot be shown: {pastFault.value}</p>}
+    </div>
+  );
+}
