@@ -142,8 +142,11 @@ export function seal(
     stream: _stream,
     other_streams: _others,
     horizons_ms,
+    fields,
     ...meaning
   } = outline;
+  // What a direction is of is said to people alone, as a doc is.
+  const measured = fields.map(({ magnitude: _magnitude, ...field }) => field);
   const others = Object.keys(other_streams).length === 0 ? {} : { other_streams };
   // Whole hours mean what they meant when a contract had no other horizons.
   const horizons = inWholeHours(horizons_ms)
@@ -152,7 +155,7 @@ export function seal(
   return {
     ...outline,
     other_streams,
-    fingerprint: sha256({ ...meaning, ...horizons, ...stream, ...others, schemas: bare }),
+    fingerprint: sha256({ ...meaning, fields: measured, ...horizons, ...stream, ...others, schemas: bare }),
     plan_hash: sha256(plan),
     schemas: bare,
   };
@@ -166,8 +169,11 @@ export function sha256(value: unknown): string {
 function withoutDocs(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutDocs);
   if (typeof value !== "object" || value === null) return value;
-  // Only a schema's own doc is text; a field that is named doc would be an object's value of "name".
+  // Only a schema's own doc is text; a field that is named doc would be an object's value of "name". What a direction is of is no
+  // part of what is stored either.
   return Object.fromEntries(
-    Object.entries(value).flatMap(([k, v]) => (k === "doc" ? [] : [[k, withoutDocs(v)]])),
+    Object.entries(value).flatMap(([k, v]) =>
+      k === "doc" || k === "magnitude" ? [] : [[k, withoutDocs(v)]],
+    ),
   );
 }

@@ -18,6 +18,8 @@ export interface ObservationField {
   readonly support: Support | null;
   /** What is accepted in an attribute; only such a field has it. */
   readonly attribute?: Attribute;
+  /** The measurement that a direction is of; only a direction may have it. */
+  readonly magnitude?: string;
 }
 
 export interface ObservationShape {
@@ -36,6 +38,16 @@ export function parseObservation(text: string, source: string): ObservationShape
   const fields = record.fields.map((field) =>
     checked(field, `Cannot use contract "${source}" at ${field.name}`),
   );
+  for (const { name, magnitude } of fields)
+    if (
+      magnitude !== undefined &&
+      !fields.some((one) => one.name === magnitude && one.role === "measurement")
+    )
+      throw rejected(
+        `Cannot use contract "${source}" at ${name}`,
+        "a magnitude that is a measurement of this contract",
+        `"${magnitude}"`,
+      );
   const only = (role: Role): string => {
     const [first, ...more] = fields.filter((field) => field.role === role);
     if (first && more.length === 0) return first.name;
@@ -63,6 +75,8 @@ const SHAPE_OF_ROLE: Readonly<Record<Exclude<Role, "attribute">, string>> = {
 function checked(field: FieldShape, action: string): ObservationField {
   const { name, shape, role, quantity, unit, range, support } = field;
   if (role === null) throw rejected(action, "a role", "none");
+  if (field.magnitude !== null && role !== "circular")
+    throw rejected(action, "a magnitude on a direction only", `one on role ${role}`);
   if (role === "attribute") return attributeField(field, action);
   if (field.max_length !== null || field.pattern !== null)
     throw rejected(action, "max_length and pattern on an attribute only", `them on role ${role}`);
@@ -85,7 +99,10 @@ function checked(field: FieldShape, action: string): ObservationField {
     if (!(range[0] <= low && low < high && high <= range[1]))
       throw rejected(action, `a support within the range ${JSON.stringify(range)}`, JSON.stringify(support));
   }
-  return { name, role, quantity, unit, range, support };
+  return {
+    ...{ name, role, quantity, unit, range, support },
+    ...(field.magnitude === null ? {} : { magnitude: field.magnitude }),
+  };
 }
 
 function attributeField(field: FieldShape, action: string): ObservationField {

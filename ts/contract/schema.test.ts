@@ -24,6 +24,7 @@ describe("parseRecord()", () => {
         "max_length",
         "pattern",
         "role",
+        "magnitude",
       ],
       enum: ["type", "name", "namespace", "doc", "symbols"],
       array: ["type", "items"],
@@ -180,6 +181,21 @@ describe("parseObservation()", () => {
       "a support on a direction",
       [key, time, value({ role: "circular", unit: "deg", range: [0, 360], support: [0, 360] })],
       "a support on a measurement only, got one on role circular",
+    ],
+    [
+      "a magnitude on a measurement",
+      [key, time, value({ magnitude: "value" })],
+      "a magnitude on a direction only, got one on role measurement",
+    ],
+    [
+      "a magnitude that is no field",
+      [key, time, value({ role: "circular", unit: "deg", range: [0, 360], magnitude: "speed" })],
+      'a magnitude that is a measurement of this contract, got "speed"',
+    ],
+    [
+      "a magnitude that is no name",
+      [key, time, value({ role: "circular", unit: "deg", range: [0, 360], magnitude: 7 })],
+      "a magnitude that names a field",
     ],
     [
       "a support above the range",

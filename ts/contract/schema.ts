@@ -45,6 +45,8 @@ export interface FieldShape {
   /** Of a text: a regular expression that all of it matches. */
   readonly pattern: string | null;
   readonly role: Role | null;
+  /** Of a direction: the field of what has it, for people and pictures. No calculation reads it. */
+  readonly magnitude: string | null;
 }
 
 /** `job_progress` → `JobProgress`. */
@@ -77,6 +79,7 @@ export const KEYS = {
     "max_length",
     "pattern",
     "role",
+    "magnitude",
   ],
   enum: ["type", "name", "namespace", "doc", "symbols"],
   array: ["type", "items"],
@@ -216,6 +219,9 @@ class Parser {
     const known = ROLES.find((candidate) => candidate === role) ?? null;
     if (role !== undefined && !known)
       throw refused(this.#source, at, `a role of ${ROLES.join(", ")}`, JSON.stringify(role));
+    const { magnitude } = schema;
+    if (magnitude !== undefined && !(typeof magnitude === "string" && NAME.test(magnitude)))
+      throw refused(this.#source, at, "a magnitude that names a field", JSON.stringify(magnitude));
     return {
       name,
       shape,
@@ -227,6 +233,7 @@ class Parser {
       max_length: this.#maxLength(schema["max_length"], at),
       pattern: this.#pattern(schema["pattern"], at),
       role: known,
+      magnitude: magnitude ?? null,
     };
   }
 

@@ -75,6 +75,8 @@ export interface Contract {
     readonly support: Support | null;
     /** What is accepted in an attribute; only such a field has it. */
     readonly attribute?: Attribute;
+    /** Of a direction: the measurement that has it, where the contract says so. */
+    readonly magnitude?: string;
   }[];
   readonly duplicates: "source" | "engine";
   readonly window_ms: number;

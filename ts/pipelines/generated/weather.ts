@@ -444,7 +444,7 @@ export const CONTRACT = {
     { name: "humidity", role: "measurement", quantity: "relative_humidity", unit: "%", range: [0, 105], support: [0, 100] },
     { name: "pressure", role: "measurement", quantity: "air_pressure", unit: "hPa", range: [500, 1100], support: null },
     { name: "wind_speed", role: "measurement", quantity: "wind_speed", unit: "m/s", range: [0, 120], support: [0, null] },
-    { name: "wind_direction", role: "circular", quantity: "wind_from_direction", unit: "deg", range: [0, 360], support: null },
+    { name: "wind_direction", role: "circular", quantity: "wind_from_direction", unit: "deg", range: [0, 360], support: null, magnitude: "wind_speed" },
     { name: "precipitation", role: "measurement", quantity: "precipitation_amount", unit: "mm", range: [0, 500], support: [0, null] },
   ],
   duplicates: "source",

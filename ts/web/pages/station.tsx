@@ -385,11 +385,9 @@ function Ahead({
             </div>
           ))}
         <div>
-          <dt>Promise kept</dt>
-          <dd title="Of the widest band, over the last seven days of event time.">
-            {kept === null
-              ? "not yet known"
-              : `${percentText(kept)} of ${percentText(promised)}, ${score!.pairs} times`}
+          <dt>{percentText(promised)} band held</dt>
+          <dd title="Of the last seven days of event time.">
+            {kept === null ? "not yet known" : `${percentText(kept)} of ${score!.pairs}`}
           </dd>
         </div>
         <div>
@@ -658,6 +656,7 @@ export function StationPage() {
             ))
           : forecasts.map(({ name }) => <li key={name} class="card figure-card" />)}
       </ul>
+      <Slider />
       {record.fault !== null && (
         <p class="fault-text" role="status">
           The past is not there: {record.fault} What comes from now on is shown.
@@ -666,7 +665,6 @@ export function StationPage() {
       {view ? <FanChart view={view} Chart={Chart} /> : <section class="card chart-card" />}
       {forecasts.length > 0 &&
         (view ? <IssuedChart view={view} Chart={Chart} /> : <section class="card chart-card" />)}
-      <Slider />
       <div class="halves">
         {one?.parts.includes("anomaly") && <Anomalies record={record} word={one.entity} />}
         {one && view?.newest && <Known newest={record.newest} issued={view.newest} one={one} />}

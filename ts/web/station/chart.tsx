@@ -126,7 +126,7 @@ function plot(host: HTMLElement, props: () => ChartProps, onPoint: (t_ms: number
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      padding: [12, 12, 0, 0],
+      padding: [12, 24, 0, 0],
       scales: {
         x: { time: true, range: () => [props().from_ms / 1000, props().to_ms / 1000] },
         y: { range: (_, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.1, true) },
