@@ -71,7 +71,7 @@ export interface Serving extends Listening {
 }
 
 /** How often it is looked whether something fell or came back while anybody follows the stream, wall time. */
-const HEALTH_MS = 2_000;
+const HEALTH_MS = 1_000;
 
 /** How often the end of the catch-up is looked for, wall time. */
 const POLL_MS = 50;

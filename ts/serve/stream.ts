@@ -110,6 +110,8 @@ export class Stream {
   readonly #sources = new Map<string, Source>();
   readonly #position = new Map<string, Map<number, number>>();
   readonly #clients = new Set<Client>();
+  /** What was last told of each kind. */
+  readonly #told = new Map<EventKind, StreamEvent>();
   /** One reading after the other: a server that restarts meets all its clients at once. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -164,9 +166,10 @@ export class Stream {
     for (const client of this.#clients) client.push(frameOf(events, id, client.wanted));
   }
 
-  /** What no topic says: to every client that wants it, and to none that comes back later. */
+  /** What no topic says: to every client that wants it, and to whoever comes while it holds. */
   tell(event: StreamEvent): void {
     const { id } = this;
+    this.#told.set(event.kind, event);
     for (const client of this.#clients) client.push(frameOf([event], id, client.wanted));
   }
 
@@ -175,12 +178,15 @@ export class Stream {
     if (this.#clients.size >= CLIENTS_MAX) return null;
     const client = new Client(wanted);
     this.#clients.add(client);
+    for (const event of this.#told.values()) client.push(frameOf([event], this.id, wanted));
     return client;
   }
 
   leaveClient(client: Client): void {
     client.end();
     this.#clients.delete(client);
+    // Nobody looks while nobody listens.
+    if (this.#clients.size === 0) this.#told.clear();
   }
 
   /** Ends every client. */

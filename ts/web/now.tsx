@@ -40,7 +40,7 @@ export function Now() {
       <p class={`status ${at === undefined ? tone : "degraded"}`} role="status">
         {at === undefined ? (replay ? `${word}, replay` : word) : "As it was"}
       </p>
-      {state && <p class={`status ${state[0]}`}>{state[1]}</p>}
+      <p class={`status health ${state?.[0] ?? ""}`}>{state?.[1] ?? "Looking around"}</p>
       <p class="moment">
         {end === null ? " " : momentText(end)}
         {replay && pace !== null && <small>{pace}</small>}

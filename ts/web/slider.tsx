@@ -44,9 +44,9 @@ export function Slider() {
         aria-valuetext={at_ms === null ? "Now" : utcText(at_ms)}
         onInput={(event) => move(Number(event.currentTarget.value))}
       />
-      <output for="moment">
+      <span class="shown">
         {at_ms === null ? (span ? "Now" : "Now; nothing is stored of the past") : momentText(at_ms)}
-      </output>
+      </span>
       <button type="button" disabled={at_ms === null} onClick={() => show({ at: "" })}>
         Back to now
       </button>

@@ -110,12 +110,10 @@ export async function allStations(name: string | null, at: string | null): Promi
   return { ...first!, stations: pages.flatMap((page) => page.stations) };
 }
 
-export async function loadHealth(): Promise<void> {
+/** What is served can change, and a store can come back: asked again when something fell or came back. */
+async function loadPipelines(): Promise<void> {
   try {
-    const { data, error } = await apiOf(null).GET("/health");
-    // 503 has the same body: it says what is down.
-    const body = (data ?? error) as Health | undefined;
-    if (body && "engines" in body) health.value = body;
+    pipelines.value = await answer(apiOf(null).GET("/pipelines"));
   } catch {
     // Whether the server answers is the stream's to say.
   }
@@ -172,7 +170,10 @@ function flush(): void {
         withObservation(next.get(event.station_id) ?? strange(event.station_id), event),
       );
       end = Math.max(end ?? 0, Date.parse(event.observed.window_end));
-    } else if (kind === "health") health.value = data;
+    } else if (kind === "health") {
+      if (health.peek() !== null) void loadPipelines();
+      health.value = data;
+    }
     for (const follower of followers) follower(kind, data);
   }
   // Before the first list only half of a station would be known.
@@ -217,12 +218,10 @@ function begin(name: string): void {
           setTimeout(flush, FLUSH_MS);
       },
       state: (state) => {
-        const before = connection.peek();
         connection.value = state;
         if (state === "cut") cutSince.value ??= Date.now();
         if (state !== "live") return;
         cutSince.value = null;
-        if (before === "cut") void loadHealth();
       },
       missed: () => {
         void loadStations();
@@ -231,7 +230,6 @@ function begin(name: string): void {
     },
   );
   void loadStations();
-  void loadHealth();
 }
 
 /** Starts once: asks what is served, then follows the pipeline that the address names. */

@@ -23,6 +23,9 @@ const running = (name: string, engine: string): SupervisedJob => ({
   ...{ gave_up: false, pipeline: "weather", schedule: null, due_ms: null, last: null },
 });
 
+/** Where nobody listens: a store that is never asked. */
+const NOWHERE = "postgres://nobody@127.0.0.1:1/none";
+
 type Changeable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface Line {
@@ -48,7 +51,10 @@ export interface LineOptions {
 /** Starts one on a free port of loopback. */
 export async function startLine({ database, meters = false }: LineOptions = {}): Promise<Line> {
   const kafka = fakeKafka(() => Date.now());
-  const records = await stored(database ?? settingsOf(root), kafka);
+  const records = await stored(
+    database ?? settingsOf(root, { external: ["postgres"], databaseUrl: NOWHERE }),
+    kafka,
+  );
   const { names, contract, registry } = records;
   const ray = { name: "ray", address: "a", needed: true, up: true, detail: "answers", next: null };
   const common = { groups: [], rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 }, needed_jobs: [] };

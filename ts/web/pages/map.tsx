@@ -282,6 +282,7 @@ function List({
           <thead>
             <tr>
               <SortHead text={titleOf(pipeline.value?.entity ?? "station")} name="name" {...head} />
+              {way === "error" && <SortHead text="Error" unit={unitText(unit)} name="error" {...head} />}
               {field?.column && (
                 <SortHead text={titleOf(field.name)} unit={unitText(unit)} name="value" {...head} />
               )}
@@ -293,7 +294,6 @@ function List({
                   {...head}
                 />
               )}
-              {way === "error" && <SortHead text="Error" unit={unitText(unit)} name="error" {...head} />}
             </tr>
           </thead>
           <tbody>
@@ -314,6 +314,7 @@ function List({
                       <i class={`shape ${state.kind}`} aria-hidden="true" /> {state.text}
                     </small>
                   </th>
+                  {way === "error" && <td>{errorText(error, unit)}</td>}
                   {field?.column && <td>{valueText(value, unit)}</td>}
                   {forecast && (
                     <td>
@@ -321,7 +322,6 @@ function List({
                       <small>{rangeText(interval, unit)}</small>
                     </td>
                   )}
-                  {way === "error" && <td>{errorText(error, unit)}</td>}
                 </tr>
               );
             })}
@@ -436,16 +436,6 @@ export function MapPage() {
               onChoose={(ahead) => show({ ahead })}
             />
           )}
-          {choice?.directions[0] && (
-            <label class="tick">
-              <input
-                type="checkbox"
-                checked={choice.direction !== null}
-                onChange={(event) => show({ arrows: event.currentTarget.checked ? "" : "off" })}
-              />
-              <span>{titleOf(choice.directions[0].name)} as arrows</span>
-            </label>
-          )}
         </div>
       </div>
       <div class={placed ? "stations" : "stations placeless"}>
@@ -459,6 +449,16 @@ export function MapPage() {
                 <p class="legend">{way === "health" ? "How each station does" : " "}</p>
               )}
               <Shapes />
+              {choice?.directions[0] && (
+                <label class="tick">
+                  <input
+                    type="checkbox"
+                    checked={choice.direction !== null}
+                    onChange={(event) => show({ arrows: event.currentTarget.checked ? "" : "off" })}
+                  />
+                  <span>{titleOf(choice.directions[0].name)} as arrows</span>
+                </label>
+              )}
             </div>
           </div>
         )}

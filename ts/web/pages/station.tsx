@@ -531,6 +531,10 @@ function Values({
   );
 }
 
+/** The store may be behind what memory knows. */
+const newerOf = (a: Issued | null, b: Issued | null): Issued | null =>
+  a && b ? (a.timestamp >= b.timestamp ? a : b) : (a ?? b);
+
 const placeText = ({ latitude, longitude, elevation_m }: Station): string =>
   latitude === null || longitude === null
     ? ""
@@ -560,6 +564,8 @@ export function StationPage() {
           ...{ pipeline: one.pipeline, station: id, from_ms: asked_ms, at_ms },
           forecasts: one.parts.includes("forecast"),
           anomalies: one.parts.includes("anomaly"),
+          stored: one.history !== null,
+          forecast: (station?.forecast ?? null) !== null,
         }
       : null,
   );
@@ -594,7 +600,10 @@ export function StationPage() {
             const t_ms = Date.parse(window_end);
             return value === null || t_ms < from_ms || t_ms > now_ms ? [] : [[t_ms, value] as const];
           }),
-          newest: record.issued.at(-1) ?? (record.newest as Issued | null),
+          newest: newerOf(
+            record.issued.at(-1) ?? null,
+            at_ms === null ? (record.newest as Issued | null) : null,
+          ),
           earlier: issuedAt(record.issued, now_ms - ahead_ms, one.step_ms / 2),
           truths: truthsOf(record.verifications, field.name, Math.round((one.bands.at(-1) ?? 0) * 100)),
         }
@@ -662,7 +671,10 @@ export function StationPage() {
           The past is not there: {record.fault} What comes from now on is shown.
         </p>
       )}
-      {view ? <FanChart view={view} Chart={Chart} /> : <section class="card chart-card" />}
+      {station && now_ms === null && (
+        <p class="note">This {one?.entity} has not reported yet: there is nothing to draw.</p>
+      )}
+      {view ? <FanChart view={view} Chart={Chart} /> : <section class="card chart-card" aria-busy="true" />}
       {forecasts.length > 0 &&
         (view ? <IssuedChart view={view} Chart={Chart} /> : <section class="card chart-card" />)}
       <div class="halves">

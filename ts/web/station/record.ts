@@ -41,6 +41,10 @@ export interface Asked {
   readonly station: string;
   readonly forecasts: boolean;
   readonly anomalies: boolean;
+  /** Whether the store has anything: what cannot be there is not asked for. */
+  readonly stored: boolean;
+  /** Whether it has a forecast now. */
+  readonly forecast: boolean;
   /** Event time, inclusive. */
   readonly from_ms: number;
   /** Event time, inclusive; null for now. */
@@ -50,7 +54,10 @@ export interface Asked {
 /** Pages of a thousand that are drawn: more points than a screen has columns. */
 const PAGES_MAX = 3;
 const LIMIT = 1_000;
-/** Between two takings of the whole, while the frontier runs on: the stream brings what is new. */
+class NothingStored extends Error {}
+
+/** Events of one station that are held until the store has them. */
+const CAME_MAX = 500;
 
 async function paged<T extends { readonly next: string | null }>(
   ask: (cursor: string | undefined) => Promise<T>,
@@ -64,14 +71,9 @@ async function paged<T extends { readonly next: string | null }>(
   return pages;
 }
 
-async function load({
-  pipeline,
-  station,
-  from_ms,
-  at_ms,
-  forecasts,
-  anomalies,
-}: Asked): Promise<Partial<Record>> {
+async function load(asked: Asked): Promise<Partial<Record>> {
+  const { pipeline, station, from_ms, at_ms, forecasts, anomalies } = asked;
+  if (!asked.stored) throw new NothingStored();
   const api = apiOf(pipeline);
   const path = { station_id: station };
   // A page's end is exclusive; the moment itself is shown.
@@ -108,14 +110,14 @@ async function load({
 }
 
 /** The parts that memory answers: they are there without a store. */
-async function loadNow({ pipeline, station, at_ms, forecasts }: Asked): Promise<Partial<Record>> {
+async function loadNow({ pipeline, station, at_ms, forecasts, forecast }: Asked): Promise<Partial<Record>> {
   if (!forecasts) return {};
   const api = apiOf(pipeline);
   const verified = answer(
     api.GET("/verifications", { params: { query: { station, limit: LIMIT } } }),
   ) as Promise<unknown>;
   const newest =
-    at_ms === null
+    at_ms === null && forecast
       ? (answer(api.GET("/predictions/{station_id}", { params: { path: { station_id: station } } })).catch(
           () => null,
         ) as Promise<unknown>)
@@ -136,15 +138,30 @@ export function useRecord(asked: Asked | null): Record {
   useEffect(() => {
     if (asked === null) return;
     let wanted = true;
+    const came: { readonly kind: string; readonly data: object }[] = [];
     setRecord((before) => ({ ...before, loaded: false }));
     const take = (part: Partial<Record>) => wanted && setRecord((before) => ({ ...before, ...part }));
     const all = async () => {
-      const [past, now] = await Promise.allSettled([load(asked), loadNow(asked)]);
-      take({
-        ...(past.status === "fulfilled" ? { ...past.value, fault: null } : { fault: reasonOf(past.reason) }),
-        ...(now.status === "fulfilled" ? now.value : {}),
-        loaded: true,
-      });
+      // What memory knows is there at once, and without a store.
+      const now = loadNow(asked).then(take, () => undefined);
+      const past = load(asked).then(
+        (part) =>
+          wanted &&
+          setRecord((before) =>
+            // What the stream has brought meanwhile, the store may not have yet.
+            came.reduce<Record>((held, { kind, data }) => withEvent(held, kind, data, asked.from_ms), {
+              ...before,
+              ...part,
+              fault: null,
+            }),
+          ),
+        (error) =>
+          take({
+            fault: error instanceof NothingStored ? "Nothing is stored of it." : reasonOf(error),
+          }),
+      );
+      await Promise.all([now, past]);
+      take({ loaded: true });
     };
     void all();
     if (asked.at_ms !== null)
@@ -155,6 +172,7 @@ export function useRecord(asked: Asked | null): Record {
       onMissed(() => void all()),
       follow((kind, data) => {
         if (!("station_id" in data) || data.station_id !== asked.station) return;
+        if (came.push({ kind, data }) > CAME_MAX) came.shift();
         setRecord((before) => withEvent(before, kind, data, asked.from_ms));
       }),
     ];
