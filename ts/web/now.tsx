@@ -37,13 +37,13 @@ export function Now() {
   const pace = speedText(speed.value);
   return (
     <div class="now">
-      <p class={`status ${at === undefined ? tone : "degraded"}`} role="status">
-        {at === undefined ? (replay ? `${word}, replay` : word) : "As it was"}
+      <p class={`status stream ${at === undefined ? tone : "degraded"}`} role="status">
+        {at === undefined ? (replay && connection.value === "live" ? `${word}, replay` : word) : "As it was"}
       </p>
       <p class={`status health ${state?.[0] ?? ""}`}>{state?.[1] ?? "Looking around"}</p>
       <p class="moment">
-        {end === null ? " " : momentText(end)}
         {replay && pace !== null && <small>{pace}</small>}
+        {end === null ? "" : momentText(end)}
       </p>
     </div>
   );

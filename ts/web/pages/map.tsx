@@ -399,42 +399,43 @@ export function MapPage() {
           <h2>{titleOf(`${one?.entity ?? "station"}s`)}</h2>
           <Summary rows={rows} />
         </div>
+        {/* Empty until it is known what there is to choose: what comes then moves nothing. */}
         <div class="tools">
-          <label>
-            <span>Field</span>
-            <select
-              value={field?.name ?? ""}
-              onChange={(event) => show({ field: event.currentTarget.value })}
-              disabled={!choice}
-            >
-              {choice?.fields.map(({ name }) => (
-                <option key={name} value={name}>
-                  {titleOf(name)}
-                </option>
-              ))}
-            </select>
-          </label>
-          <Choice
-            legend="Coloured by"
-            name="by"
-            options={WAYS.filter((name) => choice === null || choice.ways.includes(name)).map((name) => [
-              name,
-              WAY_TEXT[name],
-            ])}
-            value={way}
-            onChoose={(by) => show({ by: by === "value" ? "" : by })}
-          />
-          {(choice?.field?.forecasts.length ?? 1) > 0 && (
-            <Choice
-              legend="Ahead"
-              name="ahead"
-              options={(field?.forecasts ?? []).map(({ horizon, horizon_h }) => [
-                horizon,
-                aheadText(horizon_h),
-              ])}
-              value={choice?.forecast?.horizon ?? ""}
-              onChoose={(ahead) => show({ ahead })}
-            />
+          {choice && (
+            <>
+              <label>
+                <span>Field</span>
+                <select
+                  value={field?.name ?? ""}
+                  onChange={(event) => show({ field: event.currentTarget.value })}
+                >
+                  {choice.fields.map(({ name }) => (
+                    <option key={name} value={name}>
+                      {titleOf(name)}
+                    </option>
+                  ))}
+                </select>
+              </label>
+              <Choice
+                legend="Coloured by"
+                name="by"
+                options={choice.ways.map((name) => [name, WAY_TEXT[name]])}
+                value={way}
+                onChoose={(by) => show({ by: by === "value" ? "" : by })}
+              />
+              {choice.forecast && (
+                <Choice
+                  legend="Ahead"
+                  name="ahead"
+                  options={(field?.forecasts ?? []).map(({ horizon, horizon_h }) => [
+                    horizon,
+                    aheadText(horizon_h),
+                  ])}
+                  value={choice.forecast.horizon}
+                  onChoose={(ahead) => show({ ahead })}
+                />
+              )}
+            </>
           )}
         </div>
       </div>
@@ -443,12 +444,7 @@ export function MapPage() {
           <div class="ground">
             <Drawing marks={marks} hovered={hovered} onHover={setHovered} />
             <div class="legends">
-              {scale && field ? (
-                <Legend scale={scale} unit={field.unit} title={title} />
-              ) : (
-                <p class="legend">{way === "health" ? "How each station does" : " "}</p>
-              )}
-              <Shapes />
+              {stations && scale && field && <Legend scale={scale} unit={field.unit} title={title} />}
               {choice?.directions[0] && (
                 <label class="tick">
                   <input
@@ -456,9 +452,10 @@ export function MapPage() {
                     checked={choice.direction !== null}
                     onChange={(event) => show({ arrows: event.currentTarget.checked ? "" : "off" })}
                   />
-                  <span>{titleOf(choice.directions[0].name)} as arrows</span>
+                  <span>{titleOf(choice.directions[0].name)}</span>
                 </label>
               )}
+              <Shapes />
             </div>
           </div>
         )}

@@ -2,7 +2,7 @@
 // how it is known. At any moment that the store knows.
 
 import type { ComponentType } from "preact";
-import { useMemo } from "preact/hooks";
+import { useMemo, useRef } from "preact/hooks";
 import type { Forecast, Pipeline, Station } from "../api.ts";
 import { type Field, fieldsOf } from "../field.ts";
 import { useLazy } from "../lazy.ts";
@@ -569,6 +569,10 @@ export function StationPage() {
         }
       : null,
   );
+  // A chart that is drawn piece by piece would move its own key.
+  const drawn = useRef(false);
+  drawn.current ||= record.loaded;
+  const ready = drawn.current ? Chart : null;
   if (one && stations && !station)
     return (
       <section class="empty">
@@ -627,34 +631,37 @@ export function StationPage() {
           </p>
         </div>
         <div class="tools">
-          <label>
-            <span>Field</span>
-            <select
-              value={field?.name ?? ""}
-              disabled={!one}
-              onChange={(event) => show({ field: event.currentTarget.value })}
-            >
-              {fields.map(({ name }) => (
-                <option key={name} value={name}>
-                  {titleOf(name)}
-                </option>
-              ))}
-            </select>
-          </label>
-          <fieldset class="choice">
-            <legend>Past</legend>
-            {SPANS.map(([word, , text]) => (
-              <label key={word} class={word === span ? "chosen" : ""}>
-                <input
-                  type="radio"
-                  name="span"
-                  checked={word === span}
-                  onChange={() => show({ span: word })}
-                />
-                {text}
+          {one && (
+            <>
+              <label>
+                <span>Field</span>
+                <select
+                  value={field?.name ?? ""}
+                  onChange={(event) => show({ field: event.currentTarget.value })}
+                >
+                  {fields.map(({ name }) => (
+                    <option key={name} value={name}>
+                      {titleOf(name)}
+                    </option>
+                  ))}
+                </select>
               </label>
-            ))}
-          </fieldset>
+              <fieldset class="choice">
+                <legend>Past</legend>
+                {SPANS.map(([word, , text]) => (
+                  <label key={word} class={word === span ? "chosen" : ""}>
+                    <input
+                      type="radio"
+                      name="span"
+                      checked={word === span}
+                      onChange={() => show({ span: word })}
+                    />
+                    {text}
+                  </label>
+                ))}
+              </fieldset>
+            </>
+          )}
         </div>
       </div>
       <ul class="figures">
@@ -674,9 +681,9 @@ export function StationPage() {
       {station && now_ms === null && (
         <p class="note">This {one?.entity} has not reported yet: there is nothing to draw.</p>
       )}
-      {view ? <FanChart view={view} Chart={Chart} /> : <section class="card chart-card" aria-busy="true" />}
+      {view ? <FanChart view={view} Chart={ready} /> : <section class="card chart-card" aria-busy="true" />}
       {forecasts.length > 0 &&
-        (view ? <IssuedChart view={view} Chart={Chart} /> : <section class="card chart-card" />)}
+        (view ? <IssuedChart view={view} Chart={ready} /> : <section class="card chart-card" />)}
       <div class="halves">
         {one?.parts.includes("anomaly") && <Anomalies record={record} word={one.entity} />}
         {one && view?.newest && <Known newest={record.newest} issued={view.newest} one={one} />}

@@ -129,7 +129,13 @@ function plot(host: HTMLElement, props: () => ChartProps, onPoint: (t_ms: number
       padding: [12, 24, 0, 0],
       scales: {
         x: { time: true, range: () => [props().from_ms / 1000, props().to_ms / 1000] },
-        y: { range: (_, low, high) => uPlot.rangeNum(low ?? 0, high ?? 1, 0.1, true) },
+        // Before anything is there its ends are no numbers.
+        y: {
+          range: (_, low, high) =>
+            Number.isFinite(low) && Number.isFinite(high) && low !== null && high !== null
+              ? uPlot.rangeNum(low, high, 0.1, true)
+              : [0, 1],
+        },
       },
       axes: [
         {
