@@ -156,6 +156,8 @@ describe("where other machines ask", () => {
     const page = await ask("/", { accept: "text/html,*/*" });
     expect(page.status).toBe(401);
     expect(await page.text()).toContain('<form method="post" action="/session">');
+    for (const path of ["/stations/new-york", "/weather/pages/system"])
+      expect(await (await ask(path, { accept: "text/html,*/*" })).text()).toContain("<form");
     const form = `key=${encodeURIComponent(key)}`;
     const type = {
       "content-type": "application/x-www-form-urlencoded",

@@ -236,8 +236,9 @@ export function guard(options: GuardOptions): MiddlewareHandler {
       return null;
     }
     if (c.req.header("authorization") !== undefined) wrong.take(client, now_ms);
-    const page = path === "/" && method === "GET" && (c.req.header("accept") ?? "").includes("text/html");
-    if (page)
+    // A person who comes by the address of some page can only sign in; programs do not ask for HTML.
+    const person = method === "GET" && (c.req.header("accept") ?? "").includes("text/html");
+    if (person)
       return new Response(SIGN_IN, {
         status: 401,
         headers: { "content-type": "text/html; charset=utf-8", "cache-control": "no-store" },

@@ -3,17 +3,9 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { answer, apiOf, type Station, type Verifications } from "./api.ts";
+import { type Miss, type Misses, missesAt } from "./misses.ts";
 import { momentWord } from "./moment.ts";
 import { allStations, follow, onMissed } from "./store.ts";
-
-export interface Miss {
-  /** Forecast minus truth; null where there is no truth. */
-  readonly error: number | null;
-  /** Epoch ms. */
-  readonly valid_ms: number;
-}
-
-export type Misses = ReadonlyMap<string, Miss>;
 
 interface Question {
   readonly pipeline: string;
@@ -30,24 +22,6 @@ interface Question {
 /** Newest verifications that are looked through for one of each station: hours of a thousand stations, a day of fifty. */
 const LIMIT = 1_000;
 const HOUR_MS = 3_600_000;
-
-/** Forecasts that were issued for a moment against what is measured there: pure. */
-export function missesAt(
-  issued: readonly Station[],
-  measured: ReadonlyMap<string, Station>,
-  { name, column }: Pick<Question["forecast"], "name" | "column">,
-  at_ms: number,
-): Misses {
-  return new Map(
-    issued.flatMap(({ station_id, forecast }) => {
-      const value = forecast?.predictions[name] ?? null;
-      const truth = column === null ? null : (measured.get(station_id)?.observed?.values[column] ?? null);
-      return value === null || truth === null
-        ? []
-        : [[station_id, { error: value - truth, valid_ms: at_ms }] as const];
-    }),
-  );
-}
 
 async function verified({ pipeline, key, forecast }: Question): Promise<Misses> {
   const { target, horizon_h } = forecast;

@@ -3,23 +3,7 @@
 import { at, momentWord, pastFault } from "./moment.ts";
 import { show } from "./navigate.ts";
 import { frontier, pipeline } from "./store.ts";
-import { momentText, utcText } from "./time.ts";
-
-/** More steps than this are no longer told apart by hand. */
-const STEPS_MAX = 2_000;
-
-/** Ends and step of the slider: whole steps, the newest one last. Null where there is nothing behind now. */
-export function sliderSpan(
-  oldest_ms: number,
-  newest_ms: number,
-  step_ms: number,
-): { readonly from_ms: number; readonly to_ms: number; readonly step_ms: number } | null {
-  const to_ms = Math.floor(newest_ms / step_ms) * step_ms;
-  const steps = Math.floor((to_ms - oldest_ms) / step_ms);
-  if (steps < 1) return null;
-  const wide_ms = Math.ceil(steps / STEPS_MAX) * step_ms;
-  return { from_ms: to_ms - Math.floor((to_ms - oldest_ms) / wide_ms) * wide_ms, to_ms, step_ms: wide_ms };
-}
+import { momentText, sliderSpan, utcText } from "./time.ts";
 
 export function Slider() {
   const history = pipeline.value?.history ?? null;
