@@ -12,7 +12,7 @@ export const BUDGETS = {
   "pytest spark": 1.6,
   "pytest ray": 1.6,
   "vitest cluster": 6.3,
-  "vitest browser": 0.5,
+  "vitest browser": 0.8,
 } as const satisfies Record<string, number>;
 
 /** Minutes of each step of `make test-quick`: half a minute together, a developer's loop. */
@@ -24,12 +24,12 @@ export const QUICK_BUDGETS = { "vitest quick": 0.25, "pytest quick": 0.25 } as c
 const ALL: Readonly<Record<string, number>> = { ...BUDGETS, ...QUICK_BUDGETS };
 
 /** What all of `make test` may take now, and when all that is planned has come. */
-export const NOW_MIN = 12.4;
+export const NOW_MIN = 12.7;
 export const END_MIN = 20;
 
 /** Minutes set aside for suites that are to come. */
 export const PLANNED = {
-  serving: 1.1,
+  serving: 0.8,
   "feeds and systems": 3.5,
   anomalies: 1,
   "lifecycle of a model": 2,
