@@ -58,8 +58,8 @@ export function onMissed(work: () => void): () => void {
 
 /** Pages of stations that are fetched, of a thousand each: beyond them a list is for no person. */
 const PAGES_MAX = 10;
-/** Events wait as long for the next picture: a hundred a second are drawn ten times. */
-const FLUSH_MS = 100;
+/** Events wait as long for the next picture, by how many stations there are to draw: a hundred a second are drawn ten times. */
+const flushAfter = (drawn: number): number => Math.min(250, Math.max(100, drawn / 4));
 
 const KINDS = ["prediction", "observation", "verification", "anomaly", "job", "health"] as const;
 
@@ -181,7 +181,7 @@ function begin(name: string): void {
     {
       event: (kind, data) => {
         if (waiting.push({ kind: kind as keyof StreamEvents, data: data as never }) === 1)
-          setTimeout(flush, FLUSH_MS);
+          setTimeout(flush, flushAfter(stations.peek()?.size ?? 0));
       },
       state: (state) => {
         connection.value = state;

@@ -23,6 +23,8 @@ export interface Mark extends Place {
 
 /** Height of a number beside its mark, and the width of one of its characters, pixels. */
 const [TEXT, CHARACTER] = [13, 7.4];
+/** With more stations than this their numbers would only hide them; the list has them, and so has what is pointed at. */
+const NUMBERED_MAX = 250;
 
 function Shape({
   kind,
@@ -130,7 +132,7 @@ export function Drawing({
     points.map(({ mark, x, y }) => {
       const width = mark.label.length * CHARACTER + 4;
       const [away, beside] = [r + TEXT / 2 + 3, r + width / 2 + 3];
-      return mark.label === ""
+      return mark.label === "" || points.length > NUMBERED_MAX
         ? []
         : [
             { x, y: y + away, width, height: TEXT },
@@ -155,7 +157,7 @@ export function Drawing({
               onPointerEnter={() => onHover(mark.id)}
               onPointerLeave={() => onHover(null)}
             >
-              <a href={mark.href} data-page tabIndex={-1}>
+              <a href={mark.href} data-page tabindex={-1}>
                 <title>{mark.title}</title>
                 {mark.arrow && projection && (
                   <Arrow

@@ -44,7 +44,7 @@ export function Ahead({
   const kept = score?.coverage[String(Math.round(promised * 100))] ?? null;
   return (
     <li class="card figure-card">
-      <h4>In {aheadText(horizon_h)}</h4>
+      <h3>In {aheadText(horizon_h)}</h3>
       <p class="when">
         {utcText(valid_ms)}
         <small>{ownText(valid_ms)}</small>
@@ -99,7 +99,7 @@ export function Values({
   const { observed } = station;
   return (
     <section class="card figure-card" aria-label="Newest values">
-      <h4>Now</h4>
+      <h3>Now</h3>
       <p class="when">
         {observed ? utcText(Date.parse(observed.window_end)) : "Nothing measured yet"}
         <small>{observed ? ownText(Date.parse(observed.window_end)) : " "}</small>
