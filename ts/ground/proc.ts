@@ -74,9 +74,29 @@ export const commandOf = (pid: number): string => (fileOf(pid, "cmdline") ?? "")
 export const environmentOf = (pid: number): string => fileOf(pid, "environ") ?? "";
 
 /** Proportional set size in bytes: a page shared by n processes counts 1/n in each. Null when it is not ours to read. */
-export function memoryOf(pid: number): number | null {
-  const kb = /^Pss:\s+(\d+) kB/m.exec(fileOf(pid, "smaps_rollup") ?? "")?.[1];
+export const memoryOf = (pid: number): number | null => pssOf(fileOf(pid, "smaps_rollup") ?? "");
+
+/** The same from the text of /proc/<pid>/smaps_rollup. */
+export function pssOf(rollup: string): number | null {
+  const kb = /^Pss:\s+(\d+) kB/m.exec(rollup)?.[1];
   return kb === undefined ? null : Number(kb) * 1024;
+}
+
+/** Bytes that a process read from storage and wrote to it since it began; caches and sockets are no part of them. Source: proc(5), `io`. */
+export interface StorageUse {
+  readonly read_bytes: number;
+  readonly written_bytes: number;
+}
+
+/** Null when it has ended or is not ours to read. */
+export function storageOf(pid: number): StorageUse | null {
+  const text = fileOf(pid, "io") ?? "";
+  const [read, written] = ["read_bytes", "write_bytes"].map(
+    (name) => new RegExp(`^${name}: (\\d+)$`, "m").exec(text)?.[1],
+  );
+  return read === undefined || written === undefined
+    ? null
+    : { read_bytes: Number(read), written_bytes: Number(written) };
 }
 
 /** A thread of a process, by its name without the numbers that tell it from its kind. */

@@ -3,6 +3,7 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { belonging } from "../../ground/cost.ts";
 import { type BackfillFrom, planBackfill } from "../../jobs/backfill.ts";
 import { planTrain, TRAIN } from "../../jobs/train.ts";
 import { type Settings, stateDir } from "../../settings/settings.ts";
@@ -11,7 +12,6 @@ import { stage } from "../../source/replay/stage.ts";
 import { runBatch } from "../../supervise/batch.ts";
 import { settingOf } from "../../supervise/submit.ts";
 import { GB, Memory } from "./memory.ts";
-import { belonging } from "./processes.ts";
 
 export interface BatchResult {
   readonly observations: number;

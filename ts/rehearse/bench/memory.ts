@@ -1,6 +1,6 @@
 // What everything of a home costs over a stretch of time: the largest sum of memory, and each process at that moment.
 
-import { belonging, costs, type ProcessCost } from "./processes.ts";
+import { belonging, costs, type ProcessCost } from "../../ground/cost.ts";
 
 export const GB = 1e9;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { belonging, costs } from "./processes.ts";
+import { belonging, costs } from "./cost.ts";
 
 describe("belonging()", () => {
   it("finds a process by a folder in its command line, and not by another", () => {

@@ -1,4 +1,5 @@
-// What a set of processes costs: memory and CPU time of given roots and all their children.
+// What a set of processes costs: memory and CPU time of given roots and all their children. For the bench, and for whoever shows
+// a running line. Knows none of them by name.
 
 import {
   commandOf,
@@ -8,7 +9,7 @@ import {
   memoryOf,
   type ThreadRow,
   threadsOf,
-} from "../../ground/proc.ts";
+} from "./proc.ts";
 
 export interface ProcessCost {
   readonly pid: number;
