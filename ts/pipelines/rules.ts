@@ -19,6 +19,7 @@ export const NAMESPACE: NameRule = {
 
 /** Where the paths of the API begin that span all pipelines, or are the default one's: a pipeline of such a name would claim them too. */
 export const CLAIMED: readonly string[] = [
+  "alerts",
   "anomalies",
   "docs",
   "health",
@@ -33,6 +34,7 @@ export const CLAIMED: readonly string[] = [
   "session",
   "stations",
   "stream",
+  "system",
   "verifications",
   "web",
 ];

@@ -934,6 +934,8 @@ describe("GET /openapi.json", () => {
       "/pipelines",
       "/stream",
       "/jobs",
+      "/alerts",
+      "/system",
       "/health",
       "/health/live",
       "/health/ready",

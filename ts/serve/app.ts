@@ -9,6 +9,7 @@ import type { AppEffects, Served } from "./effects.ts";
 import { guard } from "./guard.ts";
 import { fromError, problem, respond } from "./problem.ts";
 import { mount, type Route, TAGS } from "./route.ts";
+import { alertsRoute } from "./routes/alerts.ts";
 import { anomaliesRoute } from "./routes/anomalies.ts";
 import { descriptionRoutes } from "./routes/description.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -23,6 +24,7 @@ import { predictionRoute } from "./routes/prediction.ts";
 import { scoreboardRoute } from "./routes/scoreboard.ts";
 import { stationsRoute } from "./routes/stations.ts";
 import { streamRoute } from "./routes/stream.ts";
+import { systemRoute } from "./routes/system.ts";
 import { verificationsRoute } from "./routes/verifications.ts";
 
 export type { AppEffects, Served } from "./effects.ts";
@@ -50,6 +52,8 @@ function ofNamespace(effects: AppEffects): Route[] {
     streamRoute(effects),
     modelsRoute(effects),
     jobsRoute(effects),
+    alertsRoute(effects),
+    systemRoute(effects),
     ...healthRoutes(effects),
     metricsRoute(effects),
   ].filter(({ needs }) => needs.every((part) => parts.has(part)));

@@ -1,7 +1,9 @@
 // The API's description without a server: of the pipelines it would serve, from their contracts alone. For the generator of the client.
 
+import { Since } from "./alerts.ts";
 import { createApp, documentOf } from "./app.ts";
 import type { AppEffects } from "./effects.ts";
+import { Flow } from "./flow.ts";
 import { JobProgress } from "./jobs.ts";
 import { Latest } from "./latest.ts";
 import { Metrics } from "./metrics.ts";
@@ -25,6 +27,7 @@ export function describe(
       contract,
       latest: new Latest({ trail_ms: 0, silent_ms: 0 }),
       verified: new Verified(contract),
+      flow: new Flow(clock),
       store: storeWhenAsked(unasked),
       needed_jobs: [],
       feed: unasked,
@@ -35,6 +38,7 @@ export function describe(
     progress: new JobProgress(),
     metrics: new Metrics(),
     stream: new Stream({ kafka: { read: unasked }, arm: "", clock }),
+    since: new Since(),
     guard: {
       loopback: true,
       hosts: [],
@@ -51,6 +55,7 @@ export function describe(
     lags: unasked,
     models: unasked,
     links: [],
+    processes: unasked,
     web: { shell: null as never, asset: unasked },
     log: unasked,
   };

@@ -2,12 +2,15 @@
 // rest of the namespace. Types only; start.ts fills them in.
 
 import type { SupervisedJob } from "../supervise/views.ts";
+import type { Since } from "./alerts.ts";
 import type { Built } from "./built.ts";
+import type { Flow } from "./flow.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe, FeedState } from "./health.ts";
 import type { JobProgress } from "./jobs.ts";
 import type { Latest } from "./latest.ts";
 import type { GroupLag, Metrics } from "./metrics.ts";
+import type { Uses } from "./processes.ts";
 import type { ServedContract } from "./records.ts";
 import type { Asks } from "./store.ts";
 import type { Stream } from "./stream.ts";
@@ -18,6 +21,7 @@ export interface Served {
   readonly contract: ServedContract;
   readonly latest: Latest;
   readonly verified: Verified;
+  readonly flow: Flow;
   /** What it was before; may be away. */
   readonly store: Asks;
   /** Jobs a live forecast needs. */
@@ -56,14 +60,18 @@ export interface AppEffects {
   readonly progress: JobProgress;
   readonly metrics: Metrics;
   readonly stream: Stream;
-  readonly guard: GuardOptions;
-  /** The engines' own pages. */
+  /** Since when each alert has been there. */
+  readonly since: Since;
+  /** The engines' own pages, and ours. */
   readonly links: readonly Link[];
+  readonly guard: GuardOptions;
   readonly clock: { nowMs(): number };
-  /** Each of these three answers within a bound and never rejects for an engine that is down. */
+  /** Each of these four answers within a bound and never rejects for an engine that is down. */
   jobs(): Promise<readonly SupervisedJob[]>;
   engines(): Promise<readonly EngineProbe[]>;
   lags(): Promise<readonly GroupLag[]>;
+  /** What each process of ours uses, and one row without numbers for an engine that is not ours. */
+  processes(): Promise<Uses>;
   /** Within a bound; rejects while the registry of models is away. */
   models(): Promise<readonly KnownModel[]>;
   /** The page for people. */

@@ -3,6 +3,7 @@ import type { Decoded } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import { contract, features, HOUR_MS, NOW_MS, prediction, verification } from "../test/served/weather.ts";
 import { Feed, TAIL_RECORDS } from "./feed.ts";
+import { Flow } from "./flow.ts";
 import { JobProgress } from "./jobs.ts";
 import { Latest } from "./latest.ts";
 import { Metrics } from "./metrics.ts";
@@ -43,6 +44,7 @@ function feed(of: ServedContract = contract) {
     verified,
     progress,
     metrics,
+    flow: new Flow({ nowMs: () => NOW_MS }),
     decode: async (_, value) => decoded(value),
     log: (error) => errors.push(error),
     pause: async () => undefined,

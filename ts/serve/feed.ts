@@ -5,6 +5,7 @@
 import { type Decoded, isAhead } from "../contract/index.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import { entityKey } from "../pipelines/index.ts";
+import type { Flow } from "./flow.ts";
 import type { FeedState } from "./health.ts";
 import type { JobProgress } from "./jobs.ts";
 import type { Latest, Outcome } from "./latest.ts";
@@ -38,6 +39,7 @@ export interface FeedEffects {
   readonly verified: Verified;
   readonly progress: JobProgress;
   readonly metrics: Metrics;
+  readonly flow: Flow;
   /** Decodes a framed value. Bad bytes are an outcome; an error (the registry is away) is tried again with the record. */
   decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
   /** Hears where each topic stands and of every record, once the stores have it. */
@@ -148,6 +150,7 @@ export class Feed {
     if (!topic || !kind) return;
     const decoded = record.value === null ? null : await effects.decode(kind, record.value);
     topic.records++;
+    effects.flow.read(record.topic);
     if (decoded === null || decoded.ok) {
       const value = decoded?.record ?? null;
       effects.metrics.read(record.topic, this.#store(kind, record, value));
@@ -193,7 +196,7 @@ export class Feed {
   }
 
   #store(kind: FeedKind, record: KafkaRecord, value: unknown): Outcome | "counted" {
-    const { contract, latest, verified, progress, metrics, arm } = this.#effects;
+    const { contract, latest, verified, progress, metrics, flow, arm } = this.#effects;
     if (kind === "progress") {
       if (value === null) progress.forget(record.key?.toString("utf8") ?? "");
       else progress.report(value as ProgressRecord);
@@ -201,7 +204,9 @@ export class Feed {
     }
     if (value === null) return "counted";
     if (kind === "rejects") {
-      metrics.rejected((value as RejectRecord).reason);
+      const { reason } = value as RejectRecord;
+      metrics.rejected(reason);
+      flow.rejected(reason, record.timestamp);
       return "counted";
     }
     const station = (value as Record<string, unknown>)[entityKey(contract)];
@@ -224,7 +229,10 @@ export class Feed {
     const prediction = value as PredictionRecord;
     if (prediction.arm !== arm) return "counted";
     const raw_ms = prediction.stages["raw_append_time"];
-    if (raw_ms !== undefined && this.#caughtUp()) metrics.predicted(record.timestamp - raw_ms);
+    if (raw_ms !== undefined && this.#caughtUp()) {
+      metrics.predicted(record.timestamp - raw_ms);
+      flow.predicted(prediction.stages, record.timestamp);
+    }
     return latest.predicted(station, prediction, arrival);
   }
 }

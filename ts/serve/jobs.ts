@@ -12,11 +12,21 @@ export const HEARTBEAT_SILENT_S = 90;
 /** Jobs in one namespace are few; more names than this in the topic are not ours. */
 const JOBS_MAX = 100;
 
+/** A rate is over the reports of the last minute; a job reports once a second at most. */
+const RATE_MS = 60_000;
+const READ_MAX = 90;
+
 /** The newest report of a job, and when its submission first said that state without another one between. */
 interface Newest {
   readonly record: ProgressRecord;
   readonly since_ms: number;
+  /** Rows read until a moment, oldest first, of the same submission; empty for a job that reads none. */
+  readonly read: readonly { readonly at_ms: number; readonly rows: number }[];
 }
+
+/** What a job counts of all it has read since it began. */
+const rowsOf = ({ counters }: ProgressRecord): number | undefined =>
+  counters["input_rows"] ?? counters["rows"];
 
 export class JobProgress {
   readonly #byJob = new Map<string, Newest>();
@@ -28,7 +38,26 @@ export class JobProgress {
     if (!held && this.#byJob.size >= JOBS_MAX) return;
     const goes_on =
       held && held.record.submission === record.submission && held.record.state === record.state;
-    this.#byJob.set(record.job, { record, since_ms: goes_on ? held.since_ms : record.timestamp });
+    const rows = rowsOf(record);
+    const before = held && held.record.submission === record.submission ? held.read : [];
+    const from = before.findLastIndex(({ at_ms }) => at_ms <= record.timestamp - RATE_MS);
+    this.#byJob.set(record.job, {
+      record,
+      since_ms: goes_on ? held.since_ms : record.timestamp,
+      read:
+        rows === undefined
+          ? []
+          : [...before.slice(Math.max(0, from)), { at_ms: record.timestamp, rows }].slice(-READ_MAX),
+    });
+  }
+
+  /** Rows a second that a job has read in its last minute; null for one that reads none, or has said so but once. */
+  rate(job: string): number | null {
+    const read = this.#byJob.get(job)?.read ?? [];
+    const [first, last] = [read[0], read.at(-1)];
+    if (!first || !last || last.at_ms <= first.at_ms) return null;
+    // A process that began anew under the same submission counts from 0.
+    return Math.max(0, last.rows - first.rows) / ((last.at_ms - first.at_ms) / 1000);
   }
 
   /** A job whose record was deleted from the topic. */

@@ -144,6 +144,11 @@ export class Latest {
     };
   }
 
+  /** Since when no station at all got a prediction, wall time; null while that is not too long ago. */
+  silentSince(now_ms: number): number | null {
+    return this.#silent(now_ms) ? this.#committed_ms : null;
+  }
+
   #silent(now_ms: number): boolean {
     return this.#committed_ms !== null && now_ms - this.#committed_ms > this.rule.silent_ms;
   }

@@ -17,14 +17,19 @@ import {
 } from "../pipelines/index.ts";
 import { OPTIONAL, type Settings } from "../settings/settings.ts";
 import { openStore } from "../store/queries.ts";
+import { STORED } from "../store/rows.ts";
 import { appliedPipelines } from "../supervise/applied.ts";
+import { supervisorOf } from "../supervise/run.ts";
+import { supervisedJobs } from "../supervise/views.ts";
 import type { Service } from "../topology/entry.ts";
 import { status } from "../topology/local/index.ts";
+import { readRecord } from "../topology/local/record.ts";
 import { SERVICES } from "../topology/services.ts";
 import type { KnownModel } from "./effects.ts";
 import { FEED_KINDS, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
 import type { StaleRule } from "./latest.ts";
+import { type Known, Processes } from "./processes.ts";
 import type { PipelineOptions, ServeOptions } from "./start.ts";
 import { storeWhenAsked } from "./store.ts";
 
@@ -36,7 +41,7 @@ export function staleRule({ pipeline, contract }: Omit<Registered, "folder">): S
   return { trail_ms: 2 * contract.step_ms, silent_ms: requirePart(pipeline, "serve").silent_ms };
 }
 
-type LiveOptions = Pick<ServeOptions, "engines" | "models" | "links" | "arm" | "setting">;
+type LiveOptions = Pick<ServeOptions, "engines" | "models" | "processes" | "links" | "arm" | "setting">;
 
 const NEEDED: ReadonlySet<string> = new Set(
   SERVICES.filter((service: Service) => !service.expendable).map(({ name }) => name),
@@ -101,7 +106,13 @@ export function pipelineOptions(
   return {
     contract,
     topics: Object.fromEntries(followed),
-    groups: pipeline.forecast ? [{ group: groups.ray, topic: topicOf(names, "features").topic }] : [],
+    groups: [
+      ...(pipeline.forecast ? [{ group: groups.ray, topic: topicOf(names, "features").topic }] : []),
+      ...STORED.flatMap((kind) => {
+        const topic = topics[kind]?.topic;
+        return topic === undefined ? [] : [{ group: groups.dashboard, topic }];
+      }),
+    ],
     needed_jobs: standardOf(pipeline)
       .filter((name) => jobTypeOf(pipeline, name).kind === "stream")
       .map(job),
@@ -144,11 +155,30 @@ async function modelsOf(settings: Settings): Promise<KnownModel[]> {
   return found.flat();
 }
 
+/** Whose processes are ours: what the engines' records, the supervisor and the jobs' submissions name, and this very one. */
+function knownProcesses(settings: Settings): Known {
+  const started = SERVICES.flatMap(({ name }) => {
+    const record = readRecord(settings, name);
+    return record ? [{ name, mark: record.mark }] : [];
+  });
+  const supervisor = supervisorOf(settings);
+  return {
+    engines: started,
+    external: SERVICES.filter(({ cluster }) => settings.external.includes(cluster)).map(({ name }) => name),
+    jobs: supervisedJobs(settings).flatMap(({ name, submission }) =>
+      submission === null ? [] : [{ name, submission }],
+    ),
+    pids: new Map([...(supervisor ? [[supervisor.pid, "supervisor"] as const] : []), [process.pid, "serve"]]),
+  };
+}
+
 /** The part of the options that follows from settings. */
 export function liveOptions(settings: Settings): LiveOptions {
+  const processes = new Processes();
   return {
     engines: () => enginesOf(settings),
     models: () => modelsOf(settings),
+    processes: () => processes.look(knownProcesses(settings)),
     links: [
       { name: "Spark", href: settings.sparkUiUrl },
       { name: "Ray", href: settings.rayUrl },

@@ -5,18 +5,22 @@ import { aheadOf, type Decoded } from "../contract/index.ts";
 import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
+import { Since } from "./alerts.ts";
 import { createApp } from "./app.ts";
 import { builtPage } from "./built.ts";
 import { cached, withDeadline } from "./cache.ts";
 import type { AppEffects, KnownModel, Link, Served } from "./effects.ts";
 import { Feed, type FeedKind } from "./feed.ts";
+import { Flow } from "./flow.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe } from "./health.ts";
 import { JobProgress } from "./jobs.ts";
 import { Latest, type StaleRule } from "./latest.ts";
 import { isLoopback, type Listening, listen, type Tls } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
+import type { Uses } from "./processes.ts";
 import type { ServedContract } from "./records.ts";
+import { alertsNow } from "./routes/alerts.ts";
 import { healthNow } from "./routes/health.ts";
 import type { ServedStore } from "./store.ts";
 import { Stream } from "./stream.ts";
@@ -59,6 +63,7 @@ export interface ServeOptions {
   engines(): Promise<readonly EngineProbe[]>;
   jobs(): Promise<readonly SupervisedJob[]>;
   models(): Promise<readonly KnownModel[]>;
+  processes(): Promise<Uses>;
   readonly clock: { nowMs(): number };
   log(error: unknown): void;
 }
@@ -72,6 +77,10 @@ export interface Serving extends Listening {
 
 /** How often it is looked whether something fell or came back while anybody follows the stream, wall time. */
 const HEALTH_MS = 1_000;
+/** How often it is looked what is wrong, wall time, whether anybody asks or not: an alert says since when it has been there. */
+const LOOK_MS = 10_000;
+/** How long a look at the processes is good for, wall time: each reads some files of every process. */
+const PROCESSES_MS = 2_000;
 
 /** How often the end of the catch-up is looked for, wall time. */
 const POLL_MS = 50;
@@ -106,6 +115,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   const stop = new AbortController();
   const stream = new Stream({ kafka, arm: options.arm, clock });
   const web = builtPage(options.web);
+  const since = new Since();
   /** By the pipeline's name, the default one first. */
   let followed: ReadonlyMap<string, Followed> = new Map();
 
@@ -113,6 +123,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     const { contract } = pipeline;
     const latest = new Latest(pipeline.rule, undefined, aheadOf(contract));
     const verified = new Verified(contract);
+    const flow = new Flow(clock);
     const store = pipeline.store();
     const topics = Object.fromEntries(names.map((topic) => [topic, pipeline.topics[topic]!]));
     const feed: Feed = new Feed({
@@ -124,6 +135,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       verified,
       progress,
       metrics,
+      flow,
       decode: pipeline.decode,
       log,
       pause,
@@ -142,6 +154,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       contract,
       latest,
       verified,
+      flow,
       store,
       needed_jobs: pipeline.needed_jobs,
       feed: () => feed.state(),
@@ -161,6 +174,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     progress,
     metrics,
     stream,
+    since,
     guard: {
       ...options.guard,
       loopback: isLoopback(options.host),
@@ -179,12 +193,21 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       clock,
     ),
     models: cached(() => withDeadline(options.models()), clock),
+    processes: cached(() => withDeadline(options.processes()), clock, PROCESSES_MS),
     links,
     web,
     log,
   });
-  let effects: AppEffects | null = null;
   let app: ReturnType<typeof createApp> | null = null;
+  let effects: AppEffects | null = null;
+  /** Keeps the beginnings of alerts, and the look that the next rates are over, young. */
+  const lookAround = async () => {
+    while (!stop.signal.aborted) {
+      // What fails here fails again, with words, for whoever asks.
+      if (effects) await Promise.allSettled([alertsNow(effects), effects.processes()]);
+      await pause(LOOK_MS, stop.signal);
+    }
+  };
   const use = async (pipelines: readonly PipelineOptions[]): Promise<void> => {
     const taken = new Set<string>();
     const wanted = pipelines.map((pipeline) => {
@@ -214,6 +237,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     HEALTH_MS,
     stop.signal,
   );
+  const looking = lookAround();
   const caughtUp = async () => {
     const reads = () => [...followed.values()].every((one) => one.feed().caught_up);
     while (!stop.signal.aborted && !reads()) await pause(POLL_MS, stop.signal);
@@ -227,6 +251,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       stream.close();
       await listening.close();
       await watching;
+      await looking;
       await Promise.all([...followed.values()].map((one) => one.stop()));
     },
   };

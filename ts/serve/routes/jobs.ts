@@ -6,7 +6,7 @@ import { jobRows } from "../jobs.ts";
 import { defineRoute } from "../route.ts";
 import { flag, integer, list, map, nullable, said, seconds, text, time, z } from "../schema.ts";
 
-const JobRow = z
+export const JobRow = z
   .object({
     name: text("Name of the job."),
     pipeline: text("The pipeline it works for; empty for one that works for all."),
