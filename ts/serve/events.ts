@@ -8,19 +8,26 @@ import type { Served } from "./effects.ts";
 import type { FeedKind } from "./feed.ts";
 import { iso, VERDICT, valueUnits } from "./forecast.ts";
 import type { FeatureRecord, PredictionRecord, ProgressRecord, VerificationRecord } from "./records.ts";
+import { Alerts } from "./routes/alerts.ts";
 import { Health } from "./routes/health.ts";
 import { componentOf } from "./routes/pipeline.ts";
 import { forecastBody, forecastSchema } from "./routes/prediction.ts";
 import { observedBody, observedSchema } from "./routes/stations.ts";
+import { System } from "./routes/system.ts";
 import { verificationRow, verificationSchema } from "./routes/verifications.ts";
 import { map, nullable, said, text, time, z } from "./schema.ts";
 import { isServable } from "./station_id.ts";
 
 /** Kinds of events, and how each is called. */
-export const EVENT_KINDS = ["prediction", "verification", "anomaly", "job", "health", "observation"] as const;
+export const EVENT_KINDS = [
+  ...(["prediction", "verification", "anomaly", "job", "health", "alerts"] as const),
+  ...(["observation", "system"] as const),
+] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
-/** What comes when nothing is asked. Observations are as many again as predictions: whoever wants them says so. */
-export const USUAL_KINDS: readonly EventKind[] = EVENT_KINDS.filter((kind) => kind !== "observation");
+/** What comes only to whoever names it: observations are as many again as predictions, and the system is told every two seconds. */
+const NAMED: readonly EventKind[] = ["observation", "system"];
+/** What comes when nothing is asked. */
+export const USUAL_KINDS: readonly EventKind[] = EVENT_KINDS.filter((kind) => !NAMED.includes(kind));
 
 /** Topics whose records become events. */
 export const STREAMED: readonly FeedKind[] = ["predictions", "verifications", "progress", "features"];
@@ -83,7 +90,7 @@ export function eventSchema(pipelines: readonly Served[], confidence: string) {
     ];
   });
   return said(
-    z.union([JobEvent, anomalyEvent, Health, ...own, ...observing]),
+    z.union([JobEvent, anomalyEvent, Health, Alerts, System, ...own, ...observing]),
     "JSON behind `data:` of one event, by its name in `event:`.",
   );
 }
@@ -102,8 +109,8 @@ function event(kind: EventKind, pipeline: string | null, station: string | null,
   return { kind, pipeline, station, lines: `event: ${kind}\ndata: ${JSON.stringify(data)}\n` };
 }
 
-/** What is told of the whole, once it is another than before. */
-export const healthEvent = (health: Health): StreamEvent => event("health", null, null, health);
+/** What is told of the whole, that no record says. */
+export const told = (kind: EventKind, body: object): StreamEvent => event(kind, null, null, body);
 
 /** The events of one decoded record; none for one that is not served. */
 export function eventsOf(

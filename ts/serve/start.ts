@@ -20,12 +20,13 @@ import { isLoopback, type Listening, listen, type Tls } from "./listen.ts";
 import { type GroupLag, Metrics } from "./metrics.ts";
 import type { Uses } from "./processes.ts";
 import type { ServedContract } from "./records.ts";
-import { alertsNow } from "./routes/alerts.ts";
+import { alertsNow, newest } from "./routes/alerts.ts";
 import { healthNow } from "./routes/health.ts";
+import { systemNow } from "./routes/system.ts";
 import type { ServedStore } from "./store.ts";
 import { Stream } from "./stream.ts";
 import { Verified } from "./verified.ts";
-import { watchHealth } from "./watch.ts";
+import { alertsState, healthState, type Look, watch } from "./watch.ts";
 
 /** What is served of one pipeline. */
 export interface PipelineOptions {
@@ -77,6 +78,8 @@ export interface Serving extends Listening {
 
 /** How often it is looked whether something fell or came back while anybody follows the stream, wall time. */
 const HEALTH_MS = 1_000;
+/** How often it is told how the line runs while anybody follows that, wall time. */
+const SYSTEM_MS = 2_000;
 /** How often it is looked what is wrong, wall time, whether anybody asks or not: an alert says since when it has been there. */
 const LOOK_MS = 10_000;
 /** How long a look at the processes is good for, wall time: each reads some files of every process. */
@@ -232,11 +235,17 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   // The port first: one in use must not cost a catch-up.
   const listening = await listen({ fetch: (request, env) => app!.fetch(request, env as object) }, options);
   await use(options.pipelines);
-  const watching = watchHealth(
-    { stream, health: () => healthNow(effects!), pause, log },
-    HEALTH_MS,
-    stop.signal,
-  );
+  const tellOf = <T extends object>(look: Look<T>, every_ms = HEALTH_MS) =>
+    watch(look, { stream, pause, log }, every_ms, stop.signal);
+  const watching = Promise.all([
+    tellOf({ kind: "health", see: () => healthNow(effects!), state: healthState }),
+    tellOf({
+      kind: "alerts",
+      see: async () => newest(await alertsNow(effects!), clock.nowMs()),
+      state: alertsState,
+    }),
+    tellOf({ kind: "system", see: () => systemNow(effects!), state: null }, SYSTEM_MS),
+  ]);
   const looking = lookAround();
   const caughtUp = async () => {
     const reads = () => [...followed.values()].every((one) => one.feed().caught_up);

@@ -123,6 +123,13 @@ export class Stream {
     return this.#clients.size;
   }
 
+  /** Clients that want this kind of event. */
+  listeners(kind: EventKind): number {
+    let listeners = 0;
+    for (const { wanted } of this.#clients) if (wanted.kinds.has(kind)) listeners++;
+    return listeners;
+  }
+
   /** Where the stream stands, as the id of an event. */
   get id(): string {
     return positionText(this.#position);
@@ -185,8 +192,8 @@ export class Stream {
   leaveClient(client: Client): void {
     client.end();
     this.#clients.delete(client);
-    // Nobody looks while nobody listens.
-    if (this.#clients.size === 0) this.#told.clear();
+    // Nobody looks while nobody listens for it.
+    for (const kind of this.#told.keys()) if (this.listeners(kind) === 0) this.#told.delete(kind);
   }
 
   /** Ends every client. */

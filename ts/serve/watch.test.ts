@@ -3,9 +3,9 @@ import { app } from "../test/served/weather.ts";
 import type { StreamEvent } from "./events.ts";
 import type { EngineProbe } from "./health.ts";
 import { healthNow } from "./routes/health.ts";
-import { watchHealth } from "./watch.ts";
+import { alertsState, healthState, watch } from "./watch.ts";
 
-it("watchHealth() tells of each change once, and only while somebody listens", async () => {
+it("watch() tells of each change once, and only while somebody listens", async () => {
   let mlflow: EngineProbe = {
     ...{ name: "mlflow", address: "a", needed: false, up: true, detail: "OK", next: null },
   };
@@ -14,7 +14,7 @@ it("watchHealth() tells of each change once, and only while somebody listens", a
   const failures: unknown[] = [];
   const stop = new AbortController();
   const stream = {
-    clients: 1,
+    ...{ clients: 1, listeners: () => stream.clients },
     tell: ({ lines }: StreamEvent) => {
       const { engines } = JSON.parse(lines.split("data: ")[1]!) as { engines: { status: string }[] };
       told.push(engines[0]!.status);
@@ -41,19 +41,24 @@ it("watchHealth() tells of each change once, and only while somebody listens", a
     steps.shift()?.();
   };
   const health = () => healthNow(effects);
-  await watchHealth({ stream, health, pause, log: (error) => failures.push(error) }, 1, stop.signal);
+  await watch(
+    { kind: "health", see: health, state: healthState },
+    { stream, pause, log: (error) => failures.push(error) },
+    1,
+    stop.signal,
+  );
   expect(told).toEqual(["up", "down", "down"]);
   expect(failures).toEqual([]);
 });
 
-it("watchHealth() goes on after a look that failed", async () => {
+it("watch() goes on after a look that failed", async () => {
   const stop = new AbortController();
   const failures: unknown[] = [];
   let looks = 0;
-  await watchHealth(
+  await watch(
+    { kind: "health", see: () => Promise.reject(new Error("away")), state: healthState },
     {
-      stream: { clients: 1, tell: () => undefined },
-      health: () => Promise.reject(new Error("away")),
+      stream: { listeners: () => 1, tell: () => undefined },
       pause: async () => {
         if (++looks === 3) stop.abort();
       },
@@ -63,4 +68,34 @@ it("watchHealth() goes on after a look that failed", async () => {
     stop.signal,
   );
   expect(failures).toHaveLength(2);
+});
+
+it("watch() tells each look of what has no state, and alerts only once they are others", async () => {
+  const none = { at: "2026-01-10T08:00:00Z", count: 0, alerts: [] };
+  const tellings = async (state: ((seen: typeof none) => string) | null) => {
+    const stop = new AbortController();
+    let looks = 0;
+    const lines: string[] = [];
+    await watch(
+      {
+        kind: "alerts",
+        see: async () => ({ ...none, at: `look ${looks}`, count: looks > 3 ? 1 : 0 }),
+        state,
+      },
+      {
+        stream: { listeners: () => 1, tell: (event: StreamEvent) => lines.push(event.lines) },
+        pause: async () => {
+          if (++looks === 6) stop.abort();
+        },
+        log: (error) => expect(error).toBeUndefined(),
+      },
+      1,
+      stop.signal,
+    );
+    return lines;
+  };
+  expect(await tellings(null)).toHaveLength(5);
+  const changes = await tellings(alertsState);
+  expect(changes).toHaveLength(2);
+  expect(changes[1]).toBe('event: alerts\ndata: {"at":"look 4","count":1,"alerts":[]}\n');
 });

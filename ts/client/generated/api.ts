@@ -33,7 +33,7 @@ export interface paths {
           pipeline?: "weather" | "meters";
           /** Only of this station. */
           station?: string;
-          /** Only these kinds of events, with commas between: prediction,verification,anomaly,job,health,observation. All but `observation` when absent. */
+          /** Only these kinds of events, with commas between: prediction,verification,anomaly,job,health,alerts,observation,system. All but `observation` and `system` when absent. */
           kind?: string;
           /** As the header Last-Event-ID, for clients that cannot send one. */
           last_event_id?: string;
@@ -44,7 +44,7 @@ export interface paths {
         200: {
           headers: Readonly<Record<string, unknown>>;
           content: {
-            "text/event-stream": components["schemas"]["JobEvent"] | components["schemas"]["AnomalyEvent"] | components["schemas"]["Health"] | components["schemas"]["WeatherPredictionEvent"] | components["schemas"]["WeatherVerificationEvent"] | components["schemas"]["MetersPredictionEvent"] | components["schemas"]["MetersVerificationEvent"] | components["schemas"]["WeatherObservationEvent"] | components["schemas"]["MetersObservationEvent"];
+            "text/event-stream": components["schemas"]["JobEvent"] | components["schemas"]["AnomalyEvent"] | components["schemas"]["Health"] | components["schemas"]["Alerts"] | components["schemas"]["System"] | components["schemas"]["WeatherPredictionEvent"] | components["schemas"]["WeatherVerificationEvent"] | components["schemas"]["MetersPredictionEvent"] | components["schemas"]["MetersVerificationEvent"] | components["schemas"]["WeatherObservationEvent"] | components["schemas"]["MetersObservationEvent"];
           };
         };
         400: {
@@ -1928,6 +1928,220 @@ export interface components {
       })[];
       readonly error: string | null;
     };
+    Alerts: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** All there are now, also those beyond `limit`. */
+      readonly count: number;
+      /** Newest first. */
+      readonly alerts: (components["schemas"]["Alert"])[];
+    };
+    Alert: {
+      /** Stays while the alert does. */
+      readonly id: string;
+      readonly pipeline: string | null;
+      /** engine_down, job_down, job_waiting, event_time_ahead: as GET /health. feed_down, catching_up: what this server reads. network_silent, station_stale: see stale_reason of GET /stations. anomaly: the newest window of a station is flagged. lag, store_behind: records that wait for a reader. rejects: records were refused in the last minutes. */
+      readonly kind: "engine_down" | "job_down" | "job_waiting" | "event_time_ahead" | "feed_down" | "catching_up" | "network_silent" | "station_stale" | "anomaly" | "lag" | "store_behind" | "rejects";
+      /** critical: no forecast comes, or a wrong one would. warning: something is wrong and forecasts go on. info: to know. */
+      readonly severity: "critical" | "warning" | "info";
+      readonly subject: {
+        /** What `name` names. */
+        readonly kind: "engine" | "job" | "topic" | "feed" | "pipeline" | "station";
+        /** Its name or id. */
+        readonly name: string;
+      };
+      readonly anomaly_id: string | null;
+      /** When it began as far as is known, else when this server first saw it, wall time. */
+      readonly since: string;
+      readonly event_time: string | null;
+      /** One sentence. */
+      readonly text: string;
+      /** What to do. */
+      readonly next: string;
+    };
+    System: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** Every pipeline that is served, the default one first. */
+      readonly pipelines: (components["schemas"]["SystemPipeline"])[];
+      /** Lag by consumer group and topic. A Spark job keeps its offsets in its checkpoint: its lag is in `spark`. */
+      readonly groups: ({
+        /** Consumer group. */
+        readonly group: string;
+        /** Topic it reads. */
+        readonly topic: string;
+        /** Records between its committed offsets and the end, all partitions. */
+        readonly lag: number;
+      })[];
+      /** Newest micro-batch of each Spark job that streams. */
+      readonly spark: (components["schemas"]["SparkBatches"])[];
+      /** Each Ray job that infers. */
+      readonly ray: (components["schemas"]["RayActors"])[];
+      /** As GET /jobs. */
+      readonly jobs: (components["schemas"]["Job"])[];
+      /** Processes of this namespace's jobs and of the engines, by what they work for. Null is unknown: an engine that is not ours, a first look, a number the kernel does not give. TCP is of the sockets that are open at both looks or were opened between them; what a socket carried before it was closed is not in it. Null where `ss` of iproute2 is not installed. */
+      readonly processes: (components["schemas"]["Process"])[];
+      readonly processes_over_s: number | null;
+      /** Pages of Spark, Ray and MLflow, and this server's own. */
+      readonly links: ({
+        /** What it is. */
+        readonly name: string;
+        /** Its address. */
+        readonly href: string;
+      })[];
+    };
+    SystemPipeline: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      /** Versions that made the newest predictions of its stations. */
+      readonly model_versions: (string)[];
+      readonly champion: string | null;
+      /** Stations with a prediction in memory. */
+      readonly stations: number;
+      readonly events_per_s: number | null;
+      readonly late_rows: number | null;
+      /** Records that could not be used, by reason. */
+      readonly rejected: ({
+        /** A symbol of the contract. */
+        readonly reason: string;
+        /** Records this server has seen: those retained at its start, and all since. */
+        readonly records: number;
+        /** Append of the newest, wall time. */
+        readonly last: string;
+      })[];
+      readonly latency: components["schemas"]["Latency"] | null;
+      /** What this server follows of it. */
+      readonly topics: ({
+        /** Topic. */
+        readonly topic: string;
+        /** Records this server read a second in the last minute. Unit: 1/s. */
+        readonly records_per_s: number;
+        /** Records this server has still to read; commit markers may leave it above 0. */
+        readonly lag: number;
+        /** Records it could not decode. */
+        readonly undecodable: number;
+      })[];
+    };
+    Latency: {
+      /** Predictions of the last five minutes it rests on, at most 2,000. */
+      readonly predictions: number;
+      /** From the append of the newest raw record to the commit, median. Unit: ms. */
+      readonly p50_ms: number;
+      /** The same, all but one in a hundred. Unit: ms. */
+      readonly p99_ms: number;
+      /** In their order; together the waterfall. */
+      readonly stages: (components["schemas"]["StageLatency"])[];
+    };
+    StageLatency: {
+      /** The stage before. */
+      readonly from: string;
+      /** The stage that was passed. */
+      readonly to: string;
+      /** From the first stage to `from`, median: where its bar begins. Unit: ms. */
+      readonly begins_ms: number;
+      /** Half of the predictions took at most this. Unit: ms. */
+      readonly p50_ms: number;
+      /** All but one in a hundred took at most this. Unit: ms. */
+      readonly p99_ms: number;
+    };
+    SparkBatches: {
+      /** Name of the job. */
+      readonly job: string;
+      /** The pipeline it works for. */
+      readonly pipeline: string;
+      /** When it said so, wall time. */
+      readonly at: string;
+      /** Number of the newest micro-batch. */
+      readonly batch: number;
+      /** Rows of it. */
+      readonly rows: number;
+      /** From its trigger to its end. Unit: ms. */
+      readonly took_ms: number;
+      /** Where the time went, by part; the unit is in the name. */
+      readonly parts_ms: Readonly<Record<string, number>>;
+      /** Rows a second while it worked. Unit: 1/s. */
+      readonly rows_per_s: number;
+      readonly read_per_s: number | null;
+      /** Records not read yet. */
+      readonly lag: number;
+      readonly watermark: string | null;
+      /** Groups of window and station that came too late, since it began. */
+      readonly late_rows: number;
+      /** Rows of its state. */
+      readonly state_rows: number;
+      /** Memory of its state. Unit: B. */
+      readonly state_bytes: number;
+    };
+    RayActors: {
+      /** Name of the job. */
+      readonly job: string;
+      /** The pipeline it works for. */
+      readonly pipeline: string;
+      /** When it said so, wall time. */
+      readonly at: string;
+      /** Actors. */
+      readonly actors: number;
+      readonly restarts: number | null;
+      readonly predict_ms: number | null;
+      readonly batch_ms: number | null;
+      readonly feature_to_commit_ms: number | null;
+      readonly read_per_s: number | null;
+      readonly lag: number | null;
+      readonly stations: number | null;
+      readonly model_version: string | null;
+    };
+    Job: {
+      /** Name of the job. */
+      readonly name: string;
+      /** The pipeline it works for; empty for one that works for all. */
+      readonly pipeline: string;
+      /** spark, ray, process, or unknown. */
+      readonly engine: string;
+      /** Whether the desired state wants it running. */
+      readonly desired: boolean;
+      /** As the engine says. */
+      readonly state: "waiting" | "running" | "succeeded" | "failed" | "stopped" | "unknown";
+      readonly reason: string | null;
+      readonly submission: string | null;
+      readonly restarts: number | null;
+      /** Whether the supervisor stopped trying. */
+      readonly gave_up: boolean;
+      readonly schedule: string | null;
+      readonly due: string | null;
+      readonly last: {
+        /** When its last submission ended, wall time. */
+        readonly at: string;
+        /** How it ended. */
+        readonly reason: string;
+      } | null;
+      readonly heartbeat: {
+        /** When the job last spoke, wall time. */
+        readonly at: string;
+        /** Since then. Unit: s. */
+        readonly age_s: number;
+        /** The job's own view of itself. */
+        readonly state: string;
+        /** Since it first said so, without another state between. Unit: s. */
+        readonly state_age_s: number;
+        readonly error_code: string | null;
+        readonly message: string | null;
+        /** Counts and gauges; the unit is last in the name. */
+        readonly counters: Readonly<Record<string, number>>;
+      } | null;
+    };
+    Process: {
+      /** The engine or job it works for. */
+      readonly of: string;
+      /** Its program; `unknown` for an engine that somebody else runs. */
+      readonly name: string;
+      readonly pid: number | null;
+      readonly cores: number | null;
+      readonly memory_bytes: number | null;
+      readonly read_bytes_s: number | null;
+      readonly written_bytes_s: number | null;
+      readonly received_bytes_s: number | null;
+      readonly sent_bytes_s: number | null;
+    };
     WeatherPredictionEvent: {
       /** Name of the pipeline. */
       readonly pipeline: string;
@@ -2393,220 +2607,6 @@ export interface components {
       readonly at: string;
       /** All jobs, by name; batches too, with how they ended. */
       readonly jobs: (components["schemas"]["Job"])[];
-    };
-    Job: {
-      /** Name of the job. */
-      readonly name: string;
-      /** The pipeline it works for; empty for one that works for all. */
-      readonly pipeline: string;
-      /** spark, ray, process, or unknown. */
-      readonly engine: string;
-      /** Whether the desired state wants it running. */
-      readonly desired: boolean;
-      /** As the engine says. */
-      readonly state: "waiting" | "running" | "succeeded" | "failed" | "stopped" | "unknown";
-      readonly reason: string | null;
-      readonly submission: string | null;
-      readonly restarts: number | null;
-      /** Whether the supervisor stopped trying. */
-      readonly gave_up: boolean;
-      readonly schedule: string | null;
-      readonly due: string | null;
-      readonly last: {
-        /** When its last submission ended, wall time. */
-        readonly at: string;
-        /** How it ended. */
-        readonly reason: string;
-      } | null;
-      readonly heartbeat: {
-        /** When the job last spoke, wall time. */
-        readonly at: string;
-        /** Since then. Unit: s. */
-        readonly age_s: number;
-        /** The job's own view of itself. */
-        readonly state: string;
-        /** Since it first said so, without another state between. Unit: s. */
-        readonly state_age_s: number;
-        readonly error_code: string | null;
-        readonly message: string | null;
-        /** Counts and gauges; the unit is last in the name. */
-        readonly counters: Readonly<Record<string, number>>;
-      } | null;
-    };
-    Alerts: {
-      /** When this was answered, wall time. */
-      readonly at: string;
-      /** All there are now, also those beyond `limit`. */
-      readonly count: number;
-      /** Newest first. */
-      readonly alerts: (components["schemas"]["Alert"])[];
-    };
-    Alert: {
-      /** Stays while the alert does. */
-      readonly id: string;
-      readonly pipeline: string | null;
-      /** engine_down, job_down, job_waiting, event_time_ahead: as GET /health. feed_down, catching_up: what this server reads. network_silent, station_stale: see stale_reason of GET /stations. anomaly: the newest window of a station is flagged. lag, store_behind: records that wait for a reader. rejects: records were refused in the last minutes. */
-      readonly kind: "engine_down" | "job_down" | "job_waiting" | "event_time_ahead" | "feed_down" | "catching_up" | "network_silent" | "station_stale" | "anomaly" | "lag" | "store_behind" | "rejects";
-      /** critical: no forecast comes, or a wrong one would. warning: something is wrong and forecasts go on. info: to know. */
-      readonly severity: "critical" | "warning" | "info";
-      readonly subject: {
-        /** What `name` names. */
-        readonly kind: "engine" | "job" | "topic" | "feed" | "pipeline" | "station";
-        /** Its name or id. */
-        readonly name: string;
-      };
-      readonly anomaly_id: string | null;
-      /** When it began as far as is known, else when this server first saw it, wall time. */
-      readonly since: string;
-      readonly event_time: string | null;
-      /** One sentence. */
-      readonly text: string;
-      /** What to do. */
-      readonly next: string;
-    };
-    System: {
-      /** When this was answered, wall time. */
-      readonly at: string;
-      /** Every pipeline that is served, the default one first. */
-      readonly pipelines: (components["schemas"]["SystemPipeline"])[];
-      /** Lag by consumer group and topic. A Spark job keeps its offsets in its checkpoint: its lag is in `spark`. */
-      readonly groups: ({
-        /** Consumer group. */
-        readonly group: string;
-        /** Topic it reads. */
-        readonly topic: string;
-        /** Records between its committed offsets and the end, all partitions. */
-        readonly lag: number;
-      })[];
-      /** Newest micro-batch of each Spark job that streams. */
-      readonly spark: (components["schemas"]["SparkBatches"])[];
-      /** Each Ray job that infers. */
-      readonly ray: (components["schemas"]["RayActors"])[];
-      /** As GET /jobs. */
-      readonly jobs: (components["schemas"]["Job"])[];
-      /** Processes of this namespace's jobs and of the engines, by what they work for. Null is unknown: an engine that is not ours, a first look, a number the kernel does not give. TCP is of the sockets that are open at both looks or were opened between them; what a socket carried before it was closed is not in it. Null where `ss` of iproute2 is not installed. */
-      readonly processes: (components["schemas"]["Process"])[];
-      readonly processes_over_s: number | null;
-      /** Pages of Spark, Ray and MLflow, and this server's own. */
-      readonly links: ({
-        /** What it is. */
-        readonly name: string;
-        /** Its address. */
-        readonly href: string;
-      })[];
-    };
-    SystemPipeline: {
-      /** Name of the pipeline. */
-      readonly pipeline: string;
-      /** Versions that made the newest predictions of its stations. */
-      readonly model_versions: (string)[];
-      readonly champion: string | null;
-      /** Stations with a prediction in memory. */
-      readonly stations: number;
-      readonly events_per_s: number | null;
-      readonly late_rows: number | null;
-      /** Records that could not be used, by reason. */
-      readonly rejected: ({
-        /** A symbol of the contract. */
-        readonly reason: string;
-        /** Records this server has seen: those retained at its start, and all since. */
-        readonly records: number;
-        /** Append of the newest, wall time. */
-        readonly last: string;
-      })[];
-      readonly latency: components["schemas"]["Latency"] | null;
-      /** What this server follows of it. */
-      readonly topics: ({
-        /** Topic. */
-        readonly topic: string;
-        /** Records this server read a second in the last minute. Unit: 1/s. */
-        readonly records_per_s: number;
-        /** Records this server has still to read; commit markers may leave it above 0. */
-        readonly lag: number;
-        /** Records it could not decode. */
-        readonly undecodable: number;
-      })[];
-    };
-    Latency: {
-      /** Predictions of the last five minutes it rests on, at most 2,000. */
-      readonly predictions: number;
-      /** From the append of the newest raw record to the commit, median. Unit: ms. */
-      readonly p50_ms: number;
-      /** The same, all but one in a hundred. Unit: ms. */
-      readonly p99_ms: number;
-      /** In their order; together the waterfall. */
-      readonly stages: (components["schemas"]["StageLatency"])[];
-    };
-    StageLatency: {
-      /** The stage before. */
-      readonly from: string;
-      /** The stage that was passed. */
-      readonly to: string;
-      /** From the first stage to `from`, median: where its bar begins. Unit: ms. */
-      readonly begins_ms: number;
-      /** Half of the predictions took at most this. Unit: ms. */
-      readonly p50_ms: number;
-      /** All but one in a hundred took at most this. Unit: ms. */
-      readonly p99_ms: number;
-    };
-    SparkBatches: {
-      /** Name of the job. */
-      readonly job: string;
-      /** The pipeline it works for. */
-      readonly pipeline: string;
-      /** When it said so, wall time. */
-      readonly at: string;
-      /** Number of the newest micro-batch. */
-      readonly batch: number;
-      /** Rows of it. */
-      readonly rows: number;
-      /** From its trigger to its end. Unit: ms. */
-      readonly took_ms: number;
-      /** Where the time went, by part; the unit is in the name. */
-      readonly parts_ms: Readonly<Record<string, number>>;
-      /** Rows a second while it worked. Unit: 1/s. */
-      readonly rows_per_s: number;
-      readonly read_per_s: number | null;
-      /** Records not read yet. */
-      readonly lag: number;
-      readonly watermark: string | null;
-      /** Groups of window and station that came too late, since it began. */
-      readonly late_rows: number;
-      /** Rows of its state. */
-      readonly state_rows: number;
-      /** Memory of its state. Unit: B. */
-      readonly state_bytes: number;
-    };
-    RayActors: {
-      /** Name of the job. */
-      readonly job: string;
-      /** The pipeline it works for. */
-      readonly pipeline: string;
-      /** When it said so, wall time. */
-      readonly at: string;
-      /** Actors. */
-      readonly actors: number;
-      readonly restarts: number | null;
-      readonly predict_ms: number | null;
-      readonly batch_ms: number | null;
-      readonly feature_to_commit_ms: number | null;
-      readonly read_per_s: number | null;
-      readonly lag: number | null;
-      readonly stations: number | null;
-      readonly model_version: string | null;
-    };
-    Process: {
-      /** The engine or job it works for. */
-      readonly of: string;
-      /** Its program; `unknown` for an engine that somebody else runs. */
-      readonly name: string;
-      readonly pid: number | null;
-      readonly cores: number | null;
-      readonly memory_bytes: number | null;
-      readonly read_bytes_s: number | null;
-      readonly written_bytes_s: number | null;
-      readonly received_bytes_s: number | null;
-      readonly sent_bytes_s: number | null;
     };
     Live: {
       readonly status: "ok";

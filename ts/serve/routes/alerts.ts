@@ -48,13 +48,14 @@ export const Alert = z
   .openapi("Alert");
 export type Alert = Readonly<z.infer<typeof Alert>>;
 
-const Alerts = z
+export const Alerts = z
   .object({
     at: time("When this was answered, wall time."),
     count: integer("All there are now, also those beyond `limit`.", { unit: "1" }),
     alerts: list(Alert, "Newest first."),
   })
   .openapi("Alerts");
+export type Alerts = Readonly<z.infer<typeof Alerts>>;
 
 /** The anomalies that go on, of those stations alone that are flagged now; null where the store does not say. */
 async function openAnomalies({ contract, store }: Served, arm: string): Promise<StoredAnomaly[] | null> {
@@ -98,6 +99,13 @@ export async function alertsNow(effects: AppEffects): Promise<Alert[]> {
     }));
 }
 
+/** The answer of GET /alerts, and what the stream tells. */
+export const newest = (alerts: readonly Alert[], now_ms: number, limit = LIMIT): Alerts => ({
+  at: iso(now_ms),
+  count: alerts.length,
+  alerts: alerts.slice(0, limit),
+});
+
 export function alertsRoute(effects: AppEffects) {
   const names = effects.pipelines.map(({ contract }) => contract.pipeline);
   return defineRoute({
@@ -124,9 +132,7 @@ export function alertsRoute(effects: AppEffects) {
         pipeline === undefined
           ? all
           : all.filter((alert) => alert.pipeline === null || alert.pipeline === pipeline);
-      return {
-        body: { at: iso(effects.clock.nowMs()), count: wanted.length, alerts: wanted.slice(0, limit) },
-      };
+      return { body: newest(wanted, effects.clock.nowMs(), limit) };
     },
   });
 }

@@ -38,7 +38,7 @@ export function streamRoute(effects: AppEffects) {
         z.string().refine((list) => list.split(",").every(isKind), {
           error: `to be some of ${EVENT_KINDS.join(",")}, with commas between`,
         }),
-        `Only these kinds of events, with commas between: ${EVENT_KINDS.join(",")}. All but \`observation\` when absent.`,
+        `Only these kinds of events, with commas between: ${EVENT_KINDS.join(",")}. All but \`observation\` and \`system\` when absent.`,
       ).optional(),
       last_event_id: text("As the header Last-Event-ID, for clients that cannot send one.").optional(),
     }),

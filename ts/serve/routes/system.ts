@@ -122,7 +122,7 @@ const Process = z
   })
   .openapi("Process");
 
-const System = z
+export const System = z
   .object({
     at: time("When this was answered, wall time."),
     pipelines: list(SystemPipeline, "Every pipeline that is served, the default one first."),
