@@ -36,6 +36,9 @@ export type Pipelines = Schemas["Pipelines"];
 export type Pipeline = Pipelines["pipelines"][number];
 export type Health = Schemas["Health"];
 export type Jobs = Schemas["Jobs"];
+export type Alerts = Schemas["Alerts"];
+export type Alert = Schemas["Alert"];
+export type System = Schemas["System"];
 export type Models = Schemas["Models"];
 export type Problem = Schemas["Problem"];
 export type Stations = General<Schemas["WeatherStations"]>;
@@ -56,6 +59,7 @@ export interface StreamEvents {
   readonly observation: General<Schemas["WeatherObservationEvent"]>;
   readonly job: Schemas["JobEvent"];
   readonly health: Health;
+  readonly alerts: Alerts;
 }
 
 /** A refusal in the words of the server. */

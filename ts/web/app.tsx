@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
+import { bySeverity } from "./alerts.ts";
 import { PageLink } from "./link.tsx";
 import { linkTo, route } from "./navigate.ts";
 import { Now } from "./now.tsx";
@@ -11,7 +12,7 @@ import { ScoreboardPage } from "./pages/scoreboard.tsx";
 import { StationPage } from "./pages/station.tsx";
 import { SystemPage } from "./pages/system.tsx";
 import { addressOf, type PageName } from "./route.ts";
-import { connection, fault, pipeline, pipelines, stations } from "./store.ts";
+import { alerts, connection, fault, pipeline, pipelines, stations } from "./store.ts";
 import { titleOf } from "./words.ts";
 
 const NAV: readonly { readonly page: PageName; readonly name: string; readonly needs: string | null }[] = [
@@ -20,6 +21,14 @@ const NAV: readonly { readonly page: PageName; readonly name: string; readonly n
   { page: "scoreboard", name: "Scoreboard", needs: "forecast" },
   { page: "system", name: "System", needs: null },
 ];
+
+/** How many things are wrong, in the tone of the worst; nothing where nothing is. */
+function Badge() {
+  const { value } = alerts;
+  if (value === null || value.count === 0) return <span class="badge none" />;
+  const [worst] = bySeverity(value.alerts);
+  return <span class={`badge ${worst?.severity ?? "info"}`}>{value.count > 999 ? "999+" : value.count}</span>;
+}
 
 function Navigation() {
   const { page } = route.value;
@@ -35,6 +44,7 @@ function Navigation() {
                 current={page === one.page || (page === "station" && one.page === "map")}
               >
                 {one.name}
+                {one.page === "alerts" && <Badge />}
               </PageLink>
             </li>
           ),

@@ -6,6 +6,7 @@ import { followMoment } from "./moment.ts";
 import { listen } from "./navigate.ts";
 import { start } from "./store.ts";
 import "./app.css";
+import "./board.css";
 
 listen();
 void start();

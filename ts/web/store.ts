@@ -3,6 +3,7 @@
 
 import { computed, signal } from "@preact/signals";
 import {
+  type Alerts,
   answer,
   apiOf,
   type Health,
@@ -35,6 +36,8 @@ export const frontier = signal<number | null>(null);
 export const lastHeard = signal<number | null>(null);
 export const speed = signal<number | null>(null);
 export const health = signal<Health | null>(null);
+/** What is wrong now, of all pipelines; null before the stream has said so. */
+export const alerts = signal<Alerts | null>(null);
 export const connection = signal<StreamState>("connecting");
 /** Since when the stream is cut, wall time; null while it is not. */
 export const cutSince = signal<number | null>(null);
@@ -61,7 +64,7 @@ const PAGES_MAX = 10;
 /** Events wait as long for the next picture, by how many stations there are to draw: a hundred a second are drawn ten times. */
 const flushAfter = (drawn: number): number => Math.min(250, Math.max(100, drawn / 4));
 
-const KINDS = ["prediction", "observation", "verification", "anomaly", "job", "health"] as const;
+const KINDS = ["prediction", "observation", "verification", "anomaly", "job", "health", "alerts"] as const;
 
 /** The whole list, now or as of a moment. */
 export async function allStations(name: string | null, at: string | null): Promise<Stations> {
@@ -139,7 +142,7 @@ function flush(): void {
     } else if (kind === "health") {
       if (health.peek() !== null) void loadPipelines();
       health.value = data;
-    }
+    } else if (kind === "alerts") alerts.value = data;
     for (const follower of followers) follower(kind, data);
   }
   // Before the first list only half of a station would be known.
