@@ -151,7 +151,7 @@ function flush(): void {
   speed.value = pace.speed;
 }
 
-const effects: StreamEffects = {
+export const browserEffects: StreamEffects = {
   open: (url) => new EventSource(url) as never,
   probe: async (url) => {
     try {
@@ -180,7 +180,7 @@ function begin(name: string): void {
   stream = new LiveStream(
     `/stream?pipeline=${encodeURIComponent(name)}&kind=${KINDS.join(",")}`,
     KINDS,
-    effects,
+    browserEffects,
     {
       event: (kind, data) => {
         if (waiting.push({ kind: kind as keyof StreamEvents, data: data as never }) === 1)
