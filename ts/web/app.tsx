@@ -44,7 +44,12 @@ function Navigation() {
                 current={page === one.page || (page === "station" && one.page === "map")}
               >
                 {one.name}
-                {one.page === "alerts" && <Badge />}
+                {one.page === "alerts" && (
+                  <>
+                    {" "}
+                    <Badge />
+                  </>
+                )}
               </PageLink>
             </li>
           ),
