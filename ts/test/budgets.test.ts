@@ -19,8 +19,8 @@ describe("budgets", () => {
 });
 
 it("against() grows a budget with the yardstick of a slow machine, and shrinks none", () => {
-  expect(against("vitest browser", 12, 0.5)).toBe("12 s of 48 s");
-  expect(against("vitest browser", 12, 1)).toBe("12 s of 96 s");
-  expect(against("vitest browser", 12, 0.3)).toBe("12 s of 48 s");
+  expect(against("vitest browser", 12, 0.5)).toBe("12 s of 72 s");
+  expect(against("vitest browser", 12, 1)).toBe("12 s of 144 s");
+  expect(against("vitest browser", 12, 0.3)).toBe("12 s of 72 s");
   expect(against("coffee", 12, 1)).toBeNull();
 });

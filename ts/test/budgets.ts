@@ -12,7 +12,7 @@ export const BUDGETS = {
   "pytest spark": 1.6,
   "pytest ray": 1.6,
   "vitest cluster": 6.3,
-  "vitest browser": 0.8,
+  "vitest browser": 1.2,
 } as const satisfies Record<string, number>;
 
 /** Minutes of each step of `make test-quick`: half a minute together, a developer's loop. */
@@ -24,18 +24,18 @@ export const QUICK_BUDGETS = { "vitest quick": 0.25, "pytest quick": 0.25 } as c
 const ALL: Readonly<Record<string, number>> = { ...BUDGETS, ...QUICK_BUDGETS };
 
 /** What all of `make test` may take now, and when all that is planned has come. */
-export const NOW_MIN = 12.7;
+export const NOW_MIN = 13.1;
 export const END_MIN = 20;
 
 /** Minutes set aside for suites that are to come. */
 export const PLANNED = {
-  serving: 0.8,
+  serving: 0.4,
   "feeds and systems": 3.5,
   anomalies: 1,
   "lifecycle of a model": 2,
 } as const satisfies Record<string, number>;
 
-/** `took 61 s of 48 s` of a budget on a machine whose yardstick took `yardstick_s`. Null for a step without a budget. */
+/** `took 61 s of 72 s` of a budget on a machine whose yardstick took `yardstick_s`. Null for a step without a budget. */
 export function against(step: string, took_s: number, yardstick_s: number): string | null {
   if (!Object.hasOwn(ALL, step)) return null;
   const budget_s = ALL[step]! * 60 * Math.max(1, yardstick_s / YARDSTICK_S);
