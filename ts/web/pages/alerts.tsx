@@ -44,7 +44,7 @@ function Subject({ alert: { subject, pipeline: of } }: { readonly alert: Alert }
 function Next({ text }: { readonly text: string }) {
   return (
     <p class="todo">
-      <span class="key">What to do</span>
+      <span class="todo-name">What to do</span>
       <span>
         {wordsOf(text).map(({ kind, text: words }) =>
           kind === "command" ? (
@@ -110,7 +110,7 @@ function Well() {
     ...(value ? [`${value.jobs.length} jobs`, `${value.engines.length} engines`] : []),
   ];
   return (
-    <div class="well">
+    <div class="calm">
       <h3>Nothing is wrong</h3>
       <p>
         {parts.length === 0 ? "" : `Watched: ${parts.join(", ")}. `}An alert comes here by itself, within a

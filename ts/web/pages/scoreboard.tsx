@@ -329,7 +329,7 @@ function Empty({ one, inSample }: { readonly one: Pipeline; readonly inSample: n
     speed: speed.value,
   });
   return (
-    <div class="well waiting">
+    <div class="calm">
       <h3>No forecast has met its truth yet</h3>
       <p>{text}.</p>
       {at_ms !== null && <p>That is at {momentText(at_ms)}.</p>}
@@ -387,7 +387,7 @@ export function ScoreboardPage() {
       )}
       {one && scored.length > 0 && (
         <>
-          <p class="legend keys">
+          <p class="legend score-keys">
             <span>
               <i class="swatch persistence" aria-hidden="true" /> less error than persistence, which says that
               all stays as it is
