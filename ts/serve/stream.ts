@@ -180,6 +180,11 @@ export class Stream {
     for (const client of this.#clients) client.push(frameOf([event], id, client.wanted));
   }
 
+  /** Whether whoever comes hears of this kind at once. */
+  isTold(kind: EventKind): boolean {
+    return this.#told.has(kind);
+  }
+
   /** A client from now on; null when there are too many. */
   join(wanted: Wanted): Client | null {
     if (this.#clients.size >= CLIENTS_MAX) return null;

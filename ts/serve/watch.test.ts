@@ -14,7 +14,7 @@ it("watch() tells of each change once, and only while somebody listens", async (
   const failures: unknown[] = [];
   const stop = new AbortController();
   const stream = {
-    ...{ clients: 1, listeners: () => stream.clients },
+    ...{ clients: 1, listeners: () => stream.clients, isTold: () => true },
     tell: ({ lines }: StreamEvent) => {
       const { engines } = JSON.parse(lines.split("data: ")[1]!) as { engines: { status: string }[] };
       told.push(engines[0]!.status);
@@ -58,7 +58,7 @@ it("watch() goes on after a look that failed", async () => {
   await watch(
     { kind: "health", see: () => Promise.reject(new Error("away")), state: healthState },
     {
-      stream: { listeners: () => 1, tell: () => undefined },
+      stream: { listeners: () => 1, isTold: () => true, tell: () => undefined },
       pause: async () => {
         if (++looks === 3) stop.abort();
       },
@@ -83,7 +83,11 @@ it("watch() tells each look of what has no state, and alerts only once they are 
         state,
       },
       {
-        stream: { listeners: () => 1, tell: (event: StreamEvent) => lines.push(event.lines) },
+        stream: {
+          listeners: () => 1,
+          isTold: () => true,
+          tell: (event: StreamEvent) => lines.push(event.lines),
+        },
         pause: async () => {
           if (++looks === 6) stop.abort();
         },
@@ -98,4 +102,33 @@ it("watch() tells each look of what has no state, and alerts only once they are 
   const changes = await tellings(alertsState);
   expect(changes).toHaveLength(2);
   expect(changes[1]).toBe('event: alerts\ndata: {"at":"look 4","count":1,"alerts":[]}\n');
+});
+
+it("watch() tells again where the last listener left and another came between two looks", async () => {
+  const stop = new AbortController();
+  let looks = 0;
+  let tellings = 0;
+  let held = true;
+  await watch(
+    { kind: "alerts", see: async () => ({ at: "", count: 0, alerts: [] }), state: alertsState },
+    {
+      stream: {
+        listeners: () => 1,
+        isTold: () => held,
+        tell: () => {
+          tellings++;
+          held = true;
+        },
+      },
+      pause: async () => {
+        looks++;
+        if (looks === 3) held = false;
+        if (looks === 5) stop.abort();
+      },
+      log: (error) => expect(error).toBeUndefined(),
+    },
+    1,
+    stop.signal,
+  );
+  expect(tellings).toBe(2);
 });

@@ -27,7 +27,7 @@ export interface Look<T extends object> {
 }
 
 export interface WatchEffects {
-  readonly stream: Pick<Stream, "listeners" | "tell">;
+  readonly stream: Pick<Stream, "listeners" | "isTold" | "tell">;
   /** Resolves after the time or once the signal fires. */
   pause(ms: number, signal: AbortSignal): Promise<void>;
   log(error: unknown): void;
@@ -51,7 +51,8 @@ export async function watch<T extends object>(
     try {
       const seen = await see();
       const now = state?.(seen);
-      if (now === undefined || now !== before) stream.tell(told(kind, seen));
+      // Between two looks the last one may have left, and another come to whom nothing was told.
+      if (now === undefined || now !== before || !stream.isTold(kind)) stream.tell(told(kind, seen));
       before = now ?? "";
     } catch (error) {
       log(error);
