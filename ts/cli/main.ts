@@ -58,6 +58,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "lists the jobs and their state",
     load: async () => (await import("./jobs/jobs.ts")).jobsCommand(settingsOf),
   },
+  top: {
+    summary: "shows how the line runs: alerts, latency, lag, batches, processes",
+    load: async () => (await import("./jobs/top.ts")).topCommand(settingsOf),
+  },
   logs: {
     summary: "prints the end of a job's log",
     load: async () => (await import("./jobs/logs.ts")).logsCommand(settingsOf),

@@ -76,6 +76,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "supervise",
     "models",
     "store",
+    "client",
     "serve",
     "rehearse",
   ],
