@@ -11,6 +11,7 @@ import { fromError, problem, respond } from "./problem.ts";
 import { mount, type Route, TAGS } from "./route.ts";
 import { alertsRoute } from "./routes/alerts.ts";
 import { anomaliesRoute } from "./routes/anomalies.ts";
+import { anomalyRoute } from "./routes/anomaly.ts";
 import { descriptionRoutes } from "./routes/description.ts";
 import { healthRoutes } from "./routes/health.ts";
 import { historyRoute } from "./routes/history.ts";
@@ -41,6 +42,7 @@ function ofPipeline(served: Served, effects: AppEffects): Route[] {
     verificationsRoute(served, effects),
     scoreboardRoute(served, effects),
     anomaliesRoute(served, effects),
+    anomalyRoute(served, effects),
   ].filter(({ needs }) => needs.every((part) => parts.includes(part)));
 }
 
@@ -74,8 +76,14 @@ export function createApp(effects: AppEffects): OpenAPIHono {
     defaultHook: (result, c) => {
       if (result.success) return;
       // An id that cannot be is one that nobody has.
-      if (result.target === "param")
-        return respond(problem("unknown_station", "No station has such an id", c.req.path));
+      if (result.target === "param") {
+        const anomaly = result.error.issues[0]!.path[0] === "anomaly_id";
+        return respond(
+          anomaly
+            ? problem("unknown_anomaly", "No anomaly has such an id", c.req.path)
+            : problem("unknown_station", "No station has such an id", c.req.path),
+        );
+      }
       return badParameter(result.error.issues[0]!, c);
     },
   });

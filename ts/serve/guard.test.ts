@@ -185,6 +185,33 @@ describe("where other machines ask", () => {
     expect(await code("/stations", headers)).toEqual([401, "key_needed"]);
   });
 
+  it("whoever signs out has no session any more, whatever copy of the cookie is left", async () => {
+    const { ask, code } = remote();
+    const form = `key=${encodeURIComponent(key)}`;
+    const type = {
+      "content-type": "application/x-www-form-urlencoded",
+      "content-length": String(form.length),
+    };
+    const [one, other] = await Promise.all(
+      [1, 2].map(async () => {
+        const signed = await ask("/session", type, { method: "POST", body: form });
+        return { cookie: signed.headers.get("set-cookie")!.split(";")[0]! };
+      }),
+    );
+    expect(await code("/session", { ...one!, origin: "https://evil.example" }, { method: "DELETE" })).toEqual(
+      [403, "foreign_origin"],
+    );
+    expect(await code("/stations", one!)).toEqual([200, undefined]);
+    const out = await ask("/session", one!, { method: "DELETE" });
+    expect(out.status).toBe(204);
+    expect(out.headers.get("set-cookie")).toContain(
+      "millrace_session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0",
+    );
+    expect(await code("/stations", one!)).toEqual([401, "key_needed"]);
+    expect(await code("/stations", other!)).toEqual([200, undefined]);
+    expect((await ask("/session", {}, { method: "DELETE" })).status).toBe(204);
+  });
+
   it("a sign-in from a page elsewhere, of another form or too long is refused", async () => {
     const { code } = remote();
     const form = { "content-type": "application/x-www-form-urlencoded", "content-length": "9" };

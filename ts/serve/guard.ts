@@ -188,6 +188,14 @@ export function guard(options: GuardOptions): MiddlewareHandler {
     });
   };
 
+  const signOut = (c: Context): Response => {
+    sessions.delete(getCookie(c, COOKIE) ?? "");
+    return new Response(null, {
+      status: 204,
+      headers: { "set-cookie": cookie("", 0), "cache-control": "no-store" },
+    });
+  };
+
   /** The answer of whoever may not pass; null for whoever may. */
   const refused = async (c: Context, client: string, who: (id: string) => void): Promise<Response | null> => {
     const { path, method } = c.req;
@@ -226,6 +234,8 @@ export function guard(options: GuardOptions): MiddlewareHandler {
       return respond(problem("too_many_requests", `More than ${rate} requests a second`, path), {
         "retry-after": "1",
       });
+    // Nothing is read of it, and whoever has no session has none afterwards: no key is asked for.
+    if (path === "/session" && method === "DELETE") return signOut(c);
     if (!keys || OPEN.has(path)) return null;
     if (!wrong.has(client, now_ms))
       return respond(problem("too_many_requests", "Too many wrong keys", path), { "retry-after": "60" });

@@ -301,6 +301,38 @@ describe("GET /stations?at=", () => {
   });
 });
 
+describe("GET /anomalies/{anomaly_id}", () => {
+  const idOf = async () =>
+    String(((await json("/anomalies?station=denver"))["anomalies"] as Json[])[0]!["id"]);
+
+  it("has the anomaly with the windows before, in and after it", async () => {
+    const body = await json(`/anomalies/${await idOf()}?around=3`);
+    expect(body).toMatchObject({
+      anomaly: { station_id: "denver", type: "range", windows: 4, opened: iso(at(10)), last: iso(at(13)) },
+      cut: false,
+    });
+    const ends = (name: string) => (body[name] as Json[]).map(({ window_end }) => window_end);
+    expect(ends("before")).toEqual([7, 8, 9].map((i) => iso(at(i))));
+    expect(ends("during")).toEqual([10, 11, 12, 13].map((i) => iso(at(i))));
+    expect(ends("after")).toEqual([14, 15, 16].map((i) => iso(at(i))));
+    expect((body["during"] as Json[])[0]).toMatchObject({ values: { temperature_mean: 10 } });
+    expect(body["units"]).toMatchObject({ temperature_mean: "degC" });
+    const alone = await json(`/weather/anomalies/${await idOf()}?around=0`);
+    expect([alone["before"], alone["after"]]).toEqual([[], []]);
+  });
+
+  it("is kept by whoever has it, and refuses what is no id of an anomaly", async () => {
+    const path = `/anomalies/${await idOf()}`;
+    const etag = (await get(path)).response.headers.get("etag")!;
+    expect((await get(path, { "if-none-match": etag })).status).toBe(304);
+    const other = `${(await idOf()).slice(0, -1)}${(await idOf()).endsWith("0") ? "1" : "0"}`;
+    for (const id of [other, "x", "zzzzzzzzzzz-0123456789abcdef01234567", "%00", "..%2f", "a".repeat(64)])
+      await expectProblem(`/anomalies/${id}`, 404, "unknown_anomaly");
+    await expectProblem(`/anomalies/${"a".repeat(65)}`, 404, "unknown_anomaly");
+    await expectProblem(`${path}?around=501`, 400, "bad_parameter");
+  });
+});
+
 const PATHS = [HISTORY, WINDOWS_PATH, "/anomalies"];
 
 describe("what may not be asked", () => {

@@ -38,6 +38,11 @@ export const REFUSAL = {
     title: "No forecast for this station yet",
     next: "Wait for its first window, or look at GET /health for a job that does not run",
   },
+  unknown_anomaly: {
+    status: 404,
+    title: "No such anomaly",
+    next: "GET /anomalies lists them; a late window that moves an anomaly's beginning gives it another id",
+  },
   unknown_route: {
     status: 404,
     title: "No such route",

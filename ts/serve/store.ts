@@ -8,7 +8,10 @@ import { problem, respond } from "./problem.ts";
 import type { Answer } from "./route.ts";
 
 /** What the routes ask. */
-export type Asks = Pick<Queries, "predictions" | "windows" | "anomalies" | "scores" | "entitiesAt" | "span">;
+export type Asks = Pick<
+  Queries,
+  "predictions" | "windows" | "anomalies" | "anomaly" | "scores" | "entitiesAt" | "span"
+>;
 
 export interface ServedStore extends Asks {
   close(): Promise<void>;
@@ -58,6 +61,7 @@ export function storeWhenAsked(open: () => Store): ServedStore {
     predictions: (query) => ask((of) => of.predictions(query)),
     windows: (query) => ask((of) => of.windows(query)),
     anomalies: (query) => ask((of) => of.anomalies(query)),
+    anomaly: (id, arm) => ask((of) => of.anomaly(id, arm)),
     scores: (query) => ask((of) => of.scores(query)),
     entitiesAt: (query) => ask((of) => of.entitiesAt(query)),
     span: () => ask((of) => of.span()),

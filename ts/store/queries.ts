@@ -3,7 +3,7 @@
 // neither repeat nor hide any. Says what is stored and computes nothing but sums over columns that Python wrote.
 
 import { createHash } from "node:crypto";
-import { type JoinBuilder, type SelectQueryBuilder, sql } from "kysely";
+import { type JoinBuilder, type Selectable, type SelectQueryBuilder, sql } from "kysely";
 import { Decoder, PipelineError } from "../contract/index.ts";
 import { namesOf, type Registered, type SchemaName, schemaOf, topicOf } from "../pipelines/index.ts";
 import type { Settings } from "../settings/settings.ts";
@@ -84,7 +84,7 @@ export interface AnomalyQuery extends Range, Paging {
 
 /** A run of flagged windows of one entity and type. Times are ends of windows. */
 export interface StoredAnomaly {
-  /** Of entity, arm and `opened`: stays while those do. */
+  /** Of entity, arm and `opened`, which it begins with: stays while those do, and finds it again. */
   readonly id: string;
   readonly entity: string;
   readonly type: string;
@@ -175,6 +175,8 @@ export interface Queries {
   scores(query: ScoreQuery): Promise<readonly ScoreSums[]>;
   /** Those that overlap the range, by the time they opened. */
   anomalies(query: AnomalyQuery): Promise<Page<StoredAnomaly>>;
+  /** By its id; null for one that no anomaly has, or has any more. */
+  anomaly(id: string, arm: string): Promise<StoredAnomaly | null>;
   /** Every entity as of a moment, by name. */
   entitiesAt(query: AtQuery): Promise<Page<EntityAt>>;
   span(): Promise<StoreSpan>;
@@ -491,25 +493,21 @@ export function openStore(
           .orderBy("entity", order)
           .limit(limit + 1)
           .execute();
-        return pageOf(
-          rows,
-          limit,
-          (row) => cursors.write([row.opened, row.entity]),
-          (row): StoredAnomaly => ({
-            id: createHash("sha256")
-              .update(JSON.stringify([row.entity, row.arm, row.opened]))
-              .digest("hex")
-              .slice(0, 32),
-            entity: row.entity,
-            type: row.type,
-            opened_ms: row.opened,
-            peak_ms: row.peak,
-            last_ms: row.last,
-            ended_ms: row.ended,
-            severity: row.severity,
-            windows: row.windows,
-          }),
-        );
+        return pageOf(rows, limit, (row) => cursors.write([row.opened, row.entity]), anomalyOf);
+      }),
+
+    anomaly: (id, arm) =>
+      ask("read an anomaly", async () => {
+        const opened = openedIn(id);
+        if (opened === null || unknowable(arm)) return null;
+        // As many as entities went wrong in the same minute.
+        const rows = await db
+          .selectFrom("anomalies")
+          .selectAll()
+          .where("opened", "=", opened)
+          .where("arm", "=", arm)
+          .execute();
+        return rows.map(anomalyOf).find((one) => one.id === id) ?? null;
       }),
 
     entitiesAt: (query) =>
@@ -573,6 +571,36 @@ export function openStore(
 }
 
 const NOTHING = { rows: [], next: null } as const;
+
+/** `<opened in base36>-<24 hexadecimal digits>`. */
+const ANOMALY_ID = /^(-?[0-9a-z]{1,11})-[0-9a-f]{24}$/;
+
+function anomalyId({
+  entity,
+  arm,
+  opened,
+}: Pick<Selectable<Tables["anomalies"]>, "entity" | "arm" | "opened">) {
+  const digest = createHash("sha256").update(JSON.stringify([entity, arm, opened]));
+  return `${opened.toString(36)}-${digest.digest("hex").slice(0, 24)}`;
+}
+
+/** When the anomaly of an id opened; null for what is no id. */
+function openedIn(id: string): number | null {
+  const opened = Number.parseInt(ANOMALY_ID.exec(id)?.[1] ?? "", 36);
+  return Number.isSafeInteger(opened) ? opened : null;
+}
+
+const anomalyOf = (row: Selectable<Tables["anomalies"]>): StoredAnomaly => ({
+  id: anomalyId(row),
+  entity: row.entity,
+  type: row.type,
+  opened_ms: row.opened,
+  peak_ms: row.peak,
+  last_ms: row.last,
+  ended_ms: row.ended,
+  severity: row.severity,
+  windows: row.windows,
+});
 
 /** What a row of a scoreboard is of, beside its target and horizon. Days are whole ones since 1970, UTC. */
 const GROUPS = { horizon: "null::int", day: "valid / 86400000", entity: "entity" } as const;

@@ -395,6 +395,10 @@ describe("anomalies", () => {
       expect(found.map(({ id: _, entity: __, ...run }) => run)).toEqual(runsOf(judged));
       expect(found.length).toBeGreaterThan(3);
       expect(new Set(found.map(({ id }) => id)).size).toBe(found.length);
+      for (const one of found) expect(await s.store.anomaly(one.id, query.arm)).toEqual(one);
+      for (const id of [`${found[0]!.id.slice(0, -1)}g`, "", "a", "-", "zzzzzzzzzzz-".padEnd(36, "0"), "\0"])
+        expect(await s.store.anomaly(id, query.arm)).toBeNull();
+      expect(await s.store.anomaly(found[0]!.id, "challenger")).toBeNull();
       const [from_ms, to_ms] = [T0_MS + 10 * MINUTE_MS, T0_MS + 12 * MINUTE_MS];
       const within = await s.store.anomalies({
         ...query,

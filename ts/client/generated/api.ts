@@ -1254,6 +1254,100 @@ export interface paths {
       };
     };
   };
+  /** One anomaly with the observations around it. */
+  "/anomalies/{anomaly_id}": {
+    get: {
+      parameters: {
+        query?: {
+          /** Windows before it, and as many after. */
+          around?: number;
+        };
+        path: {
+          /** Its id. */
+          anomaly_id: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherAnomalyDetail"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** One anomaly with the observations around it. */
+  "/weather/anomalies/{anomaly_id}": {
+    get: {
+      parameters: {
+        query?: {
+          /** Windows before it, and as many after. */
+          around?: number;
+        };
+        path: {
+          /** Its id. */
+          anomaly_id: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["WeatherAnomalyDetail"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
   /** Page of all stations, on a map where they have places. */
   "/meters/": {
     get: {
@@ -1696,6 +1790,53 @@ export interface paths {
           };
         };
         400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** One anomaly with the observations around it. */
+  "/meters/anomalies/{anomaly_id}": {
+    get: {
+      parameters: {
+        query?: {
+          /** Windows before it, and as many after. */
+          around?: number;
+        };
+        path: {
+          /** Its id. */
+          anomaly_id: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["MetersAnomalyDetail"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        404: {
           headers: Readonly<Record<string, unknown>>;
           content: {
             "application/problem+json": components["schemas"]["Problem"];
@@ -3074,6 +3215,21 @@ export interface components {
       /** Flagged windows in it. */
       readonly windows: number;
     };
+    WeatherAnomalyDetail: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      readonly anomaly: components["schemas"]["WeatherAnomaly"];
+      /** By column of the values. */
+      readonly units: Readonly<Record<string, string>>;
+      /** The windows before it, oldest first. */
+      readonly before: (components["schemas"]["WeatherWindow"])[];
+      /** From its first flagged window to its last, oldest first. */
+      readonly during: (components["schemas"]["WeatherWindow"])[];
+      /** The windows after its last, oldest first. */
+      readonly after: (components["schemas"]["WeatherWindow"])[];
+      /** Whether it has more than the 1000 windows of `during`; GET observations has all. */
+      readonly cut: boolean;
+    };
     MetersHistory: {
       /** The station. */
       readonly meter: string;
@@ -3409,6 +3565,21 @@ export interface components {
       readonly severity: number;
       /** Flagged windows in it. */
       readonly windows: number;
+    };
+    MetersAnomalyDetail: {
+      /** Name of the pipeline. */
+      readonly pipeline: string;
+      readonly anomaly: components["schemas"]["MetersAnomaly"];
+      /** By column of the values. */
+      readonly units: Readonly<Record<string, string>>;
+      /** The windows before it, oldest first. */
+      readonly before: (components["schemas"]["MetersWindow"])[];
+      /** From its first flagged window to its last, oldest first. */
+      readonly during: (components["schemas"]["MetersWindow"])[];
+      /** The windows after its last, oldest first. */
+      readonly after: (components["schemas"]["MetersWindow"])[];
+      /** Whether it has more than the 1000 windows of `during`; GET observations has all. */
+      readonly cut: boolean;
     };
   };
 }

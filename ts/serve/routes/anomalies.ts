@@ -15,7 +15,7 @@ import { componentOf } from "./pipeline.ts";
 /** No verdict has a name as long. */
 const TYPE_LENGTH_MAX = 100;
 
-function anomalySchema(contract: ServedContract) {
+export function anomalySchema(contract: ServedContract) {
   const schema = z.object({
     id: text("Of station, arm and `opened`: stays while those do."),
     type: text("What the windows broke: the word of the rule."),
@@ -46,7 +46,7 @@ function anomaliesSchema(contract: ServedContract) {
     .openapi(componentOf(contract, "Anomalies"));
 }
 
-const anomalyOf = (key: string, one: StoredAnomaly): Anomaly => ({
+export const anomalyOf = (key: string, one: StoredAnomaly): Anomaly => ({
   id: one.id,
   [key]: one.entity,
   type: one.type,

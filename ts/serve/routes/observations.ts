@@ -13,10 +13,10 @@ import { componentOf } from "./pipeline.ts";
 import { unheardOf } from "./unheard.ts";
 
 /** Unit by column, of everything that a window says of its fields. */
-const unitsOf = ({ features }: ServedContract): Readonly<Record<string, string>> =>
+export const unitsOf = ({ features }: ServedContract): Readonly<Record<string, string>> =>
   Object.fromEntries(features.map(({ column, unit }) => [column, unit]));
 
-function windowSchema(contract: ServedContract) {
+export function windowSchema(contract: ServedContract) {
   const units = unitsOf(contract);
   return z
     .object({
@@ -50,7 +50,7 @@ function observationsSchema(contract: ServedContract) {
   );
 }
 
-function windowOf(columns: readonly string[], { record, arrival }: Stored): Window {
+export function windowOf(columns: readonly string[], { record, arrival }: Stored): Window {
   const of = record as FeatureRecord;
   return {
     window_start: iso(of.window_start),
