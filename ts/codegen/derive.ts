@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import type { ObservationField, ObservationShape } from "../contract/index.ts";
 import { canonicalJson } from "../ground/canonical.ts";
+import { isClaimable, PATH_WORDS } from "../pipelines/claims.ts";
 import { type BySchema, type Contract, SCHEMA_NAMES, type StreamContract } from "../pipelines/contract.ts";
 import type { Pipeline } from "../pipelines/define.ts";
 import { horizonHours, inWholeHours } from "../pipelines/horizon.ts";
@@ -52,6 +53,9 @@ export function outline(
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
   const stations = pipeline.stations ?? {};
   if (pipeline.queries) checkQueries(check, pipeline.queries, streamNames(pipeline), queries, jobs);
+
+  for (const path of pipeline.serve?.routes ?? [])
+    check.need(isClaimable(path), "serve.routes", PATH_WORDS, path);
 
   const { [stream]: leading, ...other_streams } = Object.fromEntries(
     Object.entries(pipeline.streams).map(([name, one]) => [

@@ -174,6 +174,11 @@ export interface Archive<S extends string = string> {
 export interface Serve {
   /** Wall time without any forecast before all stations are called stale. */
   readonly silent_ms: number;
+  /**
+   * Paths of the domain's own routes, in OpenAPI's form: `/api/buses/{bus_id}`. Each is answered there and below the pipeline's
+   * name; `ts/serve/domain.ts` says by which module.
+   */
+  readonly routes?: readonly string[];
 }
 
 /** What `millrace demo` shows of a pipeline: a file of observations, replayed faster than it was. */

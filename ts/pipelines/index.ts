@@ -9,6 +9,7 @@ import { contractIn, definitionIn } from "./folder.ts";
 import { type Further, furtherPipelines } from "./further.ts";
 import { PIPELINES } from "./generated/table.ts";
 
+export { assertUnclaimed, type Claims } from "./claims.ts";
 export {
   type BySchema,
   type Contract,

@@ -5,6 +5,7 @@
 import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { assetResponse } from "./built.ts";
+import { domainRoutes } from "./domain.ts";
 import type { AppEffects, Served } from "./effects.ts";
 import { guard } from "./guard.ts";
 import { fromError, problem, respond } from "./problem.ts";
@@ -44,6 +45,16 @@ function ofPipeline(served: Served, effects: AppEffects): Route[] {
     anomaliesRoute(served, effects),
     anomalyRoute(served, effects),
   ].filter(({ needs }) => needs.every((part) => parts.includes(part)));
+}
+
+/** A domain's own, beside them. A module that does not keep its word costs nobody else the server. */
+function ownRoutes(served: Served, effects: AppEffects): readonly Route[] {
+  try {
+    return domainRoutes(served, effects);
+  } catch (error) {
+    effects.log(error);
+    return [];
+  }
 }
 
 /** Those that span all pipelines. */
@@ -123,6 +134,10 @@ export function createApp(effects: AppEffects): OpenAPIHono {
     for (const route of ofPipeline(served, effects)) {
       if (served === usual) put(route, "", route.name);
       put(route, `/${pipeline}`, `${pipeline}_${route.name}`);
+    }
+    for (const route of ownRoutes(served, effects)) {
+      put(route, "", `domain_${pipeline}_${route.name}`);
+      put(route, `/${pipeline}`, `${pipeline}_domain_${route.name}`);
     }
   }
 

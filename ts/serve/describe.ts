@@ -2,6 +2,7 @@
 
 import { Since } from "./alerts.ts";
 import { createApp, documentOf } from "./app.ts";
+import type { Domain } from "./domain.ts";
 import type { AppEffects } from "./effects.ts";
 import { Flow } from "./flow.ts";
 import { JobProgress } from "./jobs.ts";
@@ -18,13 +19,14 @@ function unasked(): never {
 
 /** The OpenAPI document; the first contract is the default pipeline's. */
 export function describe(
-  contracts: readonly ServedContract[],
+  served: readonly { readonly contract: ServedContract; readonly domain: Domain | null }[],
   { version, confidence }: Pick<AppEffects, "version" | "confidence">,
 ): Readonly<Record<string, unknown>> {
   const clock = { nowMs: () => 0 };
   const effects: AppEffects = {
-    pipelines: contracts.map((contract) => ({
+    pipelines: served.map(({ contract, domain }) => ({
       contract,
+      domain,
       latest: new Latest({ trail_ms: 0, silent_ms: 0 }),
       verified: new Verified(contract),
       flow: new Flow(clock),
@@ -57,7 +59,10 @@ export function describe(
     links: [],
     processes: unasked,
     web: { shell: null as never, asset: unasked },
-    log: unasked,
+    // A domain's routes that cannot be described are no description without them.
+    log: (error) => {
+      throw error;
+    },
   };
   return documentOf(createApp(effects), effects);
 }

@@ -4,6 +4,7 @@
 import type { SupervisedJob } from "../supervise/views.ts";
 import type { Since } from "./alerts.ts";
 import type { Built } from "./built.ts";
+import type { Domain } from "./domain.ts";
 import type { Flow } from "./flow.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { EngineProbe, FeedState } from "./health.ts";
@@ -26,6 +27,8 @@ export interface Served {
   readonly store: Asks;
   /** Jobs a live forecast needs. */
   readonly needed_jobs: readonly string[];
+  /** Its own routes; null for none. */
+  readonly domain: Domain | null;
   feed(): FeedState;
 }
 

@@ -25,6 +25,7 @@ import type { Service } from "../topology/entry.ts";
 import { status } from "../topology/local/index.ts";
 import { readRecord } from "../topology/local/record.ts";
 import { SERVICES } from "../topology/services.ts";
+import { domainOf } from "./domain.ts";
 import type { KnownModel } from "./effects.ts";
 import { FEED_KINDS, type FeedKind } from "./feed.ts";
 import type { EngineProbe } from "./health.ts";
@@ -93,7 +94,7 @@ export function decoderOf(
 /** What is served of a pipeline, as its definition says. */
 export function pipelineOptions(
   settings: Pick<Settings, "home" | "external" | "databaseUrl" | "kafka" | "namespace">,
-  { pipeline, contract }: Omit<Registered, "folder">,
+  { pipeline, contract, folder }: Registered,
   registry: Pick<Registry, "schemaById">,
   rule: StaleRule,
 ): PipelineOptions {
@@ -119,6 +120,7 @@ export function pipelineOptions(
     decode: decoderOf(contract, registry),
     store: () => storeWhenAsked(() => openStore(settings, { pipeline, contract })),
     rule,
+    domain: domainOf({ pipeline, folder }),
   };
 }
 

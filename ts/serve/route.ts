@@ -63,6 +63,7 @@ export interface Route<
 
 export const TAGS = {
   forecasts: "What a pipeline computed.",
+  domain: "What a domain answers of its own.",
   operation: "How the pipelines run.",
   description: "For people and clients.",
 } as const;

@@ -9,6 +9,7 @@ import { Since } from "./alerts.ts";
 import { createApp } from "./app.ts";
 import { builtPage } from "./built.ts";
 import { cached, withDeadline } from "./cache.ts";
+import type { Domain } from "./domain.ts";
 import type { AppEffects, KnownModel, Link, Served } from "./effects.ts";
 import { Feed, type FeedKind } from "./feed.ts";
 import { Flow } from "./flow.ts";
@@ -37,6 +38,7 @@ export interface PipelineOptions {
   readonly groups: readonly { readonly group: string; readonly topic: string }[];
   readonly needed_jobs: readonly string[];
   readonly rule: StaleRule;
+  readonly domain: Domain | null;
   /** Opened when it is first asked; closed with the pipeline. */
   store(): ServedStore;
   decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
@@ -160,6 +162,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       flow,
       store,
       needed_jobs: pipeline.needed_jobs,
+      domain: pipeline.domain,
       feed: () => feed.state(),
       stop: async () => {
         end.abort();

@@ -10,11 +10,14 @@ import type { Applied, Owned, Setting } from "../jobs/plan/type.ts";
 import type { Kafka, TopicChange } from "../kafka/kafka.ts";
 import { type Compatibility, type Registry, sameSchema } from "../kafka/registry.ts";
 import {
+  assertUnclaimed,
   type ByTopic,
+  type Claims,
   type Contract,
   inStream,
   namesOf,
   ownTopicsOf,
+  pipelineNames,
   pipelineOf,
   requireStream,
   streamNames,
@@ -23,7 +26,7 @@ import {
   topicsOf,
 } from "../pipelines/index.ts";
 import { type Settings, stateDir } from "../settings/settings.ts";
-import { readApplied, turnToApply, writeApplied } from "./applied.ts";
+import { appliedPipelines, readApplied, turnToApply, writeApplied } from "./applied.ts";
 import { always, changeDesired, readDesired, runHash } from "./desired.ts";
 import { readEpoch } from "./epoch.ts";
 import { writeSettings } from "./namespace.ts";
@@ -69,7 +72,7 @@ const DEADLINE_MS = 300_000;
 const OWN_READER = "cursors" satisfies TopicName;
 
 /**
- * Errors: `contract_rejected` for a change that breaks readers or changes a meaning, naming the field and, for a unit, both;
+ * Errors: `config_invalid` for a path of the API that another pipeline claims; `contract_rejected` for a change that breaks readers or changes a meaning, naming the field and, for a unit, both;
  * nothing has been changed then. `kafka_unreachable`, `registry_unreachable`; `job_timed_out` when readers do not come back,
  * which leaves the writers on the old ids and can be repeated.
  */
@@ -84,6 +87,8 @@ export async function apply(options: ApplyOptions): Promise<ApplyReport> {
   );
 
   // All checks before the first change: a refusal leaves everything as it was.
+  const others = appliedPipelines(settings).filter((name) => name !== pipeline.name);
+  assertUnclaimed(claimsOf(pipeline.name), others.map(claimsOf));
   const plans: { what: string; subject: string; schema: string; change: SubjectChange["change"] }[] = [];
   for (const { what, subject, schema } of wanted) {
     const versions = await registry.versions(subject);
@@ -188,6 +193,12 @@ async function enforce(options: ApplyOptions, applied: Applied, job: JobName): P
       },
     );
   return [name];
+}
+
+/** What a pipeline claims of the API; nothing where its folder is gone. */
+function claimsOf(name: string): Claims {
+  const paths = pipelineNames().includes(name) ? pipelineOf(name).pipeline.serve?.routes : undefined;
+  return { pipeline: name, paths: paths ?? [] };
 }
 
 /** What of a pipeline lies outside its namespace's folder and is no other's. Errors: `config_invalid` for a pipeline there is not. */

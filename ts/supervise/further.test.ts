@@ -2,7 +2,16 @@
 // there, and gone with its folder.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -86,6 +95,39 @@ describe("a folder of pipelines outside the checkout", () => {
     addPipelines(null);
     expect(settings({ pipeline: "works" }).pipelines).toBe(mine());
     expect(pipelineNames()).toContain("works");
+  });
+
+  it("may claim paths of the API that nobody else does: a second claim is refused, naming both", async () => {
+    const file = (name: string) => join(mine(), name, "pipeline.ts");
+    const served = readFileSync(file("works"), "utf8").replace(
+      "archive:",
+      'serve: { silent_ms: 60_000, routes: ["/api/sites/{site_id}"] },\n  archive:',
+    );
+    writeFileSync(file("works"), served);
+    cpSync(join(mine(), "works"), join(mine(), "digs"), { recursive: true });
+    const second = (path: string) =>
+      writeFileSync(
+        file("digs"),
+        served.replaceAll(/\bworks\b(?!_)/g, "digs").replace("/api/sites/{site_id}", path),
+      );
+    second("/api/sites/all");
+    make();
+    const kafka = fakeKafka();
+    const registry = memoryRegistry();
+    await apply({ settings: settings(), kafka, registry });
+    const before = (await kafka.admin.topics()).sort();
+    const both = { pipelines: mine(), pipeline: "digs" };
+    await expect(apply({ settings: settings(both), kafka, registry })).rejects.toThrow(
+      'Cannot apply pipeline "digs" with its route "/api/sites/all": expected a path that no other pipeline claims, got "/api/sites/{site_id}" of pipeline "works"',
+    );
+    expect((await kafka.admin.topics()).sort()).toEqual(before);
+    second("/stations/all");
+    // A definition is loaded once a process: from another place it is another one.
+    cpSync(mine(), join(place, "moved"), { recursive: true });
+    const moved = { pipelines: join(place, "moved"), pipeline: "digs" };
+    await expect(apply({ settings: settings(moved), kafka, registry })).rejects.toThrow(
+      'one that the general routes "/stations" have',
+    );
   });
 
   it("brings its Python between the checkout's, under one digest of both", {

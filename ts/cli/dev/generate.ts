@@ -16,11 +16,14 @@ const CLIENT = "ts/client/generated";
 /** The types of the client, by the pipelines of the checkout that are served. */
 async function generateClient(root: string, check: boolean): Promise<Difference[]> {
   const { PIPELINES } = await import("../../pipelines/generated/table.ts");
+  const { domainOf } = await import("../../serve/domain.ts");
   const { describe } = await import("../../serve/describe.ts");
   const served = Object.values(PIPELINES)
     .filter(({ pipeline }) => "serve" in pipeline)
-    .map(({ contract }) => contract)
-    .sort((a, b) => Number(b.pipeline === API_PIPELINE) - Number(a.pipeline === API_PIPELINE));
+    .map(({ pipeline, contract }) => ({ contract, domain: domainOf({ pipeline, folder: null }) }))
+    .sort(
+      (a, b) => Number(b.contract.pipeline === API_PIPELINE) - Number(a.contract.pipeline === API_PIPELINE),
+    );
   const read = (path: string) => readFileSync(join(root, path), "utf8");
   const { version } = JSON.parse(read("package.json")) as { version: string };
   const document = describe(served, { version, confidence: "See docs/confidence.md." });

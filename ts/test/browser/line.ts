@@ -70,7 +70,12 @@ export async function startLine({ database, meters = false, uses, models }: Line
   const ray = { name: "ray", address: "a", needed: true, up: true, detail: "answers", next: null };
   const decode = decoderOf(contract, registry);
   await kafka.admin.ensure([{ topic: PROGRESS, partitions: 1, config: {} }]);
-  const common = { groups: [], rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 }, needed_jobs: [] };
+  const common = {
+    groups: [],
+    domain: null,
+    rule: { trail_ms: 2 * HOUR_MS, silent_ms: 120_000 },
+    needed_jobs: [],
+  };
   const weather: PipelineOptions = {
     ...common,
     contract,
@@ -95,6 +100,7 @@ export async function startLine({ database, meters = false, uses, models }: Line
     contract: METERS,
     topics: {},
     store: absentStore,
+    domain: null,
     decode: decoderOf(METERS, registry),
   };
   const serve = (port: number) =>
