@@ -93,6 +93,24 @@ describe("GET /predictions/{station_id}", () => {
     });
   });
 
+  it("shows what is usual at the valid time, and null for a forecast from before it was recorded", async () => {
+    const { app: api, latest } = app();
+    const usual = { mean: 4, lower: -1, upper: 9 };
+    const record = prediction();
+    const names = Object.keys(record.predictions);
+    const climatology = { ...Object.fromEntries(names.map((name) => [name, usual])), pressure_6h: null };
+    latest.predicted("denver", { ...record, climatology }, arrival(1));
+    latest.predicted("seattle", record, arrival(2));
+    const body = await json(await api.request("/predictions/denver"));
+    expectSchema("Forecast", body);
+    expect(body).toMatchObject({
+      climatology: { temperature_6h: { ...usual, level: 0.9 }, pressure_6h: null },
+    });
+    const before = await json(await api.request("/predictions/seattle"));
+    expectSchema("Forecast", before);
+    expect(before["climatology"]).toBeNull();
+  });
+
   it("sends null where the model gave nothing, never a missing key", async () => {
     const { app: api, latest } = app();
     const whole = prediction();

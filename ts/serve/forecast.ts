@@ -167,6 +167,49 @@ export function bandsIn(contract: ServedContract, record: PredictionRecord, name
   });
 }
 
+/** What is usual at a valid time, whatever the station measures now. */
+const Usual = z
+  .object({
+    mean: number("What is expected of the season and the hour alone, in the unit of the forecast."),
+    lower: number("Lower end, inclusive."),
+    upper: number("Upper end, inclusive."),
+    level: share("Share of outcomes the band is meant to hold."),
+  })
+  .openapi("Usual");
+
+/** The climatology band of each forecast. */
+export function usualByName(contract: ServedContract) {
+  const units = forecastUnits(contract);
+  return each(
+    forecastNames(contract),
+    (name) => said(nullable(Usual), `In ${units[name]}.`, { unit: units[name] }),
+    "By target and horizon.",
+  );
+}
+
+export function usualSchema(contract: ServedContract) {
+  return said(
+    nullable(usualByName(contract)),
+    "The climatology band at each valid time: mean and spread of the station's own years, by season and hour. Null for a station that the model was not trained on, and in forecasts from before it was recorded.",
+  );
+}
+
+/** The climatology band of the forecasts of these names; null where none is known. */
+export function usualIn(
+  contract: ServedContract,
+  { climatology }: Pick<PredictionRecord, "climatology">,
+  names: readonly string[] = formOf(contract).names,
+): Record<string, z.infer<typeof Usual> | null> | null {
+  if (!climatology) return null;
+  const { level } = formOf(contract).bands.at(-1)!;
+  return Object.fromEntries(
+    names.map((name) => {
+      const usual = climatology[name];
+      return [name, usual ? { mean: usual.mean, lower: usual.lower, upper: usual.upper, level } : null];
+    }),
+  );
+}
+
 /** Medians and intervals by name; null for what the model gave none of. */
 export function numbers(contract: ServedContract, record: PredictionRecord) {
   const { names, bands } = formOf(contract);

@@ -82,6 +82,10 @@ export interface PredictionRecord {
   readonly provenance: Readonly<Record<string, unknown>>;
   /** Epoch ms by stage. */
   readonly stages: Readonly<Record<string, number>>;
+  /** What is usual at the valid times; absent in records from before it was there. */
+  readonly climatology?: Readonly<
+    Record<string, { readonly mean: number; readonly lower: number; readonly upper: number } | null>
+  > | null;
 }
 
 /** A record of `<pipeline>-verifications`, apart from its key field. Times are event time, epoch ms. */

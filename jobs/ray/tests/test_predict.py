@@ -169,6 +169,38 @@ def test_prediction_says_what_it_is_and_where_it_came_from() -> None:
     }
 
 
+class Seasonal(FakeModel):
+    """Knows what is usual: 10 degC and 95 %, for new-york alone, and of pressure nothing."""
+
+    humidity = 95.0
+
+    def forecast(self, stations: list[str], t_ms: NDArray[np.int64], inputs: NDArray[np.float64]) -> Forecast:
+        made = super().forecast(stations, t_ms, inputs)
+        usual = np.broadcast_to(np.array([10.0, self.humidity, np.nan])[:, None], made.dap.shape).copy()
+        usual[[station != "new-york" for station in stations]] = np.nan
+        return made._replace(usual=usual)
+
+
+def test_a_forecast_carries_what_is_usual_then_where_the_model_knows_it() -> None:
+    """The widest band of a normal distribution around the climatology, 1.645 spreads of 2, cut at what can be."""
+    batch = [incoming(0, feature(T0, 5, 1.0)), incoming(1, feature(T0, 6, 1.0, station="seattle"), key=b"seattle")]
+    known, stranger = decode(scorer().score(batch, Seasonal(CONTRACT, "3"), [0]))
+    assert stranger["climatology"] is None
+    for horizon in CONTRACT.horizons_h:
+        usual = known["climatology"][f"temperature_{horizon}h"]
+        assert usual["mean"] == 10.0
+        assert (usual["lower"], usual["upper"]) == pytest.approx((10 - 3.2897, 10 + 3.2897), abs=1e-4)
+        wet = known["climatology"][f"humidity_{horizon}h"]
+        assert (wet["lower"], wet["upper"]) == pytest.approx((95 - 3.2897, 95 + 3.2897), abs=1e-4)
+        assert known["climatology"][f"pressure_{horizon}h"] is None
+    # Beyond 100 % there is no humidity.
+    high = Seasonal(CONTRACT, "3")
+    high.humidity = 99.0
+    (cut,) = decode(scorer().score(batch[:1], high, [0]))
+    assert cut["climatology"]["humidity_6h"]["upper"] == 100.0
+    assert decode(scorer().score(batch[:1], FakeModel(CONTRACT, "3"), [0]))[0]["climatology"] is None
+
+
 class Foggy(FakeModel):
     """Heads of 59.6, 104.6 and 1000 with one unit either way, whatever the inputs: trees leave what can be."""
 

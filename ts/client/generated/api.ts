@@ -2390,6 +2390,27 @@ export interface components {
         /** In hPa, narrowest first; empty when there is no forecast. */
         readonly pressure_24h: (components["schemas"]["Interval"])[];
       };
+      /** The climatology band at each valid time: mean and spread of the station's own years, by season and hour. Null for a station that the model was not trained on, and in forecasts from before it was recorded. */
+      readonly climatology: {
+        /** In degC. Unit: degC. */
+        readonly temperature_6h: components["schemas"]["Usual"] | null;
+        /** In degC. Unit: degC. */
+        readonly temperature_12h: components["schemas"]["Usual"] | null;
+        /** In degC. Unit: degC. */
+        readonly temperature_24h: components["schemas"]["Usual"] | null;
+        /** In %. Unit: %. */
+        readonly humidity_6h: components["schemas"]["Usual"] | null;
+        /** In %. Unit: %. */
+        readonly humidity_12h: components["schemas"]["Usual"] | null;
+        /** In %. Unit: %. */
+        readonly humidity_24h: components["schemas"]["Usual"] | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_6h: components["schemas"]["Usual"] | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_12h: components["schemas"]["Usual"] | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_24h: components["schemas"]["Usual"] | null;
+      } | null;
       /** Unit of each forecast and its intervals. */
       readonly units: {
         readonly temperature_6h: "degC";
@@ -2467,6 +2488,16 @@ export interface components {
       /** Upper end, inclusive, in the unit of the forecast. */
       readonly upper: number;
       /** Share of outcomes the interval is meant to hold. */
+      readonly level: number;
+    };
+    Usual: {
+      /** What is expected of the season and the hour alone, in the unit of the forecast. */
+      readonly mean: number;
+      /** Lower end, inclusive. */
+      readonly lower: number;
+      /** Upper end, inclusive. */
+      readonly upper: number;
+      /** Share of outcomes the band is meant to hold. */
       readonly level: number;
     };
     WeatherVerificationEvent: {
@@ -2563,6 +2594,11 @@ export interface components {
           readonly level: number;
         })[];
       };
+      /** The climatology band at each valid time: mean and spread of the station's own years, by season and hour. Null for a station that the model was not trained on, and in forecasts from before it was recorded. */
+      readonly climatology: {
+        /** In kW. Unit: kW. */
+        readonly power_1h: components["schemas"]["Usual"] | null;
+      } | null;
       /** Unit of each forecast and its intervals. */
       readonly units: {
         readonly power_1h: "kW";
@@ -2836,6 +2872,27 @@ export interface components {
         /** In hPa, narrowest first; empty when there is no forecast. */
         readonly pressure_24h?: (components["schemas"]["Interval"])[];
       };
+      /** What is usual at the same valid times; null where it is not known. */
+      readonly climatology: {
+        /** In degC. Unit: degC. */
+        readonly temperature_6h?: components["schemas"]["Usual"] | null;
+        /** In degC. Unit: degC. */
+        readonly temperature_12h?: components["schemas"]["Usual"] | null;
+        /** In degC. Unit: degC. */
+        readonly temperature_24h?: components["schemas"]["Usual"] | null;
+        /** In %. Unit: %. */
+        readonly humidity_6h?: components["schemas"]["Usual"] | null;
+        /** In %. Unit: %. */
+        readonly humidity_12h?: components["schemas"]["Usual"] | null;
+        /** In %. Unit: %. */
+        readonly humidity_24h?: components["schemas"]["Usual"] | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_6h?: components["schemas"]["Usual"] | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_12h?: components["schemas"]["Usual"] | null;
+        /** In hPa. Unit: hPa. */
+        readonly pressure_24h?: components["schemas"]["Usual"] | null;
+      } | null;
       readonly anomaly: {
         /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;
@@ -3267,6 +3324,11 @@ export interface components {
           readonly level: number;
         })[];
       };
+      /** What is usual at the same valid times; null where it is not known. */
+      readonly climatology: {
+        /** In kW. Unit: kW. */
+        readonly power_1h?: components["schemas"]["Usual"] | null;
+      } | null;
       readonly anomaly: {
         /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;

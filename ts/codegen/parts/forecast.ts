@@ -204,6 +204,7 @@ export function predictionsSchema(outline: Outline): RecordSchema {
     return { ...(quantity === null ? {} : { quantity }), ...(unit === null ? {} : { unit }) };
   };
   const judged = outline.parts.includes("anomaly");
+  const widest = Math.round((outline.bands.at(-1) ?? 0) * 100);
   const beside = judged ? "its verdict, its origin" : "its origin";
   return top(outline, "predictions", `One forecast of one key with ${beside} and its times.`, [
     field(
@@ -311,6 +312,33 @@ export function predictionsSchema(outline: Outline): RecordSchema {
         timeField("predict_time", "When the forecast was computed."),
       ]),
       "When each stage was done, so that the latency is a sum anyone can check.",
+    ),
+    nullableField(
+      "climatology",
+      record(
+        "forecast_climatology",
+        byHorizon(outline).map(({ target, hours, name }, i) => ({
+          name,
+          type: [
+            "null",
+            i > 0
+              ? "usual_values"
+              : record("usual_values", [
+                  field("mean", "double", "What is expected of the season and the hour alone."),
+                  field(
+                    "lower",
+                    "double",
+                    `Lower end of the band that holds ${widest} % of what comes then.`,
+                  ),
+                  field("upper", "double", "Its upper end."),
+                ]),
+          ],
+          default: null,
+          ...measured(target),
+          doc: `What is usual for ${target} in ${hours} h; null where the model does not know.`,
+        })),
+      ),
+      "What is usual for the key at the valid times, whatever it measures now; null for one that the model was not trained on, and in records from before.",
     ),
   ]);
 }

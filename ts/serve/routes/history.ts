@@ -3,7 +3,17 @@
 import { entityKey, horizonHours, horizonName } from "../../pipelines/index.ts";
 import type { Stored } from "../../store/queries.ts";
 import type { AppEffects, Served } from "../effects.ts";
-import { bandsIn, forecastUnits, formOf, hoursOf, iso, numberSchemas, VERDICT } from "../forecast.ts";
+import {
+  bandsIn,
+  forecastUnits,
+  formOf,
+  hoursOf,
+  iso,
+  numberSchemas,
+  usualByName,
+  usualIn,
+  VERDICT,
+} from "../forecast.ts";
 import { CSV, CsvText, PAGED, pageAnswer, pagedOf, placeOf, rangeOf, VERSIONED } from "../history.ts";
 import type { PredictionRecord, ServedContract } from "../records.ts";
 import { defineRoute, entityParam } from "../route.ts";
@@ -46,6 +56,7 @@ function namesAt(
 function rowSchema(contract: ServedContract) {
   const units = forecastUnits(contract);
   const { predictions, interval } = numberSchemas(contract);
+  const usual = usualByName(contract);
   const asked = <S extends z.ZodType>(schema: (name: string) => S) =>
     z.object(Object.fromEntries(formOf(contract).names.map((name) => [name, schema(name).optional()])));
   return z.object({
@@ -60,6 +71,10 @@ function rowSchema(contract: ServedContract) {
         list(interval(name), `In ${units[name]}, narrowest first; empty when there is no forecast.`),
       ),
       "Central intervals of the same forecasts.",
+    ),
+    climatology: said(
+      nullable(asked((name) => usual.shape[name]!)),
+      "What is usual at the same valid times; null where it is not known.",
     ),
     ...when(contract.parts.includes("anomaly"), { anomaly: z.object(VERDICT) }),
     overall_confidence: nullable(share("Of the forecast as a whole.")),
@@ -96,6 +111,7 @@ function rowOf(contract: ServedContract, names: readonly string[], { record, arr
     window_start: iso(of.window_start),
     predictions: Object.fromEntries(names.map((name) => [name, of.predictions[name] ?? null])),
     bands: Object.fromEntries(names.map((name) => [name, bandsIn(contract, of, name)])),
+    climatology: usualIn(contract, of, names),
     ...(of.anomaly && {
       anomaly: {
         is_anomaly: of.anomaly.is_anomaly,

@@ -13,6 +13,8 @@ import {
   iso,
   numberSchemas,
   numbers,
+  usualIn,
+  usualSchema,
   VERDICT,
 } from "../forecast.ts";
 import type { Latest, StationState } from "../latest.ts";
@@ -51,6 +53,7 @@ export function forecastSchema(contract: ServedContract, confidence: string) {
       (name) => list(interval(name), `In ${units[name]}, narrowest first; empty when there is no forecast.`),
       `Central intervals meant to hold ${contract.bands.map((b) => `${Math.round(b * 100)} %`).join(", ")} of outcomes. They nest, and each station's are scaled by how often its own truths fell outside (docs/intervals.md).`,
     ),
+    climatology: usualSchema(contract),
     units: each(
       names,
       (name) => z.literal(units[name]!) as z.ZodType<string>,
@@ -124,6 +127,7 @@ export function forecastBody(
     window_start: iso(record.window_start),
     ...numbers(contract, record),
     bands: Object.fromEntries(formOf(contract).names.map((name) => [name, bandsIn(contract, record, name)])),
+    climatology: usualIn(contract, record),
     units: formOf(contract).units,
     valid_at: Object.fromEntries(
       contract.horizons_ms.map((ms) => [horizonName(horizonHours(ms)), iso(record.timestamp + ms)]),

@@ -44,11 +44,13 @@ class Forecast(NamedTuple):
     """What a model says of a batch before bands are made of it, in each target's unit.
 
     `heads` [n, target, horizon, 3] (lowest head, median, highest; conformal.ordered) and `dap` [n, target, horizon],
-    the damped anomaly persistence it starts from and has to beat.
+    the damped anomaly persistence it starts from and has to beat. `usual` [n, target, horizon] is the climatology at
+    the valid time, NaN for a station that the model was not trained on; None of a model that knows none.
     """
 
     heads: Floats
     dap: Floats
+    usual: Floats | None = None
 
 
 class Bounds(NamedTuple):

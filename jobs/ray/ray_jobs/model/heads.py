@@ -165,14 +165,23 @@ class Model:
         contract = self._contract
         shape = (len(stations), len(contract.targets), len(contract.horizons_h))
         if not stations:
-            return Forecast(np.empty((*shape, 3)), np.empty(shape))
+            return Forecast(np.empty((*shape, 3)), np.empty(shape), np.empty(shape))
         columns, base = self.columns(stations, t_ms, inputs)
         changes = np.stack(
             [head.predict(columns, num_threads=1, validate_features=False) for head in self._heads], axis=1
         )
         heads = base[..., None] + np.asarray(changes).reshape(*shape, len(contract.quantiles))
-        spread = self._baseline.spread_of(self._baseline.rows(stations))
-        return Forecast(conformal.ordered(heads, spread), base)
+        rows = self._baseline.rows(stations)
+        spread = self._baseline.spread_of(rows)
+        return Forecast(conformal.ordered(heads, spread), base, self._usual(stations, rows, t_ms))
+
+    def _usual(self, stations: list[str], rows: NDArray[np.int64], t_ms: NDArray[Any]) -> Floats:
+        """Climatology at the valid times, NaN for stations that are not known. -> [n, target, horizon]."""
+        longitudes = np.array([self._places[s][0][1] for s in stations], dtype=np.float64)
+        then = np.asarray(t_ms, dtype=np.float64)
+        at = [self._baseline.climatology(rows, longitudes, then + float(h)) for h in self._contract.horizons_ms]
+        # Of a stranger only differences in time mean something.
+        return np.where((rows == self._baseline.unknown)[:, None, None], np.nan, np.stack(at, axis=2))
 
     def predict(self, stations: list[str], t_ms: NDArray[Any], inputs: NDArray[Any]) -> Floats:
         """The contract's levels with bands as the calibration split has them, before any station adapts its own.

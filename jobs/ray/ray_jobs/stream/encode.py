@@ -6,14 +6,17 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ray_jobs.detect.after import VERDICTS, Judgement
 from ray_jobs.detect.rules import CLEAR
 from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder, schema_id
 from ray_jobs.ledger.bands import BANDS, Bands
+from ray_jobs.ledger.conformal import bounds_of
 from ray_jobs.ledger.forecasts import FORECASTS, Forecasts
 from ray_jobs.ledger.identity import Identity
 from ray_jobs.model.champion import Scores
@@ -66,7 +69,11 @@ class EncodeStage(Stage):
         self._heads = [[f"{t}_{horizon_name(h)}" for h in contract.horizons_h] for t in contract.targets]
         self._levels = [f"q{round(q * 100):02d}" for q in contract.levels]
         self._median = len(contract.bands)
-        self._band = _band_name(contract) if contract.targets else ""
+        self._band = _branch_name(contract, "quantiles") if contract.targets else ""
+        self._usual_band = _branch_name(contract, "climatology") if contract.targets else ""
+        self._bounds = bounds_of(contract) if contract.targets else None
+        # How many standard deviations the widest band reaches to either side.
+        self._deviations = NormalDist().inv_cdf(0.5 + contract.bands[-1] / 2) if contract.bands else 0.0
         self._spreads: dict[tuple[str, str], list[float]] = {}
 
     def step(self, batch: Batch, states: States) -> None:
@@ -106,9 +113,11 @@ class EncodeStage(Stage):
         spread = np.array([self._spread(model, one.station) for one in applied])
         completeness = np.array([one.completeness for one in applied])
         sure = confidence(quantiles, spread, contract.levels, completeness)
+        usual = self._usual(forecasts, spread)
         judgement = self._judgement(batch)
         predict_time = self._now_ms()
-        for at, one, levels, sureness in zip(forecasts.rows, applied, levels_of, sure.tolist(), strict=True):
+        rows = zip(forecasts.rows, applied, levels_of, sure.tolist(), usual, strict=True)
+        for at, one, levels, sureness, around in rows:
             row, incoming = one.row, one.incoming
             end = row["window_end"]
             medians: dict[str, float | None] = {}
@@ -152,9 +161,31 @@ class EncodeStage(Stage):
             }
             if judgement is not None:
                 record["anomaly"] = _verdict(judgement, at)
+            record["climatology"] = around
             batch.out.predictions.append((one.station.encode(), self._codecs.predictions(record)))
         if arm == names.arm:
             batch.out.predicted += len(applied)
+
+    def _usual(self, forecasts: Forecasts, spread: NDArray[np.float64]) -> list[dict[str, Any] | None]:
+        """What is usual for the station at each valid time, whatever it measures now: climatology and the band that
+        holds as much of what comes then as the widest one of a forecast. None for each row of which it is not known.
+        """
+        made = forecasts.made
+        if self._bounds is None or made is None or made.usual is None:
+            return [None] * len(forecasts.rows)
+        reach = self._deviations * spread[:, :, None]
+        bands = np.stack([made.usual, made.usual - reach, made.usual + reach], axis=3)
+        return [self._named(of_row) for of_row in self._bounds.clamp(bands).tolist()]
+
+    def _named(self, of_row: list[list[list[float]]]) -> dict[str, Any] | None:
+        named = {
+            head: (self._usual_band, dict(zip(("mean", "lower", "upper"), values, strict=True)))
+            if all(map(math.isfinite, values))
+            else None
+            for heads, by_horizon in zip(self._heads, of_row, strict=True)
+            for head, values in zip(heads, by_horizon, strict=True)
+        }
+        return named if any(named.values()) else None
 
     def _judgement(self, batch: Batch) -> Judgement | None:
         """None in a pipeline whose windows nobody judges: its forecasts have no place for a verdict."""
@@ -213,11 +244,18 @@ def _verdict(judgement: Judgement, at: int) -> dict[str, Any]:
     }
 
 
-def _band_name(contract: Contract) -> str:
-    """Full name of the record that holds one band. Naming a union's branch saves fastavro from trying each: a third of
-    the encoding.
+def _branch_name(contract: Contract, what: str) -> str:
+    """Full name of the record that holds one forecast's part of a field. Naming a union's branch saves fastavro from
+    trying each: a third of the encoding.
     """
     schema = json.loads(contract.schemas["predictions"])
-    bands = next(f["type"]["fields"] for f in schema["fields"] if f["name"] == "quantiles")
-    record = next(branch for branch in bands[0]["type"] if isinstance(branch, dict))
+    whole = next(f["type"] for f in schema["fields"] if f["name"] == what)
+    fields = _record_in(whole)["fields"]
+    record = _record_in(fields[0]["type"])
     return f"{record.get('namespace', schema['namespace'])}.{record['name']}"
+
+
+def _record_in(kind: Any) -> dict[str, Any]:
+    """The record that a type is, or that is a branch of it."""
+    branches = kind if isinstance(kind, list) else [kind]
+    return next(branch for branch in branches if isinstance(branch, dict))
