@@ -114,6 +114,18 @@ export async function appliedMigrations(db: Db): Promise<readonly string[]> {
   return rows.map(({ name }) => name);
 }
 
+/** The last migration that made the tables; null where there are none. */
+export async function appliedOn(client: Pick<pg.Client, "query">): Promise<string | null> {
+  const there = await client.query<{ found: string | null }>(
+    "select to_regclass('kysely_migration')::text as found",
+  );
+  if (there.rows[0]?.found == null) return null;
+  const { rows } = await client.query<{ name: string }>(
+    "select name from kysely_migration order by name desc limit 1",
+  );
+  return rows[0]?.name ?? null;
+}
+
 /** Drops all that a pipeline has in the store. What is not there is no error. Errors: `store_unreachable`. */
 export async function dropStore(place: StorePlace): Promise<void> {
   const client = await openClient(place);

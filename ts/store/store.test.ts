@@ -1,5 +1,9 @@
 // The store on a real PostgreSQL and a Kafka in memory: what is written, what is read of it, and what a slow oracle says of both.
 
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { until } from "../ground/until.ts";
 import type { OutRecord } from "../kafka/kafka.ts";
@@ -7,6 +11,7 @@ import { fakeKafka } from "../test/fakes/kafka.ts";
 import { startPostgres, type TestDatabase } from "../test/postgres.ts";
 import { HOUR_MS, T0_MS, verification } from "../test/served/weather.ts";
 import { type Stored, stored } from "../test/stored.ts";
+import { backup, restore } from "./backup.ts";
 import { dropStore, openClient } from "./database.ts";
 import type { Page, Paging, Range } from "./queries.ts";
 import { rebuild } from "./rebuild.ts";
@@ -410,6 +415,155 @@ describe("anomalies", () => {
           .filter(({ opened_ms, ended_ms }) => opened_ms < to_ms && (ended_ms ?? Infinity) > from_ms)
           .map(({ opened_ms }) => opened_ms),
       );
+    }),
+  );
+});
+
+describe("a backup", () => {
+  /** Every row of every table but the offsets, as text. */
+  async function contents(s: Stored): Promise<Record<string, readonly string[]>> {
+    const client = await openClient(s);
+    try {
+      const found: Record<string, readonly string[]> = {};
+      for (const table of [
+        ...["schemas", "entities", "features", "latest_features", "predictions", "latest_predictions"],
+        ...["anomalies", "verifications", "rejects"],
+      ]) {
+        const { rows } = await client.query<{ row: string }>(
+          `select t::text as row from ${table} t order by 1`,
+        );
+        found[table] = rows.map(({ row }) => row);
+      }
+      return found;
+    } finally {
+      await client.end();
+    }
+  }
+  const offsets = async (s: Stored): Promise<number> => {
+    const client = await openClient(s);
+    const { rows } = await client.query<{ count: number }>("select count(*) from offsets");
+    await client.end();
+    return rows[0]!.count;
+  };
+  const file = () => join(mkdtempSync(join(tmpdir(), "millrace-backup-")), "store");
+  const filled = async (s: Stored) => {
+    const flagged = {
+      is_anomaly: true,
+      anomaly_score: 2,
+      anomaly_type: "range",
+      evidence: ["x"],
+      method: "rules",
+    };
+    await s.send([
+      ...windowsOf(s, 300, (i) => (i > 250 ? { anomaly: flagged } : {})),
+      ...Array.from({ length: 100 }, (_, i) =>
+        s.record("features", "denver", { window_end: T0_MS + i * MINUTE_MS }),
+      ),
+      s.record("verifications", "denver"),
+      s.record("rejects", "denver"),
+    ]);
+    await s.fill();
+  };
+
+  it(
+    "brings every row back, in the same and in another namespace, and the sink goes on without a row twice",
+    on(async (s) => {
+      await filled(s);
+      const before = await contents(s);
+      expect(before["anomalies"]).toHaveLength(1);
+      const path = file();
+      const written = await backup(s, path, T0_MS);
+      expect(written.rows).toMatchObject({ predictions: 300, features: 100, verifications: 1, rejects: 1 });
+      expect(readdirSync(dirname(path))).toEqual(["store"]);
+      await s.send(windowsOf(s, 20, (i) => ({ timestamp: T0_MS + (300 + i) * MINUTE_MS })));
+      await s.fill();
+      await expect(restore(s, path, { replace: false })).rejects.toThrow(
+        "expected empty tables, or --replace, got rows in",
+      );
+      expect(await restore(s, path, { replace: true })).toEqual(written);
+      expect(await contents(s)).toEqual(before);
+      expect(await offsets(s)).toBe(0);
+      // All of the topics again: what is there is there once, what came after the backup comes.
+      const { effects } = s.sink();
+      const signal = new AbortController().signal;
+      await rebuild(effects, { empty: false, signal, onProgress: () => undefined });
+      const after = await contents(s);
+      expect(after["predictions"]).toHaveLength(320);
+      expect(after["features"]).toEqual(before["features"]);
+      const other = await stored(database.settings, fakeKafka());
+      try {
+        await restore(other, path, { replace: false });
+        expect(await contents(other)).toEqual(before);
+      } finally {
+        await dropStore(other);
+        await other.remove();
+      }
+    }),
+  );
+
+  it(
+    "is of one moment, whatever is written meanwhile",
+    on(async (s) => {
+      await filled(s);
+      const before = await contents(s);
+      const path = file();
+      const more = windowsOf(s, 200, (i) => ({ timestamp: T0_MS + (500 + i) * MINUTE_MS }));
+      await s.send(more);
+      await Promise.all([s.fill(), backup(s, path, T0_MS)]);
+      await restore(s, path, { replace: true });
+      const after = await contents(s);
+      // A window that counts is in all tables or in none.
+      expect(after["latest_predictions"]).toHaveLength(after["predictions"]!.length);
+      expect([before["predictions"]!.length, before["predictions"]!.length + 200]).toContain(
+        after["predictions"]!.length,
+      );
+    }),
+  );
+
+  it(
+    "that is cut, changed, of another pipeline or version, or none changes nothing",
+    on(async (s) => {
+      await filled(s);
+      const path = file();
+      await backup(s, path, T0_MS);
+      const before = await contents(s);
+      const whole = readFileSync(path);
+      const plain = gunzipSync(whole);
+      const from = (bytes: Buffer) => {
+        writeFileSync(path, bytes);
+        return restore(s, path, { replace: true });
+      };
+      const changed = Buffer.from(plain);
+      const at = changed.length - 2_000;
+      changed[at] = changed[at]! ^ 1;
+      const end = plain.lastIndexOf('{"rows"');
+      const said = (text: string, more: string) =>
+        gzipSync(Buffer.from(plain.toString("latin1").replace(text, more), "latin1"));
+      for (const [bytes, words] of [
+        [whole.subarray(0, whole.length / 2), "cut or broken"],
+        [whole.subarray(0, whole.length - 4), "cut or broken"],
+        [gzipSync(plain.subarray(0, end)), "bytes are not those"],
+        [gzipSync(plain.subarray(0, plain.length / 2)), "cut"],
+        [gzipSync(changed), "expected a whole backup"],
+        [Buffer.alloc(0), "expected a whole backup"],
+        [Buffer.from("nothing"), "cut or broken"],
+        [gzipSync(Buffer.from("{}\n")), "a file of another kind"],
+        [
+          said('"pipeline":"weather"', '"pipeline":"meters!"'),
+          'one of pipeline "weather", got one of "meters!"',
+        ],
+        [
+          said('"version":"0001_tables"', '"version":"0009_tables"'),
+          "restore it with the software that wrote it",
+        ],
+      ] as const)
+        await expect(from(bytes)).rejects.toThrow(words);
+      await expect(restore(s, `${path}.none`, { replace: true })).rejects.toThrow(
+        "no file that can be read (ENOENT)",
+      );
+      await expect(backup(s, join(path, "below"), T0_MS)).rejects.toThrow("a file that can be written");
+      expect(await contents(s)).toEqual(before);
+      expect(await offsets(s)).toBeGreaterThan(0);
     }),
   );
 });

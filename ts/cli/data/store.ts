@@ -6,6 +6,7 @@ import type { Kafka } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { type Names, namesOf, pipelineOf } from "../../pipelines/index.ts";
 import { retentionOf, type Settings } from "../../settings/settings.ts";
+import { type BackupReport, backup, restore } from "../../store/backup.ts";
 import { rebuild } from "../../store/rebuild.ts";
 import { reportStore, type StoreReport } from "../../store/report.ts";
 import { interruptible } from "../interrupt.ts";
@@ -29,7 +30,10 @@ export function storeCommand(settingsOf: (command: Command) => Settings): Comman
       "What the store of a pipeline holds: rows, sizes, the span of event time, how far it is behind",
     )
     .option("--json", "print as JSON", false)
-    .addHelpText("after", "\nExamples:\n  millrace store --json\n  millrace store rebuild")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  millrace store --json\n  millrace store rebuild\n  millrace store backup weather.store",
+    )
     .action(async ({ json }: { json: boolean }, command: Command) => {
       await at(command, async (settings, names, kafka) => {
         const report = await reportStore({ settings, names }, names, kafka);
@@ -61,8 +65,42 @@ export function storeCommand(settingsOf: (command: Command) => Settings): Comman
         ),
       );
     });
+  store
+    .command("backup")
+    .description("Write the tables into a file, all of one moment, whole or not at all")
+    .argument("<file>", "file to write; one that is there is replaced once the new one is whole")
+    .option("--json", "print what was written as JSON", false)
+    .addHelpText("after", "\nExample:\n  millrace store backup weather.store")
+    .action(async (path: string, { json }: { json: boolean }, command: Command) => {
+      await at(command, async (settings, names) => {
+        const report = await backup({ settings, names }, path, Date.now());
+        console.log(json ? JSON.stringify(report) : `${rowsOf(report)} in "${path}"`);
+      });
+    });
+  store
+    .command("restore")
+    .description(
+      "Put what a backup has in the place of what the tables have, whole or not at all; the sink then reads its topics from their beginning",
+    )
+    .argument("<file>", "file that backup wrote, of the same pipeline")
+    .option("--replace", "lose the rows that are there", false)
+    .option("--json", "print what was restored as JSON", false)
+    .addHelpText("after", "\nExample:\n  millrace store restore weather.store --replace")
+    .action(
+      async (path: string, { replace, json }: { replace: boolean; json: boolean }, command: Command) => {
+        await at(command, async (settings, names) => {
+          const report = await restore({ settings, names }, path, { replace });
+          console.log(json ? JSON.stringify(report) : `${rowsOf(report)} of ${report.at} restored`);
+        });
+      },
+    );
   return store;
 }
+
+const rowsOf = ({ rows }: BackupReport): string =>
+  `${Object.values(rows)
+    .reduce((sum, count) => sum + count, 0)
+    .toLocaleString("en")} rows`;
 
 const minute = (ms: number | null) => (ms === null ? "–" : `${new Date(ms).toISOString().slice(0, 16)}Z`);
 const mebibytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
