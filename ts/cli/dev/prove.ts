@@ -21,11 +21,14 @@ import {
 import { type KillsRound, killsWrong, proveKills } from "../../rehearse/prove/kills.ts";
 import { runRounds } from "../../rehearse/prove/rounds.ts";
 import { roundsOf } from "../../rehearse/prove/schedule.ts";
+import { proveServing, type ServingRound, servingWrong } from "../../rehearse/prove/serving.ts";
 import {
   archiveLines,
   archiveSummary,
   killsLines,
   killsSummary,
+  servingLines,
+  servingSummary,
   windowsLines,
   windowsSummary,
   windowsWrong,
@@ -57,7 +60,7 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .option(
       "--count <number>",
-      "kills of each kind: actor, Ray job, Spark driver, archive, source, supervisor",
+      "kills of each kind: actor, Ray job, Spark driver, archive, source, supervisor; sink, API, PostgreSQL",
       "10",
     )
     .option("--seed <number>", "order and times of the kills; another seed is another proof", "1")
@@ -228,6 +231,28 @@ const PROOFS: Readonly<Record<Proof, (work: Work) => Promise<Result>>> = {
     return { wrong: summary.wrong, summary, lines: [...archiveLines(summary), ...summary.first_wrong] };
   },
 
+  async serving({ count, seed, ...work }) {
+    const sizes = roundsOf(count, SERVING_ROUND_MOST);
+    const rounds = await runRounds<ServingRound>({
+      folder: roundsFolder({ ...work, seed }, `${count}`),
+      count: sizes.length,
+      log: work.say,
+      fine: (round) => servingWrong(round) === 0,
+      onRound: (done) => work.write(servingSummary(done)),
+      run: (round) =>
+        proveServing({
+          engines: work.engines,
+          seed: seed * 1_000 + round,
+          count: sizes[round]!,
+          cases: round === sizes.length - 1 ? SCHEMATHESIS_CASES : 0,
+          signal: work.signal,
+          log: work.say,
+        }),
+    });
+    const summary = servingSummary(rounds);
+    return { wrong: summary.wrong, summary, lines: servingLines(summary) };
+  },
+
   async certificate({ seed, ...work }) {
     const [round] = await runRounds<CertificateRound>({
       folder: roundsFolder({ ...work, seed }),
@@ -252,6 +277,10 @@ const PROOFS: Readonly<Record<Proof, (work: Work) => Promise<Result>>> = {
     return { wrong: verdict === "passed" ? 0 : 1, summary: round!, lines };
   },
 };
+
+/** Kills of each kind in one round, for the same reason as above: fewer than the five that give a job up. */
+const SERVING_ROUND_MOST = 4;
+const SCHEMATHESIS_CASES = 1_000;
 
 /** Windows of the certificate that is proved: the sample's three days, of which so many are compared. */
 const CERTIFICATE_WINDOWS = 10_000;

@@ -37,6 +37,9 @@ export const PROOF_FOLDERS = {
   ],
   windows: [...WINDOWS, "ts/source"],
   archive: [...WINDOWS, ...spark("archive")],
+  serving: ["contract", "kafka", "rehearse/prove", "serve", "settings", "store", "supervise"].map(
+    (room) => `ts/${room}`,
+  ),
   certificate: [...WINDOWS, ...spark("certify")],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -3,6 +3,7 @@
 import { type ArchiveRound, archiveWrong } from "./archive.ts";
 import { type Checked, type KillsRound, killsWrong } from "./kills.ts";
 import { KILL_KINDS, type Kind } from "./schedule.ts";
+import { SERVING_KINDS, type ServingRound, servingWrong } from "./serving.ts";
 import type { WindowsRound } from "./windows.ts";
 
 export interface Recovery {
@@ -78,6 +79,74 @@ export function killsLines({
         `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${seconds(median_ms)} (median), ${seconds(max_ms)} (most)`,
     ),
     ...first_wrong,
+  ];
+}
+
+export interface ServingSummary {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly recovery: Readonly<Record<string, Recovery>>;
+  readonly committed: number;
+  readonly rows: number;
+  readonly served: number;
+  readonly schemathesis: { readonly cases: number; readonly passed: number } | null;
+  /** 0 when all is proved. */
+  readonly wrong: number;
+}
+
+export function servingSummary(rounds: readonly ServingRound[]): ServingSummary {
+  const sum = (pick: (round: ServingRound) => number) =>
+    rounds.reduce((total, round) => total + pick(round), 0);
+  const recovery: Record<string, Recovery> = {};
+  for (const kind of SERVING_KINDS) {
+    const times = rounds
+      .flatMap(({ kills }) => kills.filter((kill) => kill.kind === kind))
+      .map(({ recovery_ms }) => recovery_ms);
+    if (times.length > 0)
+      recovery[kind] = {
+        kills: times.length,
+        median_ms: Math.round(median(times)),
+        max_ms: Math.max(...times),
+      };
+  }
+  const asked = rounds.flatMap(({ schemathesis }) => schemathesis ?? []);
+  return {
+    rounds: rounds.length,
+    seconds: sum(({ seconds }) => seconds),
+    recovery,
+    committed: sum(({ committed }) => committed),
+    rows: sum(({ rows }) => rows),
+    served: sum(({ served }) => served),
+    schemathesis:
+      asked.length === 0
+        ? null
+        : {
+            cases: asked.reduce((total, { cases }) => total + cases, 0),
+            passed: asked.reduce((total, { passed }) => total + passed, 0),
+          },
+    wrong: sum(servingWrong),
+  };
+}
+
+export function servingLines({
+  committed,
+  rows,
+  served,
+  rounds,
+  wrong,
+  recovery,
+  schemathesis,
+}: ServingSummary): string[] {
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+  return [
+    `${rows} rows of ${committed} records, ${served} forecasts of the API's history, in ${rounds} rounds, ${wrong} wrong`,
+    ...Object.entries(recovery).map(
+      ([kind, { kills, median_ms, max_ms }]) =>
+        `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${seconds(median_ms)} (median), ${seconds(max_ms)} (most)`,
+    ),
+    ...(schemathesis === null
+      ? []
+      : [`Schemathesis: ${schemathesis.passed} of ${schemathesis.cases} cases as described`]),
   ];
 }
 

@@ -10,6 +10,7 @@ import { until } from "../../ground/until.ts";
 import type { Names } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { readRecords, supervisorOf } from "../../supervise/run.ts";
+import { readRecord } from "../../topology/local/record.ts";
 import type { Kind } from "./schedule.ts";
 
 /** Processes to be killed together, and what they are. */
@@ -110,21 +111,30 @@ export async function victimOf(
       return sparkDriver(settings, names.job("features"), aim);
     case "archive":
       return sparkDriver(settings, names.job("archive"), aim);
-    case "source": {
-      const job = submission(names.job("replay"));
-      if (!job) return null;
-      // The shell carries the submission in the path of its note; the program is its child.
-      const shells = running(`${job}.exit`).filter(({ command }) => command.startsWith("/bin/sh"));
-      const program = running("ts/cli/main.ts replay").filter(({ parent }) =>
-        shells.some(({ pid }) => pid === parent),
-      );
-      if (program.length === 0) return null;
-      const pids = program.map(({ pid }) => pid);
-      return aim < 0.5
-        ? found("program", pids)
-        : found("program and shell", [...shells.map(({ pid }) => pid), ...pids]);
-    }
+    case "source":
+      return ownProcess(settings, names.job("replay"), "replay", aim);
   }
+}
+
+/** A job that is a process of ours: the program, or it and the shell that notes its end, by `aim`; null while it does not run. */
+export function ownProcess(settings: Settings, job: string, word: string, aim: number): Victim | null {
+  const submission = readRecords(settings)[job]?.submission?.submission;
+  if (!submission) return null;
+  // The shell carries the submission in the path of its note; the program is its child.
+  const shells = running(`${submission}.exit`).filter(({ command }) => command.startsWith("/bin/sh"));
+  const program = running(`ts/cli/main.ts ${word}`).filter(({ parent }) =>
+    shells.some(({ pid }) => pid === parent),
+  );
+  if (program.length === 0) return null;
+  const alone = aim < 0.5;
+  const processes = identities([...(alone ? [] : shells), ...program].map(({ pid }) => pid));
+  return processes.length === 0 ? null : { what: alone ? "program" : "program and shell", processes };
+}
+
+/** The first process of our own PostgreSQL, whose end the others follow; null while it does not run. */
+export function storeProcess(settings: Settings): Victim | null {
+  const record = readRecord(settings, "postgres");
+  return record && alive(record) ? { what: "server", processes: [record] } : null;
 }
 
 /** How long a process that got SIGKILL may take to disappear. */
