@@ -15,9 +15,11 @@ import { backfilled, batch } from "../../rehearse/bench/batch.ts";
 import { lineIn } from "../../rehearse/bench/line.ts";
 import { type BenchPrediction, live } from "../../rehearse/bench/live.ts";
 import { GB, Memory } from "../../rehearse/bench/memory.ts";
+import { SERVING, serving } from "../../rehearse/bench/serving.ts";
 import { freePorts } from "../../rehearse/line/ports.ts";
 import { PORT_SETTING, type Port, type Settings, settingsOf as settingsIn } from "../../settings/settings.ts";
 import { stopEverything } from "../../supervise/stop.ts";
+import { up } from "../../topology/local/index.ts";
 import { stopAll } from "../engines/down.ts";
 import { parseInteger } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
@@ -38,6 +40,11 @@ const WANTED = {
   train_s: { floor: 900, goal: 480 },
   train_gb: { floor: 3, goal: 3 },
   predict_100_rows_ms: { floor: 120, goal: 50 },
+  sink_per_s: { floor: 20_000, goal: 50_000 },
+  latest_p99_ms: { floor: 5, goal: 2 },
+  stream_lost: { floor: 0, goal: 0 },
+  stream_mb: { floor: 300, goal: 300 },
+  history_day_p99_ms: { floor: 30, goal: 30 },
   demo_s: { floor: 240, goal: 150 },
   demo_again_s: { floor: 60, goal: 60 },
 } as const;
@@ -48,66 +55,97 @@ const LIVE = { stations: 100, rate: 1_000, warmup_ms: 60_000, measure_ms: 180_00
 const ARCHIVED = { warmup_ms: 20_000, measure_ms: 60_000 };
 const BACKLOG = { stations: 1_000, rate: 1_000, count: 3_600_000 };
 const BACKLOG_MS = 600_000;
-const PARTS = ["live", "backlog", "batch"];
+const PARTS = ["live", "backlog", "batch", "serve"];
 
 export function benchCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("bench")
     .description("Measures latency, throughput, memory and start-up of the whole line, in a home of its own")
     .option(
       "--only <parts>",
-      `comma separated: ${PARTS.join(", ")} (the demo always runs: it trains the model)`,
+      `comma separated: ${PARTS.join(", ")} (the demo runs before all but serve: it trains the model)`,
     )
     .option(
       "--measure <seconds>",
       "length of the live load after its warm-up",
       String(LIVE.measure_ms / 1000),
     )
+    .option(
+      "--history-rows <number>",
+      "rows in the store while a day of history is asked for",
+      String(SERVING.history_rows),
+    )
     .option("--json", "print the figures as JSON", false)
-    .addHelpText("after", "\nExample:\n  millrace bench --only live --measure 60")
-    .action(async (options: { only?: string; measure: string; json: boolean }, command: Command) => {
-      const { root, pipeline } = settingsOf(command);
-      const parts = new Set(options.only?.split(",") ?? PARTS);
-      const measure_ms = 1000 * parseInteger("--measure", options.measure, 1);
-      if ([...parts].some((part) => !PARTS.includes(part)))
-        throw new PipelineError(
-          "config_invalid",
-          `Cannot bench: expected --only with some of ${PARTS.join(",")}`,
-        );
-      const home = mkdtempSync(join(tmpdir(), "millrace-bench-"));
-      const settings = settingsIn(root, { home, pipeline, ports: await freePorts() });
-      const say = (line: string) => process.stderr.write(`${line}\n`);
-      await interruptible(async (signal) => {
-        try {
-          const figures = await bench(settings, { parts, measure_ms, signal, say });
-          mkdirSync(join(root, "out"), { recursive: true });
-          writeFileSync(join(root, "out", "bench.json"), `${JSON.stringify(figures, null, 2)}\n`);
-          console.log(options.json ? JSON.stringify(figures) : tableOf(figures.figures));
-        } finally {
-          await stopAll(settings, () => {});
-          rmSync(home, { recursive: true, force: true });
-        }
-      });
-    });
+    .addHelpText(
+      "after",
+      "\nExamples:\n  millrace bench --only live --measure 60\n  millrace bench --only serve --history-rows 1000000",
+    )
+    .action(
+      async (
+        options: { only?: string; measure: string; historyRows: string; json: boolean },
+        command: Command,
+      ) => {
+        const { root, pipeline } = settingsOf(command);
+        const parts = new Set(options.only?.split(",") ?? PARTS);
+        const measure_ms = 1000 * parseInteger("--measure", options.measure, 1);
+        const history_rows = parseInteger("--history-rows", options.historyRows, 100_000);
+        if ([...parts].some((part) => !PARTS.includes(part)))
+          throw new PipelineError(
+            "config_invalid",
+            `Cannot bench: expected --only with some of ${PARTS.join(",")}`,
+          );
+        const home = mkdtempSync(join(tmpdir(), "millrace-bench-"));
+        const settings = settingsIn(root, { home, pipeline, ports: await freePorts() });
+        const say = (line: string) => process.stderr.write(`${line}\n`);
+        await interruptible(async (signal) => {
+          try {
+            const figures = await bench(settings, { parts, measure_ms, history_rows, signal, say });
+            mkdirSync(join(root, "out"), { recursive: true });
+            writeFileSync(join(root, "out", "bench.json"), `${JSON.stringify(figures, null, 2)}\n`);
+            console.log(options.json ? JSON.stringify(figures) : tableOf(figures.figures));
+          } finally {
+            await stopAll(settings, () => {});
+            rmSync(home, { recursive: true, force: true });
+          }
+        });
+      },
+    );
 }
 
 interface Options {
   readonly parts: ReadonlySet<string>;
   readonly measure_ms: number;
+  readonly history_rows: number;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
 }
 
-async function bench(settings: Settings, { parts, measure_ms, signal, say }: Options) {
+async function bench(settings: Settings, { parts, measure_ms, history_rows, signal, say }: Options) {
   const figures: Partial<Record<Figure, number>> = {};
   const detail: Record<string, unknown> = {};
 
-  say("demo, from a warm install …");
-  figures.demo_s = await timedDemo(settings, signal);
-  await stopAll(settings, () => {});
-  say(`demo: ${figures.demo_s.toFixed(0)} s; again …`);
-  figures.demo_again_s = await timedDemo(settings, signal);
-  say(`again: ${figures.demo_again_s.toFixed(0)} s`);
-  await stopEverything(settings.home);
+  if ([...parts].some((part) => part !== "serve")) {
+    say("demo, from a warm install …");
+    figures.demo_s = await timedDemo(settings, signal);
+    await stopAll(settings, () => {});
+    say(`demo: ${figures.demo_s.toFixed(0)} s; again …`);
+    figures.demo_again_s = await timedDemo(settings, signal);
+    say(`again: ${figures.demo_again_s.toFixed(0)} s`);
+    await stopEverything(settings.home);
+  } else await up(settings, { signal });
+
+  if (parts.has("serve")) {
+    const result = await serving(
+      { ...settings, namespace: "bench-serve" },
+      { load: { ...SERVING, history_rows }, signal, say },
+    );
+    figures.sink_per_s = result.sink_per_s;
+    figures.latest_p99_ms = result.latest.p99_ms;
+    figures.stream_lost = result.stream.lost;
+    figures.stream_mb = result.stream.memory_mb;
+    figures.history_day_p99_ms = result.history.p99_ms;
+    detail["serve"] = result;
+    await stopEverything(settings.home);
+  }
 
   if (parts.has("live")) {
     const line = await lineIn({ ...settings, namespace: "bench-live" }, signal);

@@ -5,27 +5,18 @@ import { PipelineError } from "../../contract/index.ts";
 import { driverOf } from "../../engines/application.ts";
 import { httpOf, parseReply } from "../../ground/http.ts";
 import { alive, type Identity, identify } from "../../ground/identity.ts";
-import { commandOf, livingProcesses } from "../../ground/proc.ts";
 import { until } from "../../ground/until.ts";
 import type { Names } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { readRecords, supervisorOf } from "../../supervise/run.ts";
 import { readRecord } from "../../topology/local/record.ts";
+import { running, shellAndProgram } from "../line/processes.ts";
 import type { Kind } from "./schedule.ts";
 
 /** Processes to be killed together, and what they are. */
 export interface Victim {
   readonly what: string;
   readonly processes: readonly Identity[];
-}
-
-/** Processes whose command line holds a text. */
-function running(
-  text: string,
-): { readonly pid: number; readonly parent: number; readonly command: string }[] {
-  return livingProcesses()
-    .map(({ pid, parent }) => ({ pid, parent, command: commandOf(pid) }))
-    .filter(({ command }) => command.includes(text));
 }
 
 const identities = (pids: readonly number[]) => pids.flatMap((pid) => identify(pid) ?? []);
@@ -118,16 +109,10 @@ export async function victimOf(
 
 /** A job that is a process of ours: the program, or it and the shell that notes its end, by `aim`; null while it does not run. */
 export function ownProcess(settings: Settings, job: string, word: string, aim: number): Victim | null {
-  const submission = readRecords(settings)[job]?.submission?.submission;
-  if (!submission) return null;
-  // The shell carries the submission in the path of its note; the program is its child.
-  const shells = running(`${submission}.exit`).filter(({ command }) => command.startsWith("/bin/sh"));
-  const program = running(`ts/cli/main.ts ${word}`).filter(({ parent }) =>
-    shells.some(({ pid }) => pid === parent),
-  );
+  const { shells, program } = shellAndProgram(readRecords(settings), job, word);
   if (program.length === 0) return null;
   const alone = aim < 0.5;
-  const processes = identities([...(alone ? [] : shells), ...program].map(({ pid }) => pid));
+  const processes = identities([...(alone ? [] : shells), ...program]);
   return processes.length === 0 ? null : { what: alone ? "program" : "program and shell", processes };
 }
 
