@@ -112,7 +112,16 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
     in_hg: "inHg",
     torr: "mmHg",
   },
-  ...{ "m s-1": "m/s", "m.s-1": "m/s", mps: "m/s", kmh: "km/h", kph: "km/h", "km h-1": "km/h" },
+  ...{
+    "m s-1": "m/s",
+    "m.s-1": "m/s",
+    mps: "m/s",
+    kmh: "km/h",
+    kph: "km/h",
+    "km h-1": "km/h",
+    "km_h-1": "km/h",
+    "m_s-1": "m/s",
+  },
   ...{
     kt: "kn",
     kts: "kn",
@@ -123,7 +132,7 @@ const OTHER_WORDS: Readonly<Record<string, string>> = {
     "[mi_i]/h": "mph",
     fps: "ft/s",
   },
-  ...{ "°": "deg", degree: "deg", degrees: "deg", radian: "rad", radians: "rad" },
+  ...{ "°": "deg", degree: "deg", "degree_(angle)": "deg", degrees: "deg", radian: "rad", radians: "rad" },
   ...{
     percent: "%",
     pct: "%",

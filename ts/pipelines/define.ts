@@ -170,6 +170,30 @@ export interface Archive<S extends string = string> {
   readonly trigger_ms: number;
 }
 
+/** Live feeds that there is a reader of (ts/source/feeds). */
+export const FEED_NAMES = ["open-meteo", "nws", "openweathermap", "gtfs-rt"] as const;
+export type FeedName = (typeof FEED_NAMES)[number];
+
+/** A live feed that is asked again and again, a supervised job of its own: `<pipeline>-<name of the source>`. */
+export interface Source<S extends string = string> {
+  readonly feed: FeedName;
+  /** The stream it is sent to; the usual one where nothing is said. */
+  readonly stream?: S;
+  /**
+   * What is asked for, by the key its observations get: `"52.52,13.41"`, a station's code (nws), a URL (gtfs-rt). All of `stations`
+   * that have a place on the map where nothing is said.
+   */
+  readonly places?: Readonly<Record<string, string>>;
+  /** How often; as the feed says where nothing is. Its quota may make it less often. */
+  readonly every_ms?: number;
+  /** Where it is, if not at its provider. */
+  readonly url?: string;
+  /** Its key, `secret:NAME`, looked up in the file of MILLRACE_SECRETS. */
+  readonly key?: string;
+  /** Whether a bare submit starts it. Not beside the replay of a past: a pipeline in a namespace has one time line. */
+  readonly standard: boolean;
+}
+
 /** The HTTP API and the page. */
 export interface Serve {
   /** Wall time without any forecast before all stations are called stale. */
@@ -219,6 +243,8 @@ export interface Pipeline<S extends string = string> {
   /** Names and places, by key. */
   readonly stations?: Readonly<Record<string, Station>>;
   readonly archive?: Archive<S>;
+  /** Live feeds by name: lower-case letters, digits and underscores. No part: what is computed does not depend on them. */
+  readonly sources?: Readonly<Record<string, Source<S>>>;
   /** The domain's own Spark work, one job each. */
   readonly queries?: readonly Query<S>[];
   readonly serve?: Serve;

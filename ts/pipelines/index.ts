@@ -21,7 +21,15 @@ export {
   streamSchema,
   streamsOf,
 } from "./contract.ts";
-export type { FeatureKind, Pipeline, Query, Station } from "./define.ts";
+export {
+  FEED_NAMES,
+  type FeatureKind,
+  type FeedName,
+  type Pipeline,
+  type Query,
+  type Source,
+  type Station,
+} from "./define.ts";
 export { GENERATED } from "./folder.ts";
 export { addPipelines } from "./further.ts";
 export { forecastName, horizonHours, horizonName, inWholeHours } from "./horizon.ts";

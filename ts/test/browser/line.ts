@@ -100,7 +100,6 @@ export async function startLine({ database, meters = false, uses, models }: Line
     contract: METERS,
     topics: {},
     store: absentStore,
-    domain: null,
     decode: decoderOf(METERS, registry),
   };
   const serve = (port: number) =>
