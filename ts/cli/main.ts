@@ -82,6 +82,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "sends a file of observations, each once, from where it stopped",
     load: async () => (await import("./data/replay.ts")).replayCommand(settingsOf),
   },
+  produce: {
+    summary: "asks a live feed and sends what is new, each observation once",
+    load: async () => (await import("./data/produce.ts")).produceCommand(settingsOf),
+  },
   tail: {
     summary: "prints the decoded records of a topic",
     load: async () => (await import("./data/tail.ts")).tailCommand(settingsOf),

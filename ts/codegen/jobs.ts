@@ -35,9 +35,10 @@ export function jobTypeIn(file: string, exported: Readonly<Record<string, unknow
       "contract_rejected",
       `Cannot use "${FOLDER}/${file}": expected a Python module for a job on Spark or Ray and for no other, got ${type.module} on ${type.engine}`,
     );
+  const streams = type.engine === "spark" && type.kind === "stream";
   if (
-    (type.share !== undefined || type.members !== undefined) !==
-    (type.engine === "spark" && type.kind === "stream")
+    (type.share !== undefined && !streams) ||
+    (streams && type.share === undefined && type.members === undefined)
   )
     throw new PipelineError(
       "contract_rejected",

@@ -81,7 +81,7 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
     .description(
       "Submits jobs under supervision and follows them until they run: all long-running ones of the pipeline and its queries, or those named",
     )
-    .argument("[job...]", "jobs, weather-features; words after -- go to weather-replay")
+    .argument("[job...]", "jobs, weather-features; words after -- go to weather-replay, or a source")
     .option("--list", "only say which jobs there are and their state", false)
     .option("--once", "submit without supervision: nobody restarts it", false)
     .option("--schedule <cron>", "for batches: when they are due, five fields of cron in UTC")
@@ -100,13 +100,13 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       const jobs = words.length === 0 ? standardOf(pipelineOf(pipeline).pipeline) : named.jobs;
       const settings = forPipeline(given, pipeline);
       for (const job of jobs) {
-        const { words: taken, kind } = jobTypeOf(pipelineOf(pipeline).pipeline, job);
+        const { words: taken, wordless, kind } = jobTypeOf(pipelineOf(pipeline).pipeline, job);
         if (kind !== "batch" && (options.now || options.schedule !== undefined))
           throw new PipelineError(
             "config_invalid",
             `Cannot submit "${job}" ${options.now ? "with --now" : "by a schedule"}: expected a batch, it runs all the time`,
           );
-        if (taken !== undefined && rest.length === 0)
+        if (taken !== undefined && !wordless && rest.length === 0)
           throw new PipelineError("config_invalid", `Cannot submit "${job}": expected ${taken}, got nothing`);
       }
       const say = (line: string) => {

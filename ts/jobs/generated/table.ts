@@ -7,6 +7,7 @@ import { compact } from "../compact.ts";
 import { evaluate } from "../evaluate.ts";
 import { features } from "../features.ts";
 import { infer } from "../infer.ts";
+import { poll } from "../poll.ts";
 import { query } from "../query.ts";
 import { refuse } from "../refuse.ts";
 import { replay } from "../replay.ts";
@@ -15,4 +16,4 @@ import { serve } from "../serve.ts";
 import { sink } from "../sink.ts";
 import { train } from "../train.ts";
 
-export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, query, refuse, replay, seed, serve, sink, train } as const;
+export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, poll, query, refuse, replay, seed, serve, sink, train } as const;

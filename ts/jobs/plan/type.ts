@@ -6,13 +6,14 @@ import type { ByTopic, Contract, PartName, Pipeline, TopicName } from "../../pip
 import type { Settings } from "../../settings/settings.ts";
 
 /**
- * What jobs hand each other beside topics: `raw` are records of the pipeline's streams, `files` are observations in files, `feature_table`, `reject_table` and `archive_table`
+ * What jobs hand each other beside topics: `raw` are records of the pipeline's streams, `files` are observations in files, `feeds` answers of servers elsewhere, `feature_table`, `reject_table` and `archive_table`
  * lie in Delta, `certificates` beside the feature table, `results` of queries in their sinks, `models` in the registry, rows in the `store`, `http` is an answer.
  */
 export type Channel =
   | TopicName
   | "raw"
   | "files"
+  | "feeds"
   | "feature_table"
   | "reject_table"
   | "archive_table"
@@ -160,6 +161,8 @@ export interface JobType {
   readonly places?: (settings: Settings) => readonly string[];
   /** What stands behind its name on a command line, for messages; absent for a job that takes no words. */
   readonly words?: string;
+  /** Whether it runs without them too. */
+  readonly wordless?: true;
   /** Whether it registers a version of the pipeline's model, which is judged and promoted when it has succeeded. */
   readonly trains?: true;
   /** When a scheduled batch is due: five fields of cron in UTC. Absent for a job that runs only when it is asked for. */

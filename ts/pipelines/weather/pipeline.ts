@@ -83,6 +83,27 @@ export const weather = definePipeline({
   },
   stations,
   archive: { trigger_ms: 30_000 },
+  // None by itself: the demo replays a past, and a pipeline in a namespace has one time line. Each under keys of its own, because
+  // what two providers say of one city is not one series.
+  sources: {
+    open_meteo: { feed: "open-meteo", standard: false },
+    nws: {
+      feed: "nws",
+      places: { knyc: "KNYC", kbos: "KBOS", kord: "KORD", kden: "KDEN", ksea: "KSEA", kmia: "KMIA" },
+      standard: false,
+    },
+    openweathermap: {
+      feed: "openweathermap",
+      places: {
+        "owm-new-york": "40.71,-74.01",
+        "owm-london": "51.51,-0.13",
+        "owm-tokyo": "35.68,139.69",
+        "owm-sydney": "-33.87,151.21",
+        "owm-dubai": "25.26,55.3",
+      },
+      standard: false,
+    },
+  },
   serve: { silent_ms: 120_000 },
   demo: {
     sample: "samples/us-cities-hourly.csv.gz",
