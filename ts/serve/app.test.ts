@@ -780,7 +780,7 @@ describe("GET /health", () => {
       },
     });
     // Another state, or another submission, begins anew.
-    expect(await infer(121, { state: "running" })).toMatchObject({
+    expect(await infer(121, { state: "running", message: null })).toMatchObject({
       status: "ok",
       job: { detail: "running" },
     });

@@ -199,7 +199,13 @@ export class Feed {
     const { contract, latest, verified, progress, metrics, flow, arm } = this.#effects;
     if (kind === "progress") {
       if (value === null) progress.forget(record.key?.toString("utf8") ?? "");
-      else progress.report(value as ProgressRecord);
+      else {
+        const report = value as ProgressRecord;
+        progress.report(report);
+        const within_ms = report.counters["stale_after_ms"];
+        if (within_ms !== undefined && report.job.startsWith(`${contract.pipeline}-`))
+          latest.expectWithin(report.job, report.state === "running" ? within_ms : null);
+      }
       return "counted";
     }
     if (value === null) return "counted";

@@ -72,7 +72,7 @@ function judgeJob(row: JobRow): JobVerdict {
     if (state_age_s > WAITING_S) return { status: "waiting", detail, next: logs };
     return { status: "up", detail, next: null };
   }
-  return { status: "up", detail: "running", next: null };
+  return { status: "up", detail: row.heartbeat?.message ?? "running", next: null };
 }
 
 /** What several feeds are together. */

@@ -122,6 +122,18 @@ describe("Latest", () => {
     expect(latest.age(latest.get("a")!, NOW_MS + rule.silent_ms)?.stale).toBe(false);
     expect(latest.age(latest.get("a")!, NOW_MS + rule.silent_ms + 1)?.stale_reason).toBe("network_silent");
   });
+  it("a live source that may bring nothing new for longer is given that long, while it runs", () => {
+    const latest = new Latest(rule);
+    latest.predicted("a", prediction(), arrival(1, { append_time_ms: NOW_MS }));
+    const staleAfter = (ms: number) => latest.age(latest.get("a")!, NOW_MS + ms)?.stale;
+    latest.expectWithin("weather-open_meteo", HOUR_MS);
+    latest.expectWithin("weather-nws", 2 * HOUR_MS);
+    expect([staleAfter(2 * HOUR_MS), staleAfter(2 * HOUR_MS + 1)]).toEqual([false, true]);
+    latest.expectWithin("weather-nws", null);
+    expect([staleAfter(HOUR_MS), staleAfter(HOUR_MS + 1)]).toEqual([false, true]);
+    latest.expectWithin("weather-open_meteo", null);
+    expect(staleAfter(rule.silent_ms + 1)).toBe(true);
+  });
 
   it("a quiet station is fresh in wall time while others are heard and event time stands near", () => {
     const latest = new Latest(rule);

@@ -78,6 +78,8 @@ export class Latest {
   #changes = 0;
   #frontier_ms: number | null = null;
   #committed_ms: number | null = null;
+  /** By the source that says so: how long it may bring nothing new. */
+  readonly #patience = new Map<string, number>();
 
   constructor(rule: StaleRule, stations_max = 100_000, ahead_ms = AHEAD_MS) {
     this.rule = rule;
@@ -129,6 +131,12 @@ export class Latest {
     return this.#stations.keys();
   }
 
+  /** A live source says how long it may bring nothing new; null takes its word back. The longest one counts. */
+  expectWithin(source: string, within_ms: number | null): void {
+    if (within_ms === null) this.#patience.delete(source);
+    else this.#patience.set(source, within_ms);
+  }
+
   /** Null for a station without a prediction. A broker whose clock leads ours reads as age 0, not as a negative age. */
   age(state: StationState, now_ms: number): Age | null {
     if (!state.prediction || this.#frontier_ms === null || this.#committed_ms === null) return null;
@@ -150,7 +158,8 @@ export class Latest {
   }
 
   #silent(now_ms: number): boolean {
-    return this.#committed_ms !== null && now_ms - this.#committed_ms > this.rule.silent_ms;
+    const silent_ms = Math.max(this.rule.silent_ms, ...this.#patience.values());
+    return this.#committed_ms !== null && now_ms - this.#committed_ms > silent_ms;
   }
 
   #state(station_id: string): StationState | null {

@@ -225,7 +225,16 @@ export function produceCommand(settingsOf: (command: Command) => Settings, asks:
           if (options.once) return ended(poll, await poll.once());
           const submission = submissionIn(process.env["ENGINE_RUN"]);
           await whileReporting(
-            { job: name, submission, state: () => faresOf(poll), kafka, registry, names, contract, log },
+            {
+              job: name,
+              submission,
+              state: () => faresOf(poll, feed, plan.words),
+              kafka,
+              registry,
+              names,
+              contract,
+              log,
+            },
             () => poll.run(),
           );
         } finally {
@@ -241,9 +250,10 @@ function show(observations: readonly Observation[], { event_time }: Pick<Contrac
     console.log(JSON.stringify({ ...record, [event_time]: new Date(time).toISOString() }));
 }
 
-function faresOf(poll: Poll): Fares {
+/** What is not as it should be, else what it asks: the page shows either. */
+function faresOf(poll: Poll, { summary }: Feed, words: string): Fares {
   const { message, counters } = poll.state();
-  return { message, counters };
+  return { message: message ?? `${summary}; ${words}`, counters };
 }
 
 const versionIn = (root: string): string =>

@@ -56,6 +56,8 @@ const GONE_MS = 3_600_000;
 const ONCE_MS = 120_000;
 /** Rows of a transaction, as a replay's. */
 const ROWS_MAX = 1_000;
+/** The header by which a stand-in says that it is one. */
+export const MADE_UP = "millrace-made-up";
 /** Lines that are remembered as told; a feed of broken vehicles cannot fill the memory. */
 const TOLD_MAX = 2_000;
 
@@ -91,6 +93,8 @@ export class Poll {
   #failures = 0;
   #blocked_ms = 0;
   #reason: string | null = null;
+  /** Whether a stand-in answers. */
+  #madeUp = false;
   #counts = {
     ...{ rounds: 0, requests: 0, not_modified: 0, failed_requests: 0, bytes: 0 },
     ...{ rows: 0, repeats: 0, refused_rows: 0, late_rows: 0, bad_values: 0 },
@@ -162,6 +166,7 @@ export class Poll {
       counters: {
         ...this.#counts,
         every_ms: Math.round(this.#options.plan.every_ms),
+        stale_after_ms: Math.round(Math.max(this.#options.feed.stale_ms, 2.5 * this.#options.plan.every_ms)),
         keys: this.#standpoint.sent.size,
         silent_places: silent,
         circuit_open: isOpen(this.#failures) ? 1 : 0,
@@ -264,6 +269,7 @@ export class Poll {
       signal,
     });
     if (got.kind === "answer") {
+      this.#madeUp = got.headers[MADE_UP] !== undefined;
       this.#counts.bytes += got.body.length;
       this.#compareClocks(got.headers["date"], clock.nowMs());
     }
@@ -466,6 +472,8 @@ export class Poll {
     if (this.#newest_ms === null) return "it answers, but has had no observation yet";
     if (now_ms - this.#newest_ms > feed.stale_ms)
       return `it answers, but with nothing new: its newest observation is of ${timeWords(this.#newest_ms)}, ${spanWords(now_ms - this.#newest_ms)} ago`;
+    if (this.#madeUp)
+      return `its answers are made up: a stand-in gives them at ${plan.origin}, in the form of ${feed.name}`;
     if (feed.at === "url") return null;
     const silent = this.#silent(now_ms);
     const shown = silent.slice(0, 5).join(", ");
