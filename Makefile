@@ -23,7 +23,7 @@ endif
 page := $(shell find ts/web ts/client -type f ! -name '*.test.ts*')
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
-.PHONY: help setup check up down clean demo test test-quick test-unit test-cluster test-browser bench prove generate golden lock
+.PHONY: help setup check up down clean demo demo-live test test-quick test-unit test-cluster test-browser bench prove generate golden lock
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ down: ## Stops supervisor, jobs and engines
 
 demo: setup ## Everything at once: engines, training, stream, API; stays until Ctrl-C (DETACH=1 returns)
 	@bin/millrace demo $(if $(DETACH),--detach)
+
+demo-live: setup ## The same on live weather and its last 92 days (PLACE="Lisbon, Oslo", FEED=nws, DETACH=1); made up where there is no internet
+	@bin/millrace demo weather --live $(if $(PLACE),--place "$(PLACE)") $(if $(FEED),--feed $(FEED)) $(if $(DETACH),--detach)
 
 # Of any pipeline whose definition has a demo: make demo-weather.
 demo-%: setup

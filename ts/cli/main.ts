@@ -138,6 +138,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "lists the models, and which is champion",
     load: async () => (await import("./models/models.ts")).modelsCommand(settingsOf),
   },
+  standin: {
+    summary: "answers in the form of live feeds where there is no internet",
+    load: async () => (await import("./dev/standin.ts")).standinCommand(),
+  },
   bench: {
     summary: "measures latency, throughput, memory and start-up",
     load: async () => (await import("./dev/bench.ts")).benchCommand(settingsOf),

@@ -90,6 +90,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "source/feeds": ["source/formats"],
   "source/poll": ["source/send", "source/formats", "source/feeds"],
   "rehearse/line": [],
+  "rehearse/standin": [],
   "rehearse/prove": ["rehearse/line"],
   "rehearse/bench": ["rehearse/line"],
   "cli/engines": [],

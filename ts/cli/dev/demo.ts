@@ -1,4 +1,5 @@
-// `millrace demo`: the whole line once, on real data: engines, contract, backfill, training, seeded history, stream, API.
+// `millrace demo`: the whole line once, on real data: engines, contract, backfill, training, seeded history, stream, API. The data are
+// a sample that is replayed, or with --live a feed and its past.
 // Strings the other commands' functions together and says how far it is; computes and decides nothing of its own.
 // A second run skips what an earlier one has done if contract and code still match, and goes on from the source's cursor: also
 // after a step that failed.
@@ -25,6 +26,7 @@ import { namesOf, type Pipeline, pipelineNames, pipelineOf, type Registered } fr
 import { type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { stage } from "../../source/replay/stage.ts";
+import type { Input } from "../../source/row.ts";
 import { apply } from "../../supervise/apply.ts";
 import { type BatchRunOptions, type Finished, runBatch } from "../../supervise/batch.ts";
 import { readDesired } from "../../supervise/desired.ts";
@@ -36,8 +38,23 @@ import { countersLine, forPipeline, withPipeline } from "../batch.ts";
 import { doctor } from "../engines/doctor.ts";
 import { stopAll } from "../engines/down.ts";
 import { startShown } from "../engines/up.ts";
+import { collected } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
 import { train } from "../models/train.ts";
+import {
+  freePort,
+  isOnline,
+  LIVE_FEEDS,
+  type LiveWish,
+  type Located,
+  locate,
+  namedOf,
+  namespaceOf,
+  pastOf,
+  sourceFor,
+  sourceWords,
+  wishOf,
+} from "./live.ts";
 import { type Done, doneSteps, during, failureOf, StepError } from "./steps.ts";
 
 /** What goes for every demo's training; the rest is the definition's. */
@@ -49,6 +66,7 @@ const TRAINING = {
   allow_uncertified: true,
 };
 
+const HOUR_MS = 3_600_000;
 /** Longest a step may take on a slow machine before something is wrong, wall time. */
 const BATCH_MS = 900_000;
 const RUNNING_MS = 180_000;
@@ -76,19 +94,44 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
       "Runs the whole line of a pipeline on a sample, as its definition says; weather's is bundled",
     )
     .option("--detach", "return once the first forecast is served and leave everything running", false)
+    .option(
+      "--live",
+      "on a live feed and its last 92 days, in a namespace of its own if none is named: live, live-nws, or made-up without internet",
+      false,
+    )
+    .option(
+      "--place <names>",
+      'with --live: places by name, "Lisbon, Oslo", or stations of nws; repeatable',
+      collected,
+      [],
+    )
+    .option("--feed <feed>", `with --live: ${LIVE_FEEDS.join(" or ")}`, "open-meteo")
     .addHelpText(
       "after",
-      "\nExample:\n  millrace demo --detach\n  curl http://127.0.0.1:8000/predictions/new-york\n  millrace down",
+      "\nExample:\n  millrace demo --detach\n  curl http://127.0.0.1:8000/predictions/new-york\n  millrace down\n" +
+        '  millrace demo --live --place "Lisbon, Oslo"',
     )
-    .action(async (name: string | undefined, { detach }: { detach: boolean }, command: Command) => {
-      const settings = forPipeline(settingsOf(command), name);
-      shownOf(settings.pipeline);
+    .action(async (name: string | undefined, { detach, live, place, feed }: Options, command: Command) => {
+      const given = forPipeline(settingsOf(command), name);
+      if (!live && (place.length > 0 || feed !== "open-meteo"))
+        throw new PipelineError(
+          "config_invalid",
+          "Cannot use --place or --feed: expected --live beside them",
+        );
+      const shown = shownOf(given.pipeline);
+      const wish = live ? wishOf(feed, place) : null;
+      if (wish !== null) sourceFor(shown.pipeline, wish.feed);
+      const online = wish === null || (await isOnline(AGENT));
+      const settings =
+        wish !== null && given.namespace === "" ? { ...given, namespace: namespaceOf(wish, online) } : given;
       await interruptible(
         async (signal) => {
           try {
-            await demo(settings, signal).catch(async (error: unknown) => {
-              throw error instanceof StepError ? failureOf(error, await runningParts(settings)) : error;
-            });
+            await demo(settings, wish === null ? null : { ...wish, online }, signal).catch(
+              async (error: unknown) => {
+                throw error instanceof StepError ? failureOf(error, await runningParts(settings)) : error;
+              },
+            );
             if (detach) return;
             console.log("\nCtrl-C stops everything.");
             await watch(settings, signal);
@@ -103,16 +146,32 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
     });
 }
 
-async function demo(settings: Settings, signal: AbortSignal): Promise<void> {
+/** What is shown live, and whether it is real. */
+type LiveChoice = LiveWish & { readonly online: boolean };
+
+const AGENT = "millrace (demo)";
+
+interface Options {
+  readonly detach: boolean;
+  readonly live: boolean;
+  readonly place: readonly string[];
+  readonly feed: string;
+}
+
+async function demo(settings: Settings, wish: LiveChoice | null, signal: AbortSignal): Promise<void> {
   const begin_ms = performance.now();
   await doctor(settings, (line) => console.log(line));
   await during("Engines", () => startShown(settings, { quiet: false }));
-  const shown = shownOf(settings.pipeline);
-  const names = namesOf(shown.pipeline, settings.namespace);
+  const defined = shownOf(settings.pipeline);
+  const names = namesOf(defined.pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}demo` });
   const registry = connectRegistry(settings.registryUrl);
+  const origin =
+    wish === null ? replayed(settings, defined) : await livingOn(settings, defined, wish, kafka, signal);
+  const shownContract = { ...defined.contract, stations: origin.stations ?? defined.contract.stations };
+  const shown: Shown = { ...defined, demo: { ...defined.demo, ...origin.demo } };
   try {
-    await steps(settings, shown, kafka, registry, signal).run();
+    await steps(settings, shown, origin, kafka, registry, signal).run();
     const url = apiOf(settings, names.job("serve"));
     const path = url === null ? null : shownPath(shown);
     const forecast =
@@ -127,7 +186,7 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<void> {
           ? `Everything runs after ${seconds} s`
           : `First forecast served after ${seconds} s: ${forecast}`,
         "",
-        ...closing(settings, shown, url, path).map((line) => `  ${line}`),
+        ...closing(settings, { ...shown, contract: shownContract }, url, path).map((line) => `  ${line}`),
       ].join("\n"),
     );
   } finally {
@@ -184,17 +243,149 @@ type Step = ListrTask;
 type StepName = "backfill" | "training" | "seed";
 type Follow = Required<Pick<BatchRunOptions, "signal" | "onReport" | "onState">>;
 
+/** What a demo's observations come from: a past to learn from, and a stream that goes on behind it. */
+interface Origin {
+  /** Steps done for another one do not count; empty for the definition's sample. */
+  readonly identity: string;
+  /** Where the stream begins, epoch ms; null to learn from nothing. */
+  readonly cut_ms: number | null;
+  /** What differs from the definition's. */
+  readonly demo: Partial<Demo>;
+  /** Stations that are shown; null for all of the definition. */
+  readonly stations: Shown["contract"]["stations"] | null;
+  /** What comes first, once the contract is applied. */
+  readonly first: readonly Step[];
+  readonly past: { readonly title: string; readonly input: () => Promise<Input> };
+  readonly stream: { readonly title: string; readonly job: JobName; readonly words: () => readonly string[] };
+}
+
+/** The definition's sample. */
+function replayed(settings: Settings, { pipeline, contract, folder, demo }: Shown): Origin {
+  const path = join(folder === null ? settings.root : join(folder, pipeline.name), demo.sample);
+  const { from_ms } = demo;
+  const day = from_ms === null ? "its beginning" : new Date(from_ms).toISOString().slice(0, 10);
+  const from = from_ms === null ? [] : ["--from", new Date(from_ms).toISOString()];
+  return {
+    identity: "",
+    cut_ms: from_ms,
+    demo: {},
+    stations: null,
+    first: [],
+    past: {
+      title: `Observations before ${day} from ${demo.sample}`,
+      input: async () =>
+        fileInput({ path, contract, units: {}, ...(from_ms === null ? {} : { to_ms: from_ms }) }),
+    },
+    stream: {
+      title: `Replay of ${demo.sample} from ${day} on`,
+      job: "replay",
+      words: () => [path, ...from, "--speed", String(demo.speed)],
+    },
+  };
+}
+
+/** A live feed, or a stand-in for it where there is no internet. */
+async function livingOn(
+  settings: Settings,
+  { pipeline, contract, demo }: Shown,
+  wish: LiveChoice,
+  kafka: Kafka,
+  signal: AbortSignal,
+): Promise<Origin> {
+  const named = namedOf(wish);
+  const agent = AGENT;
+  const { online } = wish;
+  const port = online ? 0 : await freePort();
+  const standin = online ? null : `http://127.0.0.1:${port}`;
+  const cut_ms = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
+  let places: readonly Located[] = [];
+  const note = `made-up weather of a stand-in at ${standin}: there is no internet here`;
+  if (!online)
+    console.log(`No internet: ${note}. Nothing that is shown was ever measured or forecast by anybody.`);
+  return {
+    identity: `${wish.feed} ${named.map(({ key, name }) => `${key}=${name}`).join(" ")}${online ? "" : " made up"}`,
+    cut_ms,
+    demo: {
+      show: named[0]!.key,
+      // A quarter of a year is a tenth of the sample: every row counts.
+      training: { trees: 100, leaves: 31, learning_rate: 0.1, sample_every: 1 },
+      closing: [
+        ...demo.closing,
+        `bin/millrace jobs${settings.namespace === "" ? "" : ` --namespace ${settings.namespace}`}`,
+        ...(online ? [] : ["", `All of it is ${note}`]),
+      ],
+    },
+    stations: Object.fromEntries(
+      named.map(({ key, name }) => [
+        key,
+        contract.stations[key] ?? { name, latitude: null, longitude: null, elevation_m: null },
+      ]),
+    ),
+    first: [
+      ...(online
+        ? []
+        : [
+            {
+              title: `Stand-in for ${wish.feed}`,
+              task: async () => {
+                const desired = await submitJobs(settings, kafka, ["standin"], {
+                  words: ["--port", String(port)],
+                });
+                await untilRunning(settings, desired, { deadline_ms: RUNNING_MS, signal, onState: () => {} });
+                await untilAnswers(standin!, signal);
+              },
+            } satisfies Step,
+          ]),
+      {
+        title: "Places",
+        task: async (_, task) => {
+          const found: Located[] = [];
+          for (const one of named)
+            found.push(await locate(one, { feed: wish.feed, standin, agent, stations: contract.stations }));
+          places = found;
+          task.title += `: ${found.map(({ words }) => words).join("; ")}`;
+        },
+      },
+    ],
+    past: {
+      title: "The last 92 days of the places",
+      input: () => pastOf(places, { cut_ms, standin, agent, contract }),
+    },
+    stream: {
+      title: `Live: ${wish.feed}`,
+      job: sourceFor(pipeline, wish.feed),
+      words: () => sourceWords(wish.feed, places, standin),
+    },
+  };
+}
+
+/** A process that runs does not listen yet. Errors: `job_timed_out`. */
+async function untilAnswers(url: string, signal: AbortSignal): Promise<void> {
+  const http = httpOf("job_timed_out", { pace: ONCE });
+  const { done, seen } = await until(
+    async () => {
+      try {
+        await http({ action: "see the stand-in", url: `${url}/v1/search?name=Oslo` });
+        return { done: true, seen: "" };
+      } catch (error) {
+        signal.throwIfAborted();
+        return { done: false, seen: String(error) };
+      }
+    },
+    { deadline_ms: RUNNING_MS, interval_ms: 200, signal },
+  );
+  if (!done) throw new PipelineError("job_timed_out", `Cannot see the stand-in at "${url}": ${seen}`);
+}
+
 function steps(
   settings: Settings,
   shown: Shown,
+  origin: Origin,
   kafka: Kafka,
   registry: Registry,
   signal: AbortSignal,
 ): Listr {
-  const { pipeline, contract, folder, demo } = shown;
-  const sample = join(folder === null ? settings.root : join(folder, pipeline.name), demo.sample);
-  const { from_ms } = demo;
-  const day = from_ms === null ? "its beginning" : new Date(from_ms).toISOString().slice(0, 10);
+  const { pipeline, contract, demo } = shown;
   const names = namesOf(pipeline, settings.namespace);
   const mlflow = mlflowOf(settings);
   // Known once the contract is applied.
@@ -226,12 +417,11 @@ function steps(
   /** What a forecast stands on: windows, model and history of what lies before the stream. */
   const learning = (cut_ms: number): Step[] => [
     {
-      title: `Observations before ${day} from ${demo.sample}`,
+      title: origin.past.title,
       skip: before("backfill"),
       task: async (_, task) => {
         mkdirSync(join(stateDir(settings), "staged"), { recursive: true });
-        const input = fileInput({ path: sample, contract, units: {}, to_ms: cut_ms });
-        const { rows } = await stage(input, staged(), contract.schemas.observation);
+        const { rows } = await stage(await origin.past.input(), staged(), contract.schemas.observation);
         task.title += `: ${rows.toLocaleString("en")}`;
       },
     },
@@ -283,7 +473,7 @@ function steps(
         task.title += `: ${subjects.length} schemas, ${topics.filter(({ kind }) => kind === "create").length} new topics`;
         const champion = pipeline.forecast ? await mlflow.byAlias(names.model, "champion") : null;
         const earlier = doneSteps(settings, {
-          fingerprint: contract.fingerprint,
+          fingerprint: [contract.fingerprint, origin.identity].filter(Boolean).join(" "),
           code: settingOf(settings).code,
         });
         // Somebody may have moved the alias, or thrown the table away.
@@ -295,8 +485,11 @@ function steps(
         done = { add: earlier.add, of: (name) => (stands[name as StepName] ? earlier.of(name) : null) };
       },
     },
-    ...(pipeline.forecast && from_ms !== null ? learning(from_ms) : running(demoStreams(pipeline))),
-    ...running(["replay"], `Replay of ${demo.sample} from ${day} on`),
+    ...origin.first,
+    ...(pipeline.forecast && origin.cut_ms !== null
+      ? learning(origin.cut_ms)
+      : running(demoStreams(pipeline))),
+    ...running([origin.stream.job], origin.stream.title),
   ];
   return new Listr(tasks.map(named), {
     // Ours stop what was started; listr2's would leave at once.
@@ -314,10 +507,8 @@ function steps(
   /** Jobs that are submitted together; no step without any. */
   function running(jobs: readonly JobName[], title = `Running: ${jobs.join(", ")}`): Step[] {
     if (jobs.length === 0) return [];
-    const from = from_ms === null ? [] : ["--from", new Date(from_ms).toISOString()];
-    const words = [sample, ...from, "--speed", String(demo.speed)];
     const task: Step["task"] = async (_, task) => {
-      const desired = await submitJobs(settings, kafka, jobs, { words });
+      const desired = await submitJobs(settings, kafka, jobs, { words: origin.stream.words() });
       await untilRunning(settings, desired, {
         deadline_ms: RUNNING_MS,
         signal,

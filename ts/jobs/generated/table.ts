@@ -14,6 +14,7 @@ import { replay } from "../replay.ts";
 import { seed } from "../seed.ts";
 import { serve } from "../serve.ts";
 import { sink } from "../sink.ts";
+import { standin } from "../standin.ts";
 import { train } from "../train.ts";
 
-export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, poll, query, refuse, replay, seed, serve, sink, train } as const;
+export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, poll, query, refuse, replay, seed, serve, sink, standin, train } as const;
