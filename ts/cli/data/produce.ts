@@ -221,9 +221,11 @@ export function produceCommand(settingsOf: (command: Command) => Settings, asks:
             contract,
             source: name.replaceAll("_", "-"),
           });
-          const poll = pollOf(intoKafka(target, { clock: wallClock, signal }), signal);
-          if (options.once) return ended(poll, await poll.once());
           const submission = submissionIn(process.env["ENGINE_RUN"]);
+          const delivery = intoKafka(target, { clock: wallClock, signal });
+          // Whoever looks on wants to see that something comes.
+          const poll = pollOf(submission === null ? told(delivery, log) : delivery, signal);
+          if (options.once) return ended(poll, await poll.once());
           await whileReporting(
             {
               job: name,
@@ -242,6 +244,19 @@ export function produceCommand(settingsOf: (command: Command) => Settings, asks:
         }
       });
     });
+}
+
+/** A delivery that says what it has committed. */
+function told(delivery: Delivery, log: (line: string) => void): Delivery {
+  return {
+    ...delivery,
+    async commit(observations, standpoint) {
+      await delivery.commit(observations, standpoint);
+      const newest = observations.at(-1);
+      if (newest !== undefined)
+        log(`sent ${observations.length}, the newest of ${new Date(newest.time).toISOString()}`);
+    },
+  };
 }
 
 /** What would be sent, a line each: the record as its stream's readers see it, in the contract's units. */

@@ -24,12 +24,13 @@ export function printJobs(settings: Settings, json: boolean): void {
     return;
   }
   const supervisor = supervisorOf(settings);
+  const width = Math.max(20, ...rows.map(({ name }) => name.length));
   for (const { name, engine, desired, state, reason, restarts, schedule } of rows) {
     const wanted = desired ? "wanted" : "";
     const again = restarts ? `${restarts} restarts` : "";
     const times = schedule === null ? "" : `by "${schedule}"`;
     console.log(
-      [name.padEnd(20), engine.padEnd(8), state.padEnd(10), wanted.padEnd(7), again, times, reason ?? ""]
+      [name.padEnd(width), engine.padEnd(8), state.padEnd(10), wanted.padEnd(7), again, times, reason ?? ""]
         .join(" ")
         .trimEnd(),
     );

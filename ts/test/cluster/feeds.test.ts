@@ -1,6 +1,8 @@
 // Live sources under the supervisor on a real broker, two at once: each reports how it fares, one is killed and comes back, keeps its
 // distance to the round before, and every observation is there once.
 
+import { join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { Decoder } from "../../contract/index.ts";
 import { members } from "../../ground/process.ts";
@@ -8,6 +10,7 @@ import { until } from "../../ground/until.ts";
 import { readAll } from "../../kafka/kafka.ts";
 import { streamSchema, topicOf } from "../../pipelines/index.ts";
 import { type Namespace, openNamespace, removeNamespace, uniqueName } from "../../rehearse/line/namespace.ts";
+import { settingsPath } from "../../settings/settings.ts";
 import { followProgress, type ProgressReader } from "../../supervise/progress.ts";
 import { readRecords } from "../../supervise/run.ts";
 import { submitJobs, untilEnded, untilRunning, withdrawJobs } from "../../supervise/submit.ts";
@@ -88,6 +91,16 @@ it("several sources run at once, each with its lag; one that is killed loses not
   expect(first.counters["lag_ms"]).toBeLessThan(60_000);
   expect((await sends(OPEN_METEO, 1)).counters["every_ms"]).toBe(900_000);
 
+  const words = ["produce", "nws", "--source", "hand", "--place", "KCCC", "--url", server.url, "--once"];
+  const hand = await execa(join(settings.root, "bin", "millrace"), [
+    ...words,
+    "--settings",
+    settingsPath(settings),
+  ]);
+  expect(hand.stderr).toMatch(
+    /sent 6, the newest of .*\nSent 6 observations, 0 were sent before, 0 refused; 1 requests, 0 failed$/,
+  );
+
   const before = submissionOf(NWS)!;
   for (const { pid } of members({ pid: -1, mark: `job=${before};` })) process.kill(pid, "SIGKILL");
   await until(() => ({ done: submissionOf(NWS) !== before && submissionOf(NWS) !== null, seen: null }), {
@@ -107,7 +120,7 @@ it("several sources run at once, each with its lag; one that is killed loses not
     const { station_id, timestamp } = decoded.record;
     times.set(station_id, [...(times.get(station_id) ?? []), timestamp]);
   }
-  expect([...times.keys()].sort()).toEqual(["kaaa", "kbbb", "lisbon"]);
+  expect([...times.keys()].sort()).toEqual(["kaaa", "kbbb", "kccc", "lisbon"]);
   for (const list of times.values()) expect(list).toEqual([...new Set(list)].sort((a, b) => a - b));
   const rounds = asked.filter(({ path }) => path.includes("KAAA")).map(({ at_ms }) => at_ms);
   expect(rounds.length).toBeGreaterThanOrEqual(2);
