@@ -8,10 +8,10 @@ export const YARDSTICK_S = 0.5;
 /** Minutes by suite (ts/test/suite.ts); every step of `make test` is one. */
 export const BUDGETS = {
   "make check": 0.7,
-  "vitest unit": 1.7,
+  "vitest unit": 1.8,
   "pytest spark": 1.6,
   "pytest ray": 1.6,
-  "vitest cluster": 6.3,
+  "vitest cluster": 6.8,
   "vitest browser": 1.2,
 } as const satisfies Record<string, number>;
 
@@ -24,13 +24,13 @@ export const QUICK_BUDGETS = { "vitest quick": 0.25, "pytest quick": 0.25 } as c
 const ALL: Readonly<Record<string, number>> = { ...BUDGETS, ...QUICK_BUDGETS };
 
 /** What all of `make test` may take now, and when all that is planned has come. */
-export const NOW_MIN = 13.1;
+export const NOW_MIN = 13.7;
 export const END_MIN = 20;
 
 /** Minutes set aside for suites that are to come. */
 export const PLANNED = {
   serving: 0.4,
-  "feeds and systems": 3.5,
+  "feeds and systems": 2.9,
   anomalies: 1,
   "lifecycle of a model": 2,
 } as const satisfies Record<string, number>;

@@ -94,6 +94,8 @@ it("several sources run at once, each with its lag; one that is killed loses not
   const words = ["produce", "nws", "--source", "hand", "--place", "KCCC", "--url", server.url, "--once"];
   const hand = await execa(join(settings.root, "bin", "millrace"), [
     ...words,
+    "--pipeline",
+    "weather",
     "--settings",
     settingsPath(settings),
   ]);
