@@ -11,6 +11,7 @@
 //   {artifact}      the folder of what set-up installed for it
 //   {python}        Python of the jobs
 //   {memory:NAME}   a number of `memory`
+//   {offers:NAME}   a number of `offers`
 
 import type { ErrorCode } from "../contract/errors.ts";
 
@@ -129,6 +130,8 @@ export interface Service {
   readonly uses: readonly string[];
   /** In the unit at the end of each name. */
   readonly memory: Readonly<Record<string, number>>;
+  /** What it hands out to jobs, as its bookkeeping has it, in the unit at the end of each name. */
+  readonly offers?: Readonly<Record<string, number>>;
   /** What must outlive a restart, below its folder; "." for all of it. */
   readonly keeps: Readonly<Record<string, string>>;
   /** Folders that must be there before it starts, below its own. */

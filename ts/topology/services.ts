@@ -64,11 +64,6 @@ const HADOOP_CLASSPATH = ["{reads:conf}", "{dir}/pages", "{artifact}/*"] as cons
 const HADOOP_OPTIONS = ["--add-opens=java.base/java.lang=ALL-UNNAMED"] as const;
 const namesPage = "http://{host}:{port:hdfsUi}/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo";
 
-/** CPUs and memory the engines may hand out. Bookkeeping: more than the machine has; each job is capped by its own settings. */
-const RAY_CPUS = 4;
-const SPARK_CORES = 16;
-const SPARK_MEMORY = "12g";
-
 const STORE = "sqlite:///mlflow.db";
 
 /** What jobs on Spark and Ray ask while they run. */
@@ -240,6 +235,8 @@ export const SERVICES = [
     after: ["spark-master"],
     uses: USED_BY_JOBS,
     memory: { heap_mib: 192 },
+    // More than the machine has; each job is capped by its own settings.
+    offers: { cores: 16, memory_mib: 12_288 },
     // Logs of drivers and executors.
     keeps: { logs: "work" },
     folders: ["work"],
@@ -257,9 +254,9 @@ export const SERVICES = [
         "--webui-port",
         "{port:sparkWorkerUi}",
         "--cores",
-        String(SPARK_CORES),
+        "{offers:cores}",
         "--memory",
-        SPARK_MEMORY,
+        "{offers:memory_mib}m",
         "--work-dir",
         "{keeps:logs}",
         "{url:sparkMasterUrl}",
@@ -311,6 +308,8 @@ export const SERVICES = [
     uses: USED_BY_JOBS,
     // Room for training tables passed between tasks.
     memory: { object_store_bytes: 100_000_000 },
+    // As the worker's of Spark.
+    offers: { cpus: 4 },
     keeps: {},
     folders: [],
     reads: {},
@@ -319,7 +318,7 @@ export const SERVICES = [
       args: [
         "start",
         "--head",
-        `--num-cpus=${RAY_CPUS}`,
+        "--num-cpus={offers:cpus}",
         "--object-store-memory={memory:object_store_bytes}",
         "--node-ip-address={host}",
         "--port={port:rayGcs}",

@@ -1,14 +1,14 @@
 // A service's entry as a command of this machine: texts filled in, folders made, its configuration written, its hook asked.
 // Starts nothing.
 
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../contract/errors.ts";
 import type { ProcessUser } from "../../ground/process.ts";
 import { addressIn, type Settings } from "../../settings/settings.ts";
-import type { Artifact, Configuration, Java, Service } from "../entry.ts";
+import { configurationText, javaArgs } from "../command.ts";
+import type { Artifact } from "../entry.ts";
 import { type Fill, filler } from "../fill.ts";
-import { SMALL_JVM } from "../services.ts";
 import type { Hook, LocalService } from "./hook.ts";
 import { fileUrl } from "./path.ts";
 
@@ -61,6 +61,8 @@ export function fillOf({ settings, service, dir }: LocalService): Fill {
         return pythonPath;
       case "memory":
         return service.memory[argument ?? ""];
+      case "offers":
+        return service.offers?.[argument ?? ""];
       default:
         return undefined;
     }
@@ -93,26 +95,6 @@ function installedJar(root: string, artifact: Artifact, title: string): string |
     // No such folder: said below.
   }
   throw new PipelineError("config_invalid", `Cannot find ${title} in "${folder}": run "make setup"`);
-}
-
-function javaArgs({ options, main }: Java, service: Service, fill: Fill, jar: string | null): string[] {
-  const { initial_mib, heap_mib } = service.memory;
-  return [
-    ...SMALL_JVM,
-    ...(initial_mib === undefined ? [] : [`-Xms${initial_mib}m`]),
-    ...(heap_mib === undefined ? [] : [`-Xmx${heap_mib}m`]),
-    ...options.map(fill),
-    ...(main === undefined ? ["-jar", jar ?? ""] : ["-cp", main.classpath.map(fill).join(":"), main.name]),
-  ];
-}
-
-/** Its lines in full, for a properties file. */
-function configurationText(root: string, { base, properties }: Configuration, fill: Fill): string {
-  return [
-    readFileSync(join(root, base), "utf8"),
-    ...Object.entries(properties).map(([name, value]) => `${name}=${fill(value)}`),
-    "",
-  ].join("\n");
 }
 
 /**

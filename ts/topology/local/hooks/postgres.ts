@@ -16,30 +16,25 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
-  readFileSync,
   readlinkSync,
   realpathSync,
   renameSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { execa, execaSync } from "execa";
 import { PipelineError } from "../../../contract/errors.ts";
 import { livingProcesses } from "../../../ground/proc.ts";
 import type { ProcessUser } from "../../../ground/process.ts";
 import { until } from "../../../ground/until.ts";
+import { copyProgram, INITDB } from "../../postgres.ts";
 import { versionOf } from "../../versions.ts";
 import type { Hook, LocalService } from "../hook.ts";
 import { UTF8 } from "../prepare.ts";
 
 const INIT_MS = 120_000;
-
-/** Not needed to run, and half of its size. */
-const LEFT_OUT =
-  /\.a$|\/(?:pgxs|pkgconfig)$|\/(?:bitcode|jsonb_pl|hstore_pl|ltree_pl|pl(?:perl|python3|tcl))/;
 
 /** What a real server does not have as an account must be there by name: initdb looks it up. */
 const NOBODY: ProcessUser = { uid: 65_534, gid: 65_534 };
@@ -108,14 +103,7 @@ function layOut(from: string, folder: string): void {
   // Beside it and then moved into place: what was cut short is not taken for the whole, and two at once do not meet.
   const fresh = mkdtempSync(`${folder}-`);
   try {
-    for (const part of ["bin", "lib", "share"])
-      cpSync(join(from, part), join(fresh, part), {
-        recursive: true,
-        filter: (path) => !LEFT_OUT.test(path.slice(from.length)),
-      });
-    for (const { source, target } of links(from))
-      if (existsSync(join(fresh, source)) && !existsSync(join(fresh, target)))
-        symlinkSync(basename(source), join(fresh, target));
+    copyProgram(from, fresh);
     execaSync("chmod", ["-R", "go+rX", fresh]);
     renameSync(fresh, folder);
   } catch (error) {
@@ -123,18 +111,6 @@ function layOut(from: string, folder: string): void {
     // Somebody else was faster.
     if (!existsSync(folder)) throw error;
   }
-}
-
-/** What the install script would link: paths within the package, each link beside what it leads to. */
-function links(from: string): readonly { readonly source: string; readonly target: string }[] {
-  const all = JSON.parse(readFileSync(join(from, "pg-symlinks.json"), "utf8")) as {
-    source: string;
-    target: string;
-  }[];
-  const within = (path: string) => path.replace(/^native\//, "");
-  return all
-    .map(({ source, target }) => ({ source: within(source), target: within(target) }))
-    .filter(({ source, target }) => dirname(source) === dirname(target));
 }
 
 /** Makes an empty cluster in a folder of its own and moves it into place, so that one cut short is never taken for a whole one. */
@@ -161,10 +137,7 @@ async function initialise(
   try {
     const done = await execa(
       join(folder, "bin", "initdb"),
-      [
-        ...["-D", "/proc/self/cwd", "--username=millrace", "--pwfile=/proc/self/fd/0"],
-        ...["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums", "--no-instructions"],
-      ],
+      [...["-D", "/proc/self/cwd", "--pwfile=/proc/self/fd/0"], ...INITDB],
       {
         reject: false,
         all: true,

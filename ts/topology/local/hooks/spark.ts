@@ -4,6 +4,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PipelineError } from "../../../contract/errors.ts";
 import type { Settings } from "../../../settings/settings.ts";
+import { sparkJavaOptions } from "../../spark.ts";
 import type { Hook } from "../hook.ts";
 import { fileUrl } from "../path.ts";
 
@@ -22,24 +23,6 @@ function sparkHome({ pythonPath }: Settings): string {
 /** The classes that all of Spark's JVMs here share; set-up leaves none where Java makes none. */
 export const sharedClasses = ({ root }: Settings) => join(root, "target", "engines", "spark-classes.jsa");
 
-/**
- * The archive is mapped where its pointers say. By default a JVM moves it to a random place, and by that writes to every page of
- * it: 160 MB of its own for each JVM instead of pages that all share. What that hides from an attacker of a JVM is not at stake
- * on a loopback address.
- */
-const IN_PLACE = ["-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMode=0"];
-
-/**
- * Read by the JVMs of the daemons, and of the drivers and executors that a worker starts; JDK_JAVA_OPTIONS stays a person's. The
- * archive of classes is made at set-up (infra/local/spark/shared_classes.py); a JVM that cannot use it starts without it.
- */
-function javaOptions(settings: Settings, logging: string): string {
-  const options = [`-Dlog4j2.configurationFile=${fileUrl(logging)}`];
-  const archive = sharedClasses(settings);
-  if (existsSync(archive)) options.push(`-XX:SharedArchiveFile=${archive}`, ...IN_PLACE);
-  return options.map((option) => `"${option}"`).join(" ");
-}
-
 export const spark: Hook = {
   prepare({ settings, service }, { command, args, env }) {
     const home = sparkHome(settings);
@@ -53,7 +36,10 @@ export const spark: Hook = {
         SPARK_CONF_DIR: join(home, "conf"),
         // As drivers and executors have it: an archive holds for one class path.
         SPARK_DAEMON_CLASSPATH: join(settings.sparkJars, "*"),
-        JAVA_TOOL_OPTIONS: javaOptions(settings, join(settings.root, service.reads["logging"]!)),
+        JAVA_TOOL_OPTIONS: sparkJavaOptions({
+          logging: fileUrl(join(settings.root, service.reads["logging"]!)),
+          archive: existsSync(sharedClasses(settings)) ? sharedClasses(settings) : null,
+        }),
         SPARK_LOCAL_IP: settings.host,
         SPARK_LOCAL_HOSTNAME: "localhost",
       },
