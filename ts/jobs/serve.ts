@@ -19,11 +19,12 @@ export const serve: JobType = {
 
 /** The same whichever pipeline asks for it: a second submit leaves what runs alone. */
 export function planServe({ settings }: Pick<Setting, "settings">) {
-  const { host, hosts, origins, tls, rate } = settings.api;
+  const { host, published = null, hosts, origins, tls, rate } = settings.api;
   const words = [
     ...["serve", "--port", String(settings.ports.api), "--settings", settingsPath(settings)],
     // Said here, so that another choice is another process. None of these is a secret.
     ...(host === null ? [] : ["--host", host]),
+    ...(published === null ? [] : ["--published", published]),
     ...hosts.flatMap((name) => ["--allow-host", name]),
     ...origins.flatMap((origin) => ["--allow-origin", origin]),
     ...(tls === null ? [] : ["--tls-cert", tls.cert, "--tls-key", tls.key]),

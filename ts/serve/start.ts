@@ -51,6 +51,8 @@ export interface ServeOptions {
   /** What the confidence means, one paragraph for the API's description. */
   readonly confidence: string;
   readonly host: string;
+  /** Address under which others reach it, where that is not `host`. */
+  readonly published?: string | null;
   readonly port: number;
   /** Name of the setting that moves the port, for the error about a port in use. */
   readonly setting: string;
@@ -183,7 +185,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
     since,
     guard: {
       ...options.guard,
-      loopback: isLoopback(options.host),
+      loopback: isLoopback(options.published ?? options.host),
       tls: options.tls != null,
       clock,
     },

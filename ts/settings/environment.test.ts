@@ -137,6 +137,16 @@ describe("settingsFrom()", () => {
     expect(settingsFrom("/other", { MILLRACE_NAMESPACE: "env" }, { settings: path })).toEqual(kept);
   });
 
+  it("takes what a container is told: Spark's defaults, and where its API is published", () => {
+    expect(settingsFrom(root, { MILLRACE_SPARK_DEFAULTS: "/etc/spark.conf" }).sparkDefaults).toBe(
+      "/etc/spark.conf",
+    );
+    expect(settingsFrom(root, { MILLRACE_API_PUBLISHED: "127.0.0.1" }).api.published).toBe("127.0.0.1");
+    expect(refusal({ MILLRACE_API_PUBLISHED: "localhost" })).toContain(
+      'MILLRACE_API_PUBLISHED="localhost": expected an address',
+    );
+  });
+
   it("cannot be changed once made", () => {
     expect(() => Object.assign(settingsFrom(root, {}), { home: "/elsewhere" })).toThrow(TypeError);
   });

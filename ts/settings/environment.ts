@@ -2,6 +2,7 @@
 // else looks at them. Every variable is a row of a table; docs/settings.md says them all.
 
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { PipelineError } from "../contract/errors.ts";
 import { readJson } from "../ground/json.ts";
@@ -44,6 +45,7 @@ const TEXT = {
   MILLRACE_JOB_PYTHON: "pythonPath",
   MILLRACE_ARCHIVE: "archive",
   MILLRACE_API_PIPELINE: "apiPipeline",
+  MILLRACE_SPARK_DEFAULTS: "sparkDefaults",
 } as const satisfies Record<string, keyof Settings>;
 
 function invalid(name: string, value: string, wanted: string): PipelineError {
@@ -174,11 +176,15 @@ export function apiFrom(env: Environment): ApiSettings {
       "",
       "a file, because the other one is set",
     );
+  const published = env["MILLRACE_API_PUBLISHED"] || null;
+  if (published !== null && isIP(published) === 0)
+    throw invalid("MILLRACE_API_PUBLISHED", published, "an address of the machine that publishes it");
   const rate = env["MILLRACE_API_RATE"];
   if (rate && !/^[1-9]\d{0,5}$/.test(rate))
     throw invalid("MILLRACE_API_RATE", rate, "a whole number of requests a second from 1 to 999999");
   return {
     host: env["MILLRACE_API_HOST"] || null,
+    published,
     hosts,
     origins,
     tls: cert && key ? { cert: resolve(cert), key: resolve(key) } : null,

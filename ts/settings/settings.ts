@@ -30,6 +30,8 @@ type Addresses = Readonly<Record<Exclude<AddressName, "bootstrap">, string>>;
 export interface ApiSettings {
   /** Address it listens on; null for the host of everything else. */
   readonly host: string | null;
+  /** Address under which others reach it, where that is not the one it listens on: a container's is published elsewhere. */
+  readonly published: string | null;
   /** Names it is asked under beside its addresses. */
   readonly hosts: readonly string[];
   /** Origins of other pages that may read answers. */
@@ -78,7 +80,7 @@ export interface NamespaceSettings extends Addresses {
   readonly javaPath: string;
   /** Folder of the connector jars Spark jobs need beside Spark's own. */
   readonly sparkJars: string;
-  /** Properties file of every application; null for a Spark that exists already and has its own. */
+  /** Properties file of every application, where Spark's machines have it; null for a Spark that exists already and has its own. */
   readonly sparkDefaults: string | null;
 }
 
@@ -95,7 +97,14 @@ export interface Overrides extends Partial<Omit<Settings, "root" | "ports" | "ka
 
 /** The pipeline that answers paths of the API which name none, where nothing is set. */
 export const API_PIPELINE = "weather";
-export const API: ApiSettings = { host: null, hosts: [], origins: [], tls: null, rate: null };
+export const API: ApiSettings = {
+  host: null,
+  published: null,
+  hosts: [],
+  origins: [],
+  tls: null,
+  rate: null,
+};
 /** A quarter of forecasts and what they were worth; two weeks of the windows that they were made of. */
 export const STORE_DAYS = 92;
 export const STORE_FEATURES_DAYS = 14;

@@ -59,6 +59,26 @@ describe("examine()", () => {
     expect(found.filter(({ state }) => state !== "ok")).toEqual([]);
   });
 
+  it("asks nothing of the machine that only engines need, where all of them are given by address", async () => {
+    // An image's own folder is nobody's to write to.
+    const diskFree = async (folder: string) => {
+      if (folder === root) throw Object.assign(new Error("EACCES"), { code: "EACCES" });
+      return 50e9;
+    };
+    const bare = machine({ exists: () => false, diskFree }, { java: null, mvn: null, ldconfig: null });
+    const given = {
+      ...settings,
+      external: ["kafka", "registry", "spark", "ray", "mlflow", "postgres"],
+    } satisfies Settings;
+    expect((await examine(given, bare)).map(({ name, state }) => [name, state])).toEqual([
+      ["Node", "ok"],
+      ["folders", "ok"],
+      ["disk", "ok"],
+    ]);
+    const some = { ...given, external: given.external.slice(1) } satisfies Settings;
+    expect((await examine(some, bare)).map(({ name }) => name)).toContain("Java");
+  });
+
   it("wants HDFS only when an archive's path leads there", async () => {
     const on = { ...settings, archive: "hdfs:/archive" };
     const of = async (asked: Settings, has: Machine) =>

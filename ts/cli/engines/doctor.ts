@@ -136,10 +136,10 @@ function node(machine: Machine): Finding {
       );
 }
 
-/** The state may lie on another file system than the clone. */
-async function disk(machine: Machine, { root, home }: Settings): Promise<Finding> {
+/** The state may lie on another file system than the clone, into which only set-up and what is started here write. */
+async function disk(machine: Machine, { root, home }: Settings, starts: boolean): Promise<Finding> {
   let least = Number.POSITIVE_INFINITY;
-  for (const folder of new Set([root, home]))
+  for (const folder of new Set(starts ? [root, home] : [home]))
     try {
       least = Math.min(least, await machine.diskFree(folder));
     } catch (error) {
@@ -216,22 +216,36 @@ function hdfs(machine: Machine, settings: Settings, engines: readonly EngineStat
   };
 }
 
-/** All findings, in the order of reading; before setup, without what it installs and what passes (memory, ports). Ports of engines that already run are fine. */
+/**
+ * All findings, in the order of reading; before setup, without what it installs and what passes (memory, ports). Ports of engines
+ * that already run are fine.
+ */
 export async function examine(
   settings: Settings,
   machine: Machine,
   { beforeSetup = false }: { readonly beforeSetup?: boolean } = {},
 ): Promise<Finding[]> {
+  // Where every engine is given by address, nothing of theirs has to be on this machine.
+  const starts =
+    beforeSetup ||
+    SERVICES.some(
+      (service: Service) =>
+        !service.optional && !(settings.external as readonly string[]).includes(service.cluster),
+    );
   const lasting = [
     node(machine),
-    ...(await python(machine, settings)),
-    await java(machine, settings),
-    await maven(machine),
-    await openmp(machine),
+    ...(starts
+      ? [
+          ...(await python(machine, settings)),
+          await java(machine, settings),
+          await maven(machine),
+          await openmp(machine),
+        ]
+      : []),
     folders(settings),
-    await disk(machine, settings),
+    await disk(machine, settings, starts),
   ];
-  if (beforeSetup) return lasting;
+  if (beforeSetup || !starts) return lasting;
   const engines = await status(settings);
   const running = engines.some(({ state }) => state === "up");
   const taken = await portsInUse(settings);

@@ -58,6 +58,34 @@ describe("millrace serve", () => {
     (host) => expect(run(`--host=${host}`, "--port=80x")).rejects.toThrow("--port"),
   );
 
+  it.each(["localhost", "0.0.0.0:80", ""])("refuses --published=%s: no address", (published) =>
+    expect(run("--host=0.0.0.0", `--published=${published}`)).rejects.toThrow(
+      `Cannot use --published "${published}": expected an address`,
+    ),
+  );
+
+  it("judges a container's server by the address that publishes it", async () => {
+    const home = mkdtempSync(join(tmpdir(), "millrace-serve-"));
+    const settings = settingsOf(root, { home });
+    const warnings: string[] = [];
+    const serving = (published: string | null) =>
+      serve(
+        settings,
+        // An address of documentation (RFC 5737): no machine has it, so nothing is opened.
+        { host: "192.0.2.1", port: 0, rule: {}, api: { ...settings.api, published }, json: false },
+        {
+          jobs: async () => [],
+          signal: AbortSignal.abort(),
+          print: () => undefined,
+          warn: (line) => warnings.push(line),
+        },
+      );
+    await expect(serving(null)).rejects.toThrow("expected an API key");
+    await expect(serving("192.0.2.1")).rejects.toThrow("expected an API key");
+    await expect(serving("127.0.0.1")).rejects.toThrow('Cannot serve on "192.0.2.1:0"');
+    expect(warnings).toEqual([]);
+  });
+
   it("takes a certificate only with its key", () =>
     expect(run("--tls-cert=a.pem")).rejects.toThrow("expected --tls-cert and --tls-key"));
 

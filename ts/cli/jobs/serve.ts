@@ -2,6 +2,7 @@
 // Reads settings and flags, prints where it listens; everything else is ts/serve.
 
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { Command } from "commander";
 import { explain, PipelineError } from "../../contract/index.ts";
@@ -44,8 +45,8 @@ const body = (markdown: string): string => markdown.replace(/^# .*\n+/, "").trim
 
 /** Serves until the signal fires. Errors: `config_invalid` for a port in use or a flag that makes no sense. */
 export async function serve(settings: Settings, flags: ServeFlags, effects: ServeEffects): Promise<void> {
-  const { hosts, origins, tls, rate } = flags.api ?? settings.api;
-  const loopback = isLoopback(flags.host);
+  const { hosts, origins, tls, rate, published } = flags.api ?? settings.api;
+  const loopback = isLoopback(published ?? flags.host);
   const keys = keysPath(settings);
   if (!loopback) {
     if (readKeys(keys).length === 0)
@@ -76,6 +77,7 @@ export async function serve(settings: Settings, flags: ServeFlags, effects: Serv
     confidence: body(read(join("docs", "confidence.md"))),
     web: join(settings.root, "target", "web"),
     host: flags.host,
+    published,
     port: flags.port,
     tls,
     guard: {
@@ -139,6 +141,10 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
       "--host <address>",
       "address to listen on; beyond this machine every request needs a key (millrace keys)",
     )
+    .option(
+      "--published <address>",
+      "the address that others reach, where a container listens on all of its own (MILLRACE_API_PUBLISHED)",
+    )
     .option("--allow-host <name>", "name it is asked under beside its addresses; repeatable", collected)
     .option("--allow-origin <origin>", "origin of another page that may read answers; repeatable", collected)
     .option("--tls-cert <file>", "certificate in PEM, with --tls-key")
@@ -172,6 +178,12 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
           "config_invalid",
           "Cannot use TLS: expected --tls-cert and --tls-key, got one of them",
         );
+      const published = text("published");
+      if (published !== null && isIP(published) === 0)
+        throw new PipelineError(
+          "config_invalid",
+          `Cannot use --published "${published}": expected an address of the machine that publishes it`,
+        );
       const [port, trail, silent] = [text("port"), text("trail"), text("silent")];
       await interruptible((signal) =>
         serve(
@@ -184,6 +196,8 @@ export function serveCommand(settingsOf: (command: Command) => Settings): Comman
               ...(silent !== null && { silent_ms: 1000 * parseInteger("--silent", silent, 1, YEAR_S) }),
             },
             api: {
+              // An address that is named for this call alone is the one that others reach.
+              published: published ?? (text("host") === null ? settings.api.published : null),
               hosts: all("allowHost") ?? settings.api.hosts,
               origins: all("allowOrigin") ?? settings.api.origins,
               tls: cert !== null && key !== null ? { cert, key } : settings.api.tls,
