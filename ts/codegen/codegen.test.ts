@@ -12,7 +12,7 @@ import { works } from "../test/pipelines/works/pipeline.ts";
 import { outline, sha256 } from "./derive.ts";
 import { differences, write } from "./folder.ts";
 import { DERIVED, functionsIn, QUERIES } from "./functions.ts";
-import { GENERATED_FOLDERS, generate, render } from "./generate.ts";
+import { GENERATED_FILES, GENERATED_FOLDERS, generate, render } from "./generate.ts";
 import { FEATURE_KINDS } from "./parts/windows.ts";
 import { pipelineFiles } from "./render.ts";
 
@@ -68,9 +68,24 @@ describe("generate()", () => {
     expect(differences(here, files, ["a"])).toEqual([]);
   });
 
-  it("renders nothing outside the folders it owns", () => {
-    for (const path of render(root).keys())
-      expect(GENERATED_FOLDERS.some((f) => path.startsWith(`${f}/`))).toBe(true);
+  it("renders nothing outside the folders it owns but the files that lie among others", () => {
+    const apart = [...render(root).keys()].filter(
+      (path) => !GENERATED_FOLDERS.some((f) => path.startsWith(`${f}/`)),
+    );
+    expect(apart.sort()).toEqual([...GENERATED_FILES].sort());
+  });
+
+  it("finds a file among others missing or edited, and leaves its neighbours alone", () => {
+    const here = folder();
+    const files = new Map([["a/rendered.yaml", "x: 1\n"]]);
+    expect(differences(here, files, [])).toEqual([{ path: "a/rendered.yaml", kind: "missing" }]);
+    expect(write(here, files, [])).toHaveLength(1);
+    writeFileSync(join(here, "a", "by-hand.sh"), "");
+    expect(differences(here, files, [])).toEqual([]);
+    writeFileSync(join(here, "a", "rendered.yaml"), "x: 2\n");
+    expect(differences(here, files, [])).toEqual([{ path: "a/rendered.yaml", kind: "stale" }]);
+    expect(write(here, files, [])).toHaveLength(1);
+    expect(readFileSync(join(here, "a", "rendered.yaml"), "utf8")).toBe("x: 1\n");
   });
 
   it("refuses a parameter record without a job, and one record under two shapes", () => {

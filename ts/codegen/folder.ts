@@ -1,7 +1,7 @@
 // Generated folders on disk: written whole, or compared whole. What lies there and was not rendered is left over.
-// Owns every folder it is given: nothing by hand lives in them.
+// Owns every folder it is given: nothing by hand lives in them. A file outside of them is its own, and its neighbours are not.
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Files } from "./render.ts";
 
@@ -12,7 +12,9 @@ export interface Difference {
 
 /** What writing would change, by path. */
 export function differences(root: string, files: Files, folders: readonly string[]): Difference[] {
-  const there = folders.flatMap((folder) => filesIn(root, folder));
+  const owned = folders.flatMap((folder) => filesIn(root, folder));
+  const apart = [...files.keys()].filter((path) => !owned.includes(path) && existsSync(join(root, path)));
+  const there = [...owned, ...apart];
   const found: Difference[] = there
     .filter((path) => !files.has(path))
     .map((path) => ({ path, kind: "left over" }));

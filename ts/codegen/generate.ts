@@ -34,9 +34,16 @@ export const GENERATED_FOLDERS: readonly string[] = [
   "ts/contract/generated",
   "ts/jobs/generated",
   "docs/generated",
+  "infra/compose/generated",
   ...ENGINES.map(LAYOUT.engine),
   LAYOUT_FIXTURES.typescript,
   ...ENGINES.map(LAYOUT_FIXTURES.engine),
+];
+
+/** Generated files among others: where whoever reads them looks for them. */
+export const GENERATED_FILES: readonly string[] = [
+  "infra/compose/compose.yaml",
+  "infra/compose/compose.large.yaml",
 ];
 
 const PIPELINES = "ts/pipelines";

@@ -12,7 +12,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   topology: ["contract"],
   settings: ["ground", "contract", "pipelines", "topology"],
   "topology/local": ["ground", "contract", "topology", "settings", "kafka"],
-  codegen: ["ground", "contract", "pipelines", "topology", "engines", "jobs"],
+  "topology/compose": ["contract", "topology"],
+  codegen: ["ground", "contract", "pipelines", "topology", "topology/compose", "engines", "jobs"],
   kafka: ["ground", "contract", "pipelines", "settings"],
   source: ["ground", "contract", "pipelines", "kafka"],
   store: ["ground", "contract", "pipelines", "settings", "kafka"],
@@ -127,6 +128,8 @@ export const LIVES_IN: Readonly<Record<string, readonly string[]>> = {
   axios: ["ground"],
   "gtfs-realtime-bindings": ["source"],
   fflate: ["engines"],
+  yaml: ["topology"],
+  testcontainers: ["test"],
   vitest: ["test"],
   "fast-check": ["test"],
 };
