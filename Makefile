@@ -23,7 +23,7 @@ endif
 page := $(shell find ts/web ts/client -type f ! -name '*.test.ts*')
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
-.PHONY: help setup check up down clean demo demo-live test test-quick test-unit test-cluster test-browser bench prove generate golden lock
+.PHONY: help setup check up down clean demo demo-live compose-up compose-demo compose-down test test-quick test-unit test-cluster test-browser bench prove generate golden lock
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -98,6 +98,15 @@ demo-live: setup ## The same on live weather and its last 92 days (PLACE="Lisbon
 # Of any pipeline whose definition has a demo: make demo-weather.
 demo-%: setup
 	@bin/millrace demo $* $(if $(DETACH),--detach)
+
+compose-up: ## Builds and starts everything in containers (SIZE=large); needs Docker and nothing else
+	@infra/compose/compose.sh up
+
+compose-demo: ## The whole line in containers: train, stream, serve
+	@infra/compose/compose.sh demo
+
+compose-down: ## Removes the containers (VOLUMES=1: their data too)
+	@infra/compose/compose.sh down
 
 test: setup ## All tests: check, unit, cluster on real engines, browser
 	@infra/local/chromium.sh

@@ -118,7 +118,10 @@ describe.each([
     const file = size.name === "small" ? "compose.yaml" : "compose.large.yaml";
     expect(read(`infra/compose/${file}`)).toContain(`limits of ${always} MiB in all, ${optional} more`);
     expect(read("infra/compose/generated/facts.sh")).toContain(`memory_${size.name}=${always}\n`);
-    expect(read("docs/compose.md")).toContain(`${always} MiB`);
+    const page = read("docs/compose.md");
+    expect(page).toContain(`${always} MiB`);
+    for (const [name, { limit_mib }] of Object.entries(size.shares).filter(([name]) => name !== SECRETS))
+      expect(page).toMatch(new RegExp(`^\\| \`${name}\` \\|.*\\b${limit_mib}\\b`, "m"));
   });
 
   it("leaves a program less heap than its container has", () => {

@@ -26,20 +26,23 @@ export const MILLRACE = "millrace";
 export const SECRETS = "secrets";
 export const RAY_WORKER = "ray-worker";
 
-/** For one machine of two cores and 12 GB. Limits are half again what was measured with the demo's training in it (docs/compose.md). */
+/**
+ * For one machine of two cores. Limits add up to 8 GB: what was measured with the demo's training (docs/compose.md), a quarter more for
+ * Ray and twice as much for Spark, where a batch beside the streams has its own driver and executor.
+ */
 export const SMALL: Size = {
   name: "small",
   title: "one machine of two cores",
   shares: {
-    kafka: { limit_mib: 768 },
-    registry: { limit_mib: 448 },
-    "spark-master": { limit_mib: 384 },
+    kafka: { limit_mib: 640 },
+    registry: { limit_mib: 384 },
+    "spark-master": { limit_mib: 320 },
     // Drivers and executors run in it: those of the streams, and of one batch beside them.
-    "spark-worker": { limit_mib: 2_816, offers: { cores: 16, memory_mib: 4_096 } },
+    "spark-worker": { limit_mib: 2_432, offers: { cores: 16, memory_mib: 4_096 } },
     ray: { limit_mib: 2_304 },
     // The head does the work.
     [RAY_WORKER]: { limit_mib: 1_024, count: 0, offers: { cpus: 2 } },
-    mlflow: { limit_mib: 640 },
+    mlflow: { limit_mib: 512 },
     postgres: { limit_mib: 256 },
     [MILLRACE]: { limit_mib: 768 },
     [SECRETS]: { limit_mib: 32 },
