@@ -23,7 +23,7 @@ endif
 page := $(shell find ts/web ts/client -type f ! -name '*.test.ts*')
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
-.PHONY: help setup check up down clean demo demo-live compose-up compose-demo compose-down test test-quick test-unit test-cluster test-browser bench prove generate golden lock
+.PHONY: help setup check up down clean demo demo-live compose-up compose-demo compose-down test test-quick test-unit test-cluster test-browser test-compose bench prove generate golden lock
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -124,6 +124,9 @@ test-cluster: setup ## Tests on real engines, started on ports of their own
 test-browser: setup ## Tests of the page in a real Chromium
 	@infra/local/chromium.sh
 	@$(node) ts/test/suite.ts browser
+
+test-compose: setup ## Tests of the line in containers; skipped where no Docker daemon answers
+	@$(node) ts/test/suite.ts compose
 
 bench: setup ## Measures latency, throughput and memory; writes out/bench.json
 	@bin/millrace bench

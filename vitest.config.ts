@@ -1,5 +1,5 @@
-// Three tiers of TypeScript tests. Unit needs nothing running; cluster starts one real set of engines for all its
-// files on ports of its own; browser drives a real Chromium. Order and counting live in ts/test/suite.ts.
+// Four tiers of TypeScript tests. Unit needs nothing running; cluster starts one real set of engines for all its
+// files on ports of its own; browser drives a real Chromium; compose has the line in containers, where Docker answers. Order and counting live in ts/test/suite.ts.
 
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./ts/test/sequence.ts";
@@ -13,7 +13,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["ts/**/*.test.ts"],
-          exclude: ["ts/test/cluster/**", "ts/test/browser/**"],
+          exclude: ["ts/test/cluster/**", "ts/test/browser/**", "ts/test/compose/**"],
           globalSetup: ["ts/test/temp.ts"],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
@@ -37,6 +37,16 @@ export default defineConfig({
           include: ["ts/test/browser/**/*.test.ts"],
           fileParallelism: false,
           sequence: { groupOrder: 2 },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "compose",
+          include: ["ts/test/compose/**/*.test.ts"],
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },
