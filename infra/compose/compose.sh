@@ -102,7 +102,8 @@ addresses() {
 case "${1:-}" in
   up)
     up
-    addresses /health
+    addresses /jobs
+    echo "  nothing is trained or sent yet: make compose-demo does"
     ;;
   demo)
     up
