@@ -15,8 +15,8 @@ import {
   withUnit,
 } from "../words.ts";
 import type { Area, ChartProps, Line } from "./chart.tsx";
-import { fanOf, type Issued } from "./series.ts";
-import { anomalyMarks, bandPoints, climatologyOf, levelsOf, lineOf, truthMark, type View } from "./view.ts";
+import { fanOf, type Issued, usualOf } from "./series.ts";
+import { anomalyMarks, bandPoints, levelsOf, lineOf, truthMark, type View } from "./view.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -38,7 +38,7 @@ export function FanChart({
   const before = earlier ? fanOf(earlier, forecasts, measuredAt(earlier)) : [];
   const levels = levelsOf(one);
   const ahead_h = forecasts.at(-1)?.horizon_h ?? 0;
-  const usual = climatologyOf(record.issued, field);
+  const usual = usualOf(record.issued, field.forecasts);
   const areas: Area[] = [
     ...(usual.length > 1
       ? [{ name: "Usual for the season", colour: "--soft", alpha: 0.16, points: usual }]

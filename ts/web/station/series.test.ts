@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Verification } from "../api.ts";
-import { asIssued, fanOf, type Issued, issuedAt, joined, merged, truthsOf } from "./series.ts";
+import { asIssued, fanOf, type Issued, issuedAt, joined, merged, truthsOf, usualOf } from "./series.ts";
 
 const T = Date.parse("2016-12-04T12:00:00Z");
 const H = 3_600_000;
@@ -11,6 +11,7 @@ const forecast = (horizon_h: number) => ({
 });
 const issued = (t_ms: number, values: Record<string, number | null>): Issued => ({
   ...{ id: String(t_ms), timestamp: iso(t_ms), model_version: "1", in_sample: false, predictions: values },
+  climatology: null,
   bands: Object.fromEntries(
     Object.entries(values).map(([name, value]) => [
       name,
@@ -31,6 +32,19 @@ describe("fanOf()", () => {
     expect(fanOf(one, [6].map(forecast), null).map(({ t_ms }) => t_ms)).toEqual([T + 6 * H]));
   it("is empty without a forecast", () =>
     expect(fanOf(issued(T, { temperature_6h: null }), [forecast(6)], 3)).toEqual([]));
+});
+
+it("usualOf() has each moment once, and nothing of a forecast without it", () => {
+  const usual = (mean: number) => ({ mean, lower: mean - 1, upper: mean + 1, level: 0.9 });
+  const history = [
+    { ...issued(T, {}), climatology: { temperature_6h: usual(4), temperature_12h: null } },
+    { ...issued(T - 6 * H, {}), climatology: { temperature_6h: usual(2), temperature_12h: usual(4) } },
+    issued(T - 9 * H, {}),
+  ];
+  expect(usualOf(history, [forecast(6), forecast(12)])).toEqual([
+    { t_ms: T, lower: 1, upper: 3 },
+    { t_ms: T + 6 * H, lower: 3, upper: 5 },
+  ]);
 });
 
 it("asIssued() lies at the moments that were meant", () =>

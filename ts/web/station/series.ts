@@ -9,7 +9,7 @@ const HOUR_MS = 3_600_000;
 /** The part of a forecast that is drawn, whether it came with the stream or from the store. */
 export type Issued = Pick<
   History["predictions"][number],
-  "id" | "timestamp" | "predictions" | "bands" | "model_version" | "in_sample"
+  "id" | "timestamp" | "predictions" | "bands" | "climatology" | "model_version" | "in_sample"
 > & {
   readonly anomaly?: Pick<
     NonNullable<Forecast["anomaly"]>,
@@ -46,6 +46,19 @@ export function fanOf(issued: Issued, forecasts: Forecasts, measured: number | n
   // At its issue nothing is uncertain: every band begins in the one point.
   const begin = levels.map((level) => ({ level, lower: measured, upper: measured }));
   return [{ t_ms: issued_ms, value: measured, bands: begin }, ...ahead];
+}
+
+/** What is usual at each moment that any of the forecasts is for, where the record has it; ascending. */
+export function usualOf(history: readonly Issued[], forecasts: Forecasts) {
+  const points = new Map<number, { readonly t_ms: number; readonly lower: number; readonly upper: number }>();
+  for (const { timestamp, climatology } of history) {
+    for (const { name, horizon_h } of forecasts) {
+      const band = climatology?.[name];
+      const t_ms = Date.parse(timestamp) + horizon_h * HOUR_MS;
+      if (band) points.set(t_ms, { t_ms, lower: band.lower, upper: band.upper });
+    }
+  }
+  return [...points.values()].sort((a, b) => a.t_ms - b.t_ms);
 }
 
 /** What was forecast for each moment at one horizon, oldest first. */

@@ -6,8 +6,6 @@ import type { Area, ChartMark, Line } from "./chart.tsx";
 import type { StationRecord } from "./record.ts";
 import type { Issued, Point, Truth } from "./series.ts";
 
-const HOUR_MS = 3_600_000;
-
 export interface View {
   readonly pipeline: Pipeline;
   readonly field: Field;
@@ -24,22 +22,6 @@ export interface View {
 /** Names of the widest band and of the narrowest, as the contract has them. */
 export const levelsOf = ({ bands }: Pipeline): readonly number[] =>
   bands.length < 2 ? bands : [bands.at(-1)!, bands[0]!];
-
-type Climatology = { readonly mean?: number; readonly lower: number; readonly upper: number };
-
-/** What is usual at each moment that a forecast is for, where the record has it. */
-export function climatologyOf(issued: readonly Issued[], field: Field): Area["points"] {
-  const points = new Map<number, { t_ms: number; lower: number; upper: number }>();
-  for (const one of issued) {
-    const bands = (one as { climatology?: Readonly<Record<string, Climatology | null>> | null }).climatology;
-    for (const { name, horizon_h } of field.forecasts) {
-      const band = bands?.[name];
-      const t_ms = Date.parse(one.timestamp) + horizon_h * HOUR_MS;
-      if (band) points.set(t_ms, { t_ms, lower: band.lower, upper: band.upper });
-    }
-  }
-  return [...points.values()].sort((a, b) => a.t_ms - b.t_ms);
-}
 
 export const bandPoints = (points: readonly Point[], level: number): Area["points"] =>
   points.flatMap(({ t_ms, bands }) => {
