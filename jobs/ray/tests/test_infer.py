@@ -157,6 +157,19 @@ def test_a_loop_that_hangs_has_its_process_replaced_once() -> None:
     assert stage.outcomes.replaced == 1
 
 
+def test_an_actor_that_hangs_in_a_call_to_kafka_has_its_process_replaced_once() -> None:
+    stage = Stage()
+    stage.says(answer(1, rows=10.0) | {"beat_ms": now_ms(), "call_ms": infer.HUNG_MS})
+    stage.slot.tend()
+    assert stage.outcomes.replaced == 0
+    stage.says(answer(1, rows=10.0) | {"beat_ms": now_ms(), "call_ms": infer.HUNG_MS + 1})
+    stage.slot.tend()
+    # The old process answers once more before it is gone.
+    stage.says(answer(1, rows=10.0) | {"beat_ms": now_ms(), "call_ms": infer.HUNG_MS + 900})
+    stage.slot.tend()
+    assert stage.outcomes.replaced == 1
+
+
 def test_absent_hides_packages_only_while_it_lasts() -> None:
     sys.modules.pop("this", None)
     with infer._absent("this", "json"):

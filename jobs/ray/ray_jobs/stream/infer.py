@@ -28,7 +28,7 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.job import JobError, Reporter, kafka_config
 from ray_jobs.generated.params import InferParams
 from ray_jobs.model.champion import Champion, Scores
-from ray_jobs.stream.worker import Status, Worker, now_ms
+from ray_jobs.stream.worker import TRANSACTION_MS, Status, Worker, now_ms
 
 REPORT_S = 1.0
 # The Ray Jobs API kills a driver three seconds after it asked it to stop; the batch at hand is done long before.
@@ -41,6 +41,9 @@ FAILURES = 8
 # Every call of the loop has a limit, the longest being a restore's; a loop silent for longer than that hangs where none
 # was meant.
 STALE_MS = 240_000
+# A single call of a transaction is given TRANSACTION_MS, and librdkafka does not always keep to it:
+# send_offsets_to_transaction never comes back once the group's coordinator was killed under it (librdkafka issue 5456).
+HUNG_MS = 2 * TRANSACTION_MS
 
 # Counters that only grow, and go on growing over an actor's restart; the rest are gauges of the moment.
 TOTALS = (
@@ -169,6 +172,7 @@ class ActorSlot:
         self.restarts = 0
         self.start_at = 0.0
         self.last_error: str | None = None
+        self._hung: int | None = None
         self._batches_at_failure = 0.0
         self._past: dict[str, float] = {}
         self._seen: dict[str, Any] = {}
@@ -222,6 +226,12 @@ class ActorSlot:
             if self._seen.get("beat_ms") and now_ms() - self._seen["beat_ms"] > STALE_MS:
                 print(f"actor {self.index} has been silent for {STALE_MS // 1000} s; replacing its process", flush=True)
                 self._seen["beat_ms"] = now_ms()
+                self._calls.replace(self.actor)
+            elif self._seen.get("call_ms", 0) > HUNG_MS and self._seen["incarnation"] != self._hung:
+                within = f"{TRANSACTION_MS // 1000} s"
+                print(f"actor {self.index} hangs in a call to Kafka given {within}; replacing its process", flush=True)
+                # It may answer once more before it is gone.
+                self._hung = self._seen["incarnation"]
                 self._calls.replace(self.actor)
             return
         reference, self.running = self.running, None

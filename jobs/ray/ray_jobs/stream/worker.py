@@ -64,6 +64,8 @@ class Status:
         self.message: str | None = None
         self.counters: dict[str, float] = {}
         self.beat_ms = 0
+        # When the call under way to the transactions' coordinator or the group's began; 0 for none.
+        self.call_began_ms = 0
 
     def add(self, name: str, value: float) -> None:
         self.counters[name] = self.counters.get(name, 0.0) + value
@@ -72,7 +74,14 @@ class Status:
         self.counters[name] = value
 
     def copy(self) -> dict[str, Any]:
-        return {"state": self.state, "message": self.message, "beat_ms": self.beat_ms, "counters": dict(self.counters)}
+        began_ms = self.call_began_ms
+        return {
+            "state": self.state,
+            "message": self.message,
+            "beat_ms": self.beat_ms,
+            "call_ms": now_ms() - began_ms if began_ms else 0,
+            "counters": dict(self.counters),
+        }
 
 
 class Worker:
@@ -340,7 +349,14 @@ class Worker:
             _enqueue(producer, params.rejects_topic, value, reject_key)
 
     def _patiently(self, call: Callable[[], Any]) -> Any:
-        return patiently(call, CALL_S)
+        def once() -> Any:
+            self._status.call_began_ms = now_ms()
+            try:
+                return call()
+            finally:
+                self._status.call_began_ms = 0
+
+        return patiently(once, CALL_S)
 
     # What is said about it
 
