@@ -89,15 +89,15 @@ up: setup ## Starts the engines: Kafka, schema registry, Spark, Ray, MLflow
 down: ## Stops supervisor, jobs and engines
 	@if [ -x $(node) ]; then bin/millrace down; fi
 
-demo: setup ## Everything at once: engines, training, stream, API; stays until Ctrl-C (DETACH=1 returns)
-	@bin/millrace demo $(if $(DETACH),--detach)
+demo: setup ## Everything at once: engines, training, stream, API; stays until Ctrl-C (DETACH=1 returns, OPEN=1 opens the page)
+	@bin/millrace demo $(if $(DETACH),--detach) $(if $(OPEN),--open)
 
 demo-live: setup ## The same on live weather and its last 92 days (PLACE="Lisbon, Oslo", FEED=nws, DETACH=1); made up where there is no internet
-	@bin/millrace demo weather --live $(if $(PLACE),--place "$(PLACE)") $(if $(FEED),--feed $(FEED)) $(if $(DETACH),--detach)
+	@bin/millrace demo weather --live $(if $(PLACE),--place "$(PLACE)") $(if $(FEED),--feed $(FEED)) $(if $(DETACH),--detach) $(if $(OPEN),--open)
 
 # Of any pipeline whose definition has a demo: make demo-weather.
 demo-%: setup
-	@bin/millrace demo $* $(if $(DETACH),--detach)
+	@bin/millrace demo $* $(if $(DETACH),--detach) $(if $(OPEN),--open)
 
 compose-up: ## Builds and starts everything in containers (SIZE=large); needs Docker and nothing else
 	@infra/compose/compose.sh up

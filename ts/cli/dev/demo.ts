@@ -41,6 +41,7 @@ import { startShown } from "../engines/up.ts";
 import { collected } from "../flags.ts";
 import { interruptible } from "../interrupt.ts";
 import { train } from "../models/train.ts";
+import { openBrowser } from "./browser.ts";
 import {
   freePort,
   isOnline,
@@ -94,6 +95,7 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
       "Runs the whole line of a pipeline on a sample, as its definition says; weather's is bundled",
     )
     .option("--detach", "return once the first forecast is served and leave everything running", false)
+    .option("--open", "open the page in this machine's browser once it is served", false)
     .option(
       "--live",
       "on a live feed and its last 92 days, in a namespace of its own if none is named: live, live-nws, or made-up without internet",
@@ -111,39 +113,45 @@ export function demoCommand(settingsOf: (command: Command) => Settings): Command
       "\nExample:\n  millrace demo --detach\n  curl http://127.0.0.1:8000/predictions/new-york\n  millrace down\n" +
         '  millrace demo --live --place "Lisbon, Oslo"',
     )
-    .action(async (name: string | undefined, { detach, live, place, feed }: Options, command: Command) => {
-      const given = forPipeline(settingsOf(command), name);
-      if (!live && (place.length > 0 || feed !== "open-meteo"))
-        throw new PipelineError(
-          "config_invalid",
-          "Cannot use --place or --feed: expected --live beside them",
+    .action(
+      async (name: string | undefined, { detach, open, live, place, feed }: Options, command: Command) => {
+        const given = forPipeline(settingsOf(command), name);
+        if (!live && (place.length > 0 || feed !== "open-meteo"))
+          throw new PipelineError(
+            "config_invalid",
+            "Cannot use --place or --feed: expected --live beside them",
+          );
+        const shown = shownOf(given.pipeline);
+        const wish = live ? wishOf(feed, place) : null;
+        if (wish !== null) sourceFor(shown.pipeline, wish.feed);
+        const online = wish === null || (await isOnline(AGENT));
+        const settings =
+          wish !== null && given.namespace === ""
+            ? { ...given, namespace: namespaceOf(wish, online) }
+            : given;
+        await interruptible(
+          async (signal) => {
+            try {
+              const page = await demo(settings, wish === null ? null : { ...wish, online }, signal).catch(
+                async (error: unknown) => {
+                  throw error instanceof StepError ? failureOf(error, await runningParts(settings)) : error;
+                },
+              );
+              const unopened = open && page !== null ? await openBrowser(page) : null;
+              if (unopened !== null) console.log(`\n${unopened}`);
+              if (detach) return;
+              console.log("\nCtrl-C stops everything.");
+              await watch(settings, signal);
+            } catch (error) {
+              if (!signal.aborted) throw error;
+            } finally {
+              if (signal.aborted) await stopAll(settings, (line) => console.log(line));
+            }
+          },
+          () => new PipelineError("job_timed_out", "The demo was interrupted"),
         );
-      const shown = shownOf(given.pipeline);
-      const wish = live ? wishOf(feed, place) : null;
-      if (wish !== null) sourceFor(shown.pipeline, wish.feed);
-      const online = wish === null || (await isOnline(AGENT));
-      const settings =
-        wish !== null && given.namespace === "" ? { ...given, namespace: namespaceOf(wish, online) } : given;
-      await interruptible(
-        async (signal) => {
-          try {
-            await demo(settings, wish === null ? null : { ...wish, online }, signal).catch(
-              async (error: unknown) => {
-                throw error instanceof StepError ? failureOf(error, await runningParts(settings)) : error;
-              },
-            );
-            if (detach) return;
-            console.log("\nCtrl-C stops everything.");
-            await watch(settings, signal);
-          } catch (error) {
-            if (!signal.aborted) throw error;
-          } finally {
-            if (signal.aborted) await stopAll(settings, (line) => console.log(line));
-          }
-        },
-        () => new PipelineError("job_timed_out", "The demo was interrupted"),
-      );
-    });
+      },
+    );
 }
 
 /** What is shown live, and whether it is real. */
@@ -153,12 +161,18 @@ const AGENT = "millrace (demo)";
 
 interface Options {
   readonly detach: boolean;
+  readonly open: boolean;
   readonly live: boolean;
   readonly place: readonly string[];
   readonly feed: string;
 }
 
-async function demo(settings: Settings, wish: LiveChoice | null, signal: AbortSignal): Promise<void> {
+/** Returns the page's address; null for a pipeline that serves none. */
+async function demo(
+  settings: Settings,
+  wish: LiveChoice | null,
+  signal: AbortSignal,
+): Promise<string | null> {
   const begin_ms = performance.now();
   await doctor(settings, (line) => console.log(line));
   await during("Engines", () => startShown(settings, { quiet: false }));
@@ -189,6 +203,7 @@ async function demo(settings: Settings, wish: LiveChoice | null, signal: AbortSi
         ...closing(settings, { ...shown, contract: shownContract }, url, path).map((line) => `  ${line}`),
       ].join("\n"),
     );
+    return url;
   } finally {
     await kafka.close();
   }
