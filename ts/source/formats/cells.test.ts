@@ -69,6 +69,8 @@ describe("epochMs()", () => {
         const offset = `${offset_min < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
         expect(epochMs(local.replace("Z", offset))).toBe(ms);
       }),
+      // Its own year is 0, that of UTC is 1.
+      { examples: [[-62135527200001, -1160]] },
     );
   });
 });

@@ -254,7 +254,7 @@ export function epochMs(cell: unknown): number | string {
   const [hour, minute, second] = [Number(h), Number(mi), Number(s)];
   const leap = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 1 : 0;
   const days = (DAYS[month - 1] ?? 0) + leap;
-  if (year < 1 || day < 1 || day > days || hour > 23 || minute > 59 || second > 59)
+  if (day < 1 || day > days || hour > 23 || minute > 59 || second > 59)
     return `expected a time that exists, got ${shown(cell)}`;
   const [offsetHours, offsetMinutes] = [Number(oh ?? 0), Number(om ?? 0)];
   if (offsetHours > 23 || offsetMinutes > 59) return `expected an offset that exists, got ${shown(cell)}`;
