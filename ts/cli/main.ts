@@ -86,6 +86,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "asks a live feed and sends what is new, each observation once",
     load: async () => (await import("./data/produce.ts")).produceCommand(settingsOf),
   },
+  simulate: {
+    summary: "sends made-up values in a live feed's form, where nobody has access to it",
+    load: async () => (await import("./data/simulate.ts")).simulateCommand(settingsOf),
+  },
   tail: {
     summary: "prints the decoded records of a topic",
     load: async () => (await import("./data/tail.ts")).tailCommand(settingsOf),
@@ -105,6 +109,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
   sink: {
     summary: "writes the records of the topics into the store",
     load: async () => (await import("./jobs/sink.ts")).sinkCommand(settingsOf),
+  },
+  lines: {
+    summary: "writes the records of a stream as JSON Lines by hour on HDFS",
+    load: async () => (await import("./jobs/lines.ts")).linesCommand(settingsOf),
   },
   store: {
     summary: "says what the store holds; fills it again, saves it to a file and brings it back",

@@ -194,6 +194,35 @@ export interface Source<S extends string = string> {
   readonly standard: boolean;
 }
 
+/**
+ * Every accepted record of one stream as JSON Lines by hour of event time, `<place>/raw/year=…/month=…/day=…/<prefix>_HH00.jsonl`: what
+ * people and programs without Kafka read. An hour is closed, and its file does not change any more, once every partition is past it
+ * by the stream's lateness.
+ */
+export interface Lines<S extends string = string> {
+  /** Which one; with windows theirs, else the one called `raw`, or the only one, where nothing is said. */
+  readonly reads?: S;
+  /** A folder of an HDFS, `hdfs:/folder`. A namespace with a name has one of its own beside it, `<folder>-<namespace>`. */
+  readonly place: string;
+  /** How the files of an hour begin. */
+  readonly prefix: string;
+  /** So many records are written at once; fewer after a second. */
+  readonly batch_records: number;
+}
+
+/**
+ * Made-up answers in the form of a live feed, of every station that has a place on the map: for where nobody has access to the feed. A
+ * contract with a field `simulated` has every record say so.
+ */
+export interface Simulated<S extends string = string> {
+  readonly form: "openweathermap";
+  /** The stream it is sent to; the usual one where nothing is said. */
+  readonly stream?: S;
+  readonly every_ms: number;
+  /** Another one makes other values. */
+  readonly seed: number;
+}
+
 /** The HTTP API and the page. */
 export interface Serve {
   /** Wall time without any forecast before all stations are called stale. */
@@ -245,6 +274,8 @@ export interface Pipeline<S extends string = string> {
   readonly archive?: Archive<S>;
   /** Live feeds by name: lower-case letters, digits and underscores. No part: what is computed does not depend on them. */
   readonly sources?: Readonly<Record<string, Source<S>>>;
+  readonly lines?: Lines<S>;
+  readonly simulated?: Simulated<S>;
   /** The domain's own Spark work, one job each. */
   readonly queries?: readonly Query<S>[];
   readonly serve?: Serve;

@@ -25,6 +25,7 @@ export {
   FEED_NAMES,
   type FeatureKind,
   type FeedName,
+  type Lines,
   type Pipeline,
   type Query,
   type Source,

@@ -24,6 +24,8 @@ export type PartName =
   | "anomaly"
   | "stations"
   | "archive"
+  | "lines"
+  | "simulated"
   | "queries"
   | "serve";
 
@@ -40,6 +42,8 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
   anomaly: { needs: ["forecast"], topics: [], summary: "rules that judge a window" },
   stations: { needs: [], topics: [], summary: "names and places of what the keys name" },
   archive: { needs: [], topics: [], summary: "every record of a stream kept in Delta" },
+  lines: { needs: [], topics: [], summary: "the records of a stream as JSON Lines by hour" },
+  simulated: { needs: [], topics: [], summary: "made-up values in a live feed's form" },
   queries: { needs: [], topics: [], summary: "the domain's own Spark work" },
   serve: { needs: [], topics: [], summary: "the HTTP API and the page" },
 };

@@ -17,6 +17,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   kafka: ["ground", "contract", "pipelines", "settings"],
   source: ["ground", "contract", "pipelines", "kafka"],
   store: ["ground", "contract", "pipelines", "settings", "kafka"],
+  lines: ["ground", "contract", "pipelines", "settings", "kafka", "source"],
   engines: ["ground", "contract", "pipelines", "settings", "kafka"],
   jobs: ["ground", "contract", "pipelines", "settings", "engines"],
   supervise: [
@@ -47,6 +48,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "jobs",
     "supervise",
     "store",
+    "lines",
+    "web",
   ],
   rehearse: [
     "ground",
@@ -77,6 +80,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "supervise",
     "models",
     "store",
+    "lines",
+    "web",
     "client",
     "serve",
     "rehearse",
@@ -90,6 +95,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "source/replay": ["source/send", "source/formats"],
   "source/feeds": ["source/formats"],
   "source/poll": ["source/send", "source/formats", "source/feeds"],
+  "source/simulate": ["source/send"],
   "rehearse/line": [],
   "rehearse/standin": [],
   "rehearse/prove": ["rehearse/line"],

@@ -19,6 +19,12 @@ export const REJECT_REASONS = [
   "unscorable",
 ] as const;
 
+/** Of records that came when the file they belong to was closed: only where there are such files. */
+export const LATE = "late";
+
+const reasonsOf = ({ parts }: Pick<Outline, "parts">): readonly string[] =>
+  parts.includes("lines") ? [...REJECT_REASONS, LATE] : REJECT_REASONS;
+
 /** What each stream may be called, and which of them parts may read. */
 export function checkStreams({ need }: Check, pipeline: Pipeline): void {
   const names = streamNames(pipeline);
@@ -34,10 +40,32 @@ export function checkStreams({ need }: Check, pipeline: Pipeline): void {
     );
   const one = `one of the streams ${names.join(", ")}`;
   const known = (stream: string | null) => stream !== null && names.includes(stream);
-  const { windows, archive } = pipeline;
+  const { windows, archive, lines, simulated } = pipeline;
   const usual = usualStream(pipeline);
   if (windows) need(known(usual), "windows.reads", one, windows.reads);
   if (archive) need(known(archive.reads ?? usual), "archive.reads", one, archive.reads);
+  if (lines) {
+    need(known(lines.reads ?? usual), "lines.reads", one, lines.reads);
+    need(
+      /^hdfs:(?:\/\/[^/]+)?\/[^/]/.test(lines.place),
+      "lines.place",
+      "a folder of an HDFS, hdfs:/folder",
+      lines.place,
+    );
+    need(
+      /^[a-z][a-z0-9_-]*$/.test(lines.prefix),
+      "lines.prefix",
+      "lower-case letters, a letter first",
+      lines.prefix,
+    );
+    need(
+      Number.isInteger(lines.batch_records) && lines.batch_records >= 1,
+      "lines.batch_records",
+      "at least 1",
+      lines.batch_records,
+    );
+  }
+  if (simulated) need(known(simulated.stream ?? usual), "simulated.stream", one, simulated.stream);
   // A backfill reads the archive as it reads the topic behind it.
   if (windows && archive)
     need(
@@ -83,7 +111,7 @@ export function rejectsSchema(outline: Outline): RecordSchema {
       field("partition", "int", "Its partition."),
       field("offset", "long", "Its offset."),
       nullableField("field", "string", "The one field that was refused; null for the whole record."),
-      field("reason", enumeration("reject_reason", REJECT_REASONS), "Why."),
+      field("reason", enumeration("reject_reason", reasonsOf(outline)), "Why."),
       field("detail", "string", "One sentence with the numbers."),
       nullableField(outline.key, "string", "Whose record it is, where that can be read."),
       nullableField("schema_id", "int", "Registry id in the record's frame, where there is one."),

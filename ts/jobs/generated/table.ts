@@ -7,14 +7,16 @@ import { compact } from "../compact.ts";
 import { evaluate } from "../evaluate.ts";
 import { features } from "../features.ts";
 import { infer } from "../infer.ts";
+import { lines } from "../lines.ts";
 import { poll } from "../poll.ts";
 import { query } from "../query.ts";
 import { refuse } from "../refuse.ts";
 import { replay } from "../replay.ts";
 import { seed } from "../seed.ts";
 import { serve } from "../serve.ts";
+import { simulate } from "../simulate.ts";
 import { sink } from "../sink.ts";
 import { standin } from "../standin.ts";
 import { train } from "../train.ts";
 
-export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, poll, query, refuse, replay, seed, serve, sink, standin, train } as const;
+export const JOB_TYPES = { archive, backfill, certify, compact, evaluate, features, infer, lines, poll, query, refuse, replay, seed, serve, simulate, sink, standin, train } as const;

@@ -1,7 +1,7 @@
 // Where the Delta tables of a pipeline lie. Paths and URLs only; opens nothing.
 
 import { join } from "node:path";
-import type { Query } from "../../pipelines/index.ts";
+import type { Lines, Query } from "../../pipelines/index.ts";
 import { archivePlace, resolvePlace, type Settings, stateDir } from "../../settings/settings.ts";
 
 export interface Tables {
@@ -10,6 +10,8 @@ export interface Tables {
   readonly archive: string;
   /** Where the results of a query go, unless that is a topic. */
   readonly results: (query: Pick<Query, "name" | "sink">) => string;
+  /** Where the JSON Lines of the pipeline lie: a URL. */
+  readonly lines: (lines: Pick<Lines, "place">) => string;
   /** Folder of certificates, beside the feature table they stand for. */
   readonly certificates: string;
 }
@@ -27,6 +29,8 @@ export function tables(settings: Settings): Tables {
       const root = "place" in sink && sink.place ? resolvePlace(sink.place, settings) : null;
       return root === null ? join(folder, own) : `${root}/${settings.namespace || "default"}/${own}`;
     },
+    lines: ({ place }) =>
+      `${resolvePlace(place, settings)}${settings.namespace === "" ? "" : `-${settings.namespace}`}`,
     features: join(folder, `${settings.pipeline}-features`),
     certificates: join(folder, `${settings.pipeline}-features-certificates`),
     rejects: join(folder, `${settings.pipeline}-rejects`),

@@ -7,7 +7,7 @@ import type { Settings } from "../../settings/settings.ts";
 
 /**
  * What jobs hand each other beside topics: `raw` are records of the pipeline's streams, `files` are observations in files, `feeds` answers of servers elsewhere, `feature_table`, `reject_table` and `archive_table`
- * lie in Delta, `certificates` beside the feature table, `results` of queries in their sinks, `models` in the registry, rows in the `store`, `http` is an answer.
+ * lie in Delta, `certificates` beside the feature table, `results` of queries in their sinks, `lines` on HDFS, `models` in the registry, rows in the `store`, `http` is an answer.
  */
 export type Channel =
   | TopicName
@@ -21,6 +21,7 @@ export type Channel =
   | "models"
   | "evaluations"
   | "results"
+  | "lines"
   | "store"
   | "http";
 
