@@ -14,9 +14,11 @@ const windowed: Pipeline = { ...bare, windows: weather.windows! };
 const topics = (pipeline: Pipeline) => topicsOf(namesOf(pipeline, "x")).map(({ what }) => what);
 
 describe("the parts", () => {
-  it("are all there in weather but for queries, which the meters have", () => {
-    expect(partsOf(weather)).toEqual(PART_NAMES.filter((part) => part !== "queries"));
+  it("are all there in weather but for queries, which the meters have, and those of the city", () => {
+    const others = ["lines", "simulated", "queries"];
+    expect(partsOf(weather)).toEqual(PART_NAMES.filter((part) => !others.includes(part)));
     expect(partsOf(pipelineOf("meters").pipeline)).toContain("queries");
+    expect(partsOf(pipelineOf("city").pipeline)).toEqual(expect.arrayContaining(["lines", "simulated"]));
   });
   it("are those of the definition", () => expect(partsOf(windowed)).toEqual(["windows"]));
   it("bring every topic but those of the stream once", () => {

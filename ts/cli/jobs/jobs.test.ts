@@ -181,7 +181,9 @@ describe("what a batch command is asked for", () => {
     const settings = settingsOf("/repo", { home: "/tmp/x" });
     expect(forPipeline(settings, undefined)).toBe(settings);
     expect(forPipeline(settings, "weather").pipeline).toBe("weather");
-    expect(() => forPipeline(settings, "tides")).toThrow('pipeline "tides": expected one of meters, weather');
+    expect(() => forPipeline(settings, "tides")).toThrow(
+      'pipeline "tides": expected one of city, meters, weather',
+    );
   });
 
   it.each([
