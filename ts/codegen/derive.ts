@@ -52,7 +52,8 @@ export function outline(
   const parts = completeParts(check, pipeline);
   const fields = new Map<string, ObservationField>(observation.fields.map((field) => [field.name, field]));
   const stations = pipeline.stations ?? {};
-  if (pipeline.queries) checkQueries(check, pipeline.queries, streamNames(pipeline), queries, jobs);
+  if (pipeline.queries)
+    checkQueries(check, pipeline.queries, streamNames(pipeline), queries, jobs, pipeline.lines !== undefined);
 
   for (const path of pipeline.serve?.routes ?? [])
     check.need(isClaimable(path), "serve.routes", PATH_WORDS, path);

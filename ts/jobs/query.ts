@@ -23,7 +23,12 @@ const RESOURCES: NonNullable<Query["resources"]> = {
 
 const resourcesOf = (one: Query) => one.resources ?? RESOURCES;
 
+/** Where the pipeline's JSON Lines lie. */
+const linesOf = ({ settings, pipeline }: Pick<Setting, "settings" | "pipeline">): string =>
+  tables(settings).lines(requirePart(pipeline, "lines"));
+
 function placeOf({ settings, ...rest }: Pick<Setting, "settings" | "pipeline">, one: Query): string {
+  if (one.sink.kind === "versions") return `${linesOf({ settings, ...rest })}/${one.sink.folder}`;
   return namesIn({ settings, ...rest }).results[one.name]?.topic ?? tables(settings).results(one);
 }
 
@@ -57,6 +62,9 @@ function planQuery(setting: Setting, one: Query, { epoch }: PlanExtras): Planned
     due_ms: null,
     span_ms: stream ? null : one.span_ms,
     step_ms: stream ? null : one.step_ms,
+    from_midnight: !stream && one.from_midnight === true,
+    lines_path: !stream && one.of === "lines" ? linesOf(setting) : null,
+    tables: one.sink.kind === "versions" ? one.sink.tables : [],
     shuffle_partitions,
     read_tasks: cores,
   };
@@ -66,7 +74,7 @@ function planQuery(setting: Setting, one: Query, { epoch }: PlanExtras): Planned
 }
 
 /** The job of one query. */
-function member(one: Query): JobType {
+function member(pipeline: Setting["pipeline"], one: Query): JobType {
   const stream = "trigger_ms" in one;
   return {
     ...query,
@@ -95,8 +103,8 @@ function member(one: Query): JobType {
             stream: () => one.reads,
           },
         }
-      : { schedule: one.schedule }),
-    places: (settings) => (one.sink.kind === "kafka" ? [] : [tables(settings).results(one)]),
+      : { schedule: one.schedule, ...(one.of === "lines" ? { reads: ["lines"] as const } : {}) }),
+    places: (settings) => (one.sink.kind === "kafka" ? [] : [placeOf({ settings, pipeline }, one)]),
     plan: (setting, given) => planQuery(setting, one, given),
   };
 }
@@ -112,7 +120,7 @@ export const query: JobType = {
   reads: ["raw"],
   writes: ["results"],
   standard: false,
-  members: (pipeline) => requirePart(pipeline, "queries").map(member),
+  members: (pipeline) => requirePart(pipeline, "queries").map((one) => member(pipeline, one)),
   plan(setting) {
     throw needsCommand(setting, "query");
   },

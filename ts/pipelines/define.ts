@@ -121,7 +121,12 @@ export interface Anomaly {
  */
 export type Sink =
   | { readonly kind: "delta" | "json_lines" | "parquet"; readonly place?: string }
-  | { readonly kind: "kafka"; readonly partitions: number };
+  | { readonly kind: "kafka"; readonly partitions: number }
+  /**
+   * Several tables of one run, which readers see together: the function returns a frame for each of these names. Beside the
+   * pipeline's lines, below `<their place>/<folder>`.
+   */
+  | { readonly kind: "versions"; readonly folder: string; readonly tables: readonly string[] };
 
 interface AnyQuery<S extends string> {
   /** Lower-case letters, digits and underscores: its job is `<pipeline>-<name>`. */
@@ -158,6 +163,10 @@ export interface ScheduledQuery<S extends string = string> extends AnyQuery<S> {
   readonly schedule: string;
   readonly span_ms: number;
   readonly step_ms: number;
+  /** Whether the range begins with the first moment of its UTC day: of a span of a day, yesterday to now. */
+  readonly from_midnight?: true;
+  /** Where the observations are read: from the topic, or from the pipeline's lines, which reach further back. */
+  readonly of?: "topic" | "lines";
 }
 
 export type Query<S extends string = string> = StreamQuery<S> | ScheduledQuery<S>;

@@ -51,6 +51,9 @@ def params(**others: Any) -> QueryParams:
         "due_ms": None,
         "span_ms": None,
         "step_ms": None,
+        "from_midnight": False,
+        "lines_path": None,
+        "tables": [],
         "shuffle_partitions": 1,
         "read_tasks": 1,
     }

@@ -4,7 +4,7 @@ import type { Query } from "../../pipelines/define.ts";
 import { type Check, distinct } from "../check.ts";
 import { type Functions, QUERIES } from "../functions.ts";
 
-const SINKS: readonly string[] = ["delta", "json_lines", "parquet", "kafka"];
+const SINKS: readonly string[] = ["delta", "json_lines", "parquet", "kafka", "versions"];
 
 /** `streams` are the names of the pipeline's; `taken` those of other jobs, which a query's job would be mistaken for. */
 export function checkQueries(
@@ -13,6 +13,7 @@ export function checkQueries(
   streams: readonly string[],
   functions: Functions,
   taken: readonly string[],
+  hasLines: boolean,
 ): void {
   need(
     queries.length > 0 && distinct(queries.map(({ name }) => name)),
@@ -66,6 +67,30 @@ export function checkQueries(
       );
       multiple(`${place}.step_ms`, query.step_ms, 1, "a millisecond,");
       multiple(`${place}.span_ms`, query.span_ms, 1, "a millisecond,");
+    }
+    const lines = ("of" in query && query.of === "lines") || query.sink.kind === "versions";
+    need(
+      !lines || hasLines,
+      place,
+      'the part "lines" beside it, whose files it reads or lies beside',
+      "none",
+    );
+    if (query.sink.kind === "versions") {
+      const { folder, tables } = query.sink;
+      need(
+        "schedule" in query,
+        `${place}.sink`,
+        "a run of a schedule, which is what a version is of",
+        query.sink.kind,
+      );
+      need(
+        tables.length > 0 &&
+          distinct(tables) &&
+          [folder, ...tables].every((name) => /^[a-z][a-z0-9_]*$/.test(name)),
+        `${place}.sink`,
+        "a folder and at least one table, names in snake_case, every one once",
+        [folder, ...tables],
+      );
     }
     if (query.sink.kind === "kafka") {
       // A run takes the place of an earlier one; a record that was read cannot be taken back.

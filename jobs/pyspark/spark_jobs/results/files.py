@@ -33,7 +33,7 @@ class FileSink:
         self._ending, self._format, self._options = FORMATS[kind]
 
     def append(self, rows: DataFrame, batch: MicroBatch) -> None:
-        self._write(rows, self._name(batch))
+        self.write(rows, self._name(batch))
 
     def holds(self, batch: MicroBatch) -> bool:
         # Names sort as batches do; a batch without rows has no file, so a later one speaks for it.
@@ -41,13 +41,14 @@ class FileSink:
         return any(name >= self._name(batch) for name in names)
 
     def replace(self, rows: DataFrame, run_ms: int) -> None:
-        self._write(rows, time_text(run_ms))
+        self.write(rows, time_text(run_ms))
 
     @staticmethod
     def _name(batch: MicroBatch) -> str:
         return f"e{batch.epoch:06}-{batch.number:012}"
 
-    def _write(self, rows: DataFrame, name: str) -> None:
+    def write(self, rows: DataFrame, name: str) -> None:
+        """Puts a file of that name, without its ending, there as a whole."""
         aside = f"{self._path}/{ASIDE}/{name}"
         writer = rows.coalesce(1).write.mode("overwrite").format(self._format).options(**self._options)
         writer.save(aside)

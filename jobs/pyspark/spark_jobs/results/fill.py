@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -24,13 +25,19 @@ from spark_jobs.kit.client import java_client
 from spark_jobs.kit.heartbeat import heartbeat
 from spark_jobs.kit.progress import Progress
 from spark_jobs.kit.query import STOP_REQUESTED, follow
+from spark_jobs.results import lines
 from spark_jobs.results.delta import DeltaSink
 from spark_jobs.results.files import FileSink
 from spark_jobs.results.sink import MicroBatch, Sink, counted
 from spark_jobs.results.topic import TopicSink
+from spark_jobs.results.versions import VersionSink
 from spark_jobs.windows import decode, plans, windows
 
+DAY_MS = 86_400_000
+
 Function = Callable[[DataFrame], DataFrame]
+# Of the sink versions.
+TablesFunction = Callable[[DataFrame], Mapping[str, DataFrame]]
 
 
 def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str, float]:
@@ -50,6 +57,8 @@ def run(contract: Contract, params: QueryParams, reporter: Reporter) -> dict[str
         spark = session.configure(SparkSession.builder, app_conf, dict(session.BATCH_CONF) | settings)
         try:
             with heartbeat(spark, reporter):
+                if params.sink == "versions":
+                    return run_version(spark, contract, params, function)
                 return run_once(spark, contract, params, function, sink_of(spark, contract, params))
         finally:
             spark.stop()
@@ -210,13 +219,41 @@ def run_once(
     """One run over the range of its due time. A run that is repeated replaces what it left, also where by now there are
     observations that came late."""
     from_ms, to_ms = range_of(params)
-    client = java_client(kafka_config(params.kafka))
-    # A record leads its clock, and its clock the broker's, by at most the lead: nothing older holds the range.
-    raw = kafka.read_since(spark, client, params.raw_topic, from_ms - 2 * contract.lead_ms)
-    observations, _ = decode.decode(raw, contract, writer_schemas(params))
+    observations = read_range(spark, contract, params, from_ms, to_ms)
     with counted(function(range_input(observations, contract, from_ms, to_ms))) as (rows, count):
         sink.replace(rows, to_ms)
     return {"written_rows": float(count), "from_ms": float(from_ms), "to_ms": float(to_ms)}
+
+
+def run_version(
+    spark: SparkSession, contract: Contract, params: QueryParams, function: Callable[[DataFrame], Any]
+) -> dict[str, float]:
+    """One run whose function returns several frames. They become one version, which readers see as a whole."""
+    compute: TablesFunction = function
+    from_ms, to_ms = range_of(params)
+    observations = range_input(read_range(spark, contract, params, from_ms, to_ms), contract, from_ms, to_ms)
+    with counted(observations) as (rows, count):
+        tables = compute(rows)
+        if set(tables) != set(params.tables):
+            raise JobError(
+                "config_invalid",
+                f'Cannot run query "{params.function}": expected it to return {", ".join(sorted(params.tables))}, '
+                f"got {', '.join(sorted(tables)) or 'nothing'}",
+            )
+        sink = VersionSink(spark, params.place)
+        written = sink.publish(tables, params.submission, {"from_ms": from_ms, "to_ms": to_ms, "observations": count})
+    counts = {f"{name}_rows": float(rows) for name, rows in written.items()}
+    return {"observations": float(count), "from_ms": float(from_ms), "to_ms": float(to_ms)} | counts
+
+
+def read_range(spark: SparkSession, contract: Contract, params: QueryParams, from_ms: int, to_ms: int) -> DataFrame:
+    """Accepted observations that hold the range, and maybe others."""
+    if params.lines_path is not None:
+        return lines.read(spark, contract, params.lines_path, from_ms, to_ms)
+    client = java_client(kafka_config(params.kafka))
+    # A record leads its clock, and its clock the broker's, by at most the lead: nothing older holds the range.
+    raw = kafka.read_since(spark, client, params.raw_topic, from_ms - 2 * contract.lead_ms)
+    return decode.decode(raw, contract, writer_schemas(params))[0]
 
 
 def range_input(observations: DataFrame, contract: Contract, from_ms: int, to_ms: int) -> DataFrame:
@@ -234,4 +271,5 @@ def range_of(params: QueryParams) -> tuple[int, int]:
     if due is None or span is None or step is None:
         raise JobError("config_invalid", f'Cannot run "{params.job}" once: expected a due time, a span and a step')
     to_ms = due // step * step
-    return to_ms - span, to_ms
+    from_ms = to_ms - span
+    return (from_ms // DAY_MS * DAY_MS if params.from_midnight else from_ms), to_ms
