@@ -34,5 +34,24 @@ export const city = definePipeline({
   ),
   // Five places every ten minutes are 720 calls a day; the provider allows a thousand.
   simulated: { form: "openweathermap", every_ms: 10 * MINUTE_MS, seed: 16 },
+  queries: [
+    {
+      name: "analytics",
+      summary: "statistics, hourly trends and values far off, of each city since yesterday",
+      function: "city.analytics",
+      reads: "raw",
+      of: "lines",
+      sink: {
+        kind: "versions",
+        folder: "analytics",
+        tables: ["city_statistics", "hourly_trends", "anomalies"],
+      },
+      schedule: "5 * * * *",
+      // Yesterday to now.
+      span_ms: 24 * HOUR_MS,
+      step_ms: MINUTE_MS,
+      from_midnight: true,
+    },
+  ],
   lines: { place: "hdfs:/weather_data", prefix: "weather", batch_records: 100 },
 });

@@ -72,7 +72,7 @@ export interface CityRejects {
 
 export const CONTRACT = {
   pipeline: "city",
-  parts: ["stations", "lines", "simulated"],
+  parts: ["stations", "lines", "simulated", "queries"],
   entity: "city",
   stream: "raw",
   other_streams: {
