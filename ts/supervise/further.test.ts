@@ -61,7 +61,7 @@ describe("a folder of pipelines outside the checkout", () => {
 
   it("is found by its name alone, and says what to run before it was generated", () => {
     settings();
-    expect(pipelineNames()).toEqual(["meters", "weather", "works"]);
+    expect(pipelineNames()).toEqual(["city", "meters", "weather", "works"]);
     // The others are no worse for it.
     expect(jobNamed(settings(), "weather-features").job).toBe("features");
     expect(() => pipelineOf("works")).toThrow(`run "millrace generate --pipelines ${mine()}"`);
@@ -174,7 +174,7 @@ describe("a folder of pipelines outside the checkout", () => {
     writeSettings(at);
     rmSync(mine(), { recursive: true });
     settingsFrom(root, {}, { settings: join(stateDir(at), "settings.json") });
-    expect(pipelineNames()).toEqual(["meters", "weather"]);
+    expect(pipelineNames()).toEqual(["city", "meters", "weather"]);
     expect(() => settings()).toThrow(`Cannot read pipelines in "${mine()}"`);
     expect(settings({}).pipelines).toBe(mine());
     expect(settings({ pipelines: "" }).pipelines).toBeNull();

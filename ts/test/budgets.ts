@@ -9,9 +9,9 @@ export const YARDSTICK_S = 0.5;
 export const BUDGETS = {
   "make check": 0.7,
   "vitest unit": 1.8,
-  "pytest spark": 1.6,
+  "pytest spark": 2,
   "pytest ray": 1.6,
-  "vitest cluster": 6.8,
+  "vitest cluster": 7.3,
   "vitest browser": 1.2,
 } as const satisfies Record<string, number>;
 
@@ -24,13 +24,13 @@ export const QUICK_BUDGETS = { "vitest quick": 0.25, "pytest quick": 0.25 } as c
 const ALL: Readonly<Record<string, number>> = { ...BUDGETS, ...QUICK_BUDGETS };
 
 /** What all of `make test` may take now, and when all that is planned has come. */
-export const NOW_MIN = 13.7;
+export const NOW_MIN = 14.6;
 export const END_MIN = 20;
 
 /** Minutes set aside for suites that are to come. */
 export const PLANNED = {
   serving: 0.4,
-  "feeds and systems": 2.9,
+  "feeds and systems": 2,
   anomalies: 1,
   "lifecycle of a model": 2,
 } as const satisfies Record<string, number>;

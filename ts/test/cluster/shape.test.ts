@@ -316,8 +316,8 @@ describe("a pipeline of another shape beside the weather", { timeout: 2 * DEADLI
     addPipelines(folder, { required: false });
     expect(await millrace("remove", "roads", "--dry-run")).toContain(topicOf(names, "notices").topic);
     await millrace("remove", "roads", "--yes");
-    expect(pipelineNames()).toEqual(["meters", "weather"]);
-    expect(() => pipelineOf("roads")).toThrow("expected one of meters, weather");
+    expect(pipelineNames()).toEqual(["city", "meters", "weather"]);
+    expect(() => pipelineOf("roads")).toThrow("expected one of city, meters, weather");
     expect(Object.keys(readDesired(line.settings)).sort()).toEqual(["weather-features", "weather-replay"]);
     const prefix = `${line.settings.namespace}-roads-`;
     // Its application has lost its last member and its folder, and ends by itself.
