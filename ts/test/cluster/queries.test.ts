@@ -89,7 +89,7 @@ const span_ms = 2 * HOUR_MS;
 
 beforeAll(async () => {
   write("works", "json", [
-    query("lines", "works.notices", { sink: { kind: "json_lines" }, trigger_ms: 500 }),
+    query("listed", "works.notices", { sink: { kind: "json_lines" }, trigger_ms: 500 }),
     query("sent", "works.notices", { sink: { kind: "kafka", partitions: 2 }, trigger_ms: 500 }),
     query("states", "works.states", {
       sink: { kind: "json_lines" },
@@ -236,44 +236,44 @@ describe("streams in JSON and protobuf", () => {
 
 describe("queries", () => {
   it("hand each accepted row to each sink once, over a killed driver", async () => {
-    const works = await submitJobs(at("works"), kafka, ["lines", "sent"]);
+    const works = await submitJobs(at("works"), kafka, ["listed", "sent"]);
     const digs = await submitJobs(at("digs"), kafka, ["kept"]);
     await untilRunning(at("works"), { ...works, ...digs }, { deadline_ms: DEADLINE_MS });
     // Those of one pipeline share a driver, and no other's.
-    const [shared, also, other] = ["works-lines", "works-sent", "digs-kept"].map(driver);
+    const [shared, also, other] = ["works-listed", "works-sent", "digs-kept"].map(driver);
     expect(also).toBe(shared);
     expect(other).not.toBe(shared);
-    await settles("lines", () => ids(lines("lines")), sites(21));
+    await settles("listed", () => ids(lines("listed")), sites(21));
     await settles("sent", async () => ids(await inTopic()), sites(21));
-    for (const job of ["works-lines", "works-sent", "digs-kept"]) {
+    for (const job of ["works-listed", "works-sent", "digs-kept"]) {
       const victim = sparkDriver(at("works"), job, 0.2);
       if (victim) await kill(victim);
     }
     await send("works", 30);
     await send("digs", 30);
-    await settles("lines", () => ids(lines("lines")), sites(51));
+    await settles("listed", () => ids(lines("listed")), sites(51));
     await settles("sent", async () => ids(await inTopic()), sites(51));
     const delta = tables(at("digs")).results({ name: "kept", sink: { kind: "delta" } });
     await settles("kept", () => deltaIds(delta), sites(50));
   });
 
   it("are taken out and added one by one while the others go on, and Spark shows them by name", async () => {
-    const desired = await submitJobs(at("works"), kafka, ["lines", "sent"]);
+    const desired = await submitJobs(at("works"), kafka, ["listed", "sent"]);
     await untilRunning(at("works"), desired, { deadline_ms: DEADLINE_MS });
-    expect(await shownBySpark("works")).toEqual(["works-lines", "works-sent"]);
-    const [before, sent_before] = ["works-lines", "works-sent"].map(submission);
+    expect(await shownBySpark("works")).toEqual(["works-listed", "works-sent"]);
+    const [before, sent_before] = ["works-listed", "works-sent"].map(submission);
     await withdrawJobs(at("works"), ["works-sent"]);
     await untilEnded(at("works"), ["works-sent"], { deadline_ms: DEADLINE_MS });
     await send("works", 10);
-    await settles("lines", () => ids(lines("lines")), sites(61));
+    await settles("listed", () => ids(lines("listed")), sites(61));
     expect(ids(await inTopic())).toEqual(sites(51));
-    const shared = driver("works-lines");
+    const shared = driver("works-listed");
     const again = await submitJobs(at("works"), kafka, ["sent"]);
     await untilRunning(at("works"), again, { deadline_ms: DEADLINE_MS });
     await settles("sent", async () => ids(await inTopic()), sites(61));
-    expect(submission("works-lines")).toBe(before);
+    expect(submission("works-listed")).toBe(before);
     expect(submission("works-sent")).not.toBe(sent_before);
-    expect(["works-lines", "works-sent"].map(driver)).toEqual([shared, shared]);
+    expect(["works-listed", "works-sent"].map(driver)).toEqual([shared, shared]);
   });
 
   it("run when asked, over a range up to then, and replace their own results", async () => {
