@@ -12,6 +12,7 @@
 import { definitionOf, encoder, PipelineError, WireDecoder } from "../contract/index.ts";
 import { wallClock } from "../ground/clock.ts";
 import { pause } from "../ground/pause.ts";
+import { persist } from "../ground/persist.ts";
 import type { Kafka, KafkaRecord, Reader } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Contract, type Names, streamSchema, topicOf } from "../pipelines/index.ts";
@@ -60,9 +61,6 @@ export interface WriterState {
   readonly waits_for: string | null;
 }
 
-/** Waits between two beginnings, wall time: the first and the longest. */
-const RETRY_MS = 250;
-const RETRY_MS_MAX = 5_000;
 /** How long a batch that is not full waits for more, and the least between two: each costs the NameNode five changes, and an hour's file a block. */
 const LINGER_MS = 1_000;
 /** Most records of one batch: a NameNode takes 10,000 blocks a file, and a block is what one batch adds. */
@@ -114,22 +112,17 @@ export class LinesWriter {
   /** Writes until the signal fires; the batch in hand is finished. Rejects for what no waiting mends. */
   async run(signal: AbortSignal): Promise<void> {
     const { log } = this.#effects;
-    let wait_ms = RETRY_MS;
-    while (!signal.aborted) {
-      const before = this.#batches;
-      try {
-        await this.#once(signal);
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
+    await persist(() => this.#once(signal), {
+      signal,
+      progress: () => this.#batches,
+      after: (error) => {
         if (error instanceof TakenError) log("another writer took over: looks where it is");
         else if (!(error instanceof PipelineError) || !error.retryable) throw error;
         else if (this.#waits_for !== error.message) log(`waits: ${error.message}`);
         this.#waits_for = (error as Error).message;
-      }
-      wait_ms = this.#batches > before ? RETRY_MS : Math.min(wait_ms * 2, RETRY_MS_MAX);
-      await pause(wait_ms, signal);
-    }
+        return "later";
+      },
+    });
   }
 
   async #once(signal: AbortSignal): Promise<void> {

@@ -10,6 +10,7 @@
 import type pg from "pg";
 import { aheadOf, Decoder, isEntityId, PipelineError } from "../contract/index.ts";
 import { pause } from "../ground/pause.ts";
+import { persist } from "../ground/persist.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { Registry } from "../kafka/registry.ts";
 import { type Contract, type Names, topicOf } from "../pipelines/index.ts";
@@ -55,9 +56,6 @@ export interface SinkState {
   readonly waits_for: string | null;
 }
 
-/** Waits between two beginnings, wall time: the first and the longest. */
-const RETRY_MS = 250;
-const RETRY_MS_MAX = 5_000;
 /** How long a batch that is not full waits for more: what is written is late by that, and each commit costs as much as 500 rows. */
 const LINGER_MS = 200;
 /** How often the offsets are said to Kafka's group, and how often what is too old is looked for. */
@@ -109,25 +107,20 @@ export class Sink {
 
   /** Writes until the signal fires; the batch in hand is finished. Rejects only for mistakes of ours and for topics that are not there. */
   async run(signal: AbortSignal): Promise<void> {
-    let wait_ms = RETRY_MS;
-    while (!signal.aborted) {
-      const before = this.#batches;
-      try {
-        await this.#once(signal);
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
+    await persist(() => this.#once(signal), {
+      signal,
+      progress: () => this.#batches,
+      after: (error) => {
         if (error instanceof MovedError) {
           this.#effects.log("the store's offsets were moved: goes on from where they are now");
-          continue;
+          return "at_once";
         }
         if (!(error instanceof PipelineError) || !error.retryable) throw error;
         if (this.#waits_for !== error.message) this.#effects.log(`waits: ${error.message}`);
         this.#waits_for = error.message;
-      }
-      wait_ms = this.#batches > before ? RETRY_MS : Math.min(wait_ms * 2, RETRY_MS_MAX);
-      await pause(wait_ms, signal);
-    }
+        return "later";
+      },
+    });
   }
 
   async #once(signal: AbortSignal): Promise<void> {
