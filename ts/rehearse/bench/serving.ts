@@ -7,14 +7,14 @@ import { pause } from "../../ground/pause.ts";
 import { memoryOf } from "../../ground/proc.ts";
 import { until } from "../../ground/until.ts";
 import type { OutRecord } from "../../kafka/kafka.ts";
-import { topicOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { openClient } from "../../store/database.ts";
 import { currentRecords } from "../../supervise/run.ts";
 import { submitJobs, untilRunning } from "../../supervise/submit.ts";
 import { closeNamespace, type Namespace, openNamespace } from "../line/namespace.ts";
 import { ownProcesses } from "../line/processes.ts";
-import { recordsOf, SENT } from "../line/records.ts";
+import { SENT, windowsOf } from "../line/records.ts";
+import { apiReady, sinkLag } from "../line/serving.ts";
 import { percentile, type Summary, summarizeLatency } from "./latency.ts";
 
 export interface ServingLoad {
@@ -112,15 +112,9 @@ async function start(
   await untilRunning(settings, desired, { deadline_ms: RUNNING_MS, signal });
 }
 
-async function ready({ settings }: Namespace, signal: AbortSignal): Promise<void> {
-  const look = async () => {
-    const status = await fetch(`${settings.apiUrl}/health/ready`).then(
-      (response) => response.status,
-      () => 0,
-    );
-    return { done: status === 200, seen: status };
-  };
-  if (!(await until(look, { deadline_ms: RUNNING_MS, signal })).done) throw new Error("the API is not ready");
+async function ready(line: Namespace, signal: AbortSignal): Promise<void> {
+  const { done, seen } = await until(() => apiReady(line), { deadline_ms: RUNNING_MS, signal });
+  if (!done) throw new Error(`the API is not ready: ${seen}`);
 }
 
 /** Rows a second, from the first row that is in the store to the last one. */
@@ -131,7 +125,7 @@ async function sinkRate(
   say: Options["say"],
 ): Promise<number> {
   const { kafka, names, settings } = line;
-  const record = recordsOf(line);
+  const windows = windowsOf(line);
   const producer = await kafka.producer({ transactional_id: names.transactionalId("bench", 0) });
   try {
     for (let i = 0; i < load.sink_records; i += BATCH) {
@@ -144,23 +138,9 @@ async function sinkRate(
             const of = station(n % load.stations);
             const id = idOf(n);
             return [
-              record("features", of, {
-                window_start: at - 300_000,
-                window_end: at,
-                plan_epoch: 1,
-                revision: n,
-              }),
-              record("predictions", of, {
-                ...{
-                  id,
-                  timestamp: at,
-                  window_start: at - 300_000,
-                  plan_epoch: 1,
-                  revision: n,
-                  model_version: "1",
-                },
-              }),
-              record("verifications", of, { id, forecast_id: id, valid: at, issued: at, judged: at }),
+              windows.features(of, at, n),
+              windows.prediction(of, at, id, n),
+              windows.verification(of, at, id),
             ];
           },
         ),
@@ -172,21 +152,11 @@ async function sinkRate(
   }
   say(`${load.sink_records} records of each of ${SENT.length} topics sent`);
   await start(line, ["sink"], signal);
-  const lag = async () => {
-    const all = await Promise.all(
-      SENT.map((kind) => kafka.admin.lag(names.groups.dashboard, topicOf(names, kind).topic)),
-    );
-    const partitions = all.flat().filter(({ end }) => end > 0);
-    return {
-      begun: partitions.some(({ committed }) => (committed ?? 0) > 0),
-      left: partitions.reduce((sum, one) => sum + one.lag, 0),
-    };
-  };
   // Its start of some seconds is no figure that is to hold for hours: from the first commit on, what was left then.
   let first: { readonly at_ms: number; readonly left: number } | null = null;
   const { done, seen } = await until(
     async () => {
-      const { begun, left } = await lag();
+      const { begun, left } = await sinkLag(line);
       if (begun) first ??= { at_ms: performance.now(), left };
       return { done: begun && left === 0, seen: left };
     },
@@ -284,7 +254,7 @@ async function followers(
       ),
     );
   await Promise.all(joined);
-  const record = recordsOf(line);
+  const { prediction } = windowsOf(line);
   const producer = await kafka.producer({ transactional_id: names.transactionalId("bench", 1) });
   const total = Math.round((load.events_per_s * load.events_ms) / 1000);
   const from_ms = T0_MS + 400 * DAY_MS;
@@ -297,18 +267,7 @@ async function followers(
       const id = idOf(1e9 + i);
       const at = from_ms + i * 60_000;
       const transaction = await producer.begin();
-      await transaction.send([
-        record("predictions", station(i % load.stations), {
-          ...{
-            id,
-            timestamp: at,
-            window_start: at - 300_000,
-            plan_epoch: 1,
-            revision: 0,
-            model_version: "1",
-          },
-        }),
-      ]);
+      await transaction.send([prediction(station(i % load.stations), at, id)]);
       await transaction.commit();
       sent_ms.set(id, Date.now());
       if (i % load.events_per_s === 0) memory_bytes = Math.max(memory_bytes, memory());
@@ -344,17 +303,7 @@ async function historyOfADay(
   const { settings, names } = line;
   const from_ms = T0_MS + 1_000 * DAY_MS;
   const windows = Math.ceil(load.history_rows / load.stations);
-  const record = recordsOf(line);
-  const { value } = record("predictions", station(0), {
-    ...{
-      id: idOf(0),
-      timestamp: from_ms,
-      window_start: from_ms,
-      plan_epoch: 1,
-      revision: 0,
-      model_version: "1",
-    },
-  });
+  const { value } = windowsOf(line).prediction(station(0), from_ms, idOf(0));
   const client = await openClient({ settings, names });
   const begin_ms = performance.now();
   try {

@@ -39,8 +39,29 @@ export function blank(schema: unknown, named = new Map<string, unknown>()): unkn
   return blank(whole.type, named);
 }
 
+/** How long a window is. */
+const WINDOW_MS = 300_000;
+
+/** The records of a window that ends at `at` (epoch ms of event time) in full: what its table needs to find and order them by. */
+export function windowsOf(line: Parameters<typeof recordsOf>[0]) {
+  const record = recordsOf(line);
+  const window = (at: number, revision: number) => ({
+    window_start: at - WINDOW_MS,
+    plan_epoch: 1,
+    revision,
+  });
+  return {
+    features: (entity: string, at: number, revision = 0) =>
+      record("features", entity, { ...window(at, revision), window_end: at }),
+    prediction: (entity: string, at: number, id: string, revision = 0) =>
+      record("predictions", entity, { ...window(at, revision), id, timestamp: at, model_version: "1" }),
+    verification: (entity: string, at: number, id: string, forecast_id = id) =>
+      record("verifications", entity, { id, forecast_id, valid: at, issued: at, judged: at }),
+  };
+}
+
 /** Makes records of these topics, each with some fields of its own. Errors: `contract_mismatch` where the contract is not applied. */
-export function recordsOf({
+function recordsOf({
   settings,
   names,
   contract,

@@ -16,7 +16,8 @@ import type { Settings } from "../../settings/settings.ts";
 import { openClient } from "../../store/database.ts";
 import { up } from "../../topology/local/index.ts";
 import { closeLine, type Line, openLine, startJobs } from "../line/line.ts";
-import { recordsOf, SENT } from "../line/records.ts";
+import { SENT, windowsOf } from "../line/records.ts";
+import { apiReady, sinkLag } from "../line/serving.ts";
 import { randomOf, shuffled } from "./random.ts";
 import { kill, ownProcess, storeProcess, type Victim } from "./victims.ts";
 
@@ -75,7 +76,7 @@ const CASES_MS = 3_600_000;
 /** Sends windows of each station, their forecasts and what one was worth, a transaction at a time, until it is told to end. */
 async function feed(line: Line, signal: AbortSignal, onSent: () => void): Promise<void> {
   const { kafka, names } = line;
-  const record = recordsOf(line);
+  const windows = windowsOf(line);
   const id = () => randomBytes(16).toString("hex");
   const producer = await kafka.producer({ transactional_id: names.transactionalId("proof", 0) });
   try {
@@ -84,25 +85,11 @@ async function feed(line: Line, signal: AbortSignal, onSent: () => void): Promis
       const transaction = await producer.begin();
       await transaction.send(
         STATIONS.flatMap((station) => [
-          record("features", station, {
-            window_start: at - 5 * MINUTE_MS,
-            window_end: at,
-            plan_epoch: 1,
-            revision: i,
-          }),
+          windows.features(station, at, i),
           ...Array.from({ length: VERSIONS }, (_, revision) =>
-            record("predictions", station, {
-              ...{ id: id(), timestamp: at, window_start: at - 5 * MINUTE_MS, plan_epoch: 1, revision },
-              model_version: "1",
-            }),
+            windows.prediction(station, at, id(), revision),
           ),
-          record("verifications", station, {
-            id: id(),
-            forecast_id: id(),
-            valid: at,
-            issued: at,
-            judged: at,
-          }),
+          windows.verification(station, at, id(), id()),
         ]),
       );
       await transaction.commit();
@@ -171,30 +158,12 @@ async function seen<T>(
     );
 }
 
-const untilServed = (line: Line) =>
-  seen(line, "the API answer", async () => {
-    try {
-      const { status } = await fetch(`${line.settings.apiUrl}/health/ready`, {
-        signal: AbortSignal.timeout(5_000),
-      });
-      return { done: status === 200, seen: String(status) };
-    } catch (error) {
-      return { done: false, seen: String(error) };
-    }
-  });
-
-/** Committed offsets of the sink's group behind the ends as they are now, all topics. */
-async function lagOf({ kafka, names }: Line): Promise<number> {
-  const lags = await Promise.all(
-    SENT.map((kind) => kafka.admin.lag(names.groups.dashboard, topicOf(names, kind).topic)),
-  );
-  return lags.flat().reduce((sum, { lag, end }) => sum + (end > 0 ? lag : 0), 0);
-}
+const untilServed = (line: Line) => seen(line, "the API answer", () => apiReady(line));
 
 const caughtUp = (line: Line) =>
   seen(line, "the store catch up", async () => {
-    const lag = await lagOf(line);
-    return { done: lag === 0, seen: lag };
+    const { left } = await sinkLag(line);
+    return { done: left === 0, seen: left };
   });
 
 /** Resolves once everything that is committed now is in the store. */
