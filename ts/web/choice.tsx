@@ -1,4 +1,7 @@
-// One of a few, as buttons in a row: what is chosen is seen, heard and reached with the arrow keys.
+// One of a few, as buttons in a row: what is chosen is seen, heard and reached with the arrow keys. And one of the fields, in a list that
+// any number of them fits.
+
+import { titleOf } from "./words.ts";
 
 export function Choice({
   legend,
@@ -23,5 +26,28 @@ export function Choice({
         </label>
       ))}
     </fieldset>
+  );
+}
+
+export function FieldChoice({
+  fields,
+  value,
+  onChoose,
+}: {
+  readonly fields: readonly { readonly name: string }[];
+  readonly value: string;
+  readonly onChoose: (name: string) => void;
+}) {
+  return (
+    <label>
+      <span>Field</span>
+      <select value={value} onChange={(event) => onChoose(event.currentTarget.value)}>
+        {fields.map(({ name }) => (
+          <option key={name} value={name}>
+            {titleOf(name)}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }

@@ -2,7 +2,7 @@
 // the address.
 
 import { useMemo, useState } from "preact/hooks";
-import { Choice } from "../choice.tsx";
+import { Choice, FieldChoice } from "../choice.tsx";
 import { useMisses } from "../errors.ts";
 import { Drawing } from "../map/drawing.tsx";
 import { Legend, Shapes } from "../map/legend.tsx";
@@ -77,19 +77,11 @@ export function MapPage() {
         <div class="tools">
           {look && (
             <>
-              <label>
-                <span>Field</span>
-                <select
-                  value={field?.name ?? ""}
-                  onChange={(event) => show({ field: event.currentTarget.value })}
-                >
-                  {look.fields.map(({ name }) => (
-                    <option key={name} value={name}>
-                      {titleOf(name)}
-                    </option>
-                  ))}
-                </select>
-              </label>
+              <FieldChoice
+                fields={look.fields}
+                value={field?.name ?? ""}
+                onChoose={(field) => show({ field })}
+              />
               <Choice
                 legend="Coloured by"
                 name="by"

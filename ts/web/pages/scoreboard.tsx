@@ -4,7 +4,7 @@
 import type { ComponentChildren } from "preact";
 import type { Pipeline } from "../api.ts";
 import { type Board, useBoard, WINDOWS, type WindowName } from "../board.ts";
-import { Choice } from "../choice.tsx";
+import { Choice, FieldChoice } from "../choice.tsx";
 import { fieldsOf } from "../field.ts";
 import { PageLink } from "../link.tsx";
 import { at } from "../moment.ts";
@@ -272,16 +272,7 @@ function Stations({
           Best and worst {entity}s<small>by the error against DAP</small>
         </h3>
         <div class="tools">
-          <label>
-            <span>Field</span>
-            <select value={field.name} onChange={(event) => show({ field: event.currentTarget.value })}>
-              {fields.map(({ name }) => (
-                <option key={name} value={name}>
-                  {titleOf(name)}
-                </option>
-              ))}
-            </select>
-          </label>
+          <FieldChoice fields={fields} value={field.name} onChoose={(field) => show({ field })} />
           <Choice
             legend="Ahead"
             name="ahead"

@@ -4,7 +4,7 @@
 import type { ComponentType } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import type { Station } from "../api.ts";
-import { Choice } from "../choice.tsx";
+import { Choice, FieldChoice } from "../choice.tsx";
 import { fieldsOf } from "../field.ts";
 import { useLazy } from "../lazy.ts";
 import { PageLink } from "../link.tsx";
@@ -135,19 +135,7 @@ export function StationPage() {
         <div class="tools">
           {one && (
             <>
-              <label>
-                <span>Field</span>
-                <select
-                  value={field?.name ?? ""}
-                  onChange={(event) => show({ field: event.currentTarget.value })}
-                >
-                  {fields.map(({ name }) => (
-                    <option key={name} value={name}>
-                      {titleOf(name)}
-                    </option>
-                  ))}
-                </select>
-              </label>
+              <FieldChoice fields={fields} value={field?.name ?? ""} onChoose={(field) => show({ field })} />
               <Choice
                 legend="Past"
                 name="span"
