@@ -95,7 +95,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "source/replay": ["source/send", "source/formats"],
   "source/feeds": ["source/formats"],
   "source/poll": ["source/send", "source/formats", "source/feeds"],
-  "source/simulate": ["source/send"],
+  "source/simulate": ["source/send", "source/feeds", "source/poll"],
   "rehearse/line": [],
   "rehearse/standin": [],
   "rehearse/prove": ["rehearse/line"],

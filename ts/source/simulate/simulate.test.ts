@@ -4,11 +4,13 @@ import { readAll } from "../../kafka/kafka.ts";
 import { namesOf, pipelineOf, subjectsOf, topicsOf } from "../../pipelines/index.ts";
 import { fakeKafka } from "../../test/fakes/kafka.ts";
 import { memoryRegistry } from "../../test/fakes/registry.ts";
+import { observerOf } from "../poll/observe.ts";
 import { targetOf } from "../send/target.ts";
 import { answerAt } from "./openweathermap.ts";
 import { observationOf, Simulation } from "./simulate.ts";
 
 const { pipeline, contract } = pipelineOf("city");
+const observe = observerOf(contract);
 const DAY = Date.UTC(2026, 10, 30);
 const MINUTE_MS = 60_000;
 const tokyo = { seed: 16, latitude: 35.68, longitude: 139.69 };
@@ -24,7 +26,7 @@ describe("answerAt()", () => {
     let rains = 0;
     for (let hour = 0; hour < 8760; hour += 7) {
       const answer = answerAt({ ...tokyo, t_ms: DAY + hour * 60 * MINUTE_MS });
-      const { record } = observationOf(contract, "tokyo", answer);
+      const { record } = observationOf(observe, "tokyo", answer);
       for (const { name, range } of contract.fields)
         if (range !== null && record[name] !== null) {
           expect(record[name], name).toBeGreaterThanOrEqual(range[0]);

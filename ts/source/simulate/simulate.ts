@@ -2,10 +2,12 @@
 // wall's until it has come to now. Each cycle is one transaction with its cursor, so a kill neither loses nor doubles one.
 // Every record says `simulated` where the contract has a field for it.
 
-import { converter, isMeasured, PipelineError } from "../../contract/index.ts";
+import { PipelineError } from "../../contract/index.ts";
 import type { Clock } from "../../ground/clock.ts";
 import type { Contract } from "../../pipelines/index.ts";
-import type { Value } from "../row.ts";
+import type { Reading } from "../feeds/feed.ts";
+import { openweathermap } from "../feeds/openweathermap.ts";
+import { type Observe, observerOf } from "../poll/observe.ts";
 import { Session } from "../send/session.ts";
 import { type Outgoing, rawRecords, type SendTarget } from "../send/target.ts";
 import { answerAt } from "./openweathermap.ts";
@@ -24,45 +26,26 @@ export interface SimulateOptions {
   readonly log: (line: string) => void;
 }
 
-type Answer = ReturnType<typeof answerAt>;
-
-/** A value of an answer by what it is, and the unit it comes in. */
-const QUANTITIES: Readonly<Record<string, readonly [unit: string, read: (answer: Answer) => unknown]>> = {
-  air_temperature: ["K", ({ main }) => main.temp],
-  relative_humidity: ["%", ({ main }) => main.humidity],
-  air_pressure: ["hPa", ({ main }) => main.pressure],
-  wind_speed: ["m/s", ({ wind }) => wind.speed],
-  wind_from_direction: ["deg", ({ wind }) => wind.deg],
-  cloud_area_fraction: ["%", ({ clouds }) => clouds.all],
-  precipitation_amount_last_hour: [
-    "mm",
-    (answer) => {
-      const { rain, snow } = answer as { rain?: { "1h": number }; snow?: { "1h": number } };
-      return rain?.["1h"] ?? snow?.["1h"];
-    },
-  ],
-};
-const ATTRIBUTES: Readonly<Record<string, (answer: Answer) => Value>> = {
-  description: ({ weather }) => weather[0]!.description,
-  simulated: () => true,
-};
-
-/** An answer as an observation of the contract, in its units; what an answer has not is null. */
-export function observationOf(contract: Contract, key: string, answer: Answer): Outgoing {
-  const time = answer.dt * 1000;
-  const record: Record<string, Value> = { [contract.key]: key, [contract.event_time]: time };
-  for (const field of contract.fields) {
-    if (isMeasured(field)) {
-      const [unit, read] = QUANTITIES[field.quantity!] ?? [field.unit!, () => null];
-      const value = read(answer);
-      record[field.name] = typeof value === "number" ? converter(unit, field.unit!)(value) : null;
-    } else if (field.attribute) record[field.name] = ATTRIBUTES[field.name]?.(answer) ?? null;
-  }
-  return { key, record, clock_ms: time };
+/** One cycle of one place as the feed's own reader understands it, and that nobody measured it. */
+export function observationOf(observe: Observe, key: string, answer: ReturnType<typeof answerAt>): Outgoing {
+  const at = `${answer.coord.lat},${answer.coord.lon}`;
+  const { readings } = openweathermap.parse(Buffer.from(JSON.stringify(answer)), {
+    places: [{ key, at }],
+    since: new Map(),
+    wanted: [],
+    now_ms: answer.dt * 1000,
+    origin: "",
+  });
+  const [{ values, ...reading }] = readings as [Reading];
+  const observation = observe({ ...reading, values: { ...values, simulated: true } }, ({ field, reason }) => {
+    throw new TypeError(`A made-up answer cannot be read: ${field}: ${reason}`);
+  });
+  return { key, record: observation!.record, clock_ms: observation!.time };
 }
 
 export class Simulation {
   readonly #options: SimulateOptions;
+  readonly #observe: Observe;
   readonly #places: readonly (readonly [key: string, latitude: number, longitude: number])[];
   #cycles = 0;
   #rows = 0;
@@ -72,6 +55,7 @@ export class Simulation {
   constructor(options: SimulateOptions) {
     this.#options = options;
     const { contract, every_ms, from_ms } = options;
+    this.#observe = observerOf(contract);
     this.#next_ms = Math.ceil(from_ms / every_ms) * every_ms;
     this.#places = Object.entries(contract.stations).flatMap(([key, { latitude, longitude }]) =>
       latitude === null || longitude === null ? [] : [[key, latitude, longitude] as const],
@@ -91,9 +75,9 @@ export class Simulation {
   }
 
   cycleAt(t_ms: number): Outgoing[] {
-    const { contract, seed } = this.#options;
+    const { seed } = this.#options;
     return this.#places.map(([key, latitude, longitude]) =>
-      observationOf(contract, key, answerAt({ seed, latitude, longitude, t_ms })),
+      observationOf(this.#observe, key, answerAt({ seed, latitude, longitude, t_ms })),
     );
   }
 

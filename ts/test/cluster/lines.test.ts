@@ -19,6 +19,7 @@ import { days } from "../../lines/writer.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { settingsPath } from "../../settings/settings.ts";
+import { observerOf } from "../../source/poll/observe.ts";
 import { rawRecords, targetOf } from "../../source/send/target.ts";
 import { answerAt } from "../../source/simulate/openweathermap.ts";
 import { observationOf } from "../../source/simulate/simulate.ts";
@@ -75,13 +76,14 @@ function write() {
 
 async function send(hours: readonly number[]): Promise<void> {
   const target = await targetOf({ kafka, registry, names, contract, source: "test" });
+  const observe = observerOf(contract);
   const producer = await kafka.producer({ transactional_id: `${names.prefix}test` });
   for (const hour of hours) {
     const records = Object.entries(contract.stations).flatMap(([key, { latitude, longitude }]) =>
       Array.from({ length: 20 }, (_, n) => {
         const t_ms = DAY + (hour * 60 + n * 3) * MINUTE_MS;
         const answer = answerAt({ seed: 1, latitude: latitude!, longitude: longitude!, t_ms });
-        return observationOf(contract, key, answer);
+        return observationOf(observe, key, answer);
       }),
     );
     const transaction = await producer.begin();
