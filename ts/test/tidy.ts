@@ -64,6 +64,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "jobs",
     "supervise",
     "store",
+    "lines",
   ],
   cli: [
     "ground",

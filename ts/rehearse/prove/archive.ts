@@ -12,6 +12,7 @@ import { until } from "../../ground/until.ts";
 import { planArchive } from "../../jobs/archive.ts";
 import { planBackfill } from "../../jobs/backfill.ts";
 import { tables } from "../../jobs/plan/tables.ts";
+import { webHdfs } from "../../lines/webhdfs.ts";
 import { topicOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { requireApplied } from "../../supervise/applied.ts";
@@ -25,7 +26,6 @@ import { closeLine, type Line, openLine } from "../line/line.ts";
 import { type PythonResult, runPython } from "../line/python.ts";
 import { randomOf } from "./random.ts";
 import { kill, sparkDriver } from "./victims.ts";
-import { namesOn, removeOn } from "./webhdfs.ts";
 import type { TableChecked } from "./windows.ts";
 
 export interface ArchiveOptions {
@@ -145,7 +145,10 @@ export async function proveArchive(options: ArchiveOptions): Promise<ArchiveRoun
   } finally {
     await closeLine(line, { keep: !fine && !signal.aborted });
     // Elsewhere it went with the namespace's folder.
-    if (fine && path.startsWith("hdfs:")) await removeOn(settings, path.slice(0, path.lastIndexOf("/")));
+    if (fine && path.startsWith("hdfs:")) {
+      const [, above, folder] = /^(.*)\/([^/]+)\/[^/]+$/.exec(path)!;
+      await webHdfs(settings, above!).remove(folder!);
+    }
   }
 }
 
@@ -221,10 +224,12 @@ async function aborted({ kafka, names }: Line, part: number): Promise<void> {
 
 /** Newest version of the archive, in a folder or on the HDFS of these engines; -1 without a table. */
 async function versionOf(settings: Settings): Promise<number> {
-  const log = `${tables(settings).archive}/_delta_log`;
-  const names = log.startsWith("hdfs:")
-    ? await namesOn(settings, log)
-    : await readdir(log.replace(/^file:(?:\/\/)?(?=\/)/, "")).catch((): string[] => []);
+  const { archive } = tables(settings);
+  const names = archive.startsWith("hdfs:")
+    ? (await webHdfs(settings, archive).list("_delta_log")).map(({ name }) => name)
+    : await readdir(join(archive.replace(/^file:(?:\/\/)?(?=\/)/, ""), "_delta_log")).catch(
+        (): string[] => [],
+      );
   const commits = names.filter((name) => /^\d{20}\.json$/.test(name));
   return Math.max(-1, ...commits.map((name) => Number(name.slice(0, 20))));
 }

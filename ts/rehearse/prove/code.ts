@@ -36,7 +36,7 @@ export const PROOF_FOLDERS = {
     ].map((room) => `ts/${room}`),
   ],
   windows: [...WINDOWS, "ts/source"],
-  archive: [...WINDOWS, ...spark("archive")],
+  archive: [...WINDOWS, ...spark("archive"), "ts/lines"],
   serving: ["contract", "kafka", "rehearse/prove", "serve", "settings", "store", "supervise"].map(
     (room) => `ts/${room}`,
   ),
