@@ -8,12 +8,15 @@ const OPENER_MS = 5_000;
 /** Says why where nothing was opened, and never fails: the address has been printed. `opener` is xdg-open, which follows $BROWSER. */
 export function openBrowser(url: string, opener = "xdg-open"): Promise<string | null> {
   return new Promise((resolve) => {
-    const failed = (why: string) => resolve(`No browser was opened (${why}): open ${url}`);
+    const settled = setTimeout(resolve, OPENER_MS, null);
+    const ended = (unopened: string | null) => {
+      clearTimeout(settled);
+      resolve(unopened === null ? null : `No browser was opened (${unopened}): open ${url}`);
+    };
     // It outlives this command: the browser may be its child.
     const child = spawn(opener, [url], { detached: true, stdio: "ignore" });
-    child.on("error", () => failed(`${opener} is not here`));
-    child.on("exit", (code) => (code === 0 ? resolve(null) : failed(`${opener} ended with ${code}`)));
+    child.on("error", () => ended(`${opener} is not here`));
+    child.on("exit", (code) => ended(code === 0 ? null : `${opener} ended with ${code}`));
     child.unref();
-    setTimeout(resolve, OPENER_MS, null);
   });
 }
