@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Decoder, observationEncoder } from "../contract/index.ts";
+import { until } from "../ground/until.ts";
 import { type Kafka, type OutRecord, readAll } from "../kafka/kafka.ts";
 import { partitionOf } from "../kafka/partition.ts";
 import { namesOf, pipelineOf, subjectsOf, topicsOf } from "../pipelines/index.ts";
@@ -54,6 +55,9 @@ async function ground() {
 }
 const BARE = Object.fromEntries(contract.fields.map(({ name }) => [name, null]));
 
+/** Longest wait for what takes some milliseconds. */
+const WRITTEN_MS = 20_000;
+
 /** Runs a writer until what was sent is written, or it dies; says why it died. */
 async function runUntil(
   effects: WriterEffects,
@@ -65,13 +69,14 @@ async function runUntil(
     () => null,
     (error: Error) => error,
   );
-  const looking = (async () => {
-    while (!stop.signal.aborted && !done(writer)) await new Promise((resolve) => setTimeout(resolve, 2));
-    stop.abort();
-  })();
+  const looking = until(() => ({ done: stop.signal.aborted || done(writer), seen: writer.state() }), {
+    deadline_ms: WRITTEN_MS,
+    interval_ms: 2,
+  }).finally(() => stop.abort());
   const died = await running;
   stop.abort();
-  await looking;
+  const looked = await looking;
+  if (!looked.done) throw new Error(`it was not written in time: ${JSON.stringify(looked.seen)}`);
   return died;
 }
 
@@ -223,6 +228,7 @@ describe("LinesWriter", () => {
     const sending = (async () => {
       for (let n = 0; n < 40; n++) {
         await send(record(CITIES[n % 3]!, DAY + n));
+        // Spread, so that both get something to write.
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     })();
