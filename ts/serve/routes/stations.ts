@@ -36,8 +36,8 @@ import { asked } from "../store.ts";
 import { catchingUp, componentOf } from "./pipeline.ts";
 
 /** Rows a page of /stations holds when nothing is asked, and at most. */
-export const STATIONS_LIMIT = 1_000;
-export const STATIONS_LIMIT_MAX = 10_000;
+const STATIONS_LIMIT = 1_000;
+const STATIONS_LIMIT_MAX = 10_000;
 
 const GEOJSON = "application/geo+json";
 
@@ -97,9 +97,9 @@ function stationSchema(contract: ServedContract) {
     })
     .openapi(componentOf(contract, "Station"));
 }
-export type StationRow = z.infer<ReturnType<typeof stationSchema>>;
+type StationRow = z.infer<ReturnType<typeof stationSchema>>;
 
-export function stationsSchema(contract: ServedContract) {
+function stationsSchema(contract: ServedContract) {
   return z
     .object({
       pipeline: text("Name of the pipeline."),
@@ -119,7 +119,7 @@ export function stationsSchema(contract: ServedContract) {
     })
     .openapi(componentOf(contract, "Stations"));
 }
-export type StationsBody = z.infer<ReturnType<typeof stationsSchema>>;
+type StationsBody = z.infer<ReturnType<typeof stationsSchema>>;
 
 /** RFC 7946; coordinates are longitude, latitude, and the elevation where it is known. */
 function geoSchema(contract: ServedContract) {
@@ -188,7 +188,7 @@ function stationRow(
   };
 }
 
-export function stationsBody(
+function stationsBody(
   { contract, latest }: Pick<Served, "contract" | "latest">,
   now_ms: number,
   limit: number,
@@ -217,7 +217,7 @@ export function stationsBody(
 }
 
 /** The stations as of a moment: what the store knows, of windows that end at or before it. */
-export async function stationsAt(
+async function stationsAt(
   { contract, store }: Pick<Served, "contract" | "store">,
   { arm, at_ms, now_ms }: { readonly arm: string; readonly at_ms: number; readonly now_ms: number },
   limit: number,

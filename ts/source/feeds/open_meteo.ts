@@ -92,10 +92,6 @@ export function historyRequest(asked: Asked, from_ms: number, to_ms: number): st
 
 const dayIn = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
 
-/** Calls that a history of so many days counts as: a fortnight of one place is one. */
-export const historyCost = (places: number, days: number): number =>
-  Math.ceil(places * Math.max(1, days / 14));
-
 function variablesOf(wanted: readonly string[]): string {
   const names = Object.entries(VARIABLES).filter(([, { word }]) => wanted.includes(word));
   return names.map(([name]) => name).join(",");
