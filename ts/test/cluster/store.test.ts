@@ -171,8 +171,18 @@ async function expectServed(): Promise<void> {
       next: expect.stringContaining("millrace up"),
     });
     expect((await fetch(`${url}/predictions/denver`)).status).toBe(200);
-    const health = (await (await fetch(`${url}/health`)).json()) as { engines: { name: string }[] };
-    expect(health.engines.find(({ name }) => name === "postgres")).toMatchObject({
+    // What engines answer is kept for a moment, and the server itself asks for it now and then: also just before the kill.
+    const { seen: postgres } = await until(
+      async () => {
+        const health = (await (await fetch(`${url}/health`)).json()) as {
+          engines: { name: string; status: string }[];
+        };
+        const seen = health.engines.find(({ name }) => name === "postgres");
+        return { done: seen?.status === "down", seen };
+      },
+      { deadline_ms: 10_000 },
+    );
+    expect(postgres).toMatchObject({
       ...{ needed: false, status: "down" },
       next: expect.stringContaining("millrace up"),
     });
