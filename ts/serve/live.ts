@@ -180,7 +180,7 @@ export function liveOptions(settings: Settings): LiveOptions {
   return {
     engines: () => enginesOf(settings),
     models: () => modelsOf(settings),
-    processes: () => processes.look(knownProcesses(settings)),
+    processes: () => processes.recent(knownProcesses(settings)),
     links: [
       { name: "Spark", href: settings.sparkUiUrl },
       { name: "Ray", href: settings.rayUrl },

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { carriedBy, ownersOf, Processes, titleOf } from "./processes.ts";
 
 describe("titleOf()", () => {
@@ -104,5 +104,16 @@ describe("Processes", () => {
       cores: null,
       memory_bytes: null,
     });
+  });
+
+  it("looks twice for whoever asks first, and once for whoever asks again soon", async () => {
+    const processes = new Processes();
+    const known = { engines: [], external: [], jobs: [], pids: new Map([[process.pid, "serve"]]) };
+    const first = await processes.recent(known);
+    expect(first.over_s).toBeGreaterThanOrEqual(0.5);
+    expect(first.over_s).toBeLessThan(10);
+    const looked = vi.spyOn(processes, "look");
+    await processes.recent(known);
+    expect(looked).toHaveBeenCalledOnce();
   });
 });

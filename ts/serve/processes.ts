@@ -3,6 +3,7 @@
 // paths stand. Two looks make a rate. Linux only, as ts/ground/proc.ts.
 
 import { readFile } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 import {
   commandOf,
   environmentOf,
@@ -52,8 +53,9 @@ export interface Known {
   readonly pids: ReadonlyMap<number, string>;
 }
 
-/** Rates over less than this are noise. */
+/** Rates over less than this are noise, and over more are no longer how it is now. */
 const LEAST_MS = 500;
+const MOST_S = 10;
 
 /** `java … kafka.Kafka` → `Kafka`: a process's name in few words, from its command line. */
 export function titleOf(command: string): string {
@@ -118,6 +120,14 @@ interface Look {
 /** Looks at the processes from time to time. */
 export class Processes {
   #before: Look | null = null;
+
+  /** With rates of the last seconds: looks twice where the look before is older, so that nobody has to look while nobody asks. */
+  async recent(known: Known): Promise<Uses> {
+    const uses = await this.look(known);
+    if (uses.over_s !== null && uses.over_s <= MOST_S) return uses;
+    await setTimeout(LEAST_MS);
+    return this.look(known);
+  }
 
   async look(known: Known): Promise<Uses> {
     const rows = livingProcesses();

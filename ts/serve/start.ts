@@ -208,11 +208,11 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   });
   let app: ReturnType<typeof createApp> | null = null;
   let effects: AppEffects | null = null;
-  /** Keeps the beginnings of alerts, and the look that the next rates are over, young. */
+  /** Keeps the beginnings of alerts young. */
   const lookAround = async () => {
     while (!stop.signal.aborted) {
       // What fails here fails again, with words, for whoever asks.
-      if (effects) await Promise.allSettled([alertsNow(effects), effects.processes()]);
+      if (effects) await alertsNow(effects).catch(() => undefined);
       await pause(LOOK_MS, stop.signal);
     }
   };
