@@ -3,10 +3,6 @@
 // round in a namespace of its own. Records are made from their schemas: what a forecast says is no matter here.
 
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { execa } from "execa";
 import { PipelineError } from "../../contract/index.ts";
 import { pause } from "../../ground/pause.ts";
 import { until } from "../../ground/until.ts";
@@ -17,6 +13,7 @@ import { openClient } from "../../store/database.ts";
 import { up } from "../../topology/local/index.ts";
 import { closeLine, type Line, openLine, startJobs } from "../line/line.ts";
 import { SENT, windowsOf } from "../line/records.ts";
+import { judge } from "../line/schemathesis.ts";
 import { apiReady, sinkLag } from "../line/serving.ts";
 import { randomOf, shuffled } from "./random.ts";
 import { kill, ownProcess, storeProcess, type Victim } from "./victims.ts";
@@ -261,40 +258,12 @@ async function compare(line: Line): Promise<Pick<ServingRound, "committed" | "ro
   }
 }
 
-/** Schemathesis over all that the server describes, but the stream, which has a suite of its own. */
+/** All that the server describes. */
 async function keepsPromises(
   { settings, signal }: Line,
   cases: number,
 ): Promise<NonNullable<ServingRound["schemathesis"]>> {
-  const cwd = mkdtempSync(join(tmpdir(), "millrace-promises-"));
-  try {
-    const { stdout } = await execa(
-      join(settings.root, ".venv", "bin", "st"),
-      [
-        ...["--config-file", join(settings.root, "ts", "serve", "schemathesis.toml")],
-        ...[
-          "run",
-          `${settings.apiUrl}/openapi.json`,
-          "--phases",
-          "coverage,fuzzing",
-          "--generation-deterministic",
-        ],
-        ...[
-          "--no-color",
-          "--request-timeout",
-          "10",
-          "--exclude-path",
-          "/stream",
-          "--max-examples",
-          String(cases),
-        ],
-      ],
-      { cwd, timeout: CASES_MS, reject: false, cancelSignal: signal },
-    );
-    // Where one failed it says so in the place of how many passed.
-    const count = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(stdout)?.[1] ?? 0);
-    return { cases: count("generated"), passed: count("passed"), said: stdout.slice(-2_000) };
-  } finally {
-    rmSync(cwd, { recursive: true, force: true });
-  }
+  const { root, apiUrl: url } = settings;
+  const { generated, passed, said } = await judge({ root, url, cases, limit_ms: CASES_MS, signal });
+  return { cases: generated, passed, said: said.slice(-2_000) };
 }
