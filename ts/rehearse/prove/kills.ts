@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { PipelineError } from "../../contract/index.ts";
+import { belonging, costs } from "../../ground/cost.ts";
 import { until } from "../../ground/until.ts";
 import { topicOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
@@ -43,6 +44,11 @@ export interface Killed {
   readonly at: number;
   /** From the kill to the first commit that needed the successor, the archive's own for the archive; for the supervisor until its successor sees all jobs run. Wall time. */
   readonly recovery_ms: number;
+  /**
+   * Processor time that the whole line, engines included, used meanwhile, beside its ordinary work. Says the same on a slow machine
+   * as on a fast one. Absent in rounds from before it was measured.
+   */
+  readonly processor_ms?: number;
 }
 
 /** What tests.line_check says. */
@@ -145,6 +151,7 @@ async function strike(line: Line, committed: Committed, { kind, after, aim }: Ki
   const before = submissions(line, alone);
   const kill_ms = Date.now();
   for (const victim of victims) await kill(victim);
+  const spent = processorTime(settings.home);
   const dead_ms = Date.now();
   if (kind === "supervisor") {
     // What `millrace run` or the next `submit` would do.
@@ -159,8 +166,18 @@ async function strike(line: Line, committed: Committed, { kind, after, aim }: Ki
     signal,
   });
   const recovery_ms = (recovered_ms ?? back_ms) - kill_ms;
-  log(`${kind} (${what}) killed at ${at} predictions, back after ${(recovery_ms / 1000).toFixed(1)} s`);
-  return { kind, what, at, recovery_ms };
+  const processor_ms = Math.round(spent());
+  log(
+    `${kind} (${what}) killed at ${at} predictions, back after ${(recovery_ms / 1000).toFixed(1)} s and ${(processor_ms / 1000).toFixed(1)} s of processor time`,
+  );
+  return { kind, what, at, recovery_ms, processor_ms };
+}
+
+/** Milliseconds of processor time that everything of a home has used since the call; of a process that has ended since, nothing. */
+function processorTime(home: string): () => number {
+  const look = () => costs(belonging(home), new Set([process.pid]));
+  const before = new Map(look().map(({ pid, cpu_ms }) => [pid, cpu_ms]));
+  return () => look().reduce((sum, { pid, cpu_ms }) => sum + cpu_ms - (before.get(pid) ?? 0), 0);
 }
 
 /** The stage of a prediction that only the successor of a killed process can have written. */

@@ -22,7 +22,7 @@ const checked = (wrong: number): Checked => ({
 const round = (seed: number, recovery_ms: number, wrong = 0, whole = true): KillsRound => ({
   seed,
   kills: [
-    { kind: "actor", what: "actor", at: 1, recovery_ms },
+    { kind: "actor", what: "actor", at: 1, recovery_ms, processor_ms: 2 * recovery_ms },
     { kind: "spark", what: "jvm", at: 2, recovery_ms: 10 * recovery_ms },
   ],
   checked: checked(wrong),
@@ -39,7 +39,7 @@ it("median() is the middle, or between the two in the middle", () => {
 it("killsSummary() adds up the rounds and keeps recovery by kind", () => {
   const summary = killsSummary([round(0, 100), round(1, 300), round(2, 1_000, 1)]);
   expect(summary.recovery).toEqual({
-    actor: { kills: 3, median_ms: 300, max_ms: 1_000 },
+    actor: { kills: 3, median_ms: 300, max_ms: 1_000, processor_ms: 600 },
     spark: { kills: 3, median_ms: 3_000, max_ms: 10_000 },
   });
   expect(summary.compared).toMatchObject({ observations: 30, features: 36, skipped: 6, wrong: 1 });
@@ -47,6 +47,8 @@ it("killsSummary() adds up the rounds and keeps recovery by kind", () => {
   expect(summary).toMatchObject({ wrong: 1, archived: { records: 30, rows: 30 } });
   expect(killsSummary([round(0, 100, 0, false)]).wrong).toBe(1);
   expect(killsLines(summary)).toContain("raw: lost 1");
+  expect(killsLines(summary)[1]).toMatch(/^actor +3 kills, .* 0\.6 s of processor time/);
+  expect(killsLines(summary)[2]).toMatch(/^spark +3 kills, .* \(most\)$/);
 });
 
 it("windowsSummary() counts what is wrong in stream and backfill", () => {

@@ -10,6 +10,8 @@ export interface Recovery {
   readonly kills: number;
   readonly median_ms: number;
   readonly max_ms: number;
+  /** Median processor time of the whole line until then, where every kill measured it. */
+  readonly processor_ms?: number;
 }
 
 export interface KillsSummary {
@@ -32,18 +34,46 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+interface Struck {
+  readonly kind: string;
+  readonly recovery_ms: number;
+  readonly processor_ms?: number;
+}
+
+/** How long the line took to go on, by kind of kill; a kind that was not killed is not in it. */
+function recoveryOf<K extends string>(
+  kinds: readonly K[],
+  kills: readonly Struck[],
+): Partial<Record<K, Recovery>> {
+  const recovery: Partial<Record<K, Recovery>> = {};
+  for (const kind of kinds) {
+    const struck = kills.filter((kill) => kill.kind === kind);
+    if (struck.length === 0) continue;
+    const times = struck.map(({ recovery_ms }) => recovery_ms);
+    const processor = struck.flatMap(({ processor_ms }) => processor_ms ?? []);
+    recovery[kind] = {
+      kills: struck.length,
+      median_ms: Math.round(median(times)),
+      max_ms: Math.max(...times),
+      ...(processor.length === struck.length && { processor_ms: Math.round(median(processor)) }),
+    };
+  }
+  return recovery;
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+function recoveryLines(recovery: Readonly<Partial<Record<string, Recovery>>>): string[] {
+  return Object.entries(recovery).flatMap(([kind, found]) => {
+    if (!found) return [];
+    const { kills, median_ms, max_ms, processor_ms } = found;
+    const spent = processor_ms === undefined ? "" : `, ${seconds(processor_ms)} of processor time (median)`;
+    return `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${seconds(median_ms)} (median), ${seconds(max_ms)} (most)${spent}`;
+  });
+}
+
 export function killsSummary(rounds: readonly KillsRound[]): KillsSummary {
   const kills = rounds.flatMap((round) => round.kills);
-  const recovery: Partial<Record<Kind, Recovery>> = {};
-  for (const kind of KILL_KINDS) {
-    const times = kills.filter((kill) => kill.kind === kind).map(({ recovery_ms }) => recovery_ms);
-    if (times.length > 0)
-      recovery[kind] = {
-        kills: times.length,
-        median_ms: Math.round(median(times)),
-        max_ms: Math.max(...times),
-      };
-  }
   const compared: Record<string, number> = {};
   for (const { checked } of rounds)
     for (const [name, value] of Object.entries(checked))
@@ -51,7 +81,7 @@ export function killsSummary(rounds: readonly KillsRound[]): KillsSummary {
   return {
     rounds: rounds.length,
     seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
-    recovery,
+    recovery: recoveryOf<Kind>(KILL_KINDS, kills),
     compared: compared as unknown as KillsSummary["compared"],
     archived: {
       records: rounds.reduce((sum, { archived }) => sum + archived.records, 0),
@@ -71,13 +101,9 @@ export function killsLines({
   wrong,
   first_wrong,
 }: KillsSummary): string[] {
-  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
   return [
     `${compared.features} feature records of ${compared.observations} observations in ${rounds} rounds, ${archived.rows} rows of ${archived.records} records in the archive, ${wrong} wrong`,
-    ...Object.entries(recovery).map(
-      ([kind, { kills, median_ms, max_ms }]) =>
-        `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${seconds(median_ms)} (median), ${seconds(max_ms)} (most)`,
-    ),
+    ...recoveryLines(recovery),
     ...first_wrong,
   ];
 }
@@ -85,7 +111,7 @@ export function killsLines({
 export interface ServingSummary {
   readonly rounds: number;
   readonly seconds: number;
-  readonly recovery: Readonly<Record<string, Recovery>>;
+  readonly recovery: Readonly<Partial<Record<string, Recovery>>>;
   readonly committed: number;
   readonly rows: number;
   readonly served: number;
@@ -97,23 +123,14 @@ export interface ServingSummary {
 export function servingSummary(rounds: readonly ServingRound[]): ServingSummary {
   const sum = (pick: (round: ServingRound) => number) =>
     rounds.reduce((total, round) => total + pick(round), 0);
-  const recovery: Record<string, Recovery> = {};
-  for (const kind of SERVING_KINDS) {
-    const times = rounds
-      .flatMap(({ kills }) => kills.filter((kill) => kill.kind === kind))
-      .map(({ recovery_ms }) => recovery_ms);
-    if (times.length > 0)
-      recovery[kind] = {
-        kills: times.length,
-        median_ms: Math.round(median(times)),
-        max_ms: Math.max(...times),
-      };
-  }
   const asked = rounds.flatMap(({ schemathesis }) => schemathesis ?? []);
   return {
     rounds: rounds.length,
-    seconds: sum(({ seconds }) => seconds),
-    recovery,
+    seconds: sum((round) => round.seconds),
+    recovery: recoveryOf(
+      SERVING_KINDS,
+      rounds.flatMap(({ kills }) => kills),
+    ),
     committed: sum(({ committed }) => committed),
     rows: sum(({ rows }) => rows),
     served: sum(({ served }) => served),
@@ -137,13 +154,9 @@ export function servingLines({
   recovery,
   schemathesis,
 }: ServingSummary): string[] {
-  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
   return [
     `${rows} rows of ${committed} records, ${served} forecasts of the API's history, in ${rounds} rounds, ${wrong} wrong`,
-    ...Object.entries(recovery).map(
-      ([kind, { kills, median_ms, max_ms }]) =>
-        `${kind.padEnd(11)}${String(kills).padStart(3)} kills, back after ${seconds(median_ms)} (median), ${seconds(max_ms)} (most)`,
-    ),
+    ...recoveryLines(recovery),
     ...(schemathesis === null
       ? []
       : [`Schemathesis: ${schemathesis.passed} of ${schemathesis.cases} cases as described`]),
