@@ -92,6 +92,19 @@ describe("both substrates", () => {
   });
 });
 
+describe("the images", () => {
+  it("install packages with the Node that everything else runs on", () => {
+    const node = (path: string) => {
+      const { optionalDependencies } = JSON.parse(read(path)) as {
+        optionalDependencies: Record<string, string>;
+      };
+      return Object.entries(optionalDependencies).filter(([name]) => name.startsWith("node-linux-"));
+    };
+    expect(node("infra/compose/npm/package.json")).toEqual(node("package.json"));
+    expect(node("package.json")).toHaveLength(2);
+  });
+});
+
 describe("the committed files", () => {
   it("are what the description renders, so that an edit by hand is found", () => {
     const { version } = JSON.parse(read("package.json")) as { version: string };
