@@ -8,14 +8,20 @@ export interface Entry {
   readonly length: number;
 }
 
+/** Bytes of a file, from `offset` inclusive; it may end before them. */
+export interface Stretch {
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** Errors of all: `store_unreachable`. */
 export interface Files {
   /** Where it is, for messages. */
   readonly address: string;
   /** What lies in a folder, by name; nothing without it. */
   list(folder: string): Promise<readonly Entry[]>;
-  /** A file's text; null without it. */
-  read(path: string): Promise<string | null>;
+  /** A file's text, or that of a stretch of its bytes; null without it. */
+  read(path: string, stretch?: Stretch): Promise<string | null>;
   /** Writes a file as a whole, over one of that name. A reader may see it before it is whole. */
   write(path: string, text: string): Promise<void>;
   /** Whether the file has the new name now; false where that is taken, or there is no such file. */

@@ -61,8 +61,9 @@ export function webHdfs(settings: Of, place: string, options: HttpOptions = {}):
         ({ pathSuffix, type, length }): Entry => ({ name: pathSuffix, folder: type === "DIRECTORY", length }),
       );
     },
-    async read(path) {
-      const [action, at] = ["read a file of HDFS", url(path, "OPEN", { noredirect: "true" })];
+    async read(path, stretch) {
+      const of = stretch ? { offset: String(stretch.offset), length: String(stretch.length) } : {};
+      const [action, at] = ["read a file of HDFS", url(path, "OPEN", { ...of, noredirect: "true" })];
       const reply = await ask({ action, url: at });
       if (reply.status === 404) return null;
       const read = await ask({ action, url: located(reply, action, at) });

@@ -1,11 +1,12 @@
 // Routes that a domain brings beside the general ones. A pipeline's definition claims their paths (`serve.routes`); the module
-// beside it answers them: `serve.ts` in the pipeline's folder, or `ts/serve/domains/<pipeline>.ts` for one of the checkout. The
+// beside it answers them: `serve.ts` in the pipeline's folder. The
 // module exports `routes`, a function of the tools below, and imports nothing that runs, so that it works from any folder.
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { PipelineError } from "../contract/index.ts";
+import type { LinesReader } from "../lines/reader.ts";
 import type { Registered } from "../pipelines/index.ts";
 import type { AppEffects, Served } from "./effects.ts";
 import { problem, respond } from "./problem.ts";
@@ -23,6 +24,8 @@ export interface DomainTools {
   /** The pipeline: its contract, what is known of it in memory, its store. */
   readonly served: Served;
   readonly clock: AppEffects["clock"];
+  /** What its JSON Lines and the tables beside them say; null for a pipeline that keeps none. */
+  readonly lines: LinesReader | null;
 }
 
 export type DomainRoutes = (tools: DomainTools) => readonly Route[];
@@ -40,10 +43,7 @@ const load = createRequire(import.meta.url);
 export function domainOf({ pipeline, folder }: Pick<Registered, "pipeline" | "folder">): Domain | null {
   const paths = pipeline.serve?.routes ?? [];
   if (paths.length === 0) return null;
-  const path =
-    folder === null
-      ? join(import.meta.dirname, "domains", `${pipeline.name}.ts`)
-      : join(folder, pipeline.name, "serve.ts");
+  const path = join(folder ?? join(import.meta.dirname, "..", "pipelines"), pipeline.name, "serve.ts");
   return { paths, routes: (tools) => loaded(pipeline.name, path)(tools) };
 }
 
@@ -71,7 +71,8 @@ function loaded(pipeline: string, path: string): DomainRoutes {
 export function domainRoutes(served: Served, { clock }: Pick<AppEffects, "clock">): readonly Route[] {
   const { domain, contract } = served;
   if (!domain) return [];
-  const routes = domain.routes({ schema, defineRoute, problem, respond, weakTag, served, clock });
+  const { lines } = served;
+  const routes = domain.routes({ schema, defineRoute, problem, respond, weakTag, served, clock, lines });
   const made = routes.map(({ path }) => path).sort();
   const claimed = [...domain.paths].sort();
   if (made.join() !== claimed.join())

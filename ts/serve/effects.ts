@@ -1,6 +1,7 @@
 // What the routes are given: the pipelines that are served, each with what is known of it in memory, and what is asked of the
 // rest of the namespace. Types only; start.ts fills them in.
 
+import type { LinesReader } from "../lines/reader.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
 import type { Since } from "./alerts.ts";
 import type { Built } from "./built.ts";
@@ -27,6 +28,8 @@ export interface Served {
   readonly store: Asks;
   /** Jobs a live forecast needs. */
   readonly needed_jobs: readonly string[];
+  /** What its JSON Lines say; null for a pipeline that keeps none. May be away. */
+  readonly lines: LinesReader | null;
   /** Its own routes; null for none. */
   readonly domain: Domain | null;
   feed(): FeedState;

@@ -6,7 +6,7 @@ import { PAGE_MAX, type Page, type Range, SPAN_MS_MAX, type Stored } from "../st
 import { iso } from "./forecast.ts";
 import { problem, respond } from "./problem.ts";
 import { type Answer, digestOf, weakTag } from "./route.ts";
-import { nullable, said, text, time, wholeNumber, word, z } from "./schema.ts";
+import { moment, nullable, said, text, time, wholeNumber, word, z } from "./schema.ts";
 
 /** Rows of a page when nothing is asked; at most as many as the store gives. */
 const LIMIT = 100;
@@ -15,21 +15,6 @@ export const CSV = "text/csv";
 export const CsvText = z.string().openapi({ description: "One line a row, the first with the names." });
 
 const DAY_MS = 86_400_000;
-/** Source: RFC 3339, 5.6. */
-const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
-
-/** A query parameter that is a moment, as epoch ms. */
-export function moment(description: string) {
-  return z
-    .string()
-    .refine((word) => RFC3339.test(word) && Number.isFinite(Date.parse(word)), {
-      error: "to be a time as 2016-12-04T13:05:00Z",
-    })
-    .transform((word) => Date.parse(word))
-    .optional()
-    .openapi({ type: "string", format: "date-time", description } as never);
-}
-
 /** `from`, `to`, `limit`, `cursor`, `order` and `format`. */
 export const RANGED = {
   from: moment("Event time, inclusive; open when absent."),

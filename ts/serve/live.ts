@@ -3,10 +3,15 @@
 
 import { Decoder, PipelineError } from "../contract/index.ts";
 import { mlflowOf } from "../engines/mlflow.ts";
+import { ONCE } from "../ground/repeat.ts";
 import { jobTypeOf, standardOf } from "../jobs/index.ts";
+import { tables } from "../jobs/plan/tables.ts";
 import type { Registry } from "../kafka/registry.ts";
+import { LinesReader } from "../lines/reader.ts";
+import { webHdfs } from "../lines/webhdfs.ts";
 import {
   type Contract,
+  type Lines,
   namesOf,
   pipelineNames,
   pipelineOf,
@@ -91,9 +96,15 @@ export function decoderOf(
   };
 }
 
+/** Over the HDFS that a pipeline's lines lie on; opens nothing until it is asked. Whoever waits for an answer asks again himself. */
+function linesReader(settings: Settings, pipeline: string, { place, prefix }: Lines): LinesReader {
+  const at = tables({ ...settings, pipeline }).lines({ place });
+  return new LinesReader(webHdfs(settings, at, { pace: ONCE }), prefix, { nowMs: () => Date.now() });
+}
+
 /** What is served of a pipeline, as its definition says. */
 export function pipelineOptions(
-  settings: Pick<Settings, "home" | "external" | "databaseUrl" | "kafka" | "namespace">,
+  settings: Settings,
   { pipeline, contract, folder }: Registered,
   registry: Pick<Registry, "schemaById">,
   rule: StaleRule,
@@ -121,6 +132,7 @@ export function pipelineOptions(
     store: () => storeWhenAsked(() => openStore(settings, { pipeline, contract })),
     rule,
     domain: domainOf({ pipeline, folder }),
+    lines: pipeline.lines ? linesReader(settings, pipeline.name, pipeline.lines) : null,
   };
 }
 

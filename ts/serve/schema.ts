@@ -76,3 +76,18 @@ export function wholeNumber(
       .openapi({ type: "integer", minimum: min, maximum: max, default: usual, description })
   );
 }
+
+/** Source: RFC 3339, 5.6. */
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
+
+/** A query parameter that is a moment, as epoch ms. */
+export function moment(description: string) {
+  return z
+    .string()
+    .refine((word) => RFC3339.test(word) && Number.isFinite(Date.parse(word)), {
+      error: "to be a time as 2016-12-04T13:05:00Z",
+    })
+    .transform((word) => Date.parse(word))
+    .optional()
+    .openapi({ type: "string", format: "date-time", description } as never);
+}

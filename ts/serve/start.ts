@@ -4,6 +4,7 @@
 import { aheadOf, type Decoded } from "../contract/index.ts";
 import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
+import type { LinesReader } from "../lines/reader.ts";
 import type { SupervisedJob } from "../supervise/views.ts";
 import { Since } from "./alerts.ts";
 import { createApp } from "./app.ts";
@@ -39,6 +40,8 @@ export interface PipelineOptions {
   readonly needed_jobs: readonly string[];
   readonly rule: StaleRule;
   readonly domain: Domain | null;
+  /** What its JSON Lines say; null for a pipeline that keeps none. */
+  readonly lines?: LinesReader | null;
   /** Opened when it is first asked; closed with the pipeline. */
   store(): ServedStore;
   decode(kind: FeedKind, value: Buffer): Promise<Decoded<unknown>>;
@@ -165,6 +168,7 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
       store,
       needed_jobs: pipeline.needed_jobs,
       domain: pipeline.domain,
+      lines: pipeline.lines ?? null,
       feed: () => feed.state(),
       stop: async () => {
         end.abort();

@@ -38,6 +38,11 @@ export const REFUSAL = {
     title: "No forecast for this station yet",
     next: "Wait for its first window, or look at GET /health for a job that does not run",
   },
+  no_figures: {
+    status: 503,
+    title: "Nothing has been computed yet",
+    next: "Wait for the first run of its batch; GET /jobs says when it is due and how it went",
+  },
   unknown_anomaly: {
     status: 404,
     title: "No such anomaly",

@@ -69,7 +69,7 @@ describe("surroundings", () => {
 
 describe("files", () => {
   const entries =
-    /\.test\.ts$|^ts\/cli\/|^ts\/test\/|^ts\/codegen\/main\.ts$|^ts\/web\/(main\.tsx|vite\.(config|d)\.ts)$|\/golden\/|\/fixtures?\//;
+    /\.test\.ts$|^ts\/cli\/|^ts\/test\/|^ts\/codegen\/main\.ts$|^ts\/web\/(main\.tsx|vite\.(config|d)\.ts)$|^ts\/pipelines\/[^/]+\/(serve\.ts|page\.tsx)$|\/golden\/|\/fixtures?\//;
   it("names a file nobody imports", () => {
     expect(dead([{ path: "ts/serve/a.ts", text: "" }], entries)).toEqual(["ts/serve/a.ts"]);
   });

@@ -34,6 +34,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "store",
   ],
   models: ["ground", "contract", "pipelines", "settings", "kafka", "engines"],
+  /** A domain's own modules, which run where their callers run and are given what they need. */
+  domain: ["pipelines", "lines", "serve", "web"],
   web: ["client"],
   client: [],
   serve: [
@@ -155,8 +157,11 @@ export function importsOf(text: string): string[] {
 }
 
 const roomOf = (path: string) => path.split("/").slice(1, 3).join("/");
+/** A domain's routes and its page lie beside its definition, and are no part of it. */
+const DOMAIN = /^ts\/pipelines\/[^/]+\/(?:serve\.ts|page\.tsx)$/;
 /** The folder whose row in the import table holds for a file. */
-const folderOf = (path: string) => (roomOf(path) in MAY_IMPORT ? roomOf(path) : path.split("/")[1]!);
+const folderOf = (path: string) =>
+  DOMAIN.test(path) ? "domain" : roomOf(path) in MAY_IMPORT ? roomOf(path) : path.split("/")[1]!;
 
 function resolve(path: string, target: string): string {
   const parts = path.split("/").slice(0, -1);

@@ -30,7 +30,7 @@ export interface paths {
       parameters: {
         query?: {
           /** Only of this pipeline; jobs of all. */
-          pipeline?: "weather" | "meters";
+          pipeline?: "weather" | "city" | "meters";
           /** Only of this station. */
           station?: string;
           /** Only these kinds of events, with commas between: prediction,verification,anomaly,job,health,alerts,observation,system. All but `observation` and `system` when absent. */
@@ -97,7 +97,7 @@ export interface paths {
       parameters: {
         query?: {
           /** Only jobs of this pipeline. */
-          pipeline?: "weather" | "meters";
+          pipeline?: "weather" | "city" | "meters";
         };
         path?: never;
       };
@@ -129,7 +129,7 @@ export interface paths {
       parameters: {
         query?: {
           /** Only alerts of this pipeline, and of what all share. */
-          pipeline?: "weather" | "meters";
+          pipeline?: "weather" | "city" | "meters";
           /** Rows of the answer. */
           limit?: number;
         };
@@ -1328,6 +1328,573 @@ export interface paths {
           };
         };
         404: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Page of all stations, on a map where they have places. */
+  "/city/": {
+    get: {
+      parameters: {
+        query?: never;
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "text/html": string;
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Page of one station. */
+  "/city/stations/{city}": {
+    get: {
+      parameters: {
+        query?: never;
+        path: {
+          /** Its id, percent-encoded. */
+          city: string;
+        };
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "text/html": string;
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Page of what is wrong now. */
+  "/city/pages/alerts": {
+    get: {
+      parameters: {
+        query?: never;
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "text/html": string;
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Page of engines and jobs. */
+  "/city/pages/system": {
+    get: {
+      parameters: {
+        query?: never;
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "text/html": string;
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Temperature and humidity of each city, from the start of yesterday to the last run. */
+  "/api/city-statistics": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["CityStatistics"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Temperature and humidity of each city, from the start of yesterday to the last run. */
+  "/city/api/city-statistics": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["CityStatistics"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Means of each city and hour. */
+  "/api/hourly-trends": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["HourlyTrends"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Means of each city and hour. */
+  "/city/api/hourly-trends": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["HourlyTrends"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Mean temperature by hour, a series a city, for a chart. */
+  "/api/temperature-chart": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["TemperatureChart"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Mean temperature by hour, a series a city, for a chart. */
+  "/city/api/temperature-chart": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["TemperatureChart"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Mean humidity by hour, a series a city, for a chart. */
+  "/api/humidity-chart": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["HumidityChart"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Mean humidity by hour, a series a city, for a chart. */
+  "/city/api/humidity-chart": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["HumidityChart"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Values more than three sample standard deviations from the mean of their city. */
+  "/api/anomalies": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["CityAnomalies"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** Values more than three sample standard deviations from the mean of their city. */
+  "/city/api/anomalies": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["CityAnomalies"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** The records themselves, newest hour first, in pages. */
+  "/api/raw-data": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. */
+          to?: string;
+          /** Records of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["RawData"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** The records themselves, newest hour first, in pages. */
+  "/city/api/raw-data": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only this city. */
+          city?: "dubai" | "london" | "new-york" | "sydney" | "tokyo";
+          /** Event time, inclusive; open when absent. */
+          from?: string;
+          /** Event time, exclusive; open when absent. */
+          to?: string;
+          /** Records of a page. */
+          limit?: number;
+          /** `next` of the page before, with everything else as it was. */
+          cursor?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/json": components["schemas"]["RawData"];
+          };
+        };
+        400: {
           headers: Readonly<Record<string, unknown>>;
           content: {
             "application/problem+json": components["schemas"]["Problem"];
@@ -3286,6 +3853,196 @@ export interface components {
       readonly after: (components["schemas"]["WeatherWindow"])[];
       /** Whether it has more than the 1000 windows of `during`; GET observations has all. */
       readonly cut: boolean;
+    };
+    CityStatistics: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** Name of the run whose tables these are. */
+      readonly version: string;
+      /** When it was computed, wall time. */
+      readonly computed: string;
+      /** How long ago that was. Unit: s. */
+      readonly age_s: number;
+      /** Event time the run covers, inclusive. */
+      readonly from: string;
+      /** Event time the run covers, exclusive. */
+      readonly to: string;
+      /** Whether any value in it was made up by a generator that stands in for the provider. */
+      readonly simulated: boolean;
+      /** By name, of every number here that has a unit. */
+      readonly units: Readonly<Record<string, string>>;
+      /** By city. */
+      readonly cities: ({
+        /** Its id. */
+        readonly city: string;
+        /** Its name. */
+        readonly name: string;
+        /** Observations. */
+        readonly count: number;
+        readonly temperature_mean: number | null;
+        readonly temperature_min: number | null;
+        readonly temperature_max: number | null;
+        readonly temperature_std: number | null;
+        readonly humidity_mean: number | null;
+        /** Observations that were made up. */
+        readonly simulated_count: number;
+      })[];
+    };
+    HourlyTrends: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** Name of the run whose tables these are. */
+      readonly version: string;
+      /** When it was computed, wall time. */
+      readonly computed: string;
+      /** How long ago that was. Unit: s. */
+      readonly age_s: number;
+      /** Event time the run covers, inclusive. */
+      readonly from: string;
+      /** Event time the run covers, exclusive. */
+      readonly to: string;
+      /** Whether any value in it was made up by a generator that stands in for the provider. */
+      readonly simulated: boolean;
+      /** By name, of every number here that has a unit. */
+      readonly units: Readonly<Record<string, string>>;
+      /** By city, then hour. */
+      readonly hours: ({
+        /** Its id. */
+        readonly city: string;
+        /** Its name. */
+        readonly name: string;
+        /** Its start, inclusive, event time. */
+        readonly hour: string;
+        /** Observations. */
+        readonly count: number;
+        readonly temperature_mean: number | null;
+        readonly humidity_mean: number | null;
+        readonly wind_speed_mean: number | null;
+      })[];
+    };
+    TemperatureChart: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** Name of the run whose tables these are. */
+      readonly version: string;
+      /** When it was computed, wall time. */
+      readonly computed: string;
+      /** How long ago that was. Unit: s. */
+      readonly age_s: number;
+      /** Event time the run covers, inclusive. */
+      readonly from: string;
+      /** Event time the run covers, exclusive. */
+      readonly to: string;
+      /** Whether any value in it was made up by a generator that stands in for the provider. */
+      readonly simulated: boolean;
+      /** By name, of every number here that has a unit. */
+      readonly units: Readonly<Record<string, string>>;
+      /** Starts of the hours, inclusive, event time, oldest first. */
+      readonly hours: (string)[];
+      /** By city. */
+      readonly series: ({
+        /** Its id. */
+        readonly city: string;
+        /** Its name. */
+        readonly name: string;
+        /** One for each hour. */
+        readonly values: (number | null)[];
+      })[];
+    };
+    HumidityChart: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** Name of the run whose tables these are. */
+      readonly version: string;
+      /** When it was computed, wall time. */
+      readonly computed: string;
+      /** How long ago that was. Unit: s. */
+      readonly age_s: number;
+      /** Event time the run covers, inclusive. */
+      readonly from: string;
+      /** Event time the run covers, exclusive. */
+      readonly to: string;
+      /** Whether any value in it was made up by a generator that stands in for the provider. */
+      readonly simulated: boolean;
+      /** By name, of every number here that has a unit. */
+      readonly units: Readonly<Record<string, string>>;
+      /** Starts of the hours, inclusive, event time, oldest first. */
+      readonly hours: (string)[];
+      /** By city. */
+      readonly series: ({
+        /** Its id. */
+        readonly city: string;
+        /** Its name. */
+        readonly name: string;
+        /** One for each hour. */
+        readonly values: (number | null)[];
+      })[];
+    };
+    CityAnomalies: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** Name of the run whose tables these are. */
+      readonly version: string;
+      /** When it was computed, wall time. */
+      readonly computed: string;
+      /** How long ago that was. Unit: s. */
+      readonly age_s: number;
+      /** Event time the run covers, inclusive. */
+      readonly from: string;
+      /** Event time the run covers, exclusive. */
+      readonly to: string;
+      /** Whether any value in it was made up by a generator that stands in for the provider. */
+      readonly simulated: boolean;
+      /** By name, of every number here that has a unit. */
+      readonly units: Readonly<Record<string, string>>;
+      /** Oldest first. */
+      readonly anomalies: ({
+        /** Its id. */
+        readonly city: string;
+        /** Its name. */
+        readonly name: string;
+        /** Event time. */
+        readonly time: string;
+        /** Which value. */
+        readonly field: string;
+        /** Of value, mean and std. */
+        readonly unit: string;
+        /** As it was measured. */
+        readonly value: number;
+        /** Of the city in the range. */
+        readonly mean: number;
+        /** Sample standard deviation of the city in the range. */
+        readonly std: number;
+        /** How many of them it is off. */
+        readonly sigmas: number;
+      })[];
+    };
+    RawData: {
+      /** When this was answered, wall time. */
+      readonly at: string;
+      /** By name, of every number here that has a unit. */
+      readonly units: Readonly<Record<string, string>>;
+      /** Whether any of these records was made up. */
+      readonly simulated: boolean;
+      readonly next: string | null;
+      /** Newest hour first. */
+      readonly records: ({
+        /** Its id. */
+        readonly city: string;
+        /** Its name. */
+        readonly name: string;
+        /** When the provider computed the values. */
+        readonly timestamp: string;
+        readonly temperature: number | null;
+        readonly humidity: number | null;
+        readonly pressure: number | null;
+        readonly wind_speed: number | null;
+        readonly wind_direction: number | null;
+        readonly rain: number | null;
+        readonly clouds: number | null;
+        readonly description: string | null;
+        readonly simulated: boolean | null;
+      })[];
     };
     MetersHistory: {
       /** The station. */

@@ -1,5 +1,5 @@
-// The current weather of five cities, kept as JSON Lines by hour on HDFS and summed up every hour by one Spark batch. No windows and
-// no forecast. Without a key for the provider a seeded generator in its form stands in, and every record of it says so.
+// The current weather of five cities, kept as JSON Lines by hour on HDFS and summed up every hour by one Spark batch; serve.ts answers
+// from there. No windows and no forecast. Without a key for the provider a seeded generator in its form stands in, and every record of it says so.
 
 import { definePipeline } from "../define.ts";
 
@@ -53,5 +53,16 @@ export const city = definePipeline({
       from_midnight: true,
     },
   ],
+  serve: {
+    silent_ms: 30 * MINUTE_MS,
+    routes: [
+      "/api/city-statistics",
+      "/api/hourly-trends",
+      "/api/temperature-chart",
+      "/api/humidity-chart",
+      "/api/anomalies",
+      "/api/raw-data",
+    ],
+  },
   lines: { place: "hdfs:/weather_data", prefix: "weather", batch_records: 100 },
 });

@@ -72,7 +72,7 @@ export interface CityRejects {
 
 export const CONTRACT = {
   pipeline: "city",
-  parts: ["stations", "lines", "simulated", "queries"],
+  parts: ["stations", "lines", "simulated", "queries", "serve"],
   entity: "city",
   stream: "raw",
   other_streams: {

@@ -12,7 +12,7 @@ import {
   VERDICT,
   valueUnits,
 } from "../forecast.ts";
-import { finite, moment, placeOf } from "../history.ts";
+import { finite, placeOf } from "../history.ts";
 import type { FeatureRecord, PredictionRecord, ServedContract } from "../records.ts";
 import { defineRoute, digestOf, weakTag } from "../route.ts";
 import {
@@ -21,6 +21,7 @@ import {
   integer,
   list,
   map,
+  moment,
   nullable,
   number,
   said,

@@ -29,9 +29,13 @@ export function fakeFiles(address = "fake"): FakeFiles {
       }
       return [...found.values()];
     },
-    async read(path) {
+    async read(path, stretch) {
       answer();
-      return held.get(path) ?? null;
+      const text = held.get(path);
+      if (text === undefined || !stretch) return text ?? null;
+      return Buffer.from(text)
+        .subarray(stretch.offset, stretch.offset + stretch.length)
+        .toString();
     },
     async write(path, text) {
       answer();

@@ -7,7 +7,7 @@ from spark_jobs.generated.contract import Attribute, Contract, Derived, Feature,
 
 CONTRACT = Contract(
     pipeline="city",
-    parts=("stations", "lines", "simulated", "queries"),
+    parts=("stations", "lines", "simulated", "queries", "serve"),
     entity="city",
     stream="raw",
     other_streams={
