@@ -20,7 +20,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/target/cache/pip
 export UV_CACHE_DIR ?= $(CURDIR)/target/cache/uv
 maven_cache := "-Dmaven.repo.local=$(CURDIR)/target/cache/maven"
 endif
-page := $(shell find ts/web ts/client -type f ! -name '*.test.ts*')
+page := $(shell find ts/web ts/client -type f ! -name '*.test.ts*') $(wildcard ts/pipelines/*/page.tsx)
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
 .PHONY: help setup check up down clean demo demo-live compose-up compose-demo compose-down test test-quick test-unit test-cluster test-browser test-compose bench prove generate golden lock

@@ -3,9 +3,11 @@
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { bySeverity } from "./alerts.ts";
+import { useLazy } from "./lazy.ts";
 import { PageLink } from "./link.tsx";
 import { linkTo, route } from "./navigate.ts";
 import { Now } from "./now.tsx";
+import { ownPage } from "./own.ts";
 import { AlertsPage } from "./pages/alerts.tsx";
 import { MapPage } from "./pages/map.tsx";
 import { ScoreboardPage } from "./pages/scoreboard.tsx";
@@ -33,6 +35,7 @@ function Badge() {
 function Navigation() {
   const { page } = route.value;
   const parts = pipeline.value?.parts ?? [];
+  const own = pipeline.value !== null && ownPage(pipeline.value.pipeline) !== null;
   return (
     <nav aria-label="Pages" class="pages">
       <ul>
@@ -43,7 +46,7 @@ function Navigation() {
                 href={linkTo({ page: one.page })}
                 current={page === one.page || (page === "station" && one.page === "map")}
               >
-                {one.name}
+                {one.page === "map" && own ? "Overview" : one.name}
                 {one.page === "alerts" && (
                   <>
                     {" "}
@@ -101,8 +104,26 @@ function Engines() {
   );
 }
 
+/** A domain's own page where it brings one; else all stations. */
+function Home() {
+  const { value } = pipeline;
+  const load = value === null ? null : ownPage(value.pipeline);
+  return load && value ? <Own key={value.pipeline} load={load} pipeline={value.pipeline} /> : <MapPage />;
+}
+
+function Own({
+  load,
+  pipeline: name,
+}: {
+  readonly load: NonNullable<ReturnType<typeof ownPage>>;
+  readonly pipeline: string;
+}) {
+  const Page = useLazy(load);
+  return Page && <Page pipeline={name} />;
+}
+
 const PAGE_OF: Readonly<Record<PageName, () => ComponentChildren>> = {
-  map: () => <MapPage />,
+  map: () => <Home />,
   station: () => <StationPage key={route.value.station} />,
   alerts: () => <AlertsPage />,
   scoreboard: () => <ScoreboardPage />,
