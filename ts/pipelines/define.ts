@@ -243,10 +243,13 @@ export interface Serve {
   readonly routes?: readonly string[];
 }
 
-/** What `millrace demo` shows of a pipeline: a file of observations, replayed faster than it was. */
+/** What `millrace demo` shows of a pipeline: observations that pass faster than they did, from a file or made up. */
 export interface Demo {
-  /** From the root of the checkout; of a pipeline elsewhere, from its own folder. */
-  readonly sample: string;
+  /**
+   * A file, from the root of the checkout; of a pipeline elsewhere, from its own folder. Null for the values of the part `simulated`,
+   * which begin at yesterday's midnight, UTC, and go on at their own pace once they have come to now.
+   */
+  readonly sample: string | null;
   /**
    * Event time at which the stream begins, epoch ms; with a forecast, what lies before it is backfilled and trained on, so that
    * nothing the stream forecasts was seen in training. Null streams the whole file, and trains on nothing.
@@ -256,6 +259,10 @@ export interface Demo {
   readonly speed: number;
   /** The key whose forecast is waited for and shown. */
   readonly show?: string;
+  /** Without a forecast: the path of the API whose first answer is waited for and shown. */
+  readonly path?: string;
+  /** A batch with a schedule that is run once the values have come to now, so that nobody waits for the next full hour. */
+  readonly batch?: string;
   /** A smaller model than `millrace train` makes of itself: what a person waits for. */
   readonly training?: {
     readonly trees: number;

@@ -91,6 +91,11 @@ async function loadPipelines(): Promise<void> {
 let loading = 0;
 async function loadStations(): Promise<void> {
   const turn = ++loading;
+  // Without windows nobody knows of any; such a pipeline shows something else.
+  if (pipeline.peek()?.parts.includes("windows") !== true) {
+    fault.value = null;
+    return;
+  }
   const { pipeline: name } = route.peek();
   try {
     const { stations: rows, frontier: end, at } = await allStations(name, null);

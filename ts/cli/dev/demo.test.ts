@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { pipelineOf } from "../../pipelines/index.ts";
 import { settingsOf } from "../../settings/settings.ts";
 import { works } from "../../test/pipelines/works/pipeline.ts";
-import { closing, demoStreams, shownOf } from "./demo.ts";
+import { closing, demoStreams, optionalOf, shownOf } from "./demo.ts";
 
 const settings = settingsOf("/repo");
 
@@ -12,7 +12,7 @@ describe("a demo", () => {
   it("is of a pipeline that has one; the others are named", () => {
     expect(shownOf("weather").demo.show).toBe("new-york");
     expect(() => shownOf("meters")).toThrow(
-      'Cannot show pipeline "meters": expected one whose definition has a demo (weather), it has none',
+      'Cannot show pipeline "meters": expected one whose definition has a demo (city, weather), it has none',
     );
   });
 
@@ -26,6 +26,14 @@ describe("a demo", () => {
       "sink",
     ]);
     expect([...demoStreams(works)].sort()).toEqual(["archive", "refuse"]);
+  });
+
+  it("of values that are made up starts the engines they are kept on", () => {
+    expect(optionalOf(settings, shownOf("city"))).toEqual(["hdfs"]);
+    expect(optionalOf(settings, shownOf("weather"))).toEqual([]);
+    const elsewhere = { lines: { place: "hdfs://namenode:8020/weather", prefix: "w", batch_records: 1 } };
+    const { pipeline } = shownOf("city");
+    expect(optionalOf(settings, { pipeline: { ...pipeline, ...elsewhere } })).toEqual([]);
   });
 
   it("ends with where to look", () => {

@@ -21,9 +21,19 @@ import { TRAIN } from "../../jobs/train.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import type { Kafka } from "../../kafka/kafka.ts";
 import { connectRegistry, type Registry } from "../../kafka/registry.ts";
+import type { Files } from "../../lines/files.ts";
+import { readPosition } from "../../lines/position.ts";
+import { webHdfs } from "../../lines/webhdfs.ts";
 import type { Demo } from "../../pipelines/define.ts";
-import { namesOf, type Pipeline, pipelineNames, pipelineOf, type Registered } from "../../pipelines/index.ts";
-import { type Settings, stateDir } from "../../settings/settings.ts";
+import {
+  namesOf,
+  type Pipeline,
+  pipelineNames,
+  pipelineOf,
+  type Registered,
+  requirePart,
+} from "../../pipelines/index.ts";
+import { type Optional, onOurHdfs, type Settings, stateDir } from "../../settings/settings.ts";
 import { fileInput } from "../../source/replay/input.ts";
 import { stage } from "../../source/replay/stage.ts";
 import type { Input } from "../../source/row.ts";
@@ -175,13 +185,13 @@ async function demo(
 ): Promise<string | null> {
   const begin_ms = performance.now();
   await doctor(settings, (line) => console.log(line));
-  await during("Engines", () => startShown(settings, { quiet: false }));
   const defined = shownOf(settings.pipeline);
+  await during("Engines", () => startShown(settings, { quiet: false, with: optionalOf(settings, defined) }));
   const names = namesOf(defined.pipeline, settings.namespace);
   const kafka = connectKafka(settings.kafka, { client_id: `${names.prefix}demo` });
   const registry = connectRegistry(settings.registryUrl);
   const origin =
-    wish === null ? replayed(settings, defined) : await livingOn(settings, defined, wish, kafka, signal);
+    wish === null ? definedOrigin(settings, defined) : await livingOn(settings, defined, wish, kafka, signal);
   const shownContract = { ...defined.contract, stations: origin.stations ?? defined.contract.stations };
   const shown: Shown = { ...defined, demo: { ...defined.demo, ...origin.demo } };
   try {
@@ -191,14 +201,16 @@ async function demo(
     const forecast =
       url === null || path === null
         ? null
-        : await during("First forecast", () => served(settings, `${url}${path}`, shown.demo.show!, signal));
+        : await during(shown.pipeline.forecast ? "First forecast" : "First figures", () =>
+            served(settings, `${url}${path}`, shown.demo.show ?? null, signal),
+          );
     const seconds = ((performance.now() - begin_ms) / 1000).toFixed(0);
     console.log(
       [
         "",
         forecast === null
           ? `Everything runs after ${seconds} s`
-          : `First forecast served after ${seconds} s: ${forecast}`,
+          : `${shown.pipeline.forecast ? "First forecast" : "First figures"} served after ${seconds} s: ${forecast}`,
         "",
         ...closing(settings, { ...shown, contract: shownContract }, url, path).map((line) => `  ${line}`),
       ].join("\n"),
@@ -216,9 +228,17 @@ function apiOf(settings: Settings, job: string): string | null {
   return port === null ? null : `http://${settings.host}:${port}`;
 }
 
-/** The path of the forecast that is shown; null for a pipeline without forecasts, or whose demo shows none. */
+/** The path of what is shown; null for a pipeline whose demo shows nothing over HTTP. */
 function shownPath({ pipeline, demo }: Shown): string | null {
-  return pipeline.forecast && demo.show !== undefined ? `/predictions/${demo.show}` : null;
+  if (!pipeline.forecast) return demo.path ?? null;
+  return demo.show === undefined ? null : `/predictions/${demo.show}`;
+}
+
+/** Engines that only some pipelines need: HDFS where the lines lie on ours. */
+export function optionalOf(settings: Settings, { pipeline }: Pick<Shown, "pipeline">): readonly Optional[] {
+  const { lines } = pipeline;
+  const place = lines && tables({ ...settings, pipeline: pipeline.name }).lines(lines);
+  return place !== undefined && onOurHdfs(settings, place) ? ["hdfs"] : [];
 }
 
 /** Where to look now: the pages of what runs, and the definition's own commands. */
@@ -272,11 +292,97 @@ interface Origin {
   readonly first: readonly Step[];
   readonly past: { readonly title: string; readonly input: () => Promise<Input> };
   readonly stream: { readonly title: string; readonly job: JobName; readonly words: () => readonly string[] };
+  /** What comes once the stream runs. */
+  last?(kafka: Kafka, signal: AbortSignal): readonly Step[];
+}
+
+const DAY_MS = 24 * HOUR_MS;
+
+/** Where the observations come from that the definition names. */
+function definedOrigin(settings: Settings, shown: Shown): Origin {
+  const { sample } = shown.demo;
+  return sample === null ? madeUp(settings, shown) : replayed(settings, shown, sample);
+}
+
+/** Made-up values since yesterday's midnight, until they have come to now; then the batch that sums them up. */
+function madeUp(settings: Settings, { pipeline, demo }: Shown): Origin {
+  const { every_ms } = requirePart(pipeline, "simulated");
+  const from_ms = Math.floor(Date.now() / DAY_MS - 1) * DAY_MS;
+  const { lines } = pipeline;
+  return {
+    identity: "",
+    cut_ms: null,
+    demo: {},
+    stations: null,
+    first: [],
+    past: { title: "", input: () => Promise.reject(new Error("made-up values have no past")) },
+    stream: {
+      title: `Made-up values from ${new Date(from_ms).toISOString()} on, an hour every ${HOUR_MS / demo.speed / 1000} s`,
+      job: "simulate",
+      words: () => ["--from", new Date(from_ms).toISOString(), "--speed", String(demo.speed)],
+    },
+    last: (kafka, signal) => [
+      ...(lines
+        ? [
+            {
+              title: "Lines: until they have come to now",
+              task: async (_, task) => {
+                const place = tables(settings).lines(lines);
+                const files = webHdfs(settings, place);
+                await untilWritten(files, 2 * every_ms, signal, (line) => (task.output = line));
+              },
+            } satisfies Step,
+          ]
+        : []),
+      ...(demo.batch === undefined
+        ? []
+        : [
+            {
+              title: `Running: ${demo.batch}, once now and then by its schedule`,
+              task: async (_, task) => {
+                const desired = await submitJobs(settings, kafka, [demo.batch!], { now: true });
+                await untilRunning(settings, desired, {
+                  deadline_ms: RUNNING_MS,
+                  signal,
+                  onState: (name, state) => {
+                    task.output = `${name}: ${state}`;
+                  },
+                });
+              },
+            } satisfies Step,
+          ]),
+    ],
+  };
+}
+
+/** Until the lines are no further behind the wall's clock than that. Errors: `job_timed_out` with how far they are. */
+async function untilWritten(
+  files: Files,
+  behind_ms: number,
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Promise<void> {
+  const { done, seen } = await until(
+    async () => {
+      const position = await readPosition(files).catch(() => null);
+      signal.throwIfAborted();
+      const newest_ms = Math.max(0, ...Object.values(position?.newest_ms ?? {}));
+      const seen = newest_ms === 0 ? "nothing yet" : new Date(newest_ms).toISOString();
+      say(seen);
+      return { done: Date.now() - newest_ms <= behind_ms, seen };
+    },
+    { deadline_ms: BATCH_MS, interval_ms: 500, signal },
+  );
+  if (!done)
+    throw new PipelineError(
+      "job_timed_out",
+      `Cannot see the lines come to now at "${files.address}": expected it within ${BATCH_MS / 1000} s, last seen: ${seen}`,
+    );
 }
 
 /** The definition's sample. */
-function replayed(settings: Settings, { pipeline, contract, folder, demo }: Shown): Origin {
-  const path = join(folder === null ? settings.root : join(folder, pipeline.name), demo.sample);
+function replayed(settings: Settings, { pipeline, contract, folder, demo }: Shown, sample: string): Origin {
+  const path = join(folder === null ? settings.root : join(folder, pipeline.name), sample);
   const { from_ms } = demo;
   const day = from_ms === null ? "its beginning" : new Date(from_ms).toISOString().slice(0, 10);
   const from = from_ms === null ? [] : ["--from", new Date(from_ms).toISOString()];
@@ -287,12 +393,12 @@ function replayed(settings: Settings, { pipeline, contract, folder, demo }: Show
     stations: null,
     first: [],
     past: {
-      title: `Observations before ${day} from ${demo.sample}`,
+      title: `Observations before ${day} from ${sample}`,
       input: async () =>
         fileInput({ path, contract, units: {}, ...(from_ms === null ? {} : { to_ms: from_ms }) }),
     },
     stream: {
-      title: `Replay of ${demo.sample} from ${day} on`,
+      title: `Replay of ${sample} from ${day} on`,
       job: "replay",
       words: () => [path, ...from, "--speed", String(demo.speed)],
     },
@@ -503,8 +609,9 @@ function steps(
     ...origin.first,
     ...(pipeline.forecast && origin.cut_ms !== null
       ? learning(origin.cut_ms)
-      : running(demoStreams(pipeline))),
+      : running(demoStreams(pipeline).filter((job) => job !== origin.stream.job))),
     ...running([origin.stream.job], origin.stream.title),
+    ...(origin.last?.(kafka, signal) ?? []),
   ];
   return new Listr(tasks.map(named), {
     // Ours stop what was started; listr2's would leave at once.
@@ -544,8 +651,16 @@ export function demoStreams(pipeline: Pipeline): readonly JobName[] {
     : jobsOf(pipeline).filter((job) => jobTypeOf(pipeline, job).kind === "stream");
 }
 
-/** Waits for the first forecast and says it in one line. Errors: `job_timed_out` with what was last seen. */
-async function served(settings: Settings, url: string, key: string, signal: AbortSignal): Promise<string> {
+/**
+ * Waits for the first forecast of a key, or for the first answer where there is none, and says it in one line.
+ * Errors: `job_timed_out` with what was last seen.
+ */
+async function served(
+  settings: Settings,
+  url: string,
+  key: string | null,
+  signal: AbortSignal,
+): Promise<string> {
   // One try a look: it is looked at again anyway.
   const http = httpOf("job_timed_out", { pace: ONCE });
   const { done, seen } = await until(
@@ -553,6 +668,7 @@ async function served(settings: Settings, url: string, key: string, signal: Abor
       try {
         const { status, text } = await http({ action: "read a forecast", url });
         if (status !== 200) return { done: false, seen: `HTTP ${status}` };
+        if (key === null) return { done: true, seen: `${text.trim().slice(0, ANSWER_LENGTH)}…` };
         const { timestamp, predictions } = JSON.parse(text) as {
           timestamp: string;
           predictions: Record<string, number | null>;
@@ -573,6 +689,9 @@ async function served(settings: Settings, url: string, key: string, signal: Abor
     `Cannot see a forecast at "${url}": expected one within ${FIRST_MS / 1000} s, last seen: ${seen}; jobs: ${jobs.join("; ")}`,
   );
 }
+
+/** What is shown of an answer that is no forecast. */
+const ANSWER_LENGTH = 160;
 
 /** Prints each change of a job's state until the signal fires. */
 async function watch(settings: Settings, signal: AbortSignal): Promise<void> {

@@ -64,5 +64,14 @@ export const city = definePipeline({
       "/api/raw-data",
     ],
   },
+  demo: {
+    sample: null,
+    from_ms: null,
+    // An hour every two seconds.
+    speed: 1_800,
+    batch: "analytics",
+    path: "/api/city-statistics",
+    closing: ["npm run submit -- city-analytics --now", "bin/millrace jobs --pipeline city"],
+  },
   lines: { place: "hdfs:/weather_data", prefix: "weather", batch_records: 100 },
 });
