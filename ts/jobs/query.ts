@@ -63,6 +63,8 @@ function planQuery(setting: Setting, one: Query, { epoch }: PlanExtras): Planned
     span_ms: stream ? null : one.span_ms,
     step_ms: stream ? null : one.step_ms,
     from_midnight: !stream && one.from_midnight === true,
+    from_ms: null,
+    to_ms: null,
     lines_path: !stream && one.of === "lines" ? linesOf(setting) : null,
     tables: one.sink.kind === "versions" ? one.sink.tables : [],
     shuffle_partitions,

@@ -152,6 +152,8 @@ describe("decide()", () => {
 class Killed extends Error {}
 
 class World {
+  /** Parameters of each submission, in order. */
+  readonly written: object[] = [];
   now_ms = NOW;
   readonly engine: FakeRunner = fakeRunner("spark");
   desired: Desired = {};
@@ -206,7 +208,11 @@ class World {
             this.records = structuredClone(records);
           }),
       },
-      params: { path: (name) => `/p/${name}`, write: () => effect(() => {}), remove: () => {} },
+      params: {
+        path: (name) => `/p/${name}`,
+        write: (_, params) => effect(() => void this.written.push(params)),
+        remove: () => {},
+      },
       log: () => {},
       finish: async ({ name, due_ms }) =>
         effect(() => {
@@ -533,6 +539,23 @@ describe("Supervisor", () => {
       expect(again).toHaveLength(1);
       expect(again).not.toContain(submission);
       expect(world.records?.["job-a"]?.submission?.due_ms).toBe(NOW);
+    });
+
+    it("the event time that one was asked for is that run's, and not of those that the schedule brings", async () => {
+      const world = new World();
+      const span = { from_ms: 5, to_ms: 9 };
+      const params = { due_ms: null, from_ms: null, to_ms: null };
+      const job = batch({ schedule: "* * * * *", asked_ms: NOW });
+      world.desired = { "job-a": { ...job, params, asked_span: span } };
+      await world.step();
+      end(world, { state: "succeeded" });
+      await world.step();
+      world.now_ms = first + MINUTE_MS;
+      for (let i = 0; i < 3; i++) await world.step();
+      expect(world.written).toMatchObject([
+        { due_ms: NOW, ...span },
+        { due_ms: first + MINUTE_MS, from_ms: null, to_ms: null },
+      ]);
     });
 
     it("nothing is left to do once what was asked for has ended, and something is while a schedule stands", async () => {

@@ -7,6 +7,7 @@ import { abortMarker, type JobHandle, type JobRunner, stopMarker } from "../engi
 import { writeJson } from "../ground/json.ts";
 import type { Planned } from "../jobs/plan/type.ts";
 import { type NamespaceSettings, stateDir } from "../settings/settings.ts";
+import type { Span } from "./schedule.ts";
 import { readSubmission } from "./submission.ts";
 
 /** Files of one submission: parameters are written before the engine is asked, and removed after the end. */
@@ -34,16 +35,21 @@ export function paramsFiles(settings: NamespaceSettings): ParamsFiles {
 
 /**
  * Writes the parameters and resolves once the engine has taken the submission. A parameter `due_ms` that a job has among its own
- * gets the time the run is due for. Errors: those of the runner.
+ * gets the time the run is due for, and `from_ms` and `to_ms` the range it was asked for. Errors: those of the runner.
  */
 export async function launchJob(
   { runner, params }: { readonly runner: JobRunner; readonly params: ParamsFiles },
   { name, launch, params: given }: Planned,
-  { submission, due_ms }: { readonly submission: string; readonly due_ms: number | null },
+  {
+    submission,
+    due_ms,
+    span = null,
+  }: { readonly submission: string; readonly due_ms: number | null; readonly span?: Span | null },
 ): Promise<JobHandle> {
   const params_path = params.path(submission);
   const due = given && "due_ms" in given ? { due_ms } : {};
-  params.write(params_path, given ? { ...given, ...due, submission } : {});
+  const asked = given && "from_ms" in given && span !== null ? span : {};
+  params.write(params_path, given ? { ...given, ...due, ...asked, submission } : {});
   return runner.submit({ name, submission, params_path, launch });
 }
 

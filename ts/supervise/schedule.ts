@@ -11,6 +11,14 @@ export interface Timetable {
   readonly since_ms: number;
   /** Somebody asked for a run of its own at this time; epoch ms, null for nobody. */
   readonly asked_ms: number | null;
+  /** The event time that run is to be of; nothing where it follows from the time it is due. */
+  readonly asked_span?: Span | null;
+}
+
+/** Event time, epoch ms: from inclusive, to exclusive. */
+export interface Span {
+  readonly from_ms: number;
+  readonly to_ms: number;
 }
 
 function parse(schedule: string): Cron {

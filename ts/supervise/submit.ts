@@ -26,7 +26,7 @@ import { covering, epochOf, eventTimeOf, watermarkOf } from "./epoch.ts";
 import { requirePlace } from "./place.ts";
 
 import { currentRecords, readRecords, startSupervisor, supervisorLog, supervisorOf } from "./run.ts";
-import { askAt, nextDue, requireSchedule, type Timetable } from "./schedule.ts";
+import { askAt, nextDue, requireSchedule, type Span, type Timetable } from "./schedule.ts";
 import { describeStatus } from "./supervisor.ts";
 
 /**
@@ -69,6 +69,8 @@ export interface Choice {
   readonly schedule?: string;
   /** For batches: one run now, whatever the schedule. */
   readonly now?: boolean;
+  /** For batches over a range of event time: what that run is to be of. Goes with `now`. */
+  readonly span?: Span | null;
 }
 
 /**
@@ -123,7 +125,7 @@ export function portOf({ launch }: Pick<Planned, "launch">): number | null {
 /** When a job should run: always, or for a batch by its schedule, or once now when it has none or somebody asks for it. */
 function timetable(
   type: JobType,
-  { schedule, now = false }: Choice,
+  { schedule, now = false, span = null }: Choice,
   before: DesiredJob | undefined,
   ran_ms: number | null,
 ): Timetable {
@@ -136,6 +138,7 @@ function timetable(
     schedule: wanted,
     since_ms: before?.schedule === wanted ? before.since_ms : now_ms,
     asked_ms,
+    asked_span: asked_ms === before?.asked_ms ? (before?.asked_span ?? null) : span,
   };
 }
 

@@ -349,7 +349,12 @@ export class Supervisor {
     // Written down first: whoever comes after a kill between here and the answer looks before submitting again.
     this.#save();
     try {
-      const handle = await launchJob({ runner, params }, want, { submission, due_ms: want.due_ms });
+      const handle = await launchJob({ runner, params }, want, {
+        submission,
+        due_ms: want.due_ms,
+        // Of that one run, and of none that the schedule brings.
+        span: want.due_ms !== null && want.due_ms === want.asked_ms ? (want.asked_span ?? null) : null,
+      });
       this.#change(job, { submission: { ...intended, handle } });
       this.#save();
       log(`${job}: submitted as ${submission}`);

@@ -49,6 +49,8 @@ def params(**others: Any) -> QueryParams:
         "starting_offsets": None,
         "trigger_ms": None,
         "due_ms": None,
+        "from_ms": None,
+        "to_ms": None,
         "span_ms": None,
         "step_ms": None,
         "from_midnight": False,
@@ -247,6 +249,8 @@ def test_a_runs_range_follows_from_its_due_time() -> None:
     run = params(due_ms=T + 13 * HOUR_MS + 300_000, span_ms=24 * HOUR_MS, step_ms=HOUR_MS)
     assert fill.range_of(run) == (T - 11 * HOUR_MS, T + 13 * HOUR_MS)
     assert fill.range_of(params(due_ms=T, span_ms=HOUR_MS, step_ms=HOUR_MS)) == (T - HOUR_MS, T)
+    asked = params(due_ms=T, span_ms=HOUR_MS, step_ms=HOUR_MS, from_ms=T + 1, to_ms=T + 7)
+    assert fill.range_of(asked) == (T + 1, T + 7)
     with pytest.raises(JobError) as refused:
         fill.range_of(params())
     assert refused.value.code == "config_invalid"

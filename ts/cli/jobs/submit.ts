@@ -8,15 +8,16 @@ import { runnersOf } from "../../engines/runners.ts";
 import { until } from "../../ground/until.ts";
 import { type JobName, jobsOf, jobTypeOf, standardOf } from "../../jobs/index.ts";
 import { connectKafka } from "../../kafka/client.ts";
-import { isShared, namesOf, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
+import { isShared, namesOf, type Pipeline, pipelineNames, pipelineOf } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { always, readDesired, runHash } from "../../supervise/desired.ts";
 import { launchJob, liveSubmissions, paramsFiles } from "../../supervise/launch.ts";
+import type { Span } from "../../supervise/schedule.ts";
 import { submissionName, uniqueSuffix } from "../../supervise/submission.ts";
 import { planOf, portOf, settingOf, submitJobs, untilRunning } from "../../supervise/submit.ts";
 import { describeStatus } from "../../supervise/supervisor.ts";
 import { forPipeline } from "../batch.ts";
-import { positive } from "../flags.ts";
+import { positive, timesOf } from "../flags.ts";
 import { printJobs } from "./jobs.ts";
 
 interface Options {
@@ -26,6 +27,8 @@ interface Options {
   readonly wait: string;
   readonly schedule?: string;
   readonly now: boolean;
+  readonly from?: string;
+  readonly to?: string;
 }
 
 /** A job by its full name, whatever the pipeline, or by its type alone for the settings' pipeline. */
@@ -86,11 +89,13 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
     .option("--once", "submit without supervision: nobody restarts it", false)
     .option("--schedule <cron>", "for batches: when they are due, five fields of cron in UTC")
     .option("--now", "for batches: one run now, whatever their schedule", false)
+    .option("--from <time>", "for a query by a schedule: one run now of the event time from here, inclusive")
+    .option("--to <time>", "and until here, exclusive: RFC 3339 or a date; now where nothing is said")
     .option("--wait <seconds>", "how long to wait for the jobs to run", "300")
     .option("--json", "print the result as JSON", false)
     .addHelpText(
       "after",
-      "\nExamples:\n  millrace submit\n  millrace submit weather-features\n  millrace submit weather-replay -- samples/us-cities-hourly.csv.gz --speed 3600",
+      "\nExamples:\n  millrace submit\n  millrace submit weather-features\n  millrace submit weather-replay -- samples/us-cities-hourly.csv.gz --speed 3600\n  millrace submit city-analytics --from 2026-11-01 --to 2026-12-01",
     )
     .action(async (words: string[], options: Options, command: Command) => {
       const given = settingsOf(command);
@@ -99,8 +104,14 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       const { pipeline, rest, ...named } = jobsAndRest(given, words);
       const jobs = words.length === 0 ? standardOf(pipelineOf(pipeline).pipeline) : named.jobs;
       const settings = forPipeline(given, pipeline);
+      const span = spanOf(options);
       for (const job of jobs) {
         const { words: taken, wordless, kind } = jobTypeOf(pipelineOf(pipeline).pipeline, job);
+        if (span !== null && !spans(pipelineOf(pipeline).pipeline, job))
+          throw new PipelineError(
+            "config_invalid",
+            `Cannot submit "${job}" of a range of event time: expected a query by a schedule, it is none`,
+          );
         if (kind !== "batch" && (options.now || options.schedule !== undefined))
           throw new PipelineError(
             "config_invalid",
@@ -120,7 +131,8 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
         else {
           const desired = await submitJobs(settings, kafka, jobs, {
             words: rest,
-            now: options.now,
+            now: options.now || span !== null,
+            span,
             ...(options.schedule === undefined ? {} : { schedule: options.schedule }),
           });
           await untilRunning(settings, desired, {
@@ -139,6 +151,19 @@ export function submitCommand(settingsOf: (command: Command) => Settings): Comma
       }
     });
 }
+
+/** The range of --from and --to; null without one. Errors: `config_invalid`, also for --to alone. */
+function spanOf({ from, to }: Options): Span | null {
+  const { from_ms, to_ms } = timesOf(from, to);
+  if (from_ms === null && to_ms === null) return null;
+  if (from_ms === null)
+    throw new PipelineError("config_invalid", `Cannot use --to "${to}": expected --from beside it`);
+  return { from_ms, to_ms: to_ms ?? Date.now() };
+}
+
+/** Whether a job is a query that runs by a schedule over a range of event time. */
+const spans = (pipeline: Pipeline, job: JobName): boolean =>
+  (pipeline.queries ?? []).some((query) => query.name === job && "span_ms" in query);
 
 async function submitOnce(
   settings: Settings,

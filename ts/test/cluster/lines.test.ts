@@ -1,5 +1,6 @@
 // Records of a stream as JSON Lines on a real HDFS, written by the process the supervisor would run, which is killed in the middle. A
-// reader that never stops sees whole lines only; NameNode and DataNode may go and come back.
+// reader that never stops sees whole lines only; NameNode and DataNode may go and come back. What the hourly batch then makes of them
+// on a real Spark, and the API of that, against a naive oracle.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,6 +15,7 @@ import { readAll } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
 import { hourFile } from "../../lines/layout.ts";
 import { readPosition } from "../../lines/position.ts";
+import { LinesReader, type Row } from "../../lines/reader.ts";
 import { webHdfs } from "../../lines/webhdfs.ts";
 import { days } from "../../lines/writer.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
@@ -25,6 +27,8 @@ import { answerAt } from "../../source/simulate/openweathermap.ts";
 import { observationOf } from "../../source/simulate/simulate.ts";
 import { apply } from "../../supervise/apply.ts";
 import { writeSettings } from "../../supervise/namespace.ts";
+import { stopNamespace } from "../../supervise/stop.ts";
+import { submitJobs, untilRunning } from "../../supervise/submit.ts";
 import { down, up } from "../../topology/local/index.ts";
 import { readRecord } from "../../topology/local/record.ts";
 
@@ -52,6 +56,7 @@ beforeAll(async () => {
   writeSettings(settings);
 });
 afterAll(async () => {
+  await stopNamespace(settings);
   await kafka.admin.remove(Object.values(names.topics).flatMap((topic) => (topic ? [topic.topic] : [])));
   await kafka.close();
   await down(settings);
@@ -91,6 +96,15 @@ async function send(hours: readonly number[]): Promise<void> {
     await transaction.commit();
   }
   await producer.close();
+}
+
+async function firstLine(stream: AsyncIterable<unknown>): Promise<string> {
+  let text = "";
+  for await (const chunk of stream) {
+    text += String(chunk);
+    if (text.includes("\n")) return text.slice(0, text.indexOf("\n"));
+  }
+  throw new Error(`the server ended without a line: ${text}`);
 }
 
 const written = async (lines: number) => {
@@ -174,3 +188,113 @@ it("every record once, over a kill of the writer and of HDFS, and no half line",
   expect(await readAll(kafka, names.topics.rejects.topic)).toHaveLength(100);
   expect((await files.list("_positions")).length).toBeLessThan(4);
 }, 240_000);
+
+type Line = Readonly<Record<"city" | "timestamp", string | number>> & Readonly<Record<string, unknown>>;
+
+/** Mean, and sample standard deviation by its definition; null where there is none. */
+function spread(values: readonly number[]) {
+  const mean = values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - (mean ?? 0)) ** 2, 0);
+  return { mean, std: values.length < 2 ? null : Math.sqrt(squares / (values.length - 1)) };
+}
+
+const numbers = (rows: readonly Line[], field: string) =>
+  rows.flatMap((row) => (typeof row[field] === "number" ? [row[field]] : []));
+
+it("the hourly batch sums them up on HDFS as a naive oracle does, and the API answers with that", async () => {
+  const to_ms = DAY + 9 * 60 * MINUTE_MS;
+  const desired = await submitJobs(settings, kafka, ["analytics"], {
+    now: true,
+    span: { from_ms: DAY, to_ms },
+  });
+  await untilRunning(settings, desired, { deadline_ms: 120_000 });
+  const reader = new LinesReader(files, "weather", { nowMs: () => Date.now() });
+  const look = await until(
+    async () => {
+      const seen = await reader.version("analytics");
+      return { done: seen !== null, seen };
+    },
+    { deadline_ms: 120_000, interval_ms: 500 },
+  );
+  expect(look.seen).toMatchObject({ from_ms: DAY, to_ms, observations: 900 });
+
+  const lines = (await linesNow()).flatMap(({ text }) =>
+    text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Line),
+  );
+  const cities = Object.keys(contract.stations).sort();
+  const statistics = (await reader.table("analytics", "city_statistics"))!.rows;
+  expect(statistics.map(({ city }) => city)).toEqual(cities);
+  for (const row of statistics) {
+    const own = lines.filter(({ city }) => city === row["city"]);
+    const temperatures = numbers(own, "temperature");
+    const { mean, std } = spread(temperatures);
+    expect(row["count"]).toBe(own.length);
+    expect(row["temperature_mean"]).toBeCloseTo(mean!, 9);
+    expect(row["temperature_std"]).toBeCloseTo(std!, 9);
+    expect(row["temperature_min"]).toBe(Math.min(...temperatures));
+    expect(row["temperature_max"]).toBe(Math.max(...temperatures));
+    expect(row["humidity_mean"]).toBeCloseTo(spread(numbers(own, "humidity")).mean!, 9);
+  }
+  const trends = (await reader.table("analytics", "hourly_trends"))!.rows;
+  expect(trends).toHaveLength(cities.length * 9);
+  for (const row of trends) {
+    const hour = Date.parse(String(row["hour"]));
+    const own = lines.filter(
+      ({ city, timestamp }) =>
+        city === row["city"] && Number(timestamp) >= hour && Number(timestamp) < hour + 3_600_000,
+    );
+    expect(row["count"]).toBe(own.length);
+    expect(row["wind_speed_mean"]).toBeCloseTo(spread(numbers(own, "wind_speed")).mean!, 9);
+  }
+  const far = cities
+    .flatMap((city) =>
+      ["temperature", "humidity", "pressure", "wind_speed"].flatMap((field) => {
+        const own = lines.filter((line) => line.city === city && typeof line[field] === "number");
+        const { mean, std } = spread(numbers(own, field));
+        return own
+          .filter((line) => Math.abs(Number(line[field]) - mean!) > 3 * std!)
+          .map(({ timestamp }) => `${city} ${field} ${timestamp}`);
+      }),
+    )
+    .sort();
+  const found = (await reader.table("analytics", "anomalies"))!.rows;
+  expect(
+    found.map((row) => `${row["city"]} ${row["field"]} ${Date.parse(String(row["time"]))}`).sort(),
+  ).toEqual(far);
+
+  const words = [
+    "serve",
+    "--settings",
+    settingsPath(settings),
+    "--pipeline",
+    "city",
+    "--port",
+    "0",
+    "--json",
+  ];
+  const serving = execa(join(settings.root, "bin", "millrace"), words, { reject: false, all: true });
+  try {
+    const { url } = JSON.parse(await firstLine(serving.stdout!)) as { url: string };
+    const get = async <T>(path: string) => (await (await fetch(`${url}${path}`)).json()) as T;
+    const answered = await get<{ cities: Row[]; simulated: boolean }>("/api/city-statistics");
+    expect(answered.simulated).toBe(true);
+    expect(answered.cities.map(({ temperature_mean }) => temperature_mean)).toEqual(
+      statistics.map(({ temperature_mean }) => temperature_mean),
+    );
+    const seen: Row[] = [];
+    for (let cursor = ""; ; ) {
+      const page = await get<{ records: Row[]; next: string | null }>(`/api/raw-data?limit=400${cursor}`);
+      seen.push(...page.records);
+      if (page.next === null) break;
+      cursor = `&cursor=${page.next}`;
+    }
+    const nameOf = (row: Row) => `${row["city"]} ${new Date(row["timestamp"] as string).toISOString()}`;
+    expect(seen.map(nameOf).sort()).toEqual(lines.map((line) => nameOf(line)).sort());
+  } finally {
+    serving.kill("SIGINT");
+    await serving;
+  }
+}, 300_000);

@@ -263,10 +263,13 @@ def range_input(observations: DataFrame, contract: Contract, from_ms: int, to_ms
 
 
 def range_of(params: QueryParams) -> tuple[int, int]:
-    """[from, to) of event time, epoch ms: it ends at the last whole step up to the due time, one span long.
+    """[from, to) of event time, epoch ms: what was asked for, else it ends at the last whole step up to the due time, one
+    span long.
 
     Errors: JobError config_invalid without a due time.
     """
+    if params.from_ms is not None and params.to_ms is not None:
+        return params.from_ms, params.to_ms
     due, span, step = params.due_ms, params.span_ms, params.step_ms
     if due is None or span is None or step is None:
         raise JobError("config_invalid", f'Cannot run "{params.job}" once: expected a due time, a span and a step')
