@@ -66,9 +66,9 @@ describe.skipIf(!answers)("the line in containers", () => {
     const seen = await ask<Prediction>(`/predictions/${SHOWN}`);
     return seen === null ? null : Date.parse(seen.timestamp);
   };
-  /** Until a forecast is served that is hours of event time newer than any before. */
-  const goesOn = async (what: string) => {
-    const before = (await newest()) ?? 0;
+  /** Until a forecast is served that is hours of event time newer than one before: by default the newest there is now. */
+  const goesOn = async (what: string, since: number | null = null) => {
+    const before = since ?? (await newest()) ?? 0;
     const { done, seen } = await until(
       async () => {
         const now = (await newest()) ?? 0;
@@ -196,8 +196,8 @@ describe.skipIf(!answers)("the line in containers", () => {
       const before = await newest();
       await line.down({ removeVolumes: false });
       line = await up();
-      await goesOn("down and up");
-      expect(await newest()).toBeGreaterThan(before ?? 0);
+      // An API that has just started may know of none yet.
+      await goesOn("down and up", before);
       expect(await run(MILLRACE, "millrace", "models", "list")).toContain("champion");
     },
     START_MS,
