@@ -263,8 +263,8 @@ def range_input(observations: DataFrame, contract: Contract, from_ms: int, to_ms
 
 
 def range_of(params: QueryParams) -> tuple[int, int]:
-    """[from, to) of event time, epoch ms: what was asked for, else it ends at the last whole step up to the due time, one
-    span long.
+    """[from, to) of event time, epoch ms: what was asked for, else it ends at the last whole step up to the due
+    time, one span long.
 
     Errors: JobError config_invalid without a due time.
     """
