@@ -1,6 +1,6 @@
 // `millrace bench`: starts the whole line in a home of its own, measures it from outside, writes out/bench.json and prints
 // a table. Measured: the demo cold and warm, the line with nothing to do, latency and memory under a live load, a backlog, the
-// batch layer, and serving. Judges nothing.
+// batch layer, the city system, and serving. Judges nothing.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
@@ -13,6 +13,7 @@ import { decided } from "../../jobs/backfill.ts";
 import { topicOf } from "../../pipelines/index.ts";
 import { untilCaughtUp, writeBacklog } from "../../rehearse/bench/backlog.ts";
 import { backfilled, batch } from "../../rehearse/bench/batch.ts";
+import { cityBench } from "../../rehearse/bench/city.ts";
 import { lineIn } from "../../rehearse/bench/line.ts";
 import { type BenchPrediction, live } from "../../rehearse/bench/live.ts";
 import { GB, Memory } from "../../rehearse/bench/memory.ts";
@@ -46,6 +47,10 @@ const WANTED = {
   stream_lost: { floor: 0, goal: 0 },
   stream_mb: { floor: 300, goal: 300 },
   history_day_p99_ms: { floor: 30, goal: 30 },
+  lines_per_s: { floor: 1_000, goal: 10_000 },
+  lines_batch_ms: { floor: 200, goal: 200 },
+  city_analytics_s: { floor: 30, goal: 30 },
+  city_routes_p99_ms: { floor: 500, goal: 50 },
   demo_s: { floor: 115, goal: 80 },
   demo_again_s: { floor: 25, goal: 15 },
   // What stands idle has no floor: it is measured to be looked at.
@@ -61,14 +66,16 @@ const BACKLOG = { stations: 1_000, rate: 1_000, count: 3_600_000 };
 const BACKLOG_MS = 600_000;
 /** Long enough for the slowest periodic work there is: a checkpoint of PostgreSQL, a look of Kafka's log cleaner. */
 const IDLE_MS = 120_000;
-const PARTS = ["idle", "live", "backlog", "batch", "serve"];
+const PARTS = ["idle", "live", "backlog", "batch", "city", "serve"];
+/** Parts that need no model. */
+const WITHOUT_DEMO = new Set(["city", "serve"]);
 
 export function benchCommand(settingsOf: (command: Command) => Settings): Command {
   return new Command("bench")
     .description("Measures latency, throughput, memory and start-up of the whole line, in a home of its own")
     .option(
       "--only <parts>",
-      `comma separated: ${PARTS.join(", ")} (the demo runs before all but serve: it trains the model)`,
+      `comma separated: ${PARTS.join(", ")} (the demo runs before all but city and serve: it trains the model)`,
     )
     .option(
       "--measure <seconds>",
@@ -83,7 +90,7 @@ export function benchCommand(settingsOf: (command: Command) => Settings): Comman
     .option("--json", "print the figures as JSON", false)
     .addHelpText(
       "after",
-      "\nExamples:\n  millrace bench --only live --measure 60\n  millrace bench --only serve --history-rows 1000000",
+      "\nExamples:\n  millrace bench --only live --measure 60\n  millrace bench --only city,serve --history-rows 1000000",
     )
     .action(
       async (
@@ -129,7 +136,7 @@ async function bench(settings: Settings, { parts, measure_ms, history_rows, sign
   const figures: Partial<Record<Figure, number>> = {};
   const detail: Record<string, unknown> = {};
 
-  if ([...parts].some((part) => part !== "serve")) {
+  if ([...parts].some((part) => !WITHOUT_DEMO.has(part))) {
     say("demo, from a warm install …");
     figures.demo_s = await timedDemo(settings, signal);
     await stopAll(settings, () => {});
@@ -259,6 +266,17 @@ async function bench(settings: Settings, { parts, measure_ms, history_rows, sign
       await line.end();
     }
   }
+  if (parts.has("city")) {
+    await up(settings, { signal, with: ["hdfs"] });
+    const result = await cityBench({ ...settings, namespace: "bench-city" }, { signal, say });
+    figures.lines_per_s = result.lines_per_s;
+    figures.lines_batch_ms = result.batch.p99_ms;
+    figures.city_analytics_s = result.analytics_s;
+    figures.city_routes_p99_ms = result.routes.p99_ms;
+    detail["city"] = result;
+    await stopEverything(settings.home);
+  }
+
   // The last of all: PostgreSQL cleans up behind ten million rows for minutes, which would count in what comes after.
   if (parts.has("serve")) {
     const result = await serving(
