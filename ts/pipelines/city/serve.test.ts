@@ -1,15 +1,13 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, it } from "vitest";
-import { hourFile } from "../../lines/layout.ts";
 import { LinesReader } from "../../lines/reader.ts";
 import { documentOf } from "../../serve/app.ts";
 import { domainOf } from "../../serve/domain.ts";
-import { fakeFiles } from "../../test/fakes/files.ts";
+import { cityFiles, publish } from "../../test/served/city.ts";
 import { app, NOW_MS } from "../../test/served/weather.ts";
 import { pipelineOf } from "../index.ts";
 
-const HOUR_MS = 3_600_000;
-const FROM_MS = NOW_MS - 24 * HOUR_MS;
+const FROM_MS = NOW_MS - 24 * 3_600_000;
 
 /** What the tests look at, of any of the answers. */
 interface Body {
@@ -23,61 +21,11 @@ interface Body {
   readonly code: string;
 }
 
-const rows = (...all: readonly object[]) => all.map((row) => `${JSON.stringify(row)}\n`).join("");
-
 async function served({ computed = true } = {}) {
-  const files = fakeFiles();
+  const files = await cityFiles(NOW_MS);
+  if (computed) await publish(files, NOW_MS);
   const clock = { nowMs: () => NOW_MS };
   const { pipeline, contract } = pipelineOf("city");
-  if (computed) {
-    await files.write(
-      "analytics/current.json",
-      JSON.stringify({
-        ...{ version: "run-7", computed_ms: NOW_MS - 90_000, from_ms: FROM_MS, to_ms: NOW_MS - 60_000 },
-        observations: 3,
-        rows: { city_statistics: 2, hourly_trends: 3, anomalies: 1 },
-      }),
-    );
-    const city = (city: string, simulated_count: number) => ({
-      ...{
-        city,
-        count: 10,
-        temperature_mean: 4.25,
-        temperature_min: -1,
-        temperature_max: 9,
-        temperature_std: null,
-      },
-      ...{ humidity_mean: 71, simulated_count },
-    });
-    await files.write("analytics/city_statistics/run-7.jsonl", rows(city("london", 0), city("tokyo", 4)));
-    const hour = (city: string, at: string, temperature_mean: number | null) => ({
-      ...{ city, hour: at, count: 6, temperature_mean, humidity_mean: 70, wind_speed_mean: 3 },
-    });
-    await files.write(
-      "analytics/hourly_trends/run-7.jsonl",
-      rows(
-        hour("london", "2026-01-10T06:00:00.000Z", 4),
-        hour("london", "2026-01-10T07:00:00.000Z", 5),
-        hour("tokyo", "2026-01-10T07:00:00.000Z", null),
-      ),
-    );
-    await files.write(
-      "analytics/anomalies/run-7.jsonl",
-      rows({
-        ...{ city: "tokyo", time: "2026-01-10T07:10:00.000Z", field: "pressure", value: 900 },
-        ...{ mean: 1010, std: 20, sigmas: -5.5 },
-      }),
-    );
-  }
-  const line = (city: string, timestamp: number) => ({
-    ...{ city, timestamp, temperature: 4, humidity: 71, pressure: 1010, wind_speed: 3, wind_direction: 10 },
-    ...{ rain: null, clouds: 50, description: "mist", simulated: city === "tokyo" },
-  });
-  await files.write(
-    hourFile("weather", NOW_MS - HOUR_MS),
-    rows(line("london", NOW_MS - HOUR_MS), line("tokyo", NOW_MS - HOUR_MS + 60_000)),
-  );
-  await files.write(hourFile("weather", NOW_MS), rows(line("london", NOW_MS)));
   const lines = new LinesReader(files, "weather", clock);
   const { app: api, effects } = app({ contract, lines, domain: domainOf({ pipeline, folder: null })! });
   const get = async (path: string) => {
