@@ -23,7 +23,7 @@ endif
 page := $(shell find ts/web ts/client -type f ! -name '*.test.ts*') $(wildcard ts/pipelines/*/page.tsx)
 maven_poms := $(shell find infra/local/maven -name pom.xml)
 
-.PHONY: help setup check up down clean demo demo-live compose-up compose-demo compose-down test test-quick test-unit test-cluster test-browser test-compose bench prove generate golden lock
+.PHONY: help setup check up down clean demo demo-live demo-city compose-up compose-demo compose-down test test-quick test-unit test-cluster test-browser test-compose bench prove generate golden lock
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sort | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -94,6 +94,9 @@ demo: setup ## Everything at once: engines, training, stream, API; stays until C
 
 demo-live: setup ## The same on live weather and its last 92 days (PLACE="Lisbon, Oslo", FEED=nws, DETACH=1); made up where there is no internet
 	@bin/millrace demo weather --live $(if $(PLACE),--place "$(PLACE)") $(if $(FEED),--feed $(FEED)) $(if $(DETACH),--detach) $(if $(OPEN),--open)
+
+demo-city: setup ## City weather on HDFS: made-up values, JSON Lines, hourly analytics, their API and page (DETACH=1, OPEN=1)
+	@bin/millrace demo city $(if $(DETACH),--detach) $(if $(OPEN),--open)
 
 # Of any pipeline whose definition has a demo: make demo-weather.
 demo-%: setup
