@@ -3,6 +3,7 @@
 import type { PartTopic } from "../pipelines/parts.ts";
 import type { RecordSchema } from "./avro.ts";
 import type { Outline } from "./derive.ts";
+import { anomaliesSchema } from "./parts/anomaly.ts";
 import { predictionsSchema, verificationsSchema } from "./parts/forecast.ts";
 import { historySchema } from "./parts/history.ts";
 import { rejectsSchema } from "./parts/stream.ts";
@@ -21,6 +22,7 @@ export function derivedSchemas(
     ...(has("forecast")
       ? { predictions: predictionsSchema(outline), verifications: verificationsSchema(outline) }
       : {}),
+    ...(has("anomaly") ? { anomalies: anomaliesSchema(outline) } : {}),
     rejects: rejectsSchema(outline),
   };
 }

@@ -13,6 +13,7 @@ export const SCHEMA_NAMES = [
   "history",
   "predictions",
   "verifications",
+  "anomalies",
   "rejects",
   "cursors",
   "progress",

@@ -7,7 +7,13 @@ import type { Pipeline } from "./define.ts";
 /** Topics of every pipeline beside those of its streams: how far its sources are, what was refused, how jobs fare. */
 export type CommonTopic = "cursors" | "rejects" | "progress";
 /** Topics that a part brings, each with the schema of its own name. */
-export type PartTopic = "features" | "history" | "predictions" | "verifications" | "model_events";
+export type PartTopic =
+  | "features"
+  | "history"
+  | "predictions"
+  | "verifications"
+  | "anomalies"
+  | "model_events";
 
 interface Part {
   /** Parts it cannot be without. */
@@ -38,8 +44,12 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
     topics: ["predictions", "verifications", "model_events"],
     summary: "a model, its forecasts, and each against its truth",
   },
-  // A verdict has no record of its own: the forecast made from the window carries it.
-  anomaly: { needs: ["forecast"], topics: [], summary: "rules that judge a window" },
+  // A verdict has no record of its own: the forecast made from the window carries it. What has a life over windows has.
+  anomaly: {
+    needs: ["forecast"],
+    topics: ["anomalies"],
+    summary: "rules that judge a window, and the life of what they find",
+  },
   stations: { needs: [], topics: [], summary: "names and places of what the keys name" },
   archive: { needs: [], topics: [], summary: "every record of a stream kept in Delta" },
   lines: { needs: [], topics: [], summary: "the records of a stream as JSON Lines by hour" },

@@ -47,7 +47,7 @@ def built() -> dict[str, Any]:
     contract = golden_files.read("contract")
     ids, topics = contract["schema_ids"], contract["topics"]
     out: dict[str, Any] = {"model": digests}
-    for what in ("predictions", "verifications", "history", "rejects"):
+    for what in ("predictions", "verifications", "anomalies", "history", "rejects"):
         out[what] = [
             shown(what, ids[what], topics[what]["partitions"], *record)
             for topic, *record in producer.records
@@ -118,11 +118,11 @@ def params_of(ids: dict[str, int], topics: dict[str, Any]) -> InferParams:
         "batch_rows": 2_000,
         "arm": "champion",
     }
-    for what in ("features", "history", "predictions", "verifications", "rejects", "model_events"):
+    for what in ("features", "history", "predictions", "verifications", "anomalies", "rejects", "model_events"):
         parsed[f"{what}_topic"] = topics[what]["topic"]
     for what in ("features", "history", "model_events"):
         parsed[f"{what}_schemas"] = {str(ids[what]): CONTRACT.schemas[what]}
-    for what in ("history", "predictions", "verifications", "rejects"):
+    for what in ("history", "predictions", "verifications", "anomalies", "rejects"):
         parsed[f"{what}_schema_id"] = ids[what]
     return InferParams.parse(parsed)
 

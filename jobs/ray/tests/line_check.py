@@ -30,6 +30,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from ray_jobs.detect.events import OPEN
 from ray_jobs.fold.fold import Fold
 from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
@@ -258,6 +259,7 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         verifications=Encoder(schemas["verifications"], ids["verifications"]),
         history=Encoder(schemas["history"], ids["history"]),
         rejects=Encoder(schemas["rejects"], ids["rejects"]),
+        anomalies=Encoder(schemas["anomalies"], ids["anomalies"]),
     )
     names = Names(arguments.namespace, arguments.topics["features"], arguments.arm)
     scorer = Scorer(contract, names, codecs, lambda: 0)
@@ -286,6 +288,10 @@ def check_predictions(line: Line, features: list[Message], summary: dict[str, An
         [v for _, v in line.decoded("verifications", line.read("verifications"))],
         [decode(value) for _, value in outcome.verifications],
     )
+    decode = line.decoders["anomalies"]
+    turns = [a for _, a in line.decoded("anomalies", line.read("anomalies"))]
+    summary["anomaly_turns"] = len(turns)
+    yield from wrong_turns(turns, [decode(value) for _, value in outcome.anomalies])
     decode = line.decoders["history"]
     committed = [
         (m.partition() or 0, m.key() or b"", m.value(), None if m.value() is None else decode(m.value()))
@@ -330,6 +336,7 @@ def remembered(states: dict[int, dict[str, StationState]], contract: Contract) -
     return {
         (p, station): (
             sorted(state.live(contract.ring_cells).items()),
+            sorted((OPEN.of(state) or {}).items()),
             [(arm, ledger.remembered()) for arm, ledger in sorted((LEDGERS.of(state) or {}).items())],
         )
         for p, of_partition in states.items()
@@ -366,6 +373,15 @@ def wrong_verifications(got: list[dict[str, Any]], wanted: list[dict[str, Any]])
         other = by_id.get(one["id"])
         if other is not None and repr(one) != repr(other):
             yield f"verification {one['id']}: {one!r}, without kills {other!r}"
+
+
+def wrong_turns(got: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> Iterator[str]:
+    """Each turn in the life of an anomaly once, in the order of its life, as a run without kills makes it."""
+    lives: dict[str, tuple[list[str], list[str]]] = {}
+    for side, turns in enumerate((got, wanted)):
+        for one in turns:
+            lives.setdefault(one["id"], ([], []))[side].append(repr(one))
+    yield from (f"anomaly {i}: {life}, without kills {other}" for i, (life, other) in lives.items() if life != other)
 
 
 def wrong_history(

@@ -48,11 +48,11 @@ def start(params: Path, slot: int) -> subprocess.Popen[str]:
 
 
 def check(topics: Topics) -> dict[str, int]:
-    """Every feature offset covered exactly once, every prediction and every verification committed once, the history
-    that of a run without kills.
+    """Every feature offset covered exactly once, every prediction, verification and turn of an anomaly committed once,
+    the history that of a run without kills.
     """
     got = [topics.decoders["predictions"](m.value()) for m in topics.read("predictions")]
-    wanted, verified, history, rejected = expected(topics, CONTRACT, got)
+    wanted, verified, turned, history, rejected = expected(topics, CONTRACT, got)
     ids = Counter(p["id"] for p in got)
     assert [i for i, n in ids.items() if n > 1] == [], "a prediction id was committed twice"
     assert ids.keys() == {p["id"] for p in wanted}
@@ -74,6 +74,9 @@ def check(topics: Topics) -> dict[str, int]:
     assert heard_of > 0, "the traffic has no neighbours: it shows nothing about them"
     judged = [topics.decoders["verifications"](m.value()) for m in topics.read("verifications")]
     assert sorted(map(repr, judged)) == sorted(map(repr, verified)), "each truth is taken once, and says the same"
+    turns = [topics.decoders["anomalies"](m.value()) for m in topics.read("anomalies")]
+    assert sorted(map(repr, turns)) == sorted(map(repr, turned)), "each turn of an anomaly is taken once"
+    assert {t["state"] for t in turns} >= {"opened", "resolved"}, "the traffic shows nothing about anomalies"
     written = topics.read("history")
     assert compacted((m.partition(), m.key(), m.value()) for m in written) == history
     # Skipped rows leave no record of their own; the cursors say that they were covered, and in what order.
@@ -87,7 +90,13 @@ def check(topics: Topics) -> dict[str, int]:
             reached[message.partition()] = record["next_offset"]
     ends = Counter(m.partition() for m in topics.read("features"))
     assert reached == dict(ends)
-    return {"features": sum(ends.values()), "predictions": len(got), "rejects": len(refused), "verified": len(judged)}
+    return {
+        "features": sum(ends.values()),
+        "predictions": len(got),
+        "rejects": len(refused),
+        "verified": len(judged),
+        "turns": len(turns),
+    }
 
 
 class Stream:

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 from ray_jobs.generated.weather_contract import CONTRACT
-from tests.line_check import wrong_history, wrong_predictions, wrong_raw, wrong_states, wrong_verifications
+from tests.line_check import (
+    wrong_history,
+    wrong_predictions,
+    wrong_raw,
+    wrong_states,
+    wrong_turns,
+    wrong_verifications,
+)
 
 NAN = float("nan")
 
@@ -113,3 +120,10 @@ def test_wrong_raw_finds_lost_doubled_and_changed_observations() -> None:
     assert "1 too many" in next(wrong_raw([*rows, rows[0]], rows, CONTRACT))
     changed = [rows[0] | {CONTRACT.measured[0].name: 9.0}, *rows[1:]]
     assert len(list(wrong_raw(changed, rows, CONTRACT))) == 2
+
+
+def test_wrong_turns_finds_lost_doubled_changed_and_disordered_ones() -> None:
+    wanted = [{"id": "a1", "state": "opened"}, {"id": "a2", "state": "opened"}, {"id": "a1", "state": "resolved"}]
+    assert list(wrong_turns([wanted[1], wanted[0], wanted[2]], wanted)) == [], "partitions come in any order"
+    for got in (wanted[:2], [*wanted, wanted[0]], [wanted[2], *wanted[:2]], [{"id": "a3"}, *wanted], []):
+        assert list(wrong_turns(got, wanted))

@@ -16,13 +16,13 @@ from ray_jobs.generated.contract import Contract
 from ray_jobs.generated.weather_contract import CONTRACT
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder
 from ray_jobs.ledger.conformal import Forecast
-from ray_jobs.ledger.records import LedgerRecords
 from ray_jobs.ledger.verify import LEDGERS
 from ray_jobs.model.confidence import confidence
 from ray_jobs.state import ring
 from ray_jobs.state.changelog import kind_of
 from ray_jobs.state.history import GlobalTable, Restoration
 from ray_jobs.stream.predict import Codecs, Incoming, Names, Outcome, Scorer
+from ray_jobs.stream.stages import records_of
 from tests.feature_rows import HOUR_MS, meters, row
 from tests.generated.ray.gauges_contract import CONTRACT as GAUGES
 from tests.scores import FakeModel
@@ -45,6 +45,7 @@ def scorer(contract: Contract = CONTRACT, arm: str = "champion", challengers: tu
         verifications=Encoder(contract.schemas["verifications"], 11),
         history=Encoder(contract.schemas["history"], 9),
         rejects=Encoder(contract.schemas["rejects"], 10),
+        anomalies=Encoder(contract.schemas["anomalies"], 12) if contract.judges else None,
     )
     return Scorer(contract, Names("ns", "ns-weather-features", arm, challengers), codecs, lambda: NOW)
 
@@ -247,6 +248,7 @@ def test_another_domain_goes_through_with_its_own_names() -> None:
         verifications=Encoder(schemas["verifications"], 11),
         history=Encoder(schemas["history"], 9),
         rejects=Encoder(schemas["rejects"], 10),
+        anomalies=Encoder(schemas["anomalies"], 12),
     )
     subject = Scorer(contract, Names("", "meters-features", "champion"), codecs, lambda: NOW)
     end = T0 + contract.slide_ms
@@ -349,15 +351,23 @@ def test_any_cut_into_batches_gives_the_same_predictions_and_a_restore_between_t
             if cuts.random() < 0.5:
                 subject = scorer()
                 for partition in (0, 1):
-                    restoration = Restoration(CONTRACT, partition, [LedgerRecords(CONTRACT)])
-                    for p, _, value in changelog:
+                    restoration = Restoration(CONTRACT, partition, records_of(CONTRACT))
+                    for p, key, value in changelog:
                         if p == partition:
-                            restoration.take(HISTORY(value))
+                            again(restoration, key, value)
                     subject.states[partition] = restoration.states
         assert predictions == straight.predictions
         assert verifications == straight.verifications
         assert memory(subject) == memory(whole)
         assert {(p, k): v for p, k, v in changelog} == compacted
+
+
+def again(restoration: Restoration, key: bytes, value: bytes | None) -> None:
+    """A record of the history as a restore reads it; without a value a tombstone."""
+    if value is None:
+        restoration.forget(key)
+    else:
+        restoration.take(HISTORY(value), key)
 
 
 def hourly(first: int, count: int, seed: int = 3) -> list[Incoming]:
@@ -376,9 +386,9 @@ class Steady(FakeModel):
 
 
 def restored(subject: Scorer, changelog: list[tuple[int, bytes, bytes]]) -> Scorer:
-    restoration = Restoration(CONTRACT, 0, [LedgerRecords(CONTRACT)])
-    for _, _, value in changelog:
-        restoration.take(HISTORY(value))
+    restoration = Restoration(CONTRACT, 0, records_of(CONTRACT))
+    for _, key, value in changelog:
+        again(restoration, key, value)
     subject.states[0] = restoration.states
     return subject
 
@@ -401,7 +411,7 @@ def test_a_verification_says_who_promised_and_two_arms_keep_their_promises_apart
     changelog += back.history
     judged = [VERIFICATIONS(value) for _, value in back.verifications]
     assert {(v["issued"] < T0 + 35 * HOUR_MS, v["arm"]) for v in judged} == {(True, "challenger"), (False, "champion")}
-    kinds = {key: HISTORY(value) for _, key, value in changelog}
+    kinds = {key: HISTORY(value) for _, key, value in changelog if value is not None}
     for arm in ("champion", "challenger"):
         of_arm = [r["cell"] for r in kinds.values() if kind_of(r) == "pending" and r["arm"] == arm]
         assert len(of_arm) == len(set(of_arm)) == 28
@@ -453,7 +463,7 @@ def test_a_challenger_changes_nothing_of_what_the_served_arm_says() -> None:
         assert [getattr(both, name) for name in counted] == [getattr(one, name) for name in counted]
         assert [p for p in both.predictions if PREDICTIONS(p[1])["arm"] == "champion"] == one.predictions
         assert [v for v in both.verifications if VERIFICATIONS(v[1])["arm"] == "champion"] == one.verifications
-        served = [h for h in both.history if HISTORY(h[2])["arm"] != "challenger"]
+        served = [h for h in both.history if h[2] is None or HISTORY(h[2])["arm"] != "challenger"]
         assert served == one.history and both.rejects == one.rejects
         for arm, found in of_arm.items():
             found += [p["id"] for p in decode(both) if p["arm"] == arm]

@@ -337,18 +337,25 @@ def test_stages_stand_in_one_order_with_each_arms_own() -> None:
         "SettleStage",
         "RetiredStage",
         "VerdictStage",
+        "EventStage",
         "EncodeStage",
     ]
 
 
 def test_a_pipeline_without_a_part_has_fewer_stages() -> None:
     none = {"targets": (), "horizons_ms": (), "datums": {}}
-    assert names_of(replace(CONTRACT, **none)) == ["FoldStage", "RulesStage", "VerdictStage", "EncodeStage"]
+    assert names_of(replace(CONTRACT, **none)) == [
+        "FoldStage",
+        "RulesStage",
+        "VerdictStage",
+        "EventStage",
+        "EncodeStage",
+    ]
     bare = replace(meters(), steps=(), fields=tuple(replace(f, range=None) for f in meters().fields), **none)
     assert names_of(bare) == ["FoldStage", "EncodeStage"]
     unjudged = ["FoldStage", "ForecastStage", "SettleStage", "RetiredStage", "EncodeStage"]
     assert names_of(GAUGES, Names("ns", "ns-gauges-features", "champion")) == unjudged, "ranges alone are no rules"
-    assert records_of(bare) == [] and len(records_of(CONTRACT)) == 1
+    assert [type(one).__name__ for one in records_of(bare)] == ["AnomalyRecords"] and len(records_of(CONTRACT)) == 2
 
 
 def test_two_parts_never_meet_whatever_they_are_called() -> None:

@@ -34,12 +34,20 @@ from tests.heard import HeardFold
 from tests.scores import FakeModel
 
 PARTITIONS = 4
-IDS = {"features": 101, "history": 102, "predictions": 103, "rejects": 104, "model_events": 105, "verifications": 106}
+IDS = {
+    "features": 101,
+    "history": 102,
+    "predictions": 103,
+    "rejects": 104,
+    "model_events": 105,
+    "verifications": 106,
+    "anomalies": 107,
+}
 
 
 def decoders_of(contract: Contract) -> dict[str, Decoder]:
     schemas = contract.schemas
-    return {what: Decoder({str(IDS[what]): schemas[what]}, schemas[what]) for what in IDS}
+    return {what: Decoder({str(IDS[what]): schemas[what]}, schemas[what]) for what in IDS if what in schemas}
 
 
 def codecs_of(contract: Contract) -> Codecs:
@@ -50,6 +58,7 @@ def codecs_of(contract: Contract) -> Codecs:
         verifications=Encoder(schemas["verifications"], IDS["verifications"]),
         history=Encoder(schemas["history"], IDS["history"]),
         rejects=Encoder(schemas["rejects"], IDS["rejects"]),
+        anomalies=Encoder(schemas["anomalies"], IDS["anomalies"]) if "anomalies" in schemas else None,
     )
 
 
@@ -68,7 +77,7 @@ class Topics:
         self.bootstrap = bootstrap
         self.namespace = f"t{uuid.uuid4().hex[:8]}"
         base = f"{self.namespace}-{contract.pipeline}"
-        kinds = ("features", "history", "predictions", "verifications", "rejects")
+        kinds = ("features", "history", "predictions", "verifications", "anomalies", "rejects")
         self.names = {name: f"{base}-{name}" for name in kinds}
         self.names["model_events"] = f"{self.namespace}-model-events"
         admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -106,6 +115,7 @@ class Topics:
             "history_topic": names["history"],
             "predictions_topic": names["predictions"],
             "verifications_topic": names["verifications"],
+            "anomalies_topic": names["anomalies"],
             "rejects_topic": names["rejects"],
             "model_events_topic": names["model_events"],
             "features_schemas": {str(IDS["features"]): schemas["features"]},
@@ -114,6 +124,7 @@ class Topics:
             "history_schema_id": IDS["history"],
             "predictions_schema_id": IDS["predictions"],
             "verifications_schema_id": IDS["verifications"],
+            "anomalies_schema_id": IDS["anomalies"],
             "rejects_schema_id": IDS["rejects"],
             "group_id": f"{self.namespace}-ray-ml-inference",
             "transactional_id": f"{self.namespace}-{self.contract.pipeline}-infer",
@@ -259,6 +270,7 @@ class Expected(NamedTuple):
 
     predictions: list[dict[str, Any]]
     verifications: list[dict[str, Any]]
+    anomalies: list[dict[str, Any]]
     history: dict[tuple[int, bytes], bytes]
     rejected: set[tuple[int, int]]
 
@@ -278,6 +290,7 @@ def expected(topics: Topics, contract: Contract, heard: Iterable[dict[str, Any]]
     return Expected(
         [topics.decoders["predictions"](value) for _, value in out.predictions],
         [topics.decoders["verifications"](value) for _, value in out.verifications],
+        [topics.decoders["anomalies"](value) for _, value in out.anomalies],
         compacted(out.history),
         {(r["partition"], r["offset"]) for r in rejected},
     )

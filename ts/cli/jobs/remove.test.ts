@@ -19,7 +19,7 @@ describe("millrace remove", () => {
     await apply({ settings, kafka: fakeKafka(), registry: memoryRegistry() });
     const dry = await run(home, "meters", "--dry-run");
     expect(dry).toMatchObject({ exitCode: 0, stderr: "" });
-    expect(dry.stdout).toContain("topics, with all their records:\n  meters-cursors\n");
+    expect(dry.stdout).toContain("topics, with all their records:\n  meters-anomalies\n  meters-cursors\n");
     expect(dry.stdout).toContain("Nothing was removed");
     expect(await run(home, "meters")).toMatchObject({
       exitCode: 2,

@@ -191,6 +191,10 @@ const FAULTS = [
   "duplicate_station",
 ] as const;
 
+/** What an anomaly may be; `event` is the domain's word for a true happening. */
+export const anomalyTypes = (event: string) =>
+  enumeration("anomaly_type", [...FAULTS, event, "multivariate"]);
+
 /** The name of a quantile in a record: q05 for 0.05. */
 export function quantileName(quantile: number): string {
   return `q${String(Math.round(quantile * 100)).padStart(2, "0")}`;
@@ -349,11 +353,7 @@ function verdictField(event: string): Field {
     record("anomaly_verdict", [
       field("is_anomaly", "boolean", "Whether the window is judged abnormal."),
       share("anomaly_score", "From 0, usual, to 1."),
-      nullableField(
-        "anomaly_type",
-        enumeration("anomaly_type", [...FAULTS, event, "multivariate"]),
-        "What kind; null when usual.",
-      ),
+      nullableField("anomaly_type", anomalyTypes(event), "What kind; null when usual."),
       field("evidence", { type: "array", items: "string" }, "One sentence a finding, with its numbers."),
       field("method", "string", "What judged: rules."),
     ]),

@@ -243,7 +243,10 @@ async function adopted(line: Line, before: string, source: boolean): Promise<voi
 async function check(line: Line, sample: string, sent: number): Promise<Checked> {
   const { settings, names, contract } = line;
   const applied = requireApplied(settings, contract.fingerprint);
-  const topics = ["raw", "features", "history", "predictions", "verifications", "rejects"] as const;
+  const topics = [
+    ...(["raw", "features", "history", "predictions", "verifications"] as const),
+    ...(["anomalies", "rejects"] as const),
+  ];
   const { said } = await runPython<Checked>(line, "line_check", {
     bootstrap: settings.kafka.bootstrap,
     mlflow: settings.mlflowUrl,

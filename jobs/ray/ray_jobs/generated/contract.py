@@ -131,7 +131,7 @@ class Contract:
     `entity` is what one key, or with `by` one of its values, names, in the domain's word.
     `fingerprint` covers the whole contract, `plan_hash` only what the streaming state depends on.
     `schemas` holds Avro schemas as JSON text: observation, rejects, cursors and progress of every pipeline; features,
-    history, predictions, verifications and model_events with the parts that bring them.
+    history, predictions, verifications, anomalies and model_events with the parts that bring them.
     `neighbours` has the stations with a place on the map: sector by sector in the order of `sectors`, nearest first, at
     most `per_sector` in each; `sectors` is empty in a pipeline without neighbours.
     `ring_cells` is depth_ms // cell_ms: the number of cells a station's ring has.

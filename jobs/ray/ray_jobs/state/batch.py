@@ -58,13 +58,14 @@ class Outcome:
     """What one transaction is to write. Every row that it covers is in exactly one of predicted, skipped, expired and
     rejected: of those that are predicted, the first arm's forecast counts.
 
-    `predictions`, `verifications` and `rejects`: (key, value). `history`: (partition, key, value), in an order whose
-    last record of each key counts, None for a tombstone; then the cursors. `next_offsets`: partition -> first offset
-    not covered. `evicted`: entities that had fallen silent.
+    `predictions`, `verifications`, `anomalies` and `rejects`: (key, value). `history`: (partition, key, value), in an
+    order whose last record of each key counts, None for a tombstone; then the cursors. `next_offsets`: partition ->
+    first offset not covered. `evicted`: entities that had fallen silent. `opened`, `confirmed`, `resolved`: anomalies.
     """
 
     predictions: list[tuple[bytes, bytes]] = field(default_factory=list)
     verifications: list[tuple[bytes, bytes]] = field(default_factory=list)
+    anomalies: list[tuple[bytes, bytes]] = field(default_factory=list)
     history: list[tuple[int, bytes, bytes | None]] = field(default_factory=list)
     rejects: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     next_offsets: dict[int, int] = field(default_factory=dict)
@@ -77,6 +78,9 @@ class Outcome:
     unverifiable: int = 0
     beyond_support: int = 0
     evicted: int = 0
+    opened: int = 0
+    confirmed: int = 0
+    resolved: int = 0
     tombstones: int = 0
     predict_ms: float = 0.0
 
@@ -88,8 +92,8 @@ class Batch:
     partition and its settled time), else with the batch. `applied` and the parts are the segment's, `covered` counts
     the rows of the batch so far, `ticked` names the partitions that a tick came to.
 
-    `rejected`, `changes` and `verifications` (station, record) wait for the stage that encodes them, which adds them to
-    `out`; the other stages count there.
+    `rejected`, `changes`, `verifications` and `anomalies` (station, record) wait for the stage that encodes them, which
+    adds them to `out`; the other stages count there.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class Batch:
         self.rejected: list[tuple[Incoming, BadRecord]] = []
         self.changes: list[HistoryChange] = []
         self.verifications: list[tuple[str, dict[str, Any]]] = []
+        self.anomalies: list[tuple[str, dict[str, Any]]] = []
         self.out = Outcome()
         self.parts: dict[Any, Any] = {}
 

@@ -50,11 +50,14 @@ class Names:
 
 @dataclass(frozen=True)
 class Codecs:
+    """`anomalies` is None in a pipeline whose windows nobody judges."""
+
     features: Decoder
     predictions: Encoder
     verifications: Encoder
     history: Encoder
     rejects: Encoder
+    anomalies: Encoder | None = None
 
 
 class EncodeStage(Stage):
@@ -101,9 +104,14 @@ class EncodeStage(Stage):
             out.tombstones += record is None
         judged = batch.verifications
         out.verifications += [(station.encode(), codecs.verifications(record)) for station, record in judged]
+        if batch.anomalies:
+            assert codecs.anomalies is not None, "whoever judges windows is given a topic for what that finds"
+            encode = codecs.anomalies
+            out.anomalies += [(station.encode(), encode(record)) for station, record in batch.anomalies]
         out.rejects += [(incoming.key, self._reject(incoming, bad)) for incoming, bad in batch.rejected]
         batch.changes.clear()
         batch.verifications.clear()
+        batch.anomalies.clear()
         batch.rejected.clear()
 
     def _predictions(self, batch: Batch, arm: str, forecasts: Forecasts, bands: Bands, model: Scores) -> None:

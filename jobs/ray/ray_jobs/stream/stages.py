@@ -1,7 +1,7 @@
 """Which stages a pipeline has, in what order, and what brings their memories back from the history. The one place that
 says so: a part that the contract lacks brings no stage.
 
-fold → detect (before) → forecast (per arm) → settle (per arm) → detect (after) → encode
+fold → detect (before) → forecast (per arm) → settle (per arm) → detect (after: verdicts, events) → encode
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ray_jobs.detect.after import VerdictStage
 from ray_jobs.detect.before import RulesStage
+from ray_jobs.detect.events import AnomalyRecords, EventStage
 from ray_jobs.detect.rules import Rules
 from ray_jobs.fold.stage import FoldStage
 from ray_jobs.generated.contract import Contract
@@ -50,7 +51,7 @@ def stages_of(contract: Contract, names: Names, codecs: Codecs, now_ms: Callable
         *(ForecastStage(arm, rejects=arm == names.arm) for arm in arms),
         *settle,
         *retired,
-        *([VerdictStage()] if rules else []),
+        *([VerdictStage(), EventStage(contract, names.namespace)] if rules else []),
     ]
     witnesses: list[Witness] = [*settle, *retired]
     fold = FoldStage(contract, codecs.features, witnesses)
@@ -59,4 +60,5 @@ def stages_of(contract: Contract, names: Names, codecs: Codecs, now_ms: Callable
 
 def records_of(contract: Contract) -> list[Records]:
     """For one partition's restoration (state/history.py); the fold's own cells are read there."""
-    return [LedgerRecords(contract)] if forecasts(contract) else []
+    ledgers: list[Records] = [LedgerRecords(contract)] if forecasts(contract) else []
+    return [*ledgers, *([AnomalyRecords()] if contract.judges else [])]

@@ -115,6 +115,9 @@ class Worker:
                 verifications=Encoder(contract.schemas["verifications"], params.verifications_schema_id),
                 history=Encoder(contract.schemas["history"], params.history_schema_id),
                 rejects=Encoder(contract.schemas["rejects"], params.rejects_schema_id),
+                anomalies=None
+                if params.anomalies_schema_id is None
+                else Encoder(contract.schemas["anomalies"], params.anomalies_schema_id),
             ),
             now_ms,
         )
@@ -343,6 +346,9 @@ class Worker:
             _enqueue(producer, params.predictions_topic, value, key)
         for key, value in outcome.verifications:
             _enqueue(producer, params.verifications_topic, value, key)
+        for key, value in outcome.anomalies:
+            assert params.anomalies_topic is not None, "an encoder comes with its topic"
+            _enqueue(producer, params.anomalies_topic, value, key)
         for partition, key, change in outcome.history:
             _enqueue(producer, params.history_topic, change, key, partition)
         for reject_key, value in outcome.rejects:
@@ -372,6 +378,9 @@ class Worker:
             "unverifiable",
             "beyond_support",
             "evicted",
+            "opened",
+            "confirmed",
+            "resolved",
         ):
             status.add(name, getattr(outcome, name))
         status.add("batches", 1)
