@@ -26,6 +26,11 @@ while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
 echo $code > "$note.new" && mv "$note.new" "$note"`;
 
 /** An exec takes milliseconds; on a machine that swaps, seconds. */
+/**
+ * A program of ours reads from Kafka in buffers of many sizes, which glibc would keep in as many heaps as there are threads. Larger than
+ * this, in bytes, each gets pages of its own, and gives them back. Source: mallopt(3).
+ */
+const FRUGAL = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_TRIM_THRESHOLD_: "131072" };
 const MARK_MS = 5_000;
 
 const SIGKILL_CODE = 128 + 9;
@@ -91,7 +96,7 @@ export function processRunner({ folder, cwd }: ProcessPlace): JobRunner {
       const { pid, start } = launchProcess({
         command: "/bin/sh",
         args: ["-c", WRAPPER, notePath(submission), how.command, ...how.arguments],
-        env: {},
+        env: FRUGAL,
         cwd,
         log: logPath(submission),
         mark: markOf(submission),

@@ -2,6 +2,7 @@
 // the CLI on real engines and a test on a fake Kafka. Reads no setting and no environment.
 
 import { aheadOf, type Decoded } from "../contract/index.ts";
+import { collectGarbage } from "../ground/heap.ts";
 import { pause } from "../ground/pause.ts";
 import type { Kafka } from "../kafka/kafka.ts";
 import type { LinesReader } from "../lines/reader.ts";
@@ -259,6 +260,8 @@ export async function startApi(options: ServeOptions): Promise<Serving> {
   const caughtUp = async () => {
     const reads = () => [...followed.values()].every((one) => one.feed().caught_up);
     while (!stop.signal.aborted && !reads()) await pause(POLL_MS, stop.signal);
+    // What was decoded on the way is of no use any more.
+    if (!stop.signal.aborted) collectGarbage();
   };
   return {
     url: listening.url,

@@ -41,32 +41,53 @@ const wants = ({ kinds, pipeline, station }: Wanted, event: StreamEvent): boolea
   (pipeline === null || event.pipeline === null || event.pipeline === pipeline) &&
   (station === null || event.station === station);
 
+const NOTHING = Buffer.alloc(0);
+
 /** The events of one record that a client wants, as it is written; the last one carries the id, so that none is lost halfway. */
-function frameOf(events: readonly StreamEvent[], id: string, wanted: Wanted): string {
+function frameOf(events: readonly StreamEvent[], id: string, wanted: Wanted): Buffer {
   const ours = events.filter((event) => wants(wanted, event));
-  return ours.map(({ lines }, i) => `${i === ours.length - 1 ? `id: ${id}\n` : ""}${lines}\n`).join("");
+  if (ours.length === 0) return NOTHING;
+  return Buffer.from(
+    ours.map(({ lines }, i) => `${i === ours.length - 1 ? `id: ${id}\n` : ""}${lines}\n`).join(""),
+  );
+}
+
+/** The same bytes for all clients that want the same: five hundred pages of one pipeline cost what one does. */
+function framesOf(events: readonly StreamEvent[], id: string): (client: Client) => Buffer {
+  const made = new Map<string, Buffer>();
+  return ({ wanted, sort }) => {
+    let frame = made.get(sort);
+    if (frame === undefined) {
+      frame = frameOf(events, id, wanted);
+      made.set(sort, frame);
+    }
+    return frame;
+  };
 }
 
 /** One client: what is to be written to it. */
 export class Client {
   readonly wanted: Wanted;
+  /** Equal for clients that want the same. */
+  readonly sort: string;
   /** Ends the connection without waiting for what is under way. */
   onCut: () => void = () => undefined;
-  #queue: string[] = [];
+  #queue: Buffer[] = [];
   #bytes = 0;
   #wake = Promise.withResolvers<void>();
   #over = false;
 
   constructor(wanted: Wanted) {
     this.wanted = wanted;
+    this.sort = JSON.stringify([[...wanted.kinds].sort(), wanted.pipeline, wanted.station]);
   }
 
   get over(): boolean {
     return this.#over;
   }
 
-  push(frame: string): void {
-    if (frame === "" || this.#over) return;
+  push(frame: Buffer): void {
+    if (frame.length === 0 || this.#over) return;
     this.#bytes += frame.length;
     if (this.#bytes > QUEUE_BYTES_MAX) {
       this.end();
@@ -84,7 +105,7 @@ export class Client {
   }
 
   /** All that waits, as soon as anything does; empty at the end, or once the time is over. */
-  async next(within_ms: number): Promise<string> {
+  async next(within_ms: number): Promise<Buffer> {
     if (this.#queue.length === 0 && !this.#over) {
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
@@ -93,14 +114,15 @@ export class Client {
       await Promise.race([this.#wake.promise, late]);
       clearTimeout(timer);
     }
-    const frames = this.#queue.join("");
+    const [first = NOTHING] = this.#queue;
+    const frames = this.#queue.length > 1 ? Buffer.concat(this.#queue) : first;
     this.#queue = [];
     this.#wake = Promise.withResolvers();
     return frames;
   }
 
   /** What was taken by `next` has been written. */
-  written(frames: string): void {
+  written(frames: Buffer): void {
     this.#bytes -= frames.length;
   }
 }
@@ -169,15 +191,15 @@ export class Stream {
     if (this.#clients.size === 0) return;
     const events = this.#eventsOf(source, record, value);
     if (events.length === 0) return;
-    const { id } = this;
-    for (const client of this.#clients) client.push(frameOf(events, id, client.wanted));
+    const frame = framesOf(events, this.id);
+    for (const client of this.#clients) client.push(frame(client));
   }
 
   /** What no topic says: to every client that wants it, and to whoever comes while it holds. */
   tell(event: StreamEvent): void {
-    const { id } = this;
     this.#told.set(event.kind, event);
-    for (const client of this.#clients) client.push(frameOf([event], id, client.wanted));
+    const frame = framesOf([event], this.id);
+    for (const client of this.#clients) client.push(frame(client));
   }
 
   /** Whether whoever comes hears of this kind at once. */
@@ -210,7 +232,7 @@ export class Stream {
    * What lies between two positions, as it would have been written, oldest first by the time of the append. Null for more than is
    * read again. Edges: from inclusive, to exclusive. Errors: those of Kafka; one reading waits for the others.
    */
-  async between(from: Position, to: Position, wanted: Wanted): Promise<string[] | null> {
+  async between(from: Position, to: Position, wanted: Wanted): Promise<Buffer[] | null> {
     const records = this.recordsBetween(from, to, wanted);
     if (records === null || records > REPLAY_RECORDS_MAX) return null;
     if (records === 0) return [];
@@ -229,7 +251,7 @@ export class Stream {
     return source === undefined || (KINDS_OF[source.kind] ?? []).some((kind) => kinds.has(kind));
   }
 
-  async #read(from: Position, to: Position, wanted: Wanted): Promise<string[]> {
+  async #read(from: Position, to: Position, wanted: Wanted): Promise<Buffer[]> {
     const found: { readonly record: KafkaRecord; readonly events: readonly StreamEvent[] }[] = [];
     const signal = AbortSignal.timeout(REPLAY_MS);
     for (const [topic, offsets] of from) {
@@ -259,12 +281,12 @@ export class Stream {
     }
     found.sort((a, b) => a.record.timestamp - b.record.timestamp);
     const position = new Map([...from].map(([topic, offsets]) => [topic, new Map(offsets)]));
-    const frames: string[] = [];
+    const frames: Buffer[] = [];
     for (const { record, events } of found) {
       const offsets = position.get(record.topic)!;
       offsets.set(record.partition, Math.max(offsets.get(record.partition) ?? 0, record.offset + 1));
       const frame = frameOf(events, positionText(position), wanted);
-      if (frame !== "") frames.push(frame);
+      if (frame.length > 0) frames.push(frame);
     }
     return frames;
   }

@@ -85,8 +85,8 @@ interface Options {
 export async function serving(settings: Settings, { load, signal, say }: Options): Promise<ServingFigures> {
   const line = await openNamespace(settings, settings.namespace, { signal });
   try {
-    const sink_per_s = await sinkRate(line, load, signal, say);
-    say(`sink: ${sink_per_s.toFixed(0)} rows/s`);
+    await send(line, load, signal, say);
+    // Before the sink: PostgreSQL cleans up behind its rows for a minute, with a core that client and server need here.
     await start(line, ["serve"], signal);
     await ready(line, signal);
     // Code that has run once, connections that are open: what holds for hours is not what holds for the first seconds.
@@ -95,6 +95,8 @@ export async function serving(settings: Settings, { load, signal, say }: Options
     say(`latest: p50 ${latest.p50_ms.toFixed(2)} ms, p99 ${latest.p99_ms.toFixed(2)} ms`);
     const stream = await followers(line, load, signal);
     say(`stream: ${stream.lost} of ${stream.expected} events lost, ${stream.memory_mb.toFixed(0)} MB`);
+    const sink_per_s = await sinkRate(line, signal);
+    say(`sink: ${sink_per_s.toFixed(0)} rows/s`);
     const history = await historyOfADay(line, load, signal, say);
     say(`history: p99 ${history.p99_ms.toFixed(1)} ms among ${history.rows_in_store} rows`);
     return { sink_per_s, latest, stream, history };
@@ -117,14 +119,14 @@ async function ready(line: Namespace, signal: AbortSignal): Promise<void> {
   if (!done) throw new Error(`the API is not ready: ${seen}`);
 }
 
-/** Rows a second, from the first row that is in the store to the last one. */
-async function sinkRate(
+/** What API and sink find when they start. */
+async function send(
   line: Namespace,
   load: ServingLoad,
   signal: AbortSignal,
   say: Options["say"],
-): Promise<number> {
-  const { kafka, names, settings } = line;
+): Promise<void> {
+  const { kafka, names } = line;
   const windows = windowsOf(line);
   const producer = await kafka.producer({ transactional_id: names.transactionalId("bench", 0) });
   try {
@@ -151,6 +153,10 @@ async function sinkRate(
     await producer.close();
   }
   say(`${load.sink_records} records of each of ${SENT.length} topics sent`);
+}
+
+/** Rows a second, from the first row that is in the store to the last one. */
+async function sinkRate(line: Namespace, signal: AbortSignal): Promise<number> {
   await start(line, ["sink"], signal);
   // Its start of some seconds is no figure that is to hold for hours: from the first commit on, what was left then.
   let first: { readonly at_ms: number; readonly left: number } | null = null;
@@ -163,7 +169,8 @@ async function sinkRate(
     { deadline_ms: CAUGHT_UP_MS, interval_ms: 100, signal },
   );
   const from = first as { readonly at_ms: number; readonly left: number } | null;
-  if (!done || from === null) throw new Error(`the sink of "${settings.namespace}" has ${seen} records left`);
+  if (!done || from === null)
+    throw new Error(`the sink of "${line.settings.namespace}" has ${seen} records left`);
   return from.left / ((performance.now() - from.at_ms) / 1000);
 }
 

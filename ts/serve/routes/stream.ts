@@ -98,7 +98,7 @@ export function streamRoute(effects: AppEffects) {
           while (!client.over && !out.aborted) {
             const frames = await client.next(HEARTBEAT_MS);
             // An id alone moves what the client will come back with, past what it did not want.
-            await out.write(frames === "" ? `: still here\nid: ${stream.id}\n\n` : frames);
+            await out.write(frames.length === 0 ? `: still here\nid: ${stream.id}\n\n` : frames);
             client.written(frames);
           }
         } finally {
