@@ -110,6 +110,10 @@ const COMMANDS: Readonly<Record<string, Row>> = {
     summary: "writes the records of the topics into the store",
     load: async () => (await import("./jobs/sink.ts")).sinkCommand(settingsOf),
   },
+  alerts: {
+    summary: "tells people of anomalies by webhook",
+    load: async () => (await import("./jobs/alerts.ts")).alertsCommand(settingsOf),
+  },
   lines: {
     summary: "writes the records of a stream as JSON Lines by hour on HDFS",
     load: async () => (await import("./jobs/lines.ts")).linesCommand(settingsOf),

@@ -207,6 +207,32 @@ describe("outline()", () => {
       but({ forecast: { ...meters.forecast, bands: [0.55, 0.8] } }),
       "whole hundredths",
     ],
+    ["alerts to nobody", but({ alerts: [] }), "at least one target"],
+    [
+      "an alert target of no name",
+      but({ alerts: [{ name: "Ops!", kind: "slack", url: "secret:ops", severity: 0.5 }] }),
+      "a name in lower-case letters",
+    ],
+    [
+      "an alert target of an unknown kind",
+      but({ alerts: [{ name: "ops", kind: "pager", url: "secret:ops", severity: 0.5 }] }),
+      "alerts.ops.kind",
+    ],
+    [
+      "an alert target whose URL is written out",
+      but({ alerts: [{ name: "ops", kind: "slack", url: "https://hooks.example/hush", severity: 0.5 }] }),
+      'got "a literal"',
+    ],
+    [
+      "an alert target of an impossible severity",
+      but({ alerts: [{ name: "ops", kind: "slack", url: "secret:ops", severity: 2 }] }),
+      "alerts.ops.severity",
+    ],
+    [
+      "an alert target of an unknown type",
+      but({ alerts: [{ name: "ops", kind: "slack", url: "secret:ops", severity: 0.5, types: ["storm"] }] }),
+      "alerts.ops.types",
+    ],
     [
       "a step of an unknown field",
       but({ anomaly: { event: "e", steps: { x: { change: 1, within_ms: 1 } } } }),
@@ -326,6 +352,11 @@ describe("outline()", () => {
     ["a history without windows", without("windows", "forecast", "anomaly"), ['"windows"', '"history"']],
     ["a history that no forecast reads", without("forecast", "anomaly"), ['"forecast"', '"history"']],
     ["a forecast without a history", without("history"), ['"history"', '"forecast"']],
+    [
+      "alerts without rules",
+      { ...without("anomaly"), alerts: [{ name: "ops", kind: "json", url: "secret:ops", severity: 0.5 }] },
+      ['"anomaly"', '"alerts"'],
+    ],
     ["rules without a forecast", without("history", "forecast"), ['"forecast"', '"anomaly"']],
   ])("refuses %s, naming both", (_, pipeline, words) => {
     for (const word of words)

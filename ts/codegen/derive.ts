@@ -13,6 +13,7 @@ import { PIPELINE } from "../pipelines/rules.ts";
 import { leadingStream, streamNames } from "../pipelines/streams.ts";
 import { type Check, checkOf, sorted } from "./check.ts";
 import type { Functions } from "./functions.ts";
+import { checkAlerts } from "./parts/alerts.ts";
 import { outlineAnomaly } from "./parts/anomaly.ts";
 import { outlineForecast } from "./parts/forecast.ts";
 import { outlineHistory } from "./parts/history.ts";
@@ -54,6 +55,8 @@ export function outline(
   const stations = pipeline.stations ?? {};
   if (pipeline.queries)
     checkQueries(check, pipeline.queries, streamNames(pipeline), queries, jobs, pipeline.lines !== undefined);
+
+  if (pipeline.alerts) checkAlerts(check, pipeline.alerts, pipeline.anomaly?.event ?? "");
 
   for (const path of pipeline.serve?.routes ?? [])
     check.need(isClaimable(path), "serve.routes", PATH_WORDS, path);

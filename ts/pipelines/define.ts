@@ -116,6 +116,22 @@ export interface Anomaly {
 }
 
 /**
+ * One place where people hear of anomalies: a message when one opens, one when it is resolved. `slack`: a URL that takes Slack's body,
+ * `{"text": …}`, as others do too; `json`: one that takes the whole record.
+ */
+export interface AlertTarget {
+  /** Lower-case letters, digits and hyphens, each once: its place in the topic goes by it. */
+  readonly name: string;
+  readonly kind: "slack" | "json";
+  /** `secret:NAME`, looked up in the file of MILLRACE_SECRETS: whoever has such a URL can write there. */
+  readonly url: string;
+  /** The least severity, 0 to 1, that is told of. */
+  readonly severity: number;
+  /** Types that are told of; all where nothing is said. */
+  readonly types?: readonly string[];
+}
+
+/**
  * Where a query's results go. `place`: a folder of this machine or a URL (`hdfs:`), below which the results lie by namespace and
  * query; beside the namespace's other tables where nothing is said. A topic is called as its query is.
  */
@@ -285,6 +301,8 @@ export interface Pipeline<S extends string = string> {
   readonly history?: History;
   readonly forecast?: Forecast;
   readonly anomaly?: Anomaly;
+  /** Who is told of anomalies. */
+  readonly alerts?: readonly AlertTarget[];
   /** Names and places, by key. */
   readonly stations?: Readonly<Record<string, Station>>;
   readonly archive?: Archive<S>;

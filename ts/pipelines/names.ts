@@ -52,7 +52,13 @@ export interface Names {
   readonly results: Readonly<Record<string, Pick<Topic, "topic" | "partitions" | "config">>>;
   /** Full name of a job of a type, without the namespace; one that all pipelines share does not name any. */
   readonly job: (type: string) => string;
-  readonly groups: { readonly spark: string; readonly ray: string; readonly dashboard: string };
+  readonly groups: {
+    readonly spark: string;
+    readonly ray: string;
+    readonly dashboard: string;
+    /** How far a target of alerts has been told, by its name. */
+    readonly alerts: (target: string) => string;
+  };
   /** Registered model. */
   readonly model: string;
   /** Folder of a namespace's state below the home folder. */
@@ -166,6 +172,7 @@ export function namesOf(
       spark: `${prefix}spark-${pipeline.name}-processors`,
       ray: `${prefix}${pipeline.forecast?.group ?? `ray-${pipeline.name}-inference`}`,
       dashboard: `${prefix}dashboard-consumers`,
+      alerts: (target) => `${prefix}${pipeline.name}-alerts-${target}`,
     },
     model: `${prefix}${pipeline.name}`,
     state: namespace === "" ? "default" : namespace,

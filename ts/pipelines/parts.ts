@@ -28,6 +28,7 @@ export type PartName =
   | "history"
   | "forecast"
   | "anomaly"
+  | "alerts"
   | "stations"
   | "archive"
   | "lines"
@@ -50,6 +51,7 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
     topics: ["anomalies"],
     summary: "rules that judge a window, and the life of what they find",
   },
+  alerts: { needs: ["anomaly"], topics: [], summary: "messages to people about anomalies" },
   stations: { needs: [], topics: [], summary: "names and places of what the keys name" },
   archive: { needs: [], topics: [], summary: "every record of a stream kept in Delta" },
   lines: { needs: [], topics: [], summary: "the records of a stream as JSON Lines by hour" },

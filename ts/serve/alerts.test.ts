@@ -166,6 +166,18 @@ describe("GET /alerts", () => {
     expect(await alerts(app({ lags: async () => lag(LAG_MAX - 1) }))).toEqual([]);
   });
 
+  it("says whom of anomalies nobody could tell", async () => {
+    const api = app();
+    const counters = { messages_sent: 1, messages_given_up: 0 };
+    api.progress.report(report("weather-alerts", { message: null, counters }));
+    expect(await alerts(api)).toEqual([]);
+    const message = '"ops" waits: 10.0.0.1 answered HTTP 500, tried 9 times in 12 min';
+    api.progress.report(report("weather-alerts", { message, counters }));
+    expect(await alerts(api)).toMatchObject([
+      { kind: "untold", id: "untold:weather-alerts", text: expect.stringContaining("HTTP 500") },
+    ]);
+  });
+
   it("says that the feed does not run, and that it is catching up", async () => {
     const feed = { caught_up: false, topics: [], error: null };
     expect(await alerts(app({ feed: () => feed }))).toMatchObject([

@@ -134,7 +134,7 @@ export function machinery(health: Health, jobs: readonly JobRow[]): Found[] {
   return [...engines, ...judged, ...pipelines];
 }
 
-/** Topics whose readers are behind, and a sink that waits for its store. */
+/** Topics whose readers are behind, a sink that waits for its store, and people who could not be told. */
 export function behind(lags: readonly GroupLag[], jobs: readonly JobRow[]): Found[] {
   const of = { anomaly_id: null, since_ms: null, event_ms: null } as const;
   const sums = Map.groupBy(lags, ({ group, topic }) => `${group} ${topic}`);
@@ -182,7 +182,23 @@ export function behind(lags: readonly GroupLag[], jobs: readonly JobRow[]): Foun
       },
     ];
   });
-  return [...groups, ...sinks];
+  const untold = jobs.flatMap(({ name, heartbeat, state, pipeline }): Found[] => {
+    if (heartbeat?.counters["messages_sent"] === undefined) return [];
+    if (state !== "running" || heartbeat.message === null) return [];
+    return [
+      {
+        ...of,
+        id: `untold:${name}`,
+        pipeline: pipeline || null,
+        kind: "untold",
+        severity: "warning",
+        subject: { kind: "job", name },
+        text: `${name} cannot tell everybody of anomalies: ${heartbeat.message}`,
+        next: `Look at the receiver that is named. Run: millrace logs ${name}`,
+      },
+    ];
+  });
+  return [...groups, ...sinks, ...untold];
 }
 
 /** Stations of one pipeline, and what is refused of it. `open` are the anomalies that the store says go on; null while it is away. */

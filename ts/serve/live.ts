@@ -124,6 +124,10 @@ export function pipelineOptions(
         const topic = topics[kind]?.topic;
         return topic === undefined ? [] : [{ group: groups.dashboard, topic }];
       }),
+      ...(pipeline.alerts ?? []).map(({ name }) => ({
+        group: groups.alerts(name),
+        topic: topicOf(names, "anomalies").topic,
+      })),
     ],
     needed_jobs: standardOf(pipeline)
       .filter((name) => jobTypeOf(pipeline, name).kind === "stream")

@@ -192,8 +192,8 @@ const FAULTS = [
 ] as const;
 
 /** What an anomaly may be; `event` is the domain's word for a true happening. */
-export const anomalyTypes = (event: string) =>
-  enumeration("anomaly_type", [...FAULTS, event, "multivariate"]);
+export const anomalySymbols = (event: string): readonly string[] => [...FAULTS, event, "multivariate"];
+export const anomalyTypes = (event: string) => enumeration("anomaly_type", anomalySymbols(event));
 
 /** The name of a quantile in a record: q05 for 0.05. */
 export function quantileName(quantile: number): string {
