@@ -19,6 +19,7 @@ import {
   type Written,
 } from "../../rehearse/prove/code.ts";
 import { type KillsRound, killsWrong, proveKills } from "../../rehearse/prove/kills.ts";
+import { type LinesRound, linesWrong, proveLines } from "../../rehearse/prove/lines.ts";
 import { runRounds } from "../../rehearse/prove/rounds.ts";
 import { roundsOf } from "../../rehearse/prove/schedule.ts";
 import { proveServing, type ServingRound, servingWrong } from "../../rehearse/prove/serving.ts";
@@ -27,6 +28,8 @@ import {
   archiveSummary,
   killsLines,
   killsSummary,
+  linesLines,
+  linesSummary,
   servingLines,
   servingSummary,
   windowsLines,
@@ -60,7 +63,7 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
     )
     .option(
       "--count <number>",
-      "kills of each kind: actor, Ray job, Spark driver, archive, source, supervisor; sink, API, PostgreSQL",
+      "kills of each kind: actor, Ray job, Spark driver, archive, source, supervisor; sink, API, PostgreSQL; twice of lines",
       "10",
     )
     .option("--seed <number>", "order and times of the kills; another seed is another proof", "1")
@@ -102,7 +105,9 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
             return holds ? [] : [{ name, path, asked }];
           });
           if (due.length === 0) return;
-          await withEngines(settings, options, say, async (started) => {
+          const needs: readonly Optional[] = due.some(({ name }) => name === "lines") ? ["hdfs"] : [];
+          const asked = { ...options, with: [...new Set([...options.with, ...needs])] };
+          await withEngines(settings, asked, say, async (started) => {
             const engines = onHdfs ? { ...started, archive: "hdfs:/proof" } : started;
             for (const { name, path, asked } of due) {
               const write = (result: Pick<Result, "wrong" | "summary">, whole: boolean) => {
@@ -253,6 +258,27 @@ const PROOFS: Readonly<Record<Proof, (work: Work) => Promise<Result>>> = {
     return { wrong: summary.wrong, summary, lines: servingLines(summary) };
   },
 
+  async lines({ count, seed, ...work }) {
+    const sizes = roundsOf(2 * count, LINES_ROUND_MOST);
+    const rounds = await runRounds<LinesRound>({
+      folder: roundsFolder({ ...work, seed }, `${count}`),
+      count: sizes.length,
+      log: work.say,
+      fine: (round) => linesWrong(round) === 0,
+      onRound: (done) => work.write(linesSummary(done)),
+      run: (round) =>
+        proveLines({
+          engines: work.engines,
+          seed: seed * 1_000 + round,
+          kills: sizes[round]!,
+          signal: work.signal,
+          log: work.say,
+        }),
+    });
+    const summary = linesSummary(rounds);
+    return { wrong: summary.wrong, summary, lines: linesLines(summary) };
+  },
+
   async certificate({ seed, ...work }) {
     const [round] = await runRounds<CertificateRound>({
       folder: roundsFolder({ ...work, seed }),
@@ -281,6 +307,9 @@ const PROOFS: Readonly<Record<Proof, (work: Work) => Promise<Result>>> = {
 /** Kills of each kind in one round, for the same reason as above: fewer than the five that give a job up. */
 const SERVING_ROUND_MOST = 4;
 const SCHEMATHESIS_CASES = 1_000;
+
+/** Kills of the writer of lines in one round; of them twice the count, because each takes seconds. */
+const LINES_ROUND_MOST = 10;
 
 /** Windows of the certificate that is proved: the sample's three days, of which so many are compared. */
 const CERTIFICATE_WINDOWS = 10_000;

@@ -40,6 +40,11 @@ export const PROOF_FOLDERS = {
   serving: ["contract", "kafka", "rehearse/prove", "serve", "settings", "store", "supervise"].map(
     (room) => `ts/${room}`,
   ),
+  lines: [
+    ...["contract", "kafka", "lines", "pipelines/city", "rehearse/line", "rehearse/prove", "source"].map(
+      (room) => `ts/${room}`,
+    ),
+  ],
   certificate: [...WINDOWS, ...spark("certify")],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -2,6 +2,7 @@
 
 import { type ArchiveRound, archiveWrong } from "./archive.ts";
 import { type Checked, type KillsRound, killsWrong } from "./kills.ts";
+import { type LinesRound, linesWrong } from "./lines.ts";
 import { KILL_KINDS, type Kind } from "./schedule.ts";
 import { SERVING_KINDS, type ServingRound, servingWrong } from "./serving.ts";
 import type { WindowsRound } from "./windows.ts";
@@ -160,6 +161,45 @@ export function servingLines({
     ...(schemathesis === null
       ? []
       : [`Schemathesis: ${schemathesis.passed} of ${schemathesis.cases} cases as described`]),
+  ];
+}
+
+export interface LinesSummary {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly recovery: Recovery;
+  readonly records: number;
+  readonly lines: number;
+  readonly files: number;
+  readonly readings: number;
+  /** 0 when all is proved. */
+  readonly wrong: number;
+}
+
+export function linesSummary(rounds: readonly LinesRound[]): LinesSummary {
+  const sum = (pick: (round: LinesRound) => number) =>
+    rounds.reduce((total, round) => total + pick(round), 0);
+  const times = rounds.flatMap(({ kills }) => kills.map(({ recovery_ms }) => recovery_ms));
+  return {
+    rounds: rounds.length,
+    seconds: sum(({ seconds }) => seconds),
+    recovery: {
+      kills: times.length,
+      median_ms: times.length === 0 ? 0 : Math.round(median(times)),
+      max_ms: Math.max(0, ...times),
+    },
+    records: sum(({ records }) => records),
+    lines: sum(({ lines }) => lines),
+    files: sum(({ files }) => files),
+    readings: sum(({ readings }) => readings),
+    wrong: sum(linesWrong),
+  };
+}
+
+export function linesLines({ records, lines, files, readings, recovery, wrong }: LinesSummary): string[] {
+  return [
+    `${lines} lines of ${records} records in ${files} files, ${readings} readings of whole lines, ${wrong} wrong`,
+    ...recoveryLines({ writer: recovery }),
   ];
 }
 
