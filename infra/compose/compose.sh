@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The line in containers, for whoever has Docker and nothing else: what `make compose-up`, `compose-demo` and `compose-down` run. Asks the
-# machine first what Docker would say later and worse: a daemon that answers and is new enough, memory for the limits, free ports.
+# machine first what Docker would say later and worse: a daemon that answers and is new enough, memory for the limits, free ports,
+# and a volume that this version can read.
 #
 #   infra/compose/compose.sh up      # SIZE=large for compose.large.yaml
 #   infra/compose/compose.sh demo    # and the whole line: train, stream, serve
@@ -63,6 +64,16 @@ free_ports() {
   done
 }
 
+# A volume that another version of PostgreSQL made: the container would refuse it again and again until the wait is over.
+same_data() {
+  local made
+  docker volume inspect millrace_postgres >/dev/null 2>&1 || return 0
+  # None is there yet where a first start was cut short.
+  made=$(compose run --rm --no-deps -T postgres cat data/PG_VERSION 2>/dev/null) || return 0
+  [ "$made" = "$postgres_major" ] ||
+    refuse "expected data of PostgreSQL $postgres_major on the volume millrace_postgres, got version $made" "start the Millrace that made it, with the same volumes, and take out what is needed; or remove it: VOLUMES=1 make compose-down"
+}
+
 # What is wrong, in the words of who knows: the end of the log of what does not work.
 blame() {
   local name
@@ -81,6 +92,7 @@ up() {
     echo "Cannot build the images: see above. The first build takes packages from Debian, PyPI, npm and Maven; without network only what is built already starts: docker compose --file infra/compose/$file up -d" >&2
     exit 1
   }
+  same_data
   compose up --detach --wait --wait-timeout "$WAIT_S" || {
     blame
     echo "Cannot start the line in containers: expected all of them to work within $WAIT_S s, see above; \"make compose-down\" removes what is there" >&2

@@ -8,10 +8,12 @@ import { execa, execaSync } from "execa";
 import { afterAll, describe, expect, it } from "vitest";
 import { free } from "../local/port.ts";
 import { SERVICES } from "../services.ts";
+import { versionOf } from "../versions.ts";
 import { limitsOf } from "./render.ts";
 import { SMALL } from "./sizes.ts";
 
-const script = join(import.meta.dirname, "..", "..", "..", "infra", "compose", "compose.sh");
+const root = join(import.meta.dirname, "..", "..", "..");
+const script = join(root, "infra", "compose", "compose.sh");
 const folder = mkdtempSync(join(tmpdir(), "compose-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -21,6 +23,8 @@ interface Machine {
   readonly compose?: string | null;
   readonly engine?: string | null;
   readonly memory_mib?: number;
+  /** Whose data is on PostgreSQL's volume; null for a volume without any. Images are built where it is said. */
+  readonly data?: string | null;
 }
 const NEW = { compose: "2.40.1", engine: "28.2.2", memory_mib: 64_000 };
 
@@ -32,7 +36,7 @@ function pathOf(machine: Machine | null): string {
   for (const tool of TOOLS)
     symlinkSync(execaSync("sh", ["-c", `command -v ${tool}`]).stdout, join(path, tool));
   if (machine === null) return path;
-  const { compose, engine, memory_mib } = { ...NEW, ...machine };
+  const { compose, engine, memory_mib, data } = { ...NEW, ...machine };
   const client = join(path, "docker");
   writeFileSync(
     client,
@@ -42,6 +46,8 @@ case "$*" in
   "version --format"*) ${engine === null ? 'echo "Cannot connect to the Docker daemon at unix:///x.sock." >&2; exit 1' : `echo ${engine}`} ;;
   "info --format"*) echo ${memory_mib * 1_048_576} ;;
   "ps "*) ;;
+  ${data === undefined ? "" : `*" build" | "volume inspect millrace_postgres") ;;`}
+  *" postgres cat data/PG_VERSION") ${typeof data === "string" ? `echo ${data}` : "exit 1"} ;;
   *) echo "asked to: $*"; exit 9 ;;
 esac
 `,
@@ -105,6 +111,17 @@ describe("compose.sh", () => {
     } finally {
       await new Promise((resolve) => holder.close(resolve));
     }
+  });
+
+  it("names a volume that another version of PostgreSQL made, and starts nothing on it", async () => {
+    const [major] = versionOf(root, SERVICES.find(({ name }) => name === "postgres")!.artifact).split(".");
+    const { code, said, printed } = await run({ data: "9" }, await ports());
+    expect(said).toMatch(
+      `expected data of PostgreSQL ${major} on the volume millrace_postgres, got version 9\n  next: start the Millrace that made it`,
+    );
+    expect([code, printed]).toEqual([2, ""]);
+    for (const data of [major!, null])
+      expect((await run({ data }, await ports())).printed).toMatch(/asked to: compose .* up --detach/);
   });
 
   it("refuses a size that is none, and says what a failed build may lack", async () => {

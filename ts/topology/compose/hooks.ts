@@ -25,7 +25,14 @@ const kafka: Hook = {
 fi`,
 };
 
-/** Makes its database in a folder of its own and moves it into place, so that one cut short is never taken for a whole one. */
+/** What helps against data of another version; infra/compose/compose.sh says the same before it starts anything. */
+const OTHER_DATA =
+  "start the Millrace that made it, with the same volumes, and take out what is needed; or remove it: VOLUMES=1 make compose-down";
+
+/**
+ * Makes its database in a folder of its own and moves it into place, so that one cut short is never taken for a whole one. Refuses one
+ * that another version made.
+ */
 const postgres: Hook = {
   args: () => [
     "-D",
@@ -42,6 +49,14 @@ const postgres: Hook = {
   rm -rf data.new && mkdir -m 700 data.new
   initdb -D data.new --pwfile=${SECRETS_FOLDER}/postgres ${INITDB.join(" ")}
   mv data.new data
+else
+  made=$(cat data/PG_VERSION)
+  here=$(postgres --version | sed 's/.* \\([0-9]*\\).*/\\1/')
+  [ "$made" = "$here" ] || {
+    echo "Cannot start PostgreSQL: expected data of version $here on the volume \\"postgres\\", got version $made" >&2
+    echo "  next: ${OTHER_DATA}" >&2
+    exit 1
+  }
 fi`,
 };
 

@@ -1,8 +1,10 @@
 // The rendered containers against the entries they are made of and against the committed files: what is changed in one place moves
 // everywhere, limits add up, nothing secret and nothing unpinned is written down.
 
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { execaSync } from "execa";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { settingsOf } from "../../settings/settings.ts";
@@ -89,6 +91,35 @@ describe("both substrates", () => {
     expect(filesOf(changed).get("infra/compose/generated/server.properties")).toContain(
       "\nnum.io.threads=9\n",
     );
+  });
+});
+
+describe("PostgreSQL's container", () => {
+  it("refuses data of another version, and says what to do", () => {
+    // The shell as it is rendered, in a folder instead of the volume and with a program that says a version like the real one.
+    const [, , script] = small["postgres"]!.command;
+    const folder = mkdtempSync(join(tmpdir(), "volume-"));
+    try {
+      mkdirSync(join(folder, "data"));
+      const program = join(folder, "postgres");
+      writeFileSync(program, "#!/bin/sh\necho 'postgres (PostgreSQL) 18.4'\n", { mode: 0o755 });
+      const start = (version: string) => {
+        writeFileSync(join(folder, "data", "PG_VERSION"), `${version}\n`);
+        return execaSync("sh", ["-ec", script!.replaceAll("$$", "$"), "postgres", "echo", "started"], {
+          cwd: folder,
+          reject: false,
+          env: { PATH: `${folder}:${process.env["PATH"]}` },
+        });
+      };
+      expect(start("18")).toMatchObject({ exitCode: 0, stdout: "started" });
+      const refused = start("17");
+      expect([refused.exitCode, refused.stdout]).toEqual([1, ""]);
+      expect(refused.stderr).toMatch(
+        /expected data of version 18 on the volume "postgres", got version 17\n {2}next: .*VOLUMES=1 make compose-down/,
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -448,21 +448,23 @@ export function composeFiles(
     .filter((line) => !OF_ONE_MACHINE.test(line))
     .join("\n");
   files.set(`${GENERATED_FOLDER}/spark-defaults.conf`, `# ${header}\n${defaults}`);
-  files.set(`${GENERATED_FOLDER}/facts.sh`, factsText(services, header));
+  files.set(`${GENERATED_FOLDER}/facts.sh`, factsText(root, services, header));
   return files;
 }
 
 const fileOf = ({ name }: Size) => (name === SMALL.name ? "compose.yaml" : `compose.${name}.yaml`);
 
 /** What infra/compose/compose.sh asks the machine about before it starts anything. */
-function factsText(services: readonly Service[], header: string): string {
+function factsText(root: string, services: readonly Service[], header: string): string {
   const entries = portEntries(services);
+  const store = services.find(({ name }) => name === "postgres")!;
   const shown = [...PAGES, "api"].map((page) => entries.find(({ name }) => name === page)!);
   return [
     `# ${header}`,
-    "# Limits of each size in MiB, and the ports on this machine's loopback with the setting that moves each.",
+    "# Limits of each size in MiB, the ports on this machine's loopback with the setting that moves each, and whose data PostgreSQL reads.",
     ...SIZES.map((size) => `memory_${size.name}=${limitsOf(services, size).always}`),
     ...SIZES.map((size) => `file_${size.name}=${fileOf(size)}`),
+    `postgres_major=${versionOf(root, store.artifact).split(".")[0]}`,
     `ports="${shown.map(({ setting, number }) => `${setting}:${number}`).join(" ")}"`,
     "",
   ].join("\n");
