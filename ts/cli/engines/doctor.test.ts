@@ -113,6 +113,12 @@ describe("examine()", () => {
     ],
     ["no libgomp", machine({}, { ldconfig: "libc.so.6" }), "missing", /install libgomp1/],
     ["an old Node", machine({ nodeVersion: "20.1.0" }), "missing", /bin\/millrace/],
+    [
+      "an npm on a Node for which it leaves packages out",
+      machine({ exists: (path) => !path.includes("rolldown") }, { node: "v18.20.4" }),
+      "missing",
+      /install Node 20\.19, 22\.12 or newer, then "rm -f target\/stamps\/node" and "make setup"/,
+    ],
     ["no setup", machine({ exists: (path) => !path.includes("target") }), "missing", /make setup/],
     ["little disk", machine({ diskFree: async () => 5e9 }), "warn", /make clean/],
     ["no disk", machine({ diskFree: async () => 1e9 }), "missing", /make clean/],

@@ -136,6 +136,26 @@ function node(machine: Machine): Finding {
       );
 }
 
+/**
+ * What compiles the page comes as one package for each kind of machine, optional to npm. On a Node older than these ask for npm leaves
+ * them out without a word, and the page fails to build minutes later with a message about something else.
+ */
+async function packages(machine: Machine, { root }: Settings): Promise<Finding[]> {
+  const modules = join(root, "node_modules");
+  // Nothing to say before npm has been here.
+  if (!machine.exists(join(modules, "vite"))) return [];
+  const compilers = ["gnu", "musl"].map((libc) => `@rolldown/binding-linux-${process.arch}-${libc}`);
+  if (compilers.some((name) => machine.exists(join(modules, name)))) return [];
+  const theirs = versionIn("node", await machine.run("node", ["--version"]));
+  return [
+    missing(
+      "npm",
+      `left out "${compilers[0]}"; it runs on Node ${theirs?.text ?? "of an unknown version"}`,
+      'install Node 20.19, 22.12 or newer, then "rm -f target/stamps/node" and "make setup"',
+    ),
+  ];
+}
+
 /** The state may lie on another file system than the clone, into which only set-up and what is started here write. */
 async function disk(machine: Machine, { root, home }: Settings, starts: boolean): Promise<Finding> {
   let least = Number.POSITIVE_INFINITY;
@@ -236,6 +256,7 @@ export async function examine(
     node(machine),
     ...(starts
       ? [
+          ...(await packages(machine, settings)),
           ...(await python(machine, settings)),
           await java(machine, settings),
           await maven(machine),
