@@ -26,6 +26,10 @@ export function nextStep(error: unknown): string | null {
     case "refused":
       return `start ${name} with "millrace up", or set ${setting}`;
     case "lost":
+      // A broker that waits for TLS or a login hangs up on who speaks neither, and says nothing.
+      if (error.code === "kafka_unreachable")
+        return `${name} hung up: run the same command again; where its listener wants TLS or a login, MILLRACE_KAFKA_PROPERTIES must say so`;
+      return `${name} runs but did not answer in full: run the same command again; "millrace status" says how it is`;
     case "late":
     case "busy":
       return `${name} runs but did not answer in time or in full: run the same command again; "millrace status" says how it is`;

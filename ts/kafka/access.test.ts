@@ -40,6 +40,7 @@ describe("connection()", () => {
     [{ "security.protocol": "sasl_plaintext", "sasl.mechanism": "GSSAPI" }, /GSSAPI/],
     [{ "sasl.kerberos.keytab": "x" }, /without a rule/],
     [{ "sasl.password": "secret:missing" }, /"missing"/],
+    [{ "security.protocol": "ssl", "enable.ssl.certificate.verification": "false" }, /ssl\.ca\.location/],
     [{ "sasl.password": "secret:count" }, /number/],
     [{ "security.protocol": "ssl", "ssl.ca.location": "/nowhere.pem" }, /nowhere/],
   ])("refuses %j", (properties, message) => {

@@ -3,6 +3,7 @@
 
 import { PipelineError } from "../contract/errors.ts";
 import { type Fault, type Pace, type Repeat, repeat } from "../ground/repeat.ts";
+import { refusalOf } from "./refusal.ts";
 
 interface KafkajsError {
   readonly name?: string;
@@ -13,6 +14,8 @@ interface KafkajsError {
   readonly port?: number;
   readonly cause?: unknown;
   readonly retriable?: boolean;
+  /** Of several topics at once, one each. */
+  readonly errors?: readonly unknown[];
 }
 
 /** Kafka's protocol error, `UNKNOWN_TOPIC_OR_PARTITION`; null for other errors. Looks through kafkajs's retry wrapper. */
@@ -21,7 +24,7 @@ export function protocolType(error: unknown): string | null {
     // 2.2.4 has no row for PRODUCER_FENCED, so it comes as an unknown error.
     if (e.code === 90 || /Unknown error code 90\b/.test(e.message ?? "")) return "PRODUCER_FENCED";
     if (typeof e.type === "string") return e.type;
-    e = e.cause as KafkajsError | undefined;
+    e = (e.errors?.[0] ?? e.cause) as KafkajsError | undefined;
   }
   return null;
 }
@@ -73,13 +76,15 @@ const REFUSED: ReadonlySet<unknown> = new Set([
 ]);
 const LOST: ReadonlySet<unknown> = new Set(["KafkaJSConnectionError", "KafkaJSConnectionClosedError"]);
 
-/** What went wrong between us and the brokers; null for what a broker has answered, and for errors of ours. */
+/** What went wrong between us and the brokers; null for what a broker has answered, a refusal too, and for errors of ours. */
 export function faultOf(error: unknown): Fault | null {
   if (error instanceof PipelineError) return (error.context["fault"] as Fault | undefined) ?? null;
+  if (refusalOf(error, protocolType(error)) !== null) return null;
   for (let e = error as KafkajsError | undefined, depth = 0; e && depth < 5; depth++) {
     if (REFUSED.has(e.code)) return "refused";
     if (e.name === "KafkaJSRequestTimeoutError") return "late";
-    if (LOST.has(e.name)) return "lost";
+    // A login that the broker refused was told apart above: this one broke off.
+    if (LOST.has(e.name) || e.name === "KafkaJSSASLAuthenticationError") return "lost";
     e = e.cause as KafkajsError | undefined;
   }
   return null;
@@ -104,9 +109,16 @@ export function describeFault(error: unknown): string {
   return protocolType(error) ?? (error as KafkajsError).name ?? "an unknown error";
 }
 
-/** `what` as in `read topic "weather-raw"`. */
+/** `what` as in `read topic "weather-raw"`. Where Kafka does not let us in it is `config_invalid`, which nobody tries again. */
 export function unreachable(what: string, address: string, error: unknown): PipelineError {
   if (error instanceof PipelineError) return error;
+  const refusal = refusalOf(error, protocolType(error));
+  if (refusal !== null)
+    return new PipelineError(
+      "config_invalid",
+      `Cannot ${what} at "${address}": expected Kafka to let us in, got ${refusal.seen}; ${refusal.change}`,
+      { cause: error, context: { address, fault: null } },
+    );
   return new PipelineError(
     "kafka_unreachable",
     `Cannot ${what} at "${address}": expected an answer from Kafka, got ${describeFault(error)}`,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from spark_jobs.kit.client import java_client
 from spark_jobs.kit.progress import Progress, epoch_ms, lag
@@ -17,6 +19,20 @@ def test_java_client_says_the_same_as_librdkafka() -> None:
         'org.apache.kafka.common.security.scram.ScramLoginModule required username="u" password="p\\"\\\\";'
     )
     assert "PlainLoginModule" in java_client({"sasl.mechanism": "PLAIN", "sasl.username": "u"})["sasl.jaas.config"]
+
+
+def test_java_client_reads_certificate_and_key_and_says_none_as_java_does(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    certificate.write_text("CERT")
+    key.write_text("KEY")
+    paths = {"ssl.certificate.location": str(certificate), "ssl.key.location": str(key), "ssl.key.password": "p"}
+    assert java_client(paths | {"ssl.endpoint.identification.algorithm": "none"}) == {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.certificate.chain": "CERT",
+        "ssl.keystore.key": "KEY",
+        "ssl.key.password": "p",
+        "ssl.endpoint.identification.algorithm": "",
+    }
 
 
 def test_java_client_refuses_what_it_has_no_rule_for() -> None:

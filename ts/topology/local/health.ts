@@ -73,7 +73,9 @@ async function brokers({ kafka }: Settings): Promise<Attempt<string>> {
     const count = await client.admin.brokers();
     return count > 0 ? GOOD : { done: false, seen: `${kafka.bootstrap}: no broker let in` };
   } catch (error) {
-    return { done: false, seen: `${kafka.bootstrap}: ${explain(error).split("\n").at(-1)?.trim()}` };
+    // A refusal says itself what to change; of anything else the cause says more.
+    const line = error instanceof PipelineError && error.code === "config_invalid" ? 0 : -1;
+    return { done: false, seen: `${kafka.bootstrap}: ${explain(error).split("\n").at(line)?.trim()}` };
   } finally {
     await client?.close();
   }

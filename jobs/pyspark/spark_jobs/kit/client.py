@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 # Names that mean the same in both.
 SAME_IN_JAVA = frozenset(
@@ -13,13 +14,17 @@ SAME_IN_JAVA = frozenset(
         "request.timeout.ms",
         "socket.connection.setup.timeout.ms",
         "metadata.max.age.ms",
-        "ssl.endpoint.identification.algorithm",
+        "ssl.key.password",
     }
 )
 
 
 def java_client(librdkafka: Mapping[str, str]) -> dict[str, str]:
-    """Java client properties that mean the same as these of librdkafka. Raises ValueError for one without a rule."""
+    """Java client properties that mean the same as these of librdkafka.
+
+    Raises ValueError for one without a rule, OSError for a certificate or key whose file cannot be read: in Java both
+    lie in one file, so they are handed over as texts.
+    """
     java: dict[str, str] = {}
     login: dict[str, str] = {}
     for key, value in librdkafka.items():
@@ -35,8 +40,14 @@ def java_client(librdkafka: Mapping[str, str]) -> dict[str, str]:
             java |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": value}
         elif key == "ssl.certificate.pem":
             java |= {"ssl.keystore.type": "PEM", "ssl.keystore.certificate.chain": value}
+        elif key == "ssl.certificate.location":
+            java |= {"ssl.keystore.type": "PEM", "ssl.keystore.certificate.chain": Path(value).read_text("utf-8")}
         elif key == "ssl.key.pem":
             java |= {"ssl.keystore.type": "PEM", "ssl.keystore.key": value}
+        elif key == "ssl.key.location":
+            java |= {"ssl.keystore.type": "PEM", "ssl.keystore.key": Path(value).read_text("utf-8")}
+        elif key == "ssl.endpoint.identification.algorithm":
+            java[key] = "" if value == "none" else value
         elif key == "enable.ssl.certificate.verification" and value == "true":
             continue
         else:
