@@ -14,8 +14,8 @@ const windowed: Pipeline = { ...bare, windows: weather.windows! };
 const topics = (pipeline: Pipeline) => topicsOf(namesOf(pipeline, "x")).map(({ what }) => what);
 
 describe("the parts", () => {
-  it("are all there in weather but for queries, which the meters have, and those of the city", () => {
-    const others = ["lines", "simulated", "queries"];
+  it("are all there in weather but for alerts, queries, which the meters have, and those of the city", () => {
+    const others = ["alerts", "lines", "simulated", "queries"];
     expect(partsOf(weather)).toEqual(PART_NAMES.filter((part) => !others.includes(part)));
     expect(partsOf(pipelineOf("meters").pipeline)).toContain("queries");
     expect(partsOf(pipelineOf("city").pipeline)).toEqual(expect.arrayContaining(["lines", "simulated"]));
