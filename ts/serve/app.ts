@@ -12,6 +12,7 @@ import { fromError, problem, respond } from "./problem.ts";
 import { mount, type Route, TAGS } from "./route.ts";
 import { alertsRoute } from "./routes/alerts.ts";
 import { anomaliesRoute } from "./routes/anomalies.ts";
+import { anomaliesAtomRoute } from "./routes/anomalies_atom.ts";
 import { anomalyRoute } from "./routes/anomaly.ts";
 import { descriptionRoutes } from "./routes/description.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -43,6 +44,7 @@ function ofPipeline(served: Served, effects: AppEffects): Route[] {
     verificationsRoute(served, effects),
     scoreboardRoute(served, effects),
     anomaliesRoute(served, effects),
+    anomaliesAtomRoute(served, effects),
     anomalyRoute(served, effects),
   ].filter(({ needs }) => needs.every((part) => parts.includes(part)));
 }

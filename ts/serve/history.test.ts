@@ -8,6 +8,7 @@ import { startPostgres, type TestDatabase } from "../test/postgres.ts";
 import { app, HOUR_MS, NOW_MS, prediction, T0_MS, verification } from "../test/served/weather.ts";
 import { type Stored, stored } from "../test/stored.ts";
 import { iso } from "./forecast.ts";
+import { xmlOf } from "./routes/anomalies_atom.ts";
 import type { ServedStore } from "./store.ts";
 import { storeWhenAsked } from "./store.ts";
 import { Verified } from "./verified.ts";
@@ -298,6 +299,38 @@ describe("GET /stations?at=", () => {
     expect((await get(`/stations?${moment}`, { "if-none-match": etag })).status).toBe(304);
     await expectProblem(`/stations?${moment}&after=denver`, 400, "bad_parameter");
     await expectProblem("/stations?at=now", 400, "bad_parameter");
+  });
+});
+
+describe("GET /anomalies.atom", () => {
+  it("is a feed whose entries lead to their anomalies, and stays the same while they do", async () => {
+    const { text, response } = await get("/anomalies.atom?station=denver");
+    const { headers } = response;
+    expect(headers.get("content-type")).toBe("application/atom+xml");
+    const [one] = (await json("/anomalies?station=denver"))["anomalies"] as Json[];
+    const id = String(one!["id"]);
+    expect(text.match(/<entry>/g)).toHaveLength(1);
+    for (const part of [
+      "<title>Anomalies of weather</title>",
+      `<id>urn:millrace:weather:anomaly:${id}</id>`,
+      "<title>denver: range</title>",
+      `<published>${one!["opened"]}</published>`,
+      `href="/weather/anomalies/${id}"`,
+      `<updated>${one!["ended"] ?? one!["last"]}</updated>`,
+    ])
+      expect(text).toContain(part);
+    expect((await json(`/weather/anomalies/${id}`))["anomaly"]).toMatchObject({ id });
+    expect((await get("/anomalies.atom?station=denver")).response.headers.get("etag")).toBe(
+      headers.get("etag"),
+    );
+    expect((await get("/anomalies.atom")).text.match(/<entry>/g)).toHaveLength(2);
+    expect((await get("/anomalies.atom?station=nowhere")).text).toContain("1970-01-01T00:00:00");
+  });
+
+  it("holds whatever a station is called", () => {
+    expect(xmlOf('<a href="x">&\u0000\u0001\uffff\t\u{1f321}')).toBe(
+      "&lt;a href=&quot;x&quot;&gt;&amp;\t\u{1f321}",
+    );
   });
 });
 

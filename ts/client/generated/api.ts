@@ -1254,6 +1254,82 @@ export interface paths {
       };
     };
   };
+  /** The newest anomalies, for feed readers. */
+  "/anomalies.atom": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only of this station. */
+          station?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/atom+xml": string;
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** The newest anomalies, for feed readers. */
+  "/weather/anomalies.atom": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only of this station. */
+          station?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/atom+xml": string;
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
   /** One anomaly with the observations around it. */
   "/anomalies/{anomaly_id}": {
     get: {
@@ -2354,6 +2430,44 @@ export interface paths {
           headers: Readonly<Record<string, unknown>>;
           content: {
             "application/json": components["schemas"]["MetersAnomalies"];
+          };
+        };
+        400: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        503: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+        default: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/problem+json": components["schemas"]["Problem"];
+          };
+        };
+      };
+    };
+  };
+  /** The newest anomalies, for feed readers. */
+  "/meters/anomalies.atom": {
+    get: {
+      parameters: {
+        query?: {
+          /** Only of this station. */
+          station?: string;
+        };
+        path?: never;
+      };
+      responses: {
+        200: {
+          headers: Readonly<Record<string, unknown>>;
+          content: {
+            "application/atom+xml": string;
           };
         };
         400: {
