@@ -133,6 +133,25 @@ describe("Feed", () => {
     expect(await metrics.registry.metrics()).toContain('millrace_rejects_total{reason="out_of_range"} 1');
   });
 
+  it("counts windows that were judged and those that were flagged, by station and type", async () => {
+    const { send, metrics } = feed();
+    const verdict = {
+      is_anomaly: false,
+      anomaly_score: 0,
+      anomaly_type: null,
+      evidence: [],
+      method: "rules",
+    };
+    const flagged = { ...verdict, is_anomaly: true, anomaly_score: 1, anomaly_type: "range" };
+    for (const [offset, anomaly] of [verdict, flagged, flagged].entries())
+      await send("weather-predictions", offset + 1, { station_id: "denver", ...prediction({ anomaly }) });
+    const text = await metrics.registry.metrics();
+    expect(text).toContain('millrace_windows_judged_total{pipeline="weather"} 3');
+    expect(text).toContain(
+      'millrace_windows_flagged_total{pipeline="weather",station="denver",type="range"} 2',
+    );
+  });
+
   it("takes verifications of the served arm", async () => {
     const { send, verified } = feed();
     await send("weather-verifications", 1, { station_id: "denver", ...verification() });

@@ -234,6 +234,11 @@ export class Feed {
     }
     const prediction = value as PredictionRecord;
     if (prediction.arm !== arm) return "counted";
+    const { anomaly } = prediction;
+    if (anomaly && isServable(station)) {
+      const type = anomaly.is_anomaly ? (anomaly.anomaly_type ?? "unknown") : null;
+      metrics.judged(contract.pipeline, station, type);
+    }
     const raw_ms = prediction.stages["raw_append_time"];
     if (raw_ms !== undefined && this.#caughtUp()) {
       metrics.predicted(record.timestamp - raw_ms);

@@ -39,6 +39,10 @@ export class Metrics {
   readonly #latency: Histogram;
   readonly #records: Counter<"topic" | "outcome">;
   readonly #rejects: Counter<"reason">;
+  readonly #judged: Counter<"pipeline">;
+  readonly #flagged: Counter<"pipeline" | "station" | "type">;
+  /** Stations that have a series of flagged windows. */
+  readonly #flaggedStations = new Set<string>();
   readonly #gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name, help, labelNames, registers: [this.registry] });
   readonly #jobState: Gauge;
@@ -85,6 +89,18 @@ export class Metrics {
       name: "millrace_rejects_total",
       help: "Rejected records this process has seen, by reason: those retained at its start and all since.",
       labelNames: ["reason"],
+      registers,
+    });
+    this.#judged = new Counter({
+      name: "millrace_windows_judged_total",
+      help: "Windows with a verdict that this process has seen, each version of one.",
+      labelNames: ["pipeline"],
+      registers,
+    });
+    this.#flagged = new Counter({
+      name: "millrace_windows_flagged_total",
+      help: "Those of them that were flagged, by station and type of anomaly.",
+      labelNames: ["pipeline", "station", "type"],
       registers,
     });
     this.#jobState = this.#gauge("millrace_job_state", "1 for the state a job is in.", ["job", "state"]);
@@ -163,6 +179,16 @@ export class Metrics {
 
   rejected(reason: string): void {
     this.#rejects.inc({ reason });
+  }
+
+  /** `type` is that of an anomaly, null for a window as usual. */
+  judged(pipeline: string, station: string, type: string | null): void {
+    this.#judged.inc({ pipeline });
+    if (type === null) return;
+    const series = `${pipeline} ${station}`;
+    if (!this.#flaggedStations.has(series) && this.#flaggedStations.size >= STATION_SERIES_MAX) return;
+    this.#flaggedStations.add(series);
+    this.#flagged.inc({ pipeline, station, type });
   }
 
   predicted(latency_ms: number): void {
