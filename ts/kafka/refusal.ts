@@ -61,7 +61,8 @@ const RIGHTS: Readonly<Record<string, string>> = {
   TOPIC_AUTHORIZATION_FAILED: "the topic",
   GROUP_AUTHORIZATION_FAILED: "the consumer group",
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "the transactional id",
-  CLUSTER_AUTHORIZATION_FAILED: "the cluster",
+  // Also what a producer is told that may write to no topic at all.
+  CLUSTER_AUTHORIZATION_FAILED: "the cluster, or Write on its topics",
 };
 
 /** kafkajs calls a connection that was lost while it logged in a failed login; that one may pass. */
