@@ -31,9 +31,9 @@ help: ## Lists these targets
 setup: $(stamps)/node $(stamps)/machine $(stamps)/web $(stamps)/python $(stamps)/mlflow $(stamps)/jars $(stamps)/classes ## Installs what is missing or has changed: Node packages, the page, Python environments, engine jars, the archive of Spark's classes
 
 # No package here needs its install scripts: what could run code at install time does not.
-$(stamps)/node: package.json package-lock.json
+$(stamps)/node: package.json package-lock.json infra/local/npm.sh $(wildcard infra/compose/npm/*.json)
 	@echo "setup: Node packages (npm ci)"
-	@npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+	@infra/local/npm.sh
 	@mkdir -p $(@D) && touch $@
 
 # Asks once for what only the machine can bring, before anything fails for the lack of it with a worse message.
