@@ -204,6 +204,32 @@ describe("LinesWriter", () => {
     expect((await readPosition(files))!.closed_until_ms).toBe(DAY + 5 * HOUR_MS);
   });
 
+  it("says how old what is unread may be while HDFS is away, and nothing once all is written", async () => {
+    const { send, record, files, effects } = await ground();
+    let now_ms = Date.now();
+    const clock = { nowMs: () => now_ms };
+    await send(record("tokyo", DAY));
+    const seen: (number | null)[] = [];
+    await runUntil(effects(clock), (writer) => {
+      const { lines, waits_for, unread_ms } = writer.state();
+      if (lines === 0) return false;
+      if (waits_for === null && !files.away && seen.length === 0) {
+        seen.push(unread_ms);
+        files.away = true;
+        now_ms += 5 * HOUR_MS;
+        void send(record("tokyo", DAY + 60_000));
+      }
+      if (waits_for !== null && files.away) {
+        seen.push(unread_ms);
+        files.away = false;
+      }
+      return lines === 2;
+    });
+    expect(seen).toHaveLength(2);
+    expect(seen[0]).toBe(0);
+    expect(seen[1]).toBeGreaterThan(5 * HOUR_MS - 60_000);
+  });
+
   it("waits while HDFS or Kafka is away, loses nothing, and says what it waits for", async () => {
     const { send, record, files, effects, kafka } = await ground();
     files.away = true;

@@ -43,6 +43,7 @@ export interface WriterEffects {
   readonly linger_ms?: number;
   /** Another one for each process that ever writes: part of the names of its parts. */
   readonly writer: string;
+  readonly nowMs?: () => number;
   readonly log: (line: string) => void;
 }
 
@@ -56,6 +57,13 @@ export interface WriterState {
   readonly batches: number;
   readonly batch_ms: number;
   readonly lag: number;
+  /**
+   * How old the oldest record that is not written yet may be, ms since its append: what has come since the newest one that is. 0 when
+   * all is written, null before this process has written one.
+   */
+  readonly unread_ms: number | null;
+  /** How long the topic keeps a record, ms. */
+  readonly retention_ms: number;
   readonly closed_until_ms: number | null;
   /** Null while it writes; else what it waits for. */
   readonly waits_for: string | null;
@@ -83,6 +91,8 @@ export class LinesWriter {
   #batches = 0;
   #batch_ms = 0;
   #lag: () => number = () => 0;
+  /** Append time of the newest record that is written. */
+  #written_ms: number | null = null;
   #waits_for: string | null = "its first look";
 
   constructor(effects: WriterEffects) {
@@ -102,9 +112,15 @@ export class LinesWriter {
 
   state(): WriterState {
     const { lines, late, closed_until_ms } = this.#position;
+    const { names, contract, nowMs = Date.now } = this.#effects;
+    // While it waits nobody knows what has come.
+    const unread = this.#waits_for !== null || this.#lag() > 0;
+    const since_ms = this.#written_ms;
     return {
       ...{ lines, late, refused: this.#refused, skipped: this.#skipped },
       ...{ batches: this.#batches, batch_ms: this.#batch_ms, lag: this.#lag() },
+      unread_ms: since_ms === null ? null : unread ? Math.max(0, nowMs() - since_ms) : 0,
+      retention_ms: Number(topicOf(names, contract.stream).config["retention.ms"]),
       ...{ closed_until_ms, waits_for: this.#waits_for },
     };
   }
@@ -264,6 +280,8 @@ export class LinesWriter {
       rejects,
     });
     await this.#finish(session, 0);
+    const newest = records.reduce((newest, { timestamp }) => Math.max(newest, timestamp), 0);
+    this.#written_ms = Math.max(this.#written_ms ?? 0, newest);
     this.#batches++;
     this.#batch_ms = Math.round(performance.now() - begin_ms);
   }

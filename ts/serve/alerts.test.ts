@@ -178,6 +178,23 @@ describe("GET /alerts", () => {
     ]);
   });
 
+  it("says when a topic is about to take what a job has not read, and not before", async () => {
+    const api = app();
+    const HOUR = 3_600_000;
+    const said = async (unread_ms: number) => {
+      const counters = { lag: 3, unread_ms, retention_ms: 24 * HOUR };
+      api.progress.report(report("weather-features", { counters }));
+      return alerts(api);
+    };
+    expect(await said(12 * HOUR)).toEqual([]);
+    expect(await said(13 * HOUR)).toMatchObject([
+      {
+        ...{ kind: "retention", severity: "critical", id: "retention:weather-features" },
+        text: "weather-features may have left records unread for 13.0 h; its topic keeps them for 24.0 h, then they are lost",
+      },
+    ]);
+  });
+
   it("says that the feed does not run, and that it is catching up", async () => {
     const feed = { caught_up: false, topics: [], error: null };
     expect(await alerts(app({ feed: () => feed }))).toMatchObject([

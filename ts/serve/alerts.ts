@@ -20,6 +20,8 @@ export interface Found extends Omit<Alert, "since" | "event_time"> {
 
 /** Records of a topic that wait for a reader: some seconds of the fastest one, so that what is behind it is old by that. */
 export const LAG_MAX = 50_000;
+/** Part of a topic's retention after which somebody has to hear of what is unread: as long again is left to mend it. */
+export const RETENTION_SHARE_MAX = 0.5;
 /** Refused records are no news for longer than this, wall time. */
 export const REJECTS_MS = 300_000;
 /** Alerts that are remembered: as many as there can be stations, and some. */
@@ -134,7 +136,7 @@ export function machinery(health: Health, jobs: readonly JobRow[]): Found[] {
   return [...engines, ...judged, ...pipelines];
 }
 
-/** Topics whose readers are behind, a sink that waits for its store, and people who could not be told. */
+/** Topics whose readers are behind, a sink that waits for its store, people who could not be told, and records that retention is about to take. */
 export function behind(lags: readonly GroupLag[], jobs: readonly JobRow[]): Found[] {
   const of = { anomaly_id: null, since_ms: null, event_ms: null } as const;
   const sums = Map.groupBy(lags, ({ group, topic }) => `${group} ${topic}`);
@@ -198,7 +200,25 @@ export function behind(lags: readonly GroupLag[], jobs: readonly JobRow[]): Foun
       },
     ];
   });
-  return [...groups, ...sinks, ...untold];
+  const losing = jobs.flatMap(({ name, heartbeat, pipeline }): Found[] => {
+    const { unread_ms, retention_ms } = heartbeat?.counters ?? {};
+    if (unread_ms === undefined || retention_ms === undefined) return [];
+    if (unread_ms <= RETENTION_SHARE_MAX * retention_ms) return [];
+    const hours = (ms: number) => `${(ms / 3_600_000).toFixed(1)} h`;
+    return [
+      {
+        ...of,
+        id: `retention:${name}`,
+        pipeline: pipeline || null,
+        kind: "retention",
+        severity: "critical",
+        subject: { kind: "job", name },
+        text: `${name} may have left records unread for ${hours(unread_ms)}; its topic keeps them for ${hours(retention_ms)}, then they are lost`,
+        next: `Bring back what it waits for: GET /jobs says it. Run: millrace logs ${name}`,
+      },
+    ];
+  });
+  return [...groups, ...sinks, ...untold, ...losing];
 }
 
 /** Stations of one pipeline, and what is refused of it. `open` are the anomalies that the store says go on; null while it is away. */

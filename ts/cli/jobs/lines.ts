@@ -49,9 +49,13 @@ export function linesCommand(settingsOf: (command: Command) => Settings): Comman
 }
 
 function faresOf(writer: LinesWriter): Fares {
-  const { waits_for, closed_until_ms, ...counters } = writer.state();
+  const { waits_for, closed_until_ms, unread_ms, ...counters } = writer.state();
   return {
     message: waits_for === null ? null : `waits: ${waits_for}`,
-    counters: { ...counters, ...(closed_until_ms === null ? {} : { closed_until_ms }) },
+    counters: {
+      ...counters,
+      ...(closed_until_ms === null ? {} : { closed_until_ms }),
+      ...(unread_ms === null ? {} : { unread_ms }),
+    },
   };
 }

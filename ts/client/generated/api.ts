@@ -2762,8 +2762,8 @@ export interface components {
       /** Stays while the alert does. */
       readonly id: string;
       readonly pipeline: string | null;
-      /** engine_down, job_down, job_waiting, event_time_ahead: as GET /health. feed_down, catching_up: what this server reads. network_silent, station_stale: see stale_reason of GET /stations. anomaly: the newest window of a station is flagged. lag, store_behind: records that wait for a reader. untold: people could not be told of an anomaly. rejects: records were refused in the last minutes. */
-      readonly kind: "engine_down" | "job_down" | "job_waiting" | "event_time_ahead" | "feed_down" | "catching_up" | "network_silent" | "station_stale" | "anomaly" | "lag" | "store_behind" | "untold" | "rejects";
+      /** engine_down, job_down, job_waiting, event_time_ahead: as GET /health. feed_down, catching_up: what this server reads. network_silent, station_stale: see stale_reason of GET /stations. anomaly: the newest window of a station is flagged. lag, store_behind: records that wait for a reader. untold: people could not be told of an anomaly. retention: a topic is about to take records that a job has not read. rejects: records were refused in the last minutes. */
+      readonly kind: "engine_down" | "job_down" | "job_waiting" | "event_time_ahead" | "feed_down" | "catching_up" | "network_silent" | "station_stale" | "anomaly" | "lag" | "store_behind" | "untold" | "retention" | "rejects";
       /** critical: no forecast comes, or a wrong one would. warning: something is wrong and forecasts go on. info: to know. */
       readonly severity: "critical" | "warning" | "info";
       readonly subject: {

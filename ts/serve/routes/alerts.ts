@@ -23,9 +23,9 @@ export const Alert = z
       [
         ...(["engine_down", "job_down", "job_waiting", "event_time_ahead", "feed_down"] as const),
         ...(["catching_up", "network_silent", "station_stale", "anomaly"] as const),
-        ...(["lag", "store_behind", "untold", "rejects"] as const),
+        ...(["lag", "store_behind", "untold", "retention", "rejects"] as const),
       ],
-      "engine_down, job_down, job_waiting, event_time_ahead: as GET /health. feed_down, catching_up: what this server reads. network_silent, station_stale: see stale_reason of GET /stations. anomaly: the newest window of a station is flagged. lag, store_behind: records that wait for a reader. untold: people could not be told of an anomaly. rejects: records were refused in the last minutes.",
+      "engine_down, job_down, job_waiting, event_time_ahead: as GET /health. feed_down, catching_up: what this server reads. network_silent, station_stale: see stale_reason of GET /stations. anomaly: the newest window of a station is flagged. lag, store_behind: records that wait for a reader. untold: people could not be told of an anomaly. retention: a topic is about to take records that a job has not read. rejects: records were refused in the last minutes.",
     ),
     severity: word(
       ["critical", "warning", "info"],
