@@ -25,12 +25,12 @@ wait $child; code=$?
 while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
 echo $code > "$note.new" && mv "$note.new" "$note"`;
 
-/** An exec takes milliseconds; on a machine that swaps, seconds. */
 /**
  * A program of ours reads from Kafka in buffers of many sizes, which glibc would keep in as many heaps as there are threads. Larger than
  * this, in bytes, each gets pages of its own, and gives them back. Source: mallopt(3).
  */
 const FRUGAL = { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_TRIM_THRESHOLD_: "131072" };
+/** An exec takes milliseconds; on a machine that swaps, seconds. */
 const MARK_MS = 5_000;
 
 const SIGKILL_CODE = 128 + 9;

@@ -165,6 +165,7 @@ export const browserEffects: StreamEffects = {
       return null;
     }
   },
+  signIn: () => location.reload(),
   after: (ms, work) => {
     const timer = setTimeout(work, ms);
     return () => clearTimeout(timer);

@@ -5,12 +5,14 @@ import { LiveStream, RETRY_MS, RETRY_MS_MAX, type StreamState } from "./stream.t
 function browser(statuses: (number | null)[] = []) {
   const opened: string[] = [];
   const waits: number[] = [];
+  const asked: string[] = [];
   const listeners = new Map<string, (event: { data?: string; lastEventId?: string }) => void>();
   const source = { readyState: 0, closed: false };
   let due: (() => void) | null = null;
   return {
     opened,
     waits,
+    asked,
     source,
     fire: (name: string, event: { data?: string; lastEventId?: string } = {}) => listeners.get(name)?.(event),
     /** What was put off happens. */
@@ -37,6 +39,9 @@ function browser(statuses: (number | null)[] = []) {
         };
       },
       probe: async () => statuses.shift() ?? null,
+      signIn: () => {
+        asked.push("who");
+      },
       after: (ms: number, work: () => void) => {
         waits.push(ms);
         due = work;
@@ -143,3 +148,17 @@ it("waits no longer than its bound, and not at all once it is closed", async () 
   expect(opened).toHaveLength(before);
   expect(source.closed).toBe(true);
 });
+
+it.each([["t:0=7"], [null]])(
+  "asks who one is when the session is over, with a position or without, and tries no more",
+  async (id) => {
+    const { fire, source, asked, opened, waits } = follow([401]);
+    fire("open");
+    if (id !== null) fire("prediction", { data: "{}", lastEventId: id });
+    source.readyState = 2;
+    fire("error");
+    await Promise.resolve();
+    await Promise.resolve();
+    expect([asked, opened.length, waits]).toEqual([["who"], 1, []]);
+  },
+);

@@ -3,7 +3,8 @@
 // Timers, connections and probes are passed in.
 //
 // connecting → live: the first answer. live → cut: the connection broke. A browser comes back by itself while it may; where it gives
-// up (an answer that is no stream) we ask why: a position that the server does not know is given up, anything else is tried again.
+// up (an answer that is no stream) we ask why: a position that the server does not know is given up, a session that is over is begun
+// again by its person, anything else is tried again.
 
 /** The part of an EventSource that is used. */
 export interface Source {
@@ -21,6 +22,8 @@ export interface StreamEffects {
   probe(url: string): Promise<number | null>;
   /** Calls once after a while; returns how to call it off. */
   after(ms: number, work: () => void): () => void;
+  /** The session is over: the same address asks who one is. */
+  signIn(): void;
 }
 
 export interface Listener {
@@ -105,7 +108,13 @@ export class LiveStream {
 
   async #again(): Promise<void> {
     this.#source?.close();
-    const status = this.#id === null ? null : await this.#effects.probe(this.#url());
+    const answered = await this.#effects.probe(this.#url());
+    if (answered === 401 && !this.#over) {
+      this.#over = true;
+      this.#effects.signIn();
+      return;
+    }
+    const status = this.#id === null ? null : answered;
     // 400: the server is another one, or its topics were made again.
     if (status === 400) {
       this.#id = null;
