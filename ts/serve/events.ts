@@ -6,7 +6,7 @@ import type { KafkaRecord } from "../kafka/kafka.ts";
 import { entityKey } from "../pipelines/index.ts";
 import type { Served } from "./effects.ts";
 import type { FeedKind } from "./feed.ts";
-import { iso, VERDICT, valueUnits } from "./forecast.ts";
+import { iso, VERDICT, valueUnits, verdictOf } from "./forecast.ts";
 import type { FeatureRecord, PredictionRecord, ProgressRecord, VerificationRecord } from "./records.ts";
 import { Alerts } from "./routes/alerts.ts";
 import { Health } from "./routes/health.ts";
@@ -164,10 +164,7 @@ export function eventsOf(
           prediction_id: prediction.id,
           window_start: body.window_start,
           timestamp: body.timestamp,
-          is_anomaly: true,
-          anomaly_score: anomaly.anomaly_score,
-          anomaly_type: anomaly.anomaly_type,
-          evidence: anomaly.evidence,
+          ...verdictOf(anomaly),
           method: anomaly.method,
         }),
       ]

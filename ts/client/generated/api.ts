@@ -2658,15 +2658,35 @@ export interface components {
       readonly window_start: string;
       /** End of the flagged window, event time. */
       readonly timestamp: string;
-      /** Whether the window broke a rule. */
+      /** Whether the window is judged abnormal. */
       readonly is_anomaly: boolean;
       /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
       readonly anomaly_score: number;
       readonly anomaly_type: string | null;
-      /** One sentence a rule that fired. */
+      /** One sentence a check that fired. */
       readonly evidence: (string)[];
+      readonly surprise: number | null;
+      readonly severity_level: "info" | "warning" | "critical" | null;
+      /** What each sentence of the evidence is made of. */
+      readonly findings: (components["schemas"]["Finding"])[];
       /** What judged. */
       readonly method: string;
+    };
+    Finding: {
+      /** Which check fired: range, step, missing, own, neighbours and so on. */
+      readonly check: string;
+      /** What it looked at; empty for a check of all fields. */
+      readonly field: string;
+      readonly unit: string | null;
+      readonly value: number | null;
+      readonly expected: number | null;
+      readonly lower: number | null;
+      readonly upper: number | null;
+      readonly surprise: number | null;
+      /** Neighbours that moved likewise. */
+      readonly agreed: (string)[];
+      /** Neighbours that did not. */
+      readonly disagreed: (string)[];
     };
     Health: {
       /** down: something needed is down. degraded: something else is, or only waits. */
@@ -3115,14 +3135,18 @@ export interface components {
       };
       /** Verdict on the window's observations, not on the forecast. */
       readonly anomaly: {
-        /** Whether the window broke a rule. */
+        /** Whether the window is judged abnormal. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a rule that fired. */
+        /** One sentence a check that fired. */
         readonly evidence: (string)[];
-        /** What judged: `rules` means range and step rules only. */
+        readonly surprise: number | null;
+        readonly severity_level: "info" | "warning" | "critical" | null;
+        /** What each sentence of the evidence is made of. */
+        readonly findings: (components["schemas"]["Finding"])[];
+        /** What judged, joined by +: `rules` means range and step rules only. */
         readonly method: string;
       };
       /** See docs/confidence.md. */
@@ -3291,14 +3315,18 @@ export interface components {
       };
       /** Verdict on the window's observations, not on the forecast. */
       readonly anomaly: {
-        /** Whether the window broke a rule. */
+        /** Whether the window is judged abnormal. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a rule that fired. */
+        /** One sentence a check that fired. */
         readonly evidence: (string)[];
-        /** What judged: `rules` means range and step rules only. */
+        readonly surprise: number | null;
+        readonly severity_level: "info" | "warning" | "critical" | null;
+        /** What each sentence of the evidence is made of. */
+        readonly findings: (components["schemas"]["Finding"])[];
+        /** What judged, joined by +: `rules` means range and step rules only. */
         readonly method: string;
       };
       /** See docs/confidence.md. */
@@ -3575,13 +3603,17 @@ export interface components {
         readonly pressure_24h?: components["schemas"]["Usual"] | null;
       } | null;
       readonly anomaly: {
-        /** Whether the window broke a rule. */
+        /** Whether the window is judged abnormal. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a rule that fired. */
+        /** One sentence a check that fired. */
         readonly evidence: (string)[];
+        readonly surprise: number | null;
+        readonly severity_level: "info" | "warning" | "critical" | null;
+        /** What each sentence of the evidence is made of. */
+        readonly findings: (components["schemas"]["Finding"])[];
       };
       readonly overall_confidence: number | null;
       /** Version in the model registry. */
@@ -3713,13 +3745,17 @@ export interface components {
           /** In hPa. Unit: hPa. */
           readonly pressure_24h: components["schemas"]["Interval"] | null;
         };
-        /** Whether the window broke a rule. */
+        /** Whether the window is judged abnormal. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a rule that fired. */
+        /** One sentence a check that fired. */
         readonly evidence: (string)[];
+        readonly surprise: number | null;
+        readonly severity_level: "info" | "warning" | "critical" | null;
+        /** What each sentence of the evidence is made of. */
+        readonly findings: (components["schemas"]["Finding"])[];
         readonly overall_confidence: number | null;
         /** Version in the model registry. */
         readonly model_version: string;
@@ -4201,13 +4237,17 @@ export interface components {
         readonly power_1h?: components["schemas"]["Usual"] | null;
       } | null;
       readonly anomaly: {
-        /** Whether the window broke a rule. */
+        /** Whether the window is judged abnormal. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a rule that fired. */
+        /** One sentence a check that fired. */
         readonly evidence: (string)[];
+        readonly surprise: number | null;
+        readonly severity_level: "info" | "warning" | "critical" | null;
+        /** What each sentence of the evidence is made of. */
+        readonly findings: (components["schemas"]["Finding"])[];
       };
       readonly overall_confidence: number | null;
       /** Version in the model registry. */
@@ -4293,13 +4333,17 @@ export interface components {
             readonly level: number;
           } | null;
         };
-        /** Whether the window broke a rule. */
+        /** Whether the window is judged abnormal. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a rule that fired. */
+        /** One sentence a check that fired. */
         readonly evidence: (string)[];
+        readonly surprise: number | null;
+        readonly severity_level: "info" | "warning" | "critical" | null;
+        /** What each sentence of the evidence is made of. */
+        readonly findings: (components["schemas"]["Finding"])[];
         readonly overall_confidence: number | null;
         /** Version in the model registry. */
         readonly model_version: string;
