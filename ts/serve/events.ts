@@ -6,7 +6,7 @@ import type { KafkaRecord } from "../kafka/kafka.ts";
 import { entityKey } from "../pipelines/index.ts";
 import type { Served } from "./effects.ts";
 import type { FeedKind } from "./feed.ts";
-import { iso, VERDICT, valueUnits, verdictOf } from "./forecast.ts";
+import { iso, VERDICT, valueUnits } from "./forecast.ts";
 import type { FeatureRecord, PredictionRecord, ProgressRecord, VerificationRecord } from "./records.ts";
 import { Alerts } from "./routes/alerts.ts";
 import { Health } from "./routes/health.ts";
@@ -164,7 +164,10 @@ export function eventsOf(
           prediction_id: prediction.id,
           window_start: body.window_start,
           timestamp: body.timestamp,
-          ...verdictOf(anomaly),
+          is_anomaly: true,
+          anomaly_score: anomaly.anomaly_score,
+          anomaly_type: anomaly.anomaly_type,
+          evidence: anomaly.evidence,
           method: anomaly.method,
         }),
       ]

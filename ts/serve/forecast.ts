@@ -102,58 +102,16 @@ export const Interval = z
   .openapi("Interval");
 export type Interval = z.infer<typeof Interval>;
 
-const Finding = z
-  .object({
-    check: text("Which check fired: range, step, missing, own, neighbours and so on."),
-    field: text("What it looked at; empty for a check of all fields."),
-    unit: nullable(text("Of value, expected, lower and upper.")),
-    value: nullable(number("What was seen; of a step the change.")),
-    expected: nullable(number("What the check expected.")),
-    lower: nullable(number("Lower end of what it believes, inclusive; null where that is open.")),
-    upper: nullable(number("Upper end, inclusive; null where that is open.")),
-    surprise: nullable(
-      number("Minus log10 of the probability of the like; null from a rule.", { unit: "1" }),
-    ),
-    agreed: list(z.string(), "Neighbours that moved likewise."),
-    disagreed: list(z.string(), "Neighbours that did not."),
-  })
-  .openapi("Finding");
-
-/** What is said of a verdict, wherever it stands. */
+/** What is said of a verdict of rules, wherever it stands. */
 export const VERDICT = {
-  is_anomaly: flag("Whether the window is judged abnormal."),
+  is_anomaly: flag("Whether the window broke a rule."),
   anomaly_score: number("0 is nothing unusual; 1 and more is at or beyond the limit of a rule.", {
     minimum: 0,
     unit: "1",
   }),
-  anomaly_type: nullable(text("What kind; null without an anomaly.")),
-  evidence: list(z.string(), "One sentence a check that fired."),
-  surprise: nullable(
-    number(
-      "Minus log10 of the probability that so much happens without cause, the same at every station; null where rules alone judged.",
-      { unit: "1" },
-    ),
-  ),
-  severity_level: nullable(
-    word(["info", "warning", "critical"], "Band of the score; null without an anomaly."),
-  ),
-  findings: list(Finding, "What each sentence of the evidence is made of."),
+  anomaly_type: nullable(text("range or step so far; null without an anomaly.")),
+  evidence: list(z.string(), "One sentence a rule that fired."),
 };
-
-/** A record's verdict as it is answered; of one from before verdicts were graded the grades are null. */
-export const verdictOf = (verdict: NonNullable<PredictionRecord["anomaly"]>) => ({
-  is_anomaly: verdict.is_anomaly,
-  anomaly_score: verdict.anomaly_score,
-  anomaly_type: verdict.anomaly_type,
-  evidence: [...verdict.evidence],
-  surprise: verdict.surprise ?? null,
-  severity_level: verdict.severity_level ?? null,
-  findings: (verdict.findings ?? []).map((one) => ({
-    ...one,
-    agreed: [...one.agreed],
-    disagreed: [...one.disagreed],
-  })),
-});
 
 /** How old what is known of a station is, in both clocks. */
 export const AGE = {

@@ -56,23 +56,6 @@ export interface Arrival {
   readonly append_time_ms: number;
 }
 
-export type SeverityLevel = "info" | "warning" | "critical";
-
-/** One check that fired. */
-export interface FindingRecord {
-  readonly check: string;
-  /** Empty for a check that looks at all fields. */
-  readonly field: string;
-  readonly unit: string | null;
-  readonly value: number | null;
-  readonly expected: number | null;
-  readonly lower: number | null;
-  readonly upper: number | null;
-  readonly surprise: number | null;
-  readonly agreed: readonly string[];
-  readonly disagreed: readonly string[];
-}
-
 /** A record of `<pipeline>-predictions`, apart from its key field, whose name the contract knows. */
 export interface PredictionRecord {
   readonly id: string;
@@ -93,10 +76,6 @@ export interface PredictionRecord {
     readonly anomaly_type: string | null;
     readonly evidence: readonly string[];
     readonly method: string;
-    /** Absent, as the next two, in records from before verdicts were graded. */
-    readonly surprise?: number | null;
-    readonly severity_level?: SeverityLevel | null;
-    readonly findings?: readonly FindingRecord[] | null;
   };
   readonly confidence: Readonly<Record<string, number>>;
   readonly in_sample: boolean;

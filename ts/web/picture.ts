@@ -19,9 +19,6 @@ export function withPrediction(station: Station, { prediction }: StreamEvents["p
         anomaly_score: anomaly.anomaly_score,
         anomaly_type: anomaly.anomaly_type,
         evidence: anomaly.evidence,
-        surprise: anomaly.surprise,
-        severity_level: anomaly.severity_level,
-        findings: anomaly.findings,
       }),
     },
   };

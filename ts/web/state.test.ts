@@ -11,15 +11,7 @@ const station = (more: Partial<Station>): Station => ({
 });
 const observed = (end_ms: number) => ({ window_end: at(end_ms), measurement_count: 1, values: {} });
 const forecast = (end_ms: number, more: Partial<NonNullable<Station["forecast"]>> = {}) => ({
-  ...{
-    is_anomaly: false,
-    anomaly_score: 0,
-    anomaly_type: null,
-    evidence: [],
-    surprise: null,
-    severity_level: null,
-    findings: [],
-  },
+  ...{ is_anomaly: false, anomaly_score: 0, anomaly_type: null, evidence: [] },
   ...{ timestamp: at(end_ms), predictions: {}, intervals: {}, overall_confidence: null },
   ...{ model_version: "1", in_sample: false },
   ...more,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ray_jobs.detect.after import VERDICTS, Judgement, VerdictStage, joined
 from ray_jobs.detect.before import FINDINGS, RulesStage
-from ray_jobs.detect.verdict import CLEAR, Verdict
+from ray_jobs.detect.rules import CLEAR, Verdict
 from ray_jobs.fold.fold import Fold
 from ray_jobs.fold.stage import FoldStage
 from ray_jobs.generated.contract import Contract

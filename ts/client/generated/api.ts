@@ -2658,35 +2658,15 @@ export interface components {
       readonly window_start: string;
       /** End of the flagged window, event time. */
       readonly timestamp: string;
-      /** Whether the window is judged abnormal. */
+      /** Whether the window broke a rule. */
       readonly is_anomaly: boolean;
       /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
       readonly anomaly_score: number;
       readonly anomaly_type: string | null;
-      /** One sentence a check that fired. */
+      /** One sentence a rule that fired. */
       readonly evidence: (string)[];
-      readonly surprise: number | null;
-      readonly severity_level: "info" | "warning" | "critical" | null;
-      /** What each sentence of the evidence is made of. */
-      readonly findings: (components["schemas"]["Finding"])[];
       /** What judged. */
       readonly method: string;
-    };
-    Finding: {
-      /** Which check fired: range, step, missing, own, neighbours and so on. */
-      readonly check: string;
-      /** What it looked at; empty for a check of all fields. */
-      readonly field: string;
-      readonly unit: string | null;
-      readonly value: number | null;
-      readonly expected: number | null;
-      readonly lower: number | null;
-      readonly upper: number | null;
-      readonly surprise: number | null;
-      /** Neighbours that moved likewise. */
-      readonly agreed: (string)[];
-      /** Neighbours that did not. */
-      readonly disagreed: (string)[];
     };
     Health: {
       /** down: something needed is down. degraded: something else is, or only waits. */
@@ -3135,18 +3115,14 @@ export interface components {
       };
       /** Verdict on the window's observations, not on the forecast. */
       readonly anomaly: {
-        /** Whether the window is judged abnormal. */
+        /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a check that fired. */
+        /** One sentence a rule that fired. */
         readonly evidence: (string)[];
-        readonly surprise: number | null;
-        readonly severity_level: "info" | "warning" | "critical" | null;
-        /** What each sentence of the evidence is made of. */
-        readonly findings: (components["schemas"]["Finding"])[];
-        /** What judged, joined by +: `rules` means range and step rules only. */
+        /** What judged: `rules` means range and step rules only. */
         readonly method: string;
       };
       /** See docs/confidence.md. */
@@ -3315,18 +3291,14 @@ export interface components {
       };
       /** Verdict on the window's observations, not on the forecast. */
       readonly anomaly: {
-        /** Whether the window is judged abnormal. */
+        /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a check that fired. */
+        /** One sentence a rule that fired. */
         readonly evidence: (string)[];
-        readonly surprise: number | null;
-        readonly severity_level: "info" | "warning" | "critical" | null;
-        /** What each sentence of the evidence is made of. */
-        readonly findings: (components["schemas"]["Finding"])[];
-        /** What judged, joined by +: `rules` means range and step rules only. */
+        /** What judged: `rules` means range and step rules only. */
         readonly method: string;
       };
       /** See docs/confidence.md. */
@@ -3603,17 +3575,13 @@ export interface components {
         readonly pressure_24h?: components["schemas"]["Usual"] | null;
       } | null;
       readonly anomaly: {
-        /** Whether the window is judged abnormal. */
+        /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a check that fired. */
+        /** One sentence a rule that fired. */
         readonly evidence: (string)[];
-        readonly surprise: number | null;
-        readonly severity_level: "info" | "warning" | "critical" | null;
-        /** What each sentence of the evidence is made of. */
-        readonly findings: (components["schemas"]["Finding"])[];
       };
       readonly overall_confidence: number | null;
       /** Version in the model registry. */
@@ -3745,17 +3713,13 @@ export interface components {
           /** In hPa. Unit: hPa. */
           readonly pressure_24h: components["schemas"]["Interval"] | null;
         };
-        /** Whether the window is judged abnormal. */
+        /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a check that fired. */
+        /** One sentence a rule that fired. */
         readonly evidence: (string)[];
-        readonly surprise: number | null;
-        readonly severity_level: "info" | "warning" | "critical" | null;
-        /** What each sentence of the evidence is made of. */
-        readonly findings: (components["schemas"]["Finding"])[];
         readonly overall_confidence: number | null;
         /** Version in the model registry. */
         readonly model_version: string;
@@ -4237,17 +4201,13 @@ export interface components {
         readonly power_1h?: components["schemas"]["Usual"] | null;
       } | null;
       readonly anomaly: {
-        /** Whether the window is judged abnormal. */
+        /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a check that fired. */
+        /** One sentence a rule that fired. */
         readonly evidence: (string)[];
-        readonly surprise: number | null;
-        readonly severity_level: "info" | "warning" | "critical" | null;
-        /** What each sentence of the evidence is made of. */
-        readonly findings: (components["schemas"]["Finding"])[];
       };
       readonly overall_confidence: number | null;
       /** Version in the model registry. */
@@ -4333,17 +4293,13 @@ export interface components {
             readonly level: number;
           } | null;
         };
-        /** Whether the window is judged abnormal. */
+        /** Whether the window broke a rule. */
         readonly is_anomaly: boolean;
         /** 0 is nothing unusual; 1 and more is at or beyond the limit of a rule. */
         readonly anomaly_score: number;
         readonly anomaly_type: string | null;
-        /** One sentence a check that fired. */
+        /** One sentence a rule that fired. */
         readonly evidence: (string)[];
-        readonly surprise: number | null;
-        readonly severity_level: "info" | "warning" | "critical" | null;
-        /** What each sentence of the evidence is made of. */
-        readonly findings: (components["schemas"]["Finding"])[];
         readonly overall_confidence: number | null;
         /** Version in the model registry. */
         readonly model_version: string;

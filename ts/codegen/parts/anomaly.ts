@@ -6,7 +6,7 @@ import type { Anomaly } from "../../pipelines/define.ts";
 import { enumeration, field, nullableTime, type RecordSchema, share, timeField, top } from "../avro.ts";
 import { type Check, compareText, sorted } from "../check.ts";
 import type { Outline } from "../derive.ts";
-import { anomalyTypes, type ForecastOutline, gradedFields } from "./forecast.ts";
+import { anomalyTypes, type ForecastOutline } from "./forecast.ts";
 import type { HistoryOutline } from "./history.ts";
 
 export interface AnomalyOutline extends Pick<Outline, "steps" | "datums"> {
@@ -99,7 +99,6 @@ export function anomaliesSchema(outline: Outline): RecordSchema {
       field("revision", "long", "The second part; 0 when silent."),
       field("feature_partition", "int", "Partition of that row."),
       field("feature_offset", "long", "Its offset; -1 when silent."),
-      ...gradedFields(),
     ],
   );
 }

@@ -192,56 +192,8 @@ const FAULTS = [
 ] as const;
 
 /** What an anomaly may be; `event` is the domain's word for a true happening. */
-export const anomalySymbols = (event: string): readonly string[] => [
-  ...FAULTS,
-  event,
-  "multivariate",
-  "datum_changed",
-];
+export const anomalySymbols = (event: string): readonly string[] => [...FAULTS, event, "multivariate"];
 export const anomalyTypes = (event: string) => enumeration("anomaly_type", anomalySymbols(event));
-
-/** What may find something, from what explains itself to what is learnt. */
-const CHECKS = [
-  ...["range", "step", "missing", "consistency"],
-  ...["own", "neighbours", "mean", "cusum", "run", "scale", "forest", "silence"],
-] as const;
-
-/** One check that fired: what it looked at, and what it would have believed. A record defines it once. */
-const anomalyFinding = () =>
-  record("anomaly_finding", [
-    field("check", enumeration("anomaly_check", CHECKS), "Which check fired."),
-    field("field", "string", "What it looked at; empty for one that looks at all of them."),
-    nullableField("unit", "string", "Of value, expected, lower and upper."),
-    nullableField("value", "double", "What was seen: of a step the change."),
-    nullableField("expected", "double", "What the check expected."),
-    nullableField("lower", "double", "Lower end of what it believes, inclusive; null where that is open."),
-    nullableField("upper", "double", "Upper end, inclusive; null where that is open."),
-    nullableField("surprise", "double", "Minus log10 of the probability of the like; null from a rule."),
-    field("agreed", { type: "array", items: "string" }, "Neighbours that moved likewise."),
-    field("disagreed", { type: "array", items: "string" }, "Neighbours that did not."),
-  ]);
-
-/** What grades a verdict, there and at the peak of an anomaly; null in records from before. */
-export const gradedFields = (): readonly Field[] => [
-  {
-    ...nullableField(
-      "surprise",
-      "double",
-      "Minus log10 of the probability that so much happens without cause: the same at every key. Null where rules alone judged.",
-    ),
-    unit: "1",
-  },
-  nullableField(
-    "severity_level",
-    enumeration("severity_level", ["info", "warning", "critical"]),
-    "Band of the score; null when usual.",
-  ),
-  nullableField(
-    "findings",
-    { type: "array", items: anomalyFinding() },
-    "What each sentence of the evidence is made of, in its order.",
-  ),
-];
 
 /** The name of a quantile in a record: q05 for 0.05. */
 export function quantileName(quantile: number): string {
@@ -403,12 +355,7 @@ function verdictField(event: string): Field {
       share("anomaly_score", "From 0, usual, to 1."),
       nullableField("anomaly_type", anomalyTypes(event), "What kind; null when usual."),
       field("evidence", { type: "array", items: "string" }, "One sentence a finding, with its numbers."),
-      field(
-        "method",
-        "string",
-        "What judged, joined by +: rules alone until a station is known for long enough.",
-      ),
-      ...gradedFields(),
+      field("method", "string", "What judged: rules."),
     ]),
     "The verdict on the window itself.",
   );

@@ -13,7 +13,6 @@ import {
   usualByName,
   usualIn,
   VERDICT,
-  verdictOf,
 } from "../forecast.ts";
 import { CSV, CsvText, PAGED, pageAnswer, pagedOf, placeOf, rangeOf, VERSIONED } from "../history.ts";
 import type { PredictionRecord, ServedContract } from "../records.ts";
@@ -114,7 +113,12 @@ function rowOf(contract: ServedContract, names: readonly string[], { record, arr
     bands: Object.fromEntries(names.map((name) => [name, bandsIn(contract, of, name)])),
     climatology: usualIn(contract, of, names),
     ...(of.anomaly && {
-      anomaly: verdictOf(of.anomaly),
+      anomaly: {
+        is_anomaly: of.anomaly.is_anomaly,
+        anomaly_score: of.anomaly.anomaly_score,
+        anomaly_type: of.anomaly.anomaly_type,
+        evidence: of.anomaly.evidence,
+      },
     }),
     overall_confidence: of.confidence["overall_confidence"] ?? null,
     model_version: of.model_version,

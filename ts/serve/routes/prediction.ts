@@ -16,7 +16,6 @@ import {
   usualIn,
   usualSchema,
   VERDICT,
-  verdictOf,
 } from "../forecast.ts";
 import type { Latest, StationState } from "../latest.ts";
 import { problem, respond } from "../problem.ts";
@@ -67,10 +66,7 @@ export function forecastSchema(contract: ServedContract, confidence: string) {
     ),
     ...when(contract.parts.includes("anomaly"), {
       anomaly: said(
-        z.object({
-          ...VERDICT,
-          method: text("What judged, joined by +: `rules` means range and step rules only."),
-        }),
+        z.object({ ...VERDICT, method: text("What judged: `rules` means range and step rules only.") }),
         "Verdict on the window's observations, not on the forecast.",
       ),
     }),
@@ -137,7 +133,13 @@ export function forecastBody(
       contract.horizons_ms.map((ms) => [horizonName(horizonHours(ms)), iso(record.timestamp + ms)]),
     ),
     ...(record.anomaly && {
-      anomaly: { ...verdictOf(record.anomaly), method: record.anomaly.method },
+      anomaly: {
+        is_anomaly: record.anomaly.is_anomaly,
+        anomaly_score: record.anomaly.anomaly_score,
+        anomaly_type: record.anomaly.anomaly_type,
+        evidence: record.anomaly.evidence,
+        method: record.anomaly.method,
+      },
     }),
     confidence: record.confidence,
     model_version: record.model_version,

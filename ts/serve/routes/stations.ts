@@ -11,7 +11,6 @@ import {
   stationIds,
   VERDICT,
   valueUnits,
-  verdictOf,
 } from "../forecast.ts";
 import { finite, placeOf } from "../history.ts";
 import type { FeatureRecord, PredictionRecord, ServedContract } from "../records.ts";
@@ -175,7 +174,12 @@ function stationRow(
       ? {
           timestamp: iso(prediction.timestamp),
           ...numbers(contract, prediction),
-          ...(prediction.anomaly && verdictOf(prediction.anomaly)),
+          ...(prediction.anomaly && {
+            is_anomaly: prediction.anomaly.is_anomaly,
+            anomaly_score: prediction.anomaly.anomaly_score,
+            anomaly_type: prediction.anomaly.anomaly_type,
+            evidence: prediction.anomaly.evidence,
+          }),
           overall_confidence: prediction.confidence["overall_confidence"] ?? null,
           model_version: prediction.model_version,
           in_sample: prediction.in_sample,

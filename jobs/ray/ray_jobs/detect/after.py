@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ray_jobs.detect.before import FINDINGS
-from ray_jobs.detect.verdict import Verdict
+from ray_jobs.detect.rules import Verdict
 from ray_jobs.state.batch import Batch, Part
 from ray_jobs.state.stage import Stage, States
 
@@ -35,8 +35,4 @@ def joined(found: tuple[Verdict, ...]) -> Verdict:
     if len(found) == 1:
         return found[0]
     worst = max(found, key=lambda verdict: (verdict.is_anomaly, verdict.score))
-    return worst._replace(
-        evidence=tuple(sentence for verdict in found for sentence in verdict.evidence),
-        surprise=max((v.surprise for v in found if v.surprise is not None), default=None),
-        findings=tuple(finding for verdict in found for finding in verdict.findings),
-    )
+    return worst._replace(evidence=tuple(sentence for verdict in found for sentence in verdict.evidence))

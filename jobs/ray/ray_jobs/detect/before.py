@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ray_jobs.detect.rules import METHOD, Rules
-from ray_jobs.detect.verdict import Verdict
+from ray_jobs.detect.rules import METHOD, Rules, Verdict
 from ray_jobs.generated.contract import Contract
 from ray_jobs.state.batch import Batch, Part
 from ray_jobs.state.stage import Stage, States

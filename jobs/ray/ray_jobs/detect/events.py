@@ -20,7 +20,6 @@ from ray_jobs.detect.life import (
     to_payload,
     turns,
 )
-from ray_jobs.detect.verdict import findings_record
 from ray_jobs.generated.contract import Contract
 from ray_jobs.state import changelog
 from ray_jobs.state.batch import Applied, Batch, HistoryChange
@@ -106,9 +105,6 @@ class EventStage(Stage):
             "revision": one.row["revision"] if one else 0,
             "feature_partition": one.incoming.partition if one else 0,
             "feature_offset": one.incoming.offset if one else -1,
-            "surprise": anomaly.surprise,
-            "severity_level": anomaly.level,
-            "findings": findings_record(anomaly.findings),
         }
 
 

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ray_jobs.detect.verdict import Finding, Verdict
+from ray_jobs.detect.rules import Verdict
 
 OPENED, CONFIRMED, RESOLVED = "opened", "confirmed", "resolved"
 FLAGGED, CLEARED, SILENT = "flagged", "clear", "silent"
@@ -21,7 +21,7 @@ FLAGGED, CLEARED, SILENT = "flagged", "clear", "silent"
 
 class Anomaly(NamedTuple):
     """Times are ends of windows, UTC epoch ms; `confirmed` is None before. `severity` is the highest score so far, at
-    `peak`, with what was found there, who judged and how it was graded. `windows` counts flagged ones, each once.
+    `peak`, with what was found there and who judged. `windows` counts flagged ones, each once.
     """
 
     id: str
@@ -34,9 +34,6 @@ class Anomaly(NamedTuple):
     windows: int
     evidence: tuple[str, ...]
     method: str
-    surprise: float | None = None
-    level: str | None = None
-    findings: tuple[Finding, ...] = ()
 
 
 class Turn(NamedTuple):
@@ -69,22 +66,17 @@ def turns(
     before = held.get(found)
     if before is None:
         new = Anomaly(named, found, end, None, end, end, verdict.score, 1, verdict.evidence, method)
-        yield Turn(_graded(new, verdict), OPENED, FLAGGED)
+        yield Turn(new, OPENED, FLAGGED)
         return
     now = before
     if end > now.last:
         now = now._replace(last=end, windows=now.windows + 1)
     if verdict.score > now.severity:
         now = now._replace(peak=end, severity=verdict.score, evidence=verdict.evidence, method=method)
-        now = _graded(now, verdict)
     if now.confirmed is None and end - window_ms >= now.opened:
         yield Turn(now._replace(confirmed=end), CONFIRMED, FLAGGED)
     elif now != before:
         yield Turn(now, None, FLAGGED)
-
-
-def _graded(anomaly: Anomaly, verdict: Verdict) -> Anomaly:
-    return anomaly._replace(surprise=verdict.surprise, level=verdict.level, findings=verdict.findings)
 
 
 def to_payload(anomaly: Anomaly) -> bytes:
@@ -93,8 +85,5 @@ def to_payload(anomaly: Anomaly) -> bytes:
 
 
 def from_payload(payload: bytes) -> Anomaly:
-    """Edges: one written before verdicts were graded has no grade."""
     said: dict[str, Any] = json.loads(payload)
-    lists: list[list[Any]] = said.get("findings", [])
-    findings = [Finding._make(tuple(x) if isinstance(x, list) else x for x in found) for found in lists]
-    return Anomaly(**said | {"evidence": tuple(said["evidence"]), "findings": tuple(findings)})
+    return Anomaly(**said | {"evidence": tuple(said["evidence"])})

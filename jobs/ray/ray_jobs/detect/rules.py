@@ -15,15 +15,28 @@ that was refused from one that was never sent: the evidence says both, weather-r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ray_jobs.detect.verdict import CLEAR, Finding, Verdict
 from ray_jobs.generated.contract import Contract
 
 METHOD = "rules"
 THRESHOLD = 0.5
 # All observations without a usable value is an alarm, five in six is the border.
 UNUSABLE_SCORE = 0.6
+
+
+class Verdict(NamedTuple):
+    """`score` 0..1; `type` is a symbol of anomaly_type or None; `evidence` one sentence a finding above the
+    threshold.
+    """
+
+    is_anomaly: bool
+    score: float
+    type: str | None
+    evidence: tuple[str, ...]
+
+
+CLEAR = Verdict(False, 0.0, None, ())
 
 
 class Rules:
@@ -41,7 +54,7 @@ class Rules:
             unit = contract.field(step.field).unit or ""
             self._steps.append((step.field, unit, positions[column], history[column], step.change, step.within_ms))
         self._counts: list[tuple[str, str, str, int]] = []
-        self._extremes: list[tuple[str, str, str | None, int, int, float, float]] = []
+        self._extremes: list[tuple[str, str, int, int, float, float]] = []
         for field in contract.measured:
             kinds = {f.kind: f.column for f in contract.features if f.field == field.name}
             if not kinds or field.range is None:
@@ -53,7 +66,7 @@ class Rules:
                 self._counts.append((field.name, f"{field.name}_count", words, history[kept]))
             least, most = kinds.get("min", kinds.get("mean")), kinds.get("max", kinds.get("mean"))
             if least is not None and most is not None:
-                self._extremes.append((field.name, words, field.unit, positions[least], positions[most], low, high))
+                self._extremes.append((field.name, words, positions[least], positions[most], low, high))
         self.any = bool(self._steps or self._counts or self._extremes)
 
     def judge(
@@ -72,24 +85,20 @@ class Rules:
         score = 0.0
         kind: str | None = None
         evidence: list[str] = []
-        findings: list[Finding] = []
-        for name, words, unit, least, most, low, high in self._extremes:
+        for name, words, least, most, low, high in self._extremes:
             if inputs[least] < low or inputs[most] > high:
                 score, kind = 1.0, "range"
                 evidence.append(f"{name} from {inputs[least]:g} to {inputs[most]:g} leaves {words}")
-                furthest = inputs[least] if low - inputs[least] > inputs[most] - high else inputs[most]
-                findings.append(Finding("range", name, unit, furthest, None, low, high))
         if earlier is not None:
-            for name, of, position, held, change, within_ms in self._steps:
+            for name, unit, position, held, change, within_ms in self._steps:
                 ratio = abs(inputs[position] - earlier[held]) / change
                 if ratio == ratio and earlier_age_ms <= within_ms:
                     if ratio > 1.0:
                         moved = inputs[position] - earlier[held]
                         minutes = earlier_age_ms / 60_000
                         evidence.append(
-                            f"{name} changed by {moved:+.4g} {of} in {minutes:g} min, credible is {change:g} {of}"
+                            f"{name} changed by {moved:+.4g} {unit} in {minutes:g} min, credible is {change:g} {unit}"
                         )
-                        findings.append(Finding("step", name, of or None, moved, 0.0, -change, change))
                     if ratio > 2.0 * score:
                         score = min(1.0, ratio / 2.0)
                         kind = "step" if ratio > 1.0 else kind
@@ -102,11 +111,8 @@ class Rules:
                         evidence.append(
                             f"{name}: {observations - usable} of {observations} values missing or outside {words}"
                         )
-                        unusable = (observations - usable) / observations
-                        findings.append(Finding("missing", name, "1", unusable, 0.0, 0.0, THRESHOLD / UNUSABLE_SCORE))
                     if share > score:
                         score, kind = share, ("range" if share > THRESHOLD else kind)
         if score == 0.0:
             return CLEAR
-        flagged = score > THRESHOLD
-        return Verdict(flagged, score, kind if flagged else None, tuple(evidence), findings=tuple(findings))
+        return Verdict(score > THRESHOLD, score, kind if score > THRESHOLD else None, tuple(evidence))

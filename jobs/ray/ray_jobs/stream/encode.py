@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from ray_jobs.detect.after import VERDICTS, Judgement
-from ray_jobs.detect.verdict import CLEAR, findings_record
+from ray_jobs.detect.rules import CLEAR
 from ray_jobs.generated.contract import Contract, horizon_name
 from ray_jobs.kit.io import BadRecord, Decoder, Encoder, schema_id
 from ray_jobs.ledger.bands import BANDS, Bands
@@ -249,9 +249,6 @@ def _verdict(judgement: Judgement, at: int) -> dict[str, Any]:
         "anomaly_type": verdict.type,
         "evidence": list(verdict.evidence),
         "method": judgement.method,
-        "surprise": verdict.surprise,
-        "severity_level": verdict.level,
-        "findings": findings_record(verdict.findings),
     }
 
 
