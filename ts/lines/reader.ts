@@ -2,8 +2,9 @@
 // kept by their version, which never changes; records are read by stretches, so that a large hour costs no more than a small one.
 
 import { PipelineError } from "../contract/index.ts";
+import { DAY_MS, days } from "./days.ts";
 import type { Entry, Files } from "./files.ts";
-import { HIDDEN, hourFile, hourOf, RAW } from "./layout.ts";
+import { HIDDEN, hourFile, hourOf } from "./layout.ts";
 
 /** What `current.json` says: which version counts, of which range of event time, computed when. */
 export interface Version {
@@ -150,10 +151,10 @@ export class LinesReader {
     to_ms: number | null,
     until_ms: number | null,
   ): AsyncGenerator<{ readonly hour_ms: number; readonly length: number }> {
-    for await (const { folder, day_ms } of this.#days()) {
+    for await (const { folder, day_ms } of days(this.#files)) {
       const beyond = (to_ms !== null && day_ms >= to_ms) || (until_ms !== null && day_ms > until_ms);
       if (beyond) continue;
-      if (first_ms !== null && day_ms + 86_400_000 <= first_ms) return;
+      if (first_ms !== null && day_ms + DAY_MS <= first_ms) return;
       const files = (await this.#files.list(folder)).flatMap((entry) => {
         const hour = this.#hourIn(entry);
         return hour === null ? [] : [{ hour_ms: day_ms + hour * 3_600_000, length: entry.length }];
@@ -171,22 +172,6 @@ export class LinesReader {
     if (folder || name.startsWith(HIDDEN) || !name.startsWith(`${this.#prefix}_`)) return null;
     const hour = /_(\d\d)00\.jsonl$/.exec(name)?.[1];
     return hour === undefined ? null : Number(hour);
-  }
-
-  /** Folders of days, newest first, each looked for once it is wanted. */
-  async *#days(): AsyncGenerator<{ readonly folder: string; readonly day_ms: number }> {
-    const below = async (folder: string, word: string) =>
-      (await this.#files.list(folder))
-        .flatMap(({ name, folder }) => (folder ? (new RegExp(`^${word}=(\\d+)$`).exec(name)?.[1] ?? []) : []))
-        .sort()
-        .reverse();
-    for (const year of await below(RAW, "year"))
-      for (const month of await below(`${RAW}/year=${year}`, "month"))
-        for (const day of await below(`${RAW}/year=${year}/month=${month}`, "day"))
-          yield {
-            folder: `${RAW}/year=${year}/month=${month}/day=${day}`,
-            day_ms: Date.UTC(Number(year), Number(month) - 1, Number(day)),
-          };
   }
 
   /** The whole lines of the stretch that ends at `end`, the last one first, and where the first of them begins. */

@@ -19,8 +19,9 @@ import { type Contract, type Names, streamSchema, topicOf } from "../pipelines/i
 import { Session } from "../source/send/session.ts";
 import { targetOf } from "../source/send/target.ts";
 import { accepted } from "./accept.ts";
+import { DAY_MS, days } from "./days.ts";
 import type { Files } from "./files.ts";
-import { closedUntil, HIDDEN, hourFile, hourOf, POSITIONS, partFile, positionFile, RAW } from "./layout.ts";
+import { closedUntil, HIDDEN, hourFile, hourOf, POSITIONS, partFile, positionFile } from "./layout.ts";
 import {
   commitPosition,
   firstPosition,
@@ -361,10 +362,11 @@ export class LinesWriter {
   async #clean(): Promise<void> {
     const { files } = this.#effects;
     const { closed_until_ms } = this.#position;
-    const from = closed_until_ms === null ? "" : new Date(closed_until_ms).toISOString().slice(0, 10);
-    for (const folder of await days(files, from))
+    for await (const { folder, day_ms } of days(files)) {
+      if (closed_until_ms !== null && day_ms + DAY_MS <= closed_until_ms) break;
       for (const { name } of await files.list(folder))
         if (name.startsWith(HIDDEN)) await files.remove(`${folder}/${name}`);
+    }
     for (const { name } of await files.list(POSITIONS))
       if (name.startsWith(HIDDEN)) await files.remove(`${POSITIONS}/${name}`);
   }
@@ -408,21 +410,4 @@ async function orLater<T>(value: Promise<T>, wait_ms: number, signal: AbortSigna
   } finally {
     over.abort();
   }
-}
-
-/** Folders of the days there are, from a day on. */
-export async function days(files: Pick<Files, "list">, from: string): Promise<string[]> {
-  const within = async (folders: readonly string[], word: string): Promise<string[]> => {
-    const found = await Promise.all(
-      folders.map(async (folder) =>
-        (await files.list(folder)).flatMap(({ name, folder: is }) =>
-          is && name.startsWith(`${word}=`) ? [`${folder}/${name}`] : [],
-        ),
-      ),
-    );
-    return found.flat().sort();
-  };
-  const all = await within(await within(await within([RAW], "year"), "month"), "day");
-  const dayIn = (folder: string) => folder.replace(/^.*year=(\d+)\/month=(\d+)\/day=(\d+)$/, "$1-$2-$3");
-  return all.filter((folder) => dayIn(folder) >= from);
 }

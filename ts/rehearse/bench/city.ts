@@ -11,11 +11,8 @@ import { webHdfs } from "../../lines/webhdfs.ts";
 import { LinesWriter } from "../../lines/writer.ts";
 import { pipelineOf, requirePart } from "../../pipelines/index.ts";
 import type { Settings } from "../../settings/settings.ts";
-import { observerOf } from "../../source/poll/observe.ts";
-import { rawRecords, targetOf } from "../../source/send/target.ts";
-import { answerAt } from "../../source/simulate/openweathermap.ts";
-import { observationOf } from "../../source/simulate/simulate.ts";
 import { submitJobs, untilRunning } from "../../supervise/submit.ts";
+import { type Moments, sendCities } from "../line/cities.ts";
 import { closeNamespace, type Namespace, openNamespace } from "../line/namespace.ts";
 import { apiReady } from "../line/serving.ts";
 import { type Summary, summarizeLatency } from "./latency.ts";
@@ -86,47 +83,8 @@ export async function cityBench(
 
 type Files = ReturnType<typeof webHdfs>;
 
-interface Stretch {
-  readonly from_ms: number;
-  readonly step_ms: number;
-  /** Steps; each is a record of every city. */
-  readonly count: number;
-}
-
-/** Values of each city from then on; returns how many records that is. */
-async function send(
-  { kafka, registry, names, contract }: Namespace,
-  { from_ms, step_ms, count }: Stretch,
-  signal: AbortSignal,
-) {
-  const target = await targetOf({ kafka, registry, names, contract, source: "bench" });
-  const observe = observerOf(contract);
-  const cities = Object.entries(contract.stations);
-  const producer = await kafka.producer({
-    transactional_id: `${names.prefix}bench-${randomBytes(4).toString("hex")}`,
-  });
-  try {
-    for (let first = 0; first < count; first += AT_ONCE) {
-      signal.throwIfAborted();
-      const records = Array.from({ length: Math.min(AT_ONCE, count - first) }, (_, i) =>
-        cities.map(([key, { latitude, longitude }]) => {
-          const t_ms = from_ms + (first + i) * step_ms;
-          return observationOf(
-            observe,
-            key,
-            answerAt({ seed: 1, latitude: latitude!, longitude: longitude!, t_ms }),
-          );
-        }),
-      ).flat();
-      const transaction = await producer.begin();
-      await transaction.send(rawRecords(target, records));
-      await transaction.commit();
-    }
-  } finally {
-    await producer.close();
-  }
-  return count * cities.length;
-}
+const send = (line: Namespace, moments: Moments, signal: AbortSignal): Promise<number> =>
+  sendCities(line, moments, { signal, at_once: AT_ONCE });
 
 /** Runs a writer until that many lines are committed, then ends it. */
 async function writing<T>(

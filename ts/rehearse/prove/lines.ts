@@ -2,7 +2,6 @@
 // reader never stops looking for half a line, and in the end all lines are compared with all records. One call is one round in a
 // namespace of its own.
 
-import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { execa } from "execa";
 import { PipelineError } from "../../contract/index.ts";
@@ -10,18 +9,15 @@ import { pause } from "../../ground/pause.ts";
 import { until } from "../../ground/until.ts";
 import { tables } from "../../jobs/plan/tables.ts";
 import { readAll } from "../../kafka/kafka.ts";
+import { days } from "../../lines/days.ts";
 import type { Files } from "../../lines/files.ts";
 import { hourFile } from "../../lines/layout.ts";
 import { readPosition } from "../../lines/position.ts";
 import { webHdfs } from "../../lines/webhdfs.ts";
-import { days } from "../../lines/writer.ts";
 import { pipelineOf, requirePart, topicOf } from "../../pipelines/index.ts";
 import { type Settings, settingsPath } from "../../settings/settings.ts";
-import { observerOf } from "../../source/poll/observe.ts";
-import { rawRecords, targetOf } from "../../source/send/target.ts";
-import { answerAt } from "../../source/simulate/openweathermap.ts";
-import { observationOf } from "../../source/simulate/simulate.ts";
 import { writeSettings } from "../../supervise/namespace.ts";
+import { sendCities } from "../line/cities.ts";
 import { type Namespace, openNamespace, removeNamespace, uniqueName } from "../line/namespace.ts";
 import { randomOf } from "./random.ts";
 
@@ -81,7 +77,8 @@ export async function proveLines({ engines, seed, kills, signal, log }: LinesOpt
   let writer: ReturnType<typeof start> | null = null;
   try {
     writeSettings(line.settings);
-    const sending = send(line, ends);
+    const moments = { from_ms: FIRST_MS, step_ms: MINUTE_MS, count: Number.POSITIVE_INFINITY };
+    const sending = sendCities(line, moments, { signal: ends, at_once: MINUTES, every_ms: EVERY_MS });
     const reading = watch(files, ends);
     const done: { lines: number; recovery_ms: number }[] = [];
     writer = start(line.settings);
@@ -144,43 +141,18 @@ async function committed(files: Files, before: number, signal: AbortSignal) {
   return seen;
 }
 
-/** Sends until it is ended; returns how many records. */
-async function send({ kafka, registry, names, contract }: Namespace, signal: AbortSignal): Promise<number> {
-  const target = await targetOf({ kafka, registry, names, contract, source: "proof" });
-  const observe = observerOf(contract);
-  const cities = Object.entries(contract.stations);
-  const id = `${names.prefix}proof-${randomBytes(4).toString("hex")}`;
-  const producer = await kafka.producer({ transactional_id: id });
-  let sent = 0;
-  try {
-    for (let minute = 0; !signal.aborted; minute += MINUTES) {
-      const records = Array.from({ length: MINUTES }, (_, i) =>
-        cities.map(([key, { latitude, longitude }]) => {
-          const t_ms = FIRST_MS + (minute + i) * MINUTE_MS;
-          return observationOf(
-            observe,
-            key,
-            answerAt({ seed: 1, latitude: latitude!, longitude: longitude!, t_ms }),
-          );
-        }),
-      ).flat();
-      const transaction = await producer.begin();
-      await transaction.send(rawRecords(target, records));
-      await transaction.commit();
-      sent += records.length;
-      await pause(EVERY_MS, signal);
-    }
-  } finally {
-    await producer.close();
-  }
-  return sent;
-}
-
+/** Newest day first. */
 async function filesOf(files: Files): Promise<string[]> {
   const found: string[] = [];
-  for (const folder of await days(files, ""))
-    for (const { name } of await files.list(folder))
-      if (!name.startsWith("_")) found.push(`${folder}/${name}`);
+  for await (const { folder } of days(files)) {
+    const names = (await files.list(folder)).map(({ name }) => name).filter((name) => !name.startsWith("_"));
+    found.push(
+      ...names
+        .sort()
+        .reverse()
+        .map((name) => `${folder}/${name}`),
+    );
+  }
   return found;
 }
 
@@ -188,7 +160,7 @@ async function filesOf(files: Files): Promise<string[]> {
 async function watch(files: Files, signal: AbortSignal) {
   let [readings, halves] = [0, 0];
   while (!signal.aborted) {
-    for (const path of (await filesOf(files).catch(() => [])).slice(-3)) {
+    for (const path of (await filesOf(files).catch(() => [])).slice(0, 3)) {
       const text = (await files.read(path).catch(() => null)) ?? "";
       if (text === "") continue;
       readings++;

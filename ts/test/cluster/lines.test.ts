@@ -13,18 +13,15 @@ import { tables } from "../../jobs/plan/tables.ts";
 import { connectKafka } from "../../kafka/client.ts";
 import { readAll } from "../../kafka/kafka.ts";
 import { connectRegistry } from "../../kafka/registry.ts";
+import { days } from "../../lines/days.ts";
 import { hourFile } from "../../lines/layout.ts";
 import { readPosition } from "../../lines/position.ts";
 import { LinesReader, type Row } from "../../lines/reader.ts";
 import { webHdfs } from "../../lines/webhdfs.ts";
-import { days } from "../../lines/writer.ts";
 import { namesOf, pipelineOf } from "../../pipelines/index.ts";
+import { sendCities } from "../../rehearse/line/cities.ts";
 import type { Settings } from "../../settings/settings.ts";
 import { settingsPath } from "../../settings/settings.ts";
-import { observerOf } from "../../source/poll/observe.ts";
-import { rawRecords, targetOf } from "../../source/send/target.ts";
-import { answerAt } from "../../source/simulate/openweathermap.ts";
-import { observationOf } from "../../source/simulate/simulate.ts";
 import { apply } from "../../supervise/apply.ts";
 import { writeSettings } from "../../supervise/namespace.ts";
 import { stopNamespace } from "../../supervise/stop.ts";
@@ -65,7 +62,7 @@ afterAll(async () => {
 
 async function linesNow() {
   const found: { readonly path: string; readonly text: string }[] = [];
-  for (const folder of await days(files, ""))
+  for await (const { folder } of days(files))
     for (const { name } of await files.list(folder))
       if (!name.startsWith("_")) {
         const path = `${folder}/${name}`;
@@ -79,23 +76,13 @@ function write() {
   return execa(join(settings.root, "bin", "millrace"), words, { reject: false, all: true });
 }
 
+/** Every third minute of these hours, an hour a transaction. */
 async function send(hours: readonly number[]): Promise<void> {
-  const target = await targetOf({ kafka, registry, names, contract, source: "test" });
-  const observe = observerOf(contract);
-  const producer = await kafka.producer({ transactional_id: `${names.prefix}test` });
+  const signal = AbortSignal.timeout(60_000);
   for (const hour of hours) {
-    const records = Object.entries(contract.stations).flatMap(([key, { latitude, longitude }]) =>
-      Array.from({ length: 20 }, (_, n) => {
-        const t_ms = DAY + (hour * 60 + n * 3) * MINUTE_MS;
-        const answer = answerAt({ seed: 1, latitude: latitude!, longitude: longitude!, t_ms });
-        return observationOf(observe, key, answer);
-      }),
-    );
-    const transaction = await producer.begin();
-    await transaction.send(rawRecords(target, records));
-    await transaction.commit();
+    const moments = { from_ms: DAY + hour * 60 * MINUTE_MS, step_ms: 3 * MINUTE_MS, count: 20 };
+    await sendCities({ kafka, registry, names, contract }, moments, { signal, at_once: 20 });
   }
-  await producer.close();
 }
 
 async function firstLine(stream: AsyncIterable<unknown>): Promise<string> {
