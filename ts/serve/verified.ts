@@ -136,6 +136,8 @@ export class Verified {
     const unit = new Map(fields.map((f) => [f.name, f.unit ?? "1"]));
     const hours = hoursOf(this.#contract);
     const frontier = this.#frontier_ms === null ? null : hourOf(this.#frontier_ms);
+    // Each is read once, whichever of the windows it falls into.
+    const own = filter.station === null ? [] : this.#held.filter((one) => fits(filter, one)).map(recordOf);
     return targets.flatMap((target) =>
       hours.flatMap((horizon_h) => {
         if (filter.target !== null && filter.target !== target) return [];
@@ -147,9 +149,9 @@ export class Verified {
             for (const [hour, some] of this.#hours.get(`${target}|${horizon_h}`) ?? [])
               if (hour > from) join(sums, some);
           } else
-            for (const one of this.#held)
-              if (hourOf(one.valid) > from && fits({ ...filter, target, horizon_h }, one))
-                this.#add(sums, recordOf(one));
+            for (const record of own)
+              if (record.target === target && record.horizon_h === horizon_h && hourOf(record.valid) > from)
+                this.#add(sums, record);
           return scoreOf(this.#bands, sums, { target, horizon_h, window, unit: unit.get(target) ?? "1" });
         });
       }),
