@@ -36,28 +36,33 @@ export function median(values: readonly number[]): number {
 }
 
 interface Struck {
-  readonly kind: string;
   readonly recovery_ms: number;
   readonly processor_ms?: number;
+}
+
+/** 0 where nothing was killed. */
+function recoveredFrom(kills: readonly Struck[]): Recovery {
+  const times = kills.map(({ recovery_ms }) => recovery_ms);
+  const processor = kills.flatMap(({ processor_ms }) => processor_ms ?? []);
+  const measured = kills.length > 0 && processor.length === kills.length;
+  return {
+    kills: kills.length,
+    median_ms: kills.length === 0 ? 0 : Math.round(median(times)),
+    max_ms: Math.max(0, ...times),
+    ...(measured && { processor_ms: Math.round(median(processor)) }),
+  };
 }
 
 /** How long the line took to go on, by kind of kill; a kind that was not killed is not in it. */
 function recoveryOf<K extends string>(
   kinds: readonly K[],
-  kills: readonly Struck[],
+  kills: readonly (Struck & { readonly kind: string })[],
 ): Partial<Record<K, Recovery>> {
   const recovery: Partial<Record<K, Recovery>> = {};
   for (const kind of kinds) {
     const struck = kills.filter((kill) => kill.kind === kind);
     if (struck.length === 0) continue;
-    const times = struck.map(({ recovery_ms }) => recovery_ms);
-    const processor = struck.flatMap(({ processor_ms }) => processor_ms ?? []);
-    recovery[kind] = {
-      kills: struck.length,
-      median_ms: Math.round(median(times)),
-      max_ms: Math.max(...times),
-      ...(processor.length === struck.length && { processor_ms: Math.round(median(processor)) }),
-    };
+    recovery[kind] = recoveredFrom(struck);
   }
   return recovery;
 }
@@ -179,15 +184,10 @@ export interface LinesSummary {
 export function linesSummary(rounds: readonly LinesRound[]): LinesSummary {
   const sum = (pick: (round: LinesRound) => number) =>
     rounds.reduce((total, round) => total + pick(round), 0);
-  const times = rounds.flatMap(({ kills }) => kills.map(({ recovery_ms }) => recovery_ms));
   return {
     rounds: rounds.length,
     seconds: sum(({ seconds }) => seconds),
-    recovery: {
-      kills: times.length,
-      median_ms: times.length === 0 ? 0 : Math.round(median(times)),
-      max_ms: Math.max(0, ...times),
-    },
+    recovery: recoveredFrom(rounds.flatMap(({ kills }) => kills)),
     records: sum(({ records }) => records),
     lines: sum(({ lines }) => lines),
     files: sum(({ files }) => files),
@@ -247,15 +247,10 @@ export interface ArchiveSummary {
 }
 
 export function archiveSummary(rounds: readonly ArchiveRound[]): ArchiveSummary {
-  const times = rounds.flatMap((round) => round.kills.map(({ recovery_ms }) => recovery_ms));
   return {
     seconds: rounds.reduce((sum, round) => sum + round.seconds, 0),
     wrong: rounds.reduce((sum, round) => sum + archiveWrong(round), 0),
-    recovery: {
-      kills: times.length,
-      median_ms: times.length === 0 ? 0 : Math.round(median(times)),
-      max_ms: Math.max(0, ...times),
-    },
+    recovery: recoveredFrom(rounds.flatMap(({ kills }) => kills)),
     rounds: rounds.map(({ first_wrong, ...round }) => round),
     first_wrong: rounds.flatMap(({ first_wrong }) => first_wrong),
   };
