@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
+import { Scrolled } from "./scroll.tsx";
 
 /** Rows that are laid out at once; nobody reads more. */
 const ROWS_MAX = 500;
@@ -22,8 +23,7 @@ export function TableBehind({
     <details class="behind" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>{title}</summary>
       {open && (
-        /* biome-ignore lint/a11y/noNoninteractiveTabindex: whoever has only a keyboard could not scroll it. */
-        <section class="scroll" aria-label={title} tabIndex={0}>
+        <Scrolled name={title}>
           <table>
             <thead>
               <tr>
@@ -52,7 +52,7 @@ export function TableBehind({
               The first {ROWS_MAX} of {all.length} rows.
             </p>
           )}
-        </section>
+        </Scrolled>
       )}
     </details>
   );

@@ -2,6 +2,7 @@
 
 import { answer, apiOf } from "../../web/api.ts";
 import { type OwnProps, useEvery } from "../../web/own.ts";
+import { Scrolled } from "../../web/scroll.tsx";
 import { Chart, type Line } from "../../web/station/chart.tsx";
 import { TableBehind } from "../../web/table.tsx";
 import { momentText, utcText } from "../../web/time.ts";
@@ -95,8 +96,7 @@ function Statistics({ of: { cities, units } }: { readonly of: Figures["statistic
       <h3>
         Cities<small>temperature, and mean humidity</small>
       </h3>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what is wider than its frame is scrolled with the keyboard too */}
-      <section class="scroll" aria-label="Statistics by city" tabIndex={0}>
+      <Scrolled name="Statistics by city">
         <table>
           <thead>
             <tr>
@@ -125,7 +125,7 @@ function Statistics({ of: { cities, units } }: { readonly of: Figures["statistic
             ))}
           </tbody>
         </table>
-      </section>
+      </Scrolled>
     </section>
   );
 }
@@ -216,8 +216,7 @@ function Anomalies({ of: { anomalies } }: { readonly of: Figures["anomalies"] })
       {anomalies.length === 0 ? (
         <p class="note">No value of these hours is.</p>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what is wider than its frame is scrolled with the keyboard too
-        <section class="scroll" aria-label="Values far off" tabIndex={0}>
+        <Scrolled name="Values far off">
           <table>
             <thead>
               <tr>
@@ -251,7 +250,7 @@ function Anomalies({ of: { anomalies } }: { readonly of: Figures["anomalies"] })
                 ))}
             </tbody>
           </table>
-        </section>
+        </Scrolled>
       )}
       {anomalies.length > RECORDS && (
         <p class="note">
@@ -272,8 +271,7 @@ function Records({ of: { records, units } }: { readonly of: Figures["raw"] }) {
       {records.length === 0 ? (
         <p class="note">None has come yet.</p>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what is wider than its frame is scrolled with the keyboard too
-        <section class="scroll" aria-label="Newest records" tabIndex={0}>
+        <Scrolled name="Newest records">
           <table>
             <thead>
               <tr>
@@ -308,7 +306,7 @@ function Records({ of: { records, units } }: { readonly of: Figures["raw"] }) {
               })}
             </tbody>
           </table>
-        </section>
+        </Scrolled>
       )}
     </section>
   );

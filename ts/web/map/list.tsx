@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import { PageLink } from "../link.tsx";
 import { linkTo } from "../navigate.ts";
+import { Scrolled } from "../scroll.tsx";
 import type { StateKind } from "../state.ts";
 import { pipeline } from "../store.ts";
 import {
@@ -86,8 +87,7 @@ export function List({
           onInput={(event) => setWanted(event.currentTarget.value)}
         />
       </label>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: whoever has only a keyboard could not scroll it. */}
-      <section class="scroll" aria-label="Stations" tabIndex={0}>
+      <Scrolled name="Stations">
         <table>
           <thead>
             <tr>
@@ -137,7 +137,7 @@ export function List({
             })}
           </tbody>
         </table>
-      </section>
+      </Scrolled>
       <p class="note">
         {wanted !== "" && found.length === 0
           ? `No ${pipeline.value?.entity ?? "station"} is called so.`

@@ -20,6 +20,7 @@ import {
   VERDICT_TEXT,
   verdictOf,
 } from "../scores.ts";
+import { Scrolled } from "../scroll.tsx";
 import { frontier, pipeline, speed, stations } from "../store.ts";
 import { momentText } from "../time.ts";
 import { aheadText, NONE, titleOf, unitText, withUnit } from "../words.ts";
@@ -183,8 +184,7 @@ function Scores({
   readonly head: (row: ScoreRow) => ComponentChildren;
 }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what is wider than its frame is scrolled with the keyboard too
-    <section class="scroll" aria-label={name} tabIndex={0}>
+    <Scrolled name={name}>
       <table class="scores" {...as("table")} aria-label={name}>
         <Head first={first} promised={shape.promised} />
         <tbody {...as("rowgroup")}>
@@ -198,7 +198,7 @@ function Scores({
           ))}
         </tbody>
       </table>
-    </section>
+    </Scrolled>
   );
 }
 

@@ -16,6 +16,7 @@ import type { System } from "../api.ts";
 import { type Line, useLine } from "../line.ts";
 import { at } from "../moment.ts";
 import { useClock } from "../now.tsx";
+import { Scrolled } from "../scroll.tsx";
 import { health, pipeline, pipelines } from "../store.ts";
 import { spanText, titleOf } from "../words.ts";
 
@@ -166,8 +167,7 @@ function Table({
   return (
     <section class="block">
       <h3>{name}</h3>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what is wider than its frame is scrolled with the keyboard too */}
-      <section class="scroll" aria-label={name} tabIndex={0}>
+      <Scrolled name={name}>
         <table class="line-table" aria-label={name}>
           <thead>
             <tr>
@@ -184,7 +184,7 @@ function Table({
           </thead>
           <tbody>{children}</tbody>
         </table>
-      </section>
+      </Scrolled>
       {note !== undefined && <p class="note">{note}</p>}
     </section>
   );
