@@ -282,18 +282,24 @@ type Follow = Required<Pick<BatchRunOptions, "signal" | "onReport" | "onState">>
 interface Origin {
   /** Steps done for another one do not count; empty for the definition's sample. */
   readonly identity: string;
-  /** Where the stream begins, epoch ms; null to learn from nothing. */
-  readonly cut_ms: number | null;
   /** What differs from the definition's. */
   readonly demo: Partial<Demo>;
   /** Stations that are shown; null for all of the definition. */
   readonly stations: Shown["contract"]["stations"] | null;
   /** What comes first, once the contract is applied. */
   readonly first: readonly Step[];
-  readonly past: { readonly title: string; readonly input: () => Promise<Input> };
+  /** What lies before the stream, to learn from; null to learn from nothing. */
+  readonly past: Past | null;
   readonly stream: { readonly title: string; readonly job: JobName; readonly words: () => readonly string[] };
   /** What comes once the stream runs. */
   last?(kafka: Kafka, signal: AbortSignal): readonly Step[];
+}
+
+interface Past {
+  /** Where it ends and the stream begins, epoch ms. */
+  readonly cut_ms: number;
+  readonly title: string;
+  readonly input: () => Promise<Input>;
 }
 
 const DAY_MS = 24 * HOUR_MS;
@@ -311,11 +317,10 @@ function madeUp(settings: Settings, { pipeline, demo }: Shown): Origin {
   const { lines } = pipeline;
   return {
     identity: "",
-    cut_ms: null,
     demo: {},
     stations: null,
     first: [],
-    past: { title: "", input: () => Promise.reject(new Error("made-up values have no past")) },
+    past: null,
     stream: {
       title: `Made-up values from ${new Date(from_ms).toISOString()} on, an hour every ${HOUR_MS / demo.speed / 1000} s`,
       job: "simulate",
@@ -388,15 +393,17 @@ function replayed(settings: Settings, { pipeline, contract, folder, demo }: Show
   const from = from_ms === null ? [] : ["--from", new Date(from_ms).toISOString()];
   return {
     identity: "",
-    cut_ms: from_ms,
     demo: {},
     stations: null,
     first: [],
-    past: {
-      title: `Observations before ${day} from ${sample}`,
-      input: async () =>
-        fileInput({ path, contract, units: {}, ...(from_ms === null ? {} : { to_ms: from_ms }) }),
-    },
+    past:
+      from_ms === null
+        ? null
+        : {
+            cut_ms: from_ms,
+            title: `Observations before ${day} from ${sample}`,
+            input: async () => fileInput({ path, contract, units: {}, to_ms: from_ms }),
+          },
     stream: {
       title: `Replay of ${sample} from ${day} on`,
       job: "replay",
@@ -425,7 +432,6 @@ async function livingOn(
     console.log(`No internet: ${note}. Nothing that is shown was ever measured or forecast by anybody.`);
   return {
     identity: `${wish.feed} ${named.map(({ key, name }) => `${key}=${name}`).join(" ")}${online ? "" : " made up"}`,
-    cut_ms,
     demo: {
       show: named[0]!.key,
       // A quarter of a year is a tenth of the sample: every row counts.
@@ -469,6 +475,7 @@ async function livingOn(
       },
     ],
     past: {
+      cut_ms,
       title: "The last 92 days of the places",
       input: () => pastOf(places, { cut_ms, standin, agent, contract }),
     },
@@ -536,13 +543,13 @@ function steps(
 
   const staged = () => join(stateDir(settings), "staged", `${pipeline.name}.avro`);
   /** What a forecast stands on: windows, model and history of what lies before the stream. */
-  const learning = (cut_ms: number): Step[] => [
+  const learning = ({ cut_ms, title, input }: Past): Step[] => [
     {
-      title: origin.past.title,
+      title,
       skip: before("backfill"),
       task: async (_, task) => {
         mkdirSync(join(stateDir(settings), "staged"), { recursive: true });
-        const { rows } = await stage(await origin.past.input(), staged(), contract.schemas.observation);
+        const { rows } = await stage(await input(), staged(), contract.schemas.observation);
         task.title += `: ${rows.toLocaleString("en")}`;
       },
     },
@@ -607,8 +614,8 @@ function steps(
       },
     },
     ...origin.first,
-    ...(pipeline.forecast && origin.cut_ms !== null
-      ? learning(origin.cut_ms)
+    ...(pipeline.forecast && origin.past !== null
+      ? learning(origin.past)
       : running(demoStreams(pipeline).filter((job) => job !== origin.stream.job))),
     ...running([origin.stream.job], origin.stream.title),
     ...(origin.last?.(kafka, signal) ?? []),
