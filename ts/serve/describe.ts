@@ -27,7 +27,6 @@ export function describe(
     pipelines: served.map(({ contract, domain }) => ({
       contract,
       domain,
-      // A description asks nobody; that there is one is enough.
       lines: null,
       latest: new Latest({ trail_ms: 0, silent_ms: 0 }),
       verified: new Verified(contract),

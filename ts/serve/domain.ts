@@ -1,6 +1,6 @@
 // Routes that a domain brings beside the general ones. A pipeline's definition claims their paths (`serve.routes`); the module
-// beside it answers them: `serve.ts` in the pipeline's folder. The
-// module exports `routes`, a function of the tools below, and imports nothing that runs, so that it works from any folder.
+// beside it answers them: `serve.ts` in the pipeline's folder. The module exports `routes`, a function of the tools below, and
+// imports nothing that runs, so that it works from any folder.
 
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -18,7 +18,7 @@ from ray_jobs.kit.io import Decoder
 from ray_jobs.state.batch import Applied, Batch, Incoming
 from ray_jobs.state.history import Restoration
 from ray_jobs.state.partition import Partition
-from ray_jobs.state.ring import StationState
+from ray_jobs.state.ring import Cell, StationState
 from ray_jobs.state.stage import Tick
 from ray_jobs.stream.predict import Outcome, Scorer
 from ray_jobs.stream.stages import records_of
@@ -33,13 +33,14 @@ RANGE = Verdict(True, 1.0, "range", ("humidity from -4 to 40",))
 ANOMALIES = Decoder({"12": CONTRACT.schemas["anomalies"]}, CONTRACT.schemas["anomalies"])
 
 
-def lives(*judged: tuple[int, Verdict], revisions: bool = False) -> list[dict[str, Any]]:
+def lives(*judged: tuple[int, Verdict]) -> list[dict[str, Any]]:
     """What one station's windows, (minutes after T0, verdict), leave in the topic."""
     batch, state = Batch([]), StationState()
     for i, (minutes, _) in enumerate(judged):
         one = row(CONTRACT, "boston", T0 + minutes * MINUTE, 1, i, {})
         at = Incoming(2, 40 + i, T0, b"boston", b"", {})
-        batch.applied.append(Applied(at, one, "boston", state, [], 1.0, None, None))  # type: ignore[arg-type]
+        cell = Cell(0, one["window_end"], 1, i, 2, 40 + i, (), ())
+        batch.applied.append(Applied(at, one, "boston", state, [], 1.0, cell, None))
     VERDICTS.put(batch, Judgement("rules", [verdict for _, verdict in judged]))
     EventStage(CONTRACT, "ns").step(batch, {})
     return [record for _, record in batch.anomalies]

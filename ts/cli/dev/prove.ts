@@ -106,8 +106,8 @@ export function proveCommand(settingsOf: (command: Command) => Settings): Comman
           });
           if (due.length === 0) return;
           const needs: readonly Optional[] = due.some(({ name }) => name === "lines") ? ["hdfs"] : [];
-          const asked = { ...options, with: [...new Set([...options.with, ...needs])] };
-          await withEngines(settings, asked, say, async (started) => {
+          const wanted = { ...options, with: [...new Set([...options.with, ...needs])] };
+          await withEngines(settings, wanted, say, async (started) => {
             const engines = onHdfs ? { ...started, archive: "hdfs:/proof" } : started;
             for (const { name, path, asked } of due) {
               const write = (result: Pick<Result, "wrong" | "summary">, whole: boolean) => {
